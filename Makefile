@@ -1,0 +1,34 @@
+# make repro | make test : each sets the environment up first if it has to.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint lock
+
+help:
+	@echo "make repro  environment + the whole pipeline (dvc repro)"
+	@echo "make test   environment + the tests"
+	@echo "make lint   style, types"
+	@echo "make lock   pin the ranges of pyproject.toml again"
+
+$(VENV)/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("clusterwhy needs Python >= 3.11, found " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@echo "creating the environment in $(VENV) (once; several GB, a few minutes)"
+	@if command -v uv >/dev/null; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $<; \
+	else \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<; \
+	fi
+	@touch $@
+
+test: $(VENV)/.ready
+	python -m pytest
+
+lint: $(VENV)/.ready
+	ruff check .
+
+lock:
+	uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes \
+		--custom-compile-command "make lock" --python-version 3.11 -o requirements.lock

@@ -1,0 +1,164 @@
+"""Anomaly scores per window: higher is stranger. Everything is fitted on training windows only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from clusterwhy.config import Settings
+from clusterwhy.data.windows import windows_at
+from clusterwhy.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.masked import MaskedEncoder
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What detectors may look at.
+
+    Attributes:
+        values: (time, channel), scaled.
+        starts: (window,) first sample of each window.
+        length: samples in one window.
+        train: (window,) True where a window may be fitted on.
+        embeddings: (window, feature).
+        projection: (window, 2).
+        load_encoder: opens the trained encoder; only detectors that predict call it.
+        seed: for detectors that draw.
+    """
+
+    values: FloatArray
+    starts: IntArray
+    length: int
+    train: BoolArray
+    embeddings: FloatArray
+    projection: FloatArray
+    load_encoder: Callable[[], "MaskedEncoder"]
+    seed: int
+
+    @cached_property
+    def windows(self) -> FloatArray:
+        """(window, channel, time)."""
+        return windows_at(self.values, self.starts, self.length)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`windows`: (window,) score; `channels`: (window, channel) its parts where the detector has them."""
+
+    windows: FloatArray
+    channels: FloatArray | None = None
+
+
+class Detector(Settings, ABC):
+    """A choice of `conf/detector`."""
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> Scores:
+        """A score for each window."""
+
+
+class Glosh(Detector):
+    """GLOSH outlier scores (Campello et al. 2015) of embeddings; of the projection only as the notebook did."""
+
+    space: Literal["embeddings", "projection"]
+    min_cluster_share: float = Field(gt=0.0, lt=1.0)
+
+    def score(self, evidence: Evidence) -> Scores:
+        import hdbscan
+
+        points = np.asarray(getattr(evidence, self.space), dtype=np.float64)
+        size = max(5, round(self.min_cluster_share * len(points)))
+        model = hdbscan.HDBSCAN(min_cluster_size=size, core_dist_n_jobs=1).fit(points)
+        # duplicates have zero core distance, which leaves 0/0: such windows are not outliers
+        return Scores(np.nan_to_num(model.outlier_scores_, nan=0.0))
+
+
+class NearestNeighbours(Detector):
+    """Distance to the k-th nearest training window in the embedding (Ramaswamy et al. 2000)."""
+
+    k: int = Field(ge=1)
+
+    def score(self, evidence: Evidence) -> Scores:
+        from sklearn.neighbors import NearestNeighbors
+
+        fitted = evidence.embeddings[evidence.train]
+        # a training window finds itself first, so it is given one neighbour more
+        k = min(self.k + 1, len(fitted))
+        distances, _ = NearestNeighbors(n_neighbors=k).fit(fitted).kneighbors(evidence.embeddings)
+        outside = distances[:, max(k - 2, 0)]
+        return Scores(np.where(evidence.train, distances[:, -1], outside))
+
+
+class MaskedPredictionError(Detector):
+    """How badly hidden values are predicted, per channel over its training error.
+
+    Each window is hidden in `n_parts` interleaved blocks of time, so that every value is predicted
+    once from the others. The window's score is the mean over channels.
+    """
+
+    n_parts: int = Field(ge=2)
+    block: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+
+    def score(self, evidence: Evidence) -> Scores:
+        import torch
+        from tqdm import tqdm
+
+        from clusterwhy.encoders.masked import best_device
+
+        device = best_device()
+        encoder = evidence.load_encoder().to(device)
+        part_of_time = torch.arange(evidence.length, device=device) // self.block % self.n_parts
+        errors = []
+        with torch.inference_mode():
+            for first in tqdm(
+                range(0, len(evidence.starts), self.batch_size), desc="score", unit="batch", disable=None
+            ):
+                starts = evidence.starts[first : first + self.batch_size]
+                windows = torch.from_numpy(windows_at(evidence.values, starts, evidence.length)).to(device)
+                squared = torch.zeros_like(windows)
+                for part in range(self.n_parts):
+                    hidden = part_of_time == part
+                    predicted = encoder.predict(windows.masked_fill(hidden, 0.0))
+                    squared[:, :, hidden] = (predicted - windows)[:, :, hidden] ** 2
+                errors.append(squared.mean(dim=2).cpu().numpy())
+        channels = np.concatenate(errors).astype(np.float64)
+        usual = np.median(channels[evidence.train], axis=0)
+        channels = channels / np.maximum(usual, 1e-3 * max(float(usual.max()), 1e-12))
+        return Scores(channels.mean(axis=1), channels)
+
+
+class PcaError(Detector):
+    """Reconstruction error of principal components fitted on training windows."""
+
+    explained_share: float = Field(gt=0.0, lt=1.0)
+
+    def score(self, evidence: Evidence) -> Scores:
+        from sklearn.decomposition import PCA
+
+        flat = evidence.windows.reshape(len(evidence.starts), -1)
+        model = PCA(n_components=self.explained_share, svd_solver="full").fit(flat[evidence.train])
+        squared = (flat - model.inverse_transform(model.transform(flat))) ** 2
+        channels = squared.reshape(evidence.windows.shape).mean(axis=2).astype(np.float64)
+        return Scores(channels.mean(axis=1), channels)
+
+
+class MeanAbsoluteZ(Detector):
+    """Mean |z| of a window: the values are already standardised on the training span."""
+
+    def score(self, evidence: Evidence) -> Scores:
+        channels = np.abs(evidence.windows).mean(axis=2).astype(np.float64)
+        return Scores(channels.mean(axis=1), channels)
+
+
+class Random(Detector):
+    """Uniform noise: what chance looks like in every table."""
+
+    def score(self, evidence: Evidence) -> Scores:
+        return Scores(np.random.default_rng(evidence.seed).random(len(evidence.starts)))

@@ -1,0 +1,154 @@
+"""Density clusters of windows: labels, membership strengths, medoids, when they occur."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, model_validator
+
+from clusterwhy.config import Settings
+from clusterwhy.errors import DataError
+from clusterwhy.types import FloatArray, IntArray
+
+NOISE = -1
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What clustering found.
+
+    Attributes:
+        labels: (window,) cluster of each window; -1 is noise.
+        strengths: (window,) membership strength in [0, 1]; 0 for noise.
+        persistence: (cluster,) stability of each cluster in the condensed tree.
+        tree: the condensed tree, one row per edge.
+    """
+
+    labels: IntArray
+    strengths: FloatArray
+    persistence: FloatArray
+    tree: pd.DataFrame
+
+
+class Hdbscan(Settings):
+    """HDBSCAN (Campello et al. 2013) with sizes as shares of the number of windows, or fixed ones."""
+
+    space: Literal["projection", "embeddings"]
+    min_cluster_share: float | None = Field(default=None, gt=0.0, lt=1.0)
+    min_samples_share: float | None = Field(default=None, gt=0.0, lt=1.0)
+    min_cluster_size: int | None = Field(default=None, ge=2)
+    min_samples: int | None = Field(default=None, ge=1)
+    selection: Literal["eom", "leaf"] = "eom"
+    allow_single_cluster: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        for share, fixed in (("min_cluster_share", "min_cluster_size"), ("min_samples_share", "min_samples")):
+            if (getattr(self, share) is None) == (getattr(self, fixed) is None):
+                raise ValueError(f"set exactly one of `{share}` and `{fixed}`")
+        return self
+
+    def sizes(self, n_windows: int) -> tuple[int, int]:
+        """`min_cluster_size` and `min_samples` for this many windows (never below 5 and 3 from shares)."""
+        size = self.min_cluster_size or max(5, round((self.min_cluster_share or 0.0) * n_windows))
+        samples = self.min_samples or max(3, round((self.min_samples_share or 0.0) * n_windows))
+        return size, samples
+
+    def fit(self, points: FloatArray) -> Clusters:
+        """Cluster points (window, dimension).
+
+        Raises:
+            DataError: fewer windows than `min_cluster_size`.
+        """
+        size, samples = self.sizes(len(points))
+        if len(points) < max(size, samples + 1):
+            raise DataError(
+                "clustering",
+                [
+                    f"{len(points)} windows, but min_cluster_size is {size} and min_samples is {samples}: "
+                    "use more windows (a smaller stride) or smaller sizes"
+                ],
+            )
+        import hdbscan
+
+        model = hdbscan.HDBSCAN(
+            min_cluster_size=size,
+            min_samples=samples,
+            cluster_selection_method=self.selection,
+            allow_single_cluster=self.allow_single_cluster,
+            core_dist_n_jobs=1,
+        ).fit(np.asarray(points, dtype=np.float64))
+        return Clusters(
+            labels=model.labels_.astype(np.int64),
+            strengths=model.probabilities_.astype(np.float64),
+            persistence=np.asarray(model.cluster_persistence_, dtype=np.float64),
+            tree=model.condensed_tree_.to_pandas(),
+        )
+
+
+def density_validity(points: FloatArray, labels: IntArray, seed: int, limit: int = 3000) -> float | None:
+    """DBCV (Moulavi et al. 2014) in [-1, 1], on at most `limit` windows; None below two clusters."""
+    from hdbscan.validity import validity_index
+
+    chosen = np.arange(len(labels))
+    if len(chosen) > limit:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
+    if len(set(labels[chosen]) - {NOISE}) < 2:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(validity_index(np.asarray(points[chosen], dtype=np.float64), labels[chosen]))
+    return value if np.isfinite(value) else None
+
+
+def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 5000) -> float | None:
+    """Mean silhouette of clustered windows (noise left out); None below two clusters."""
+    from sklearn.metrics import silhouette_score
+
+    kept = labels != NOISE
+    if len(set(labels[kept])) < 2:
+        return None
+    size = limit if int(kept.sum()) > limit else None
+    return float(silhouette_score(points[kept], labels[kept], sample_size=size, random_state=seed))
+
+
+def central_order(points: FloatArray) -> IntArray:
+    """Members of one cluster, the medoid first: by their summed distance to all the others."""
+    from sklearn.metrics import pairwise_distances_chunked
+
+    sums = np.concatenate(
+        [chunk.sum(axis=1) for chunk in pairwise_distances_chunked(np.asarray(points, dtype=np.float64))]
+    )
+    return np.argsort(sums, kind="stable")
+
+
+def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
+    """Runs of neighbouring windows with one label, as samples (stop exclusive)."""
+    change = np.flatnonzero(np.diff(labels)) + 1
+    firsts, lasts = np.append(0, change), np.append(change, len(labels)) - 1
+    starts, stops = index["start"].to_numpy(), index["stop"].to_numpy()
+    return [
+        {"cluster": int(labels[a]), "start": int(starts[a]), "stop": int(stops[b]), "n_windows": int(b - a + 1)}
+        for a, b in zip(firsts, lasts, strict=True)
+    ]
+
+
+def summarise(
+    clusters: Clusters, embeddings: FloatArray, index: pd.DataFrame, n_medoids: int = 5
+) -> list[dict[str, Any]]:
+    """One record per cluster: size, persistence, mean strength, the most central windows."""
+    records = []
+    for cluster in range(int(clusters.labels.max(initial=NOISE)) + 1):
+        members = np.flatnonzero(clusters.labels == cluster)
+        central = members[central_order(embeddings[members])[:n_medoids]]
+        records.append(
+            {
+                "cluster": cluster,
+                "n_windows": len(members),
+                "share": len(members) / len(clusters.labels),
+                "persistence": float(clusters.persistence[cluster]),
+                "mean_strength": float(clusters.strengths[members].mean()),
+                "medoid_windows": [int(index["window"].iloc[i]) for i in central],
+            }
+        )
+    return records

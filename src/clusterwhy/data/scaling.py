@@ -1,0 +1,27 @@
+"""Standardisation fitted on the training span: the encoder and LRP see the same numbers."""
+
+from typing import Literal
+
+import numpy as np
+
+from clusterwhy.config import Settings
+from clusterwhy.types import FloatArray
+
+
+class ScalerSettings(Settings):
+    """How each channel is centred and scaled."""
+
+    kind: Literal["standard", "robust"]
+    constant_channels: Literal["keep", "drop"]
+
+    def fit(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Centre and scale of each channel of (time, channel); the scale of a constant channel is 1."""
+        if self.kind == "standard":
+            centre, scale = values.mean(axis=0), values.std(axis=0)
+        else:
+            low, centre, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
+            # 1.349 standard deviations lie between the quartiles of a normal distribution
+            scale = (high - low) / 1.349
+            # a channel that rests most of the time has no quartile range: its spread is used
+            scale = np.where(scale > 0, scale, values.std(axis=0))
+        return centre, np.where(scale > 1e-12 * np.maximum(1.0, np.abs(centre)), scale, 1.0)

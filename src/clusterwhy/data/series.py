@@ -1,0 +1,119 @@
+"""A multivariate series as it was recorded, and the checks that it can be used."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clusterwhy.errors import DataError
+from clusterwhy.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Series:
+    """A recording with the names and units it came with.
+
+    Attributes:
+        name: what it is called in reports.
+        values: (time, channel) float64, as recorded.
+        time: (time,) float64 seconds, or int64 nanoseconds since 1970 for time stamps.
+        rate_hz: samples per second.
+        channels: name of each channel.
+        units: unit of each channel, "" where unknown.
+        pieces: first sample of each contiguous piece; windows never cross from one to the next.
+        train_stop: samples before this one fit the scaler, the encoder and the detectors.
+        labels: (time,) index into `label_names`, or None. Never used in training.
+        anomalous: (time,) True where an expert marked an anomaly, or None.
+        notes: what the reader changed or noticed, for the data report.
+    """
+
+    name: str
+    values: FloatArray
+    time: FloatArray | IntArray
+    rate_hz: float
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    train_stop: int
+    pieces: tuple[int, ...] = (0,)
+    labels: IntArray | None = None
+    label_names: tuple[str, ...] = ()
+    anomalous: BoolArray | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def time_s(self) -> FloatArray:
+        """(time,) seconds since the first sample."""
+        elapsed = self.time - self.time[0]
+        return elapsed / 1e9 if np.issubdtype(self.time.dtype, np.integer) else elapsed
+
+
+def constant_channels(values: FloatArray) -> list[int]:
+    """The channels (second axis of (time, channel)) that never change."""
+    return [int(i) for i in np.flatnonzero(np.ptp(values, axis=0) == 0)]
+
+
+def _rows(mask: BoolArray, limit: int = 5) -> str:
+    found = np.flatnonzero(mask)
+    shown = ", ".join(str(row) for row in found[:limit])
+    return f"{len(found)} rows, first at {shown}" + (" ..." if len(found) > limit else "")
+
+
+def time_faults(seconds: FloatArray, pieces: tuple[int, ...], tolerance: float) -> list[str]:
+    """Faults of a time axis: not sorted, repeated, or not regular within a piece.
+
+    Args:
+        seconds: (time,) in seconds.
+        pieces: first sample of each contiguous piece; steps between pieces are not judged.
+        tolerance: greatest accepted deviation of a step from the median step, as a share of it.
+    """
+    steps = np.diff(seconds)
+    inside = np.ones(len(steps), dtype=bool)
+    inside[[start - 1 for start in pieces if start > 0]] = False
+    if not inside.any():
+        return []
+    faults = []
+    if (backwards := inside & (steps < 0)).any():
+        faults.append(f"time stamps are not sorted ({_rows(np.append(False, backwards))})")
+    if (repeated := inside & (steps == 0)).any():
+        faults.append(f"duplicate time stamps ({_rows(np.append(False, repeated))})")
+    median = float(np.median(steps[inside]))
+    uneven = inside & (steps > 0) & (np.abs(steps - median) > tolerance * abs(median))
+    if uneven.any() and not backwards.any():
+        faults.append(
+            f"irregular rate: the median step is {median:.6g} s, but other steps occur "
+            f"({_rows(np.append(False, uneven))}); resample, or raise `rate_tolerance` above {tolerance:g}"
+        )
+    return faults
+
+
+def fill_missing(
+    values: FloatArray, channels: tuple[str, ...], source: str, max_missing_share: float
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Interpolate single missing or infinite values linearly over time.
+
+    Args:
+        values: (time, channel).
+        max_missing_share: greatest accepted share of missing values in a channel.
+
+    Returns:
+        The filled values and one note per channel that was changed.
+
+    Raises:
+        DataError: lists every channel above `max_missing_share`.
+    """
+    missing = ~np.isfinite(values)
+    faults, notes = [], []
+    filled = values
+    for i in np.flatnonzero(missing.any(axis=0)):
+        share = float(missing[:, i].mean())
+        where = f"channel {channels[i]!r}: {share:.2%} missing or infinite ({_rows(missing[:, i])})"
+        if share > max_missing_share or share == 1.0:
+            faults.append(f"{where}, above `max_missing_share` {max_missing_share:.2%}")
+            continue
+        if filled is values:
+            filled = values.copy()
+        rows, gaps = np.flatnonzero(~missing[:, i]), np.flatnonzero(missing[:, i])
+        filled[gaps, i] = np.interp(gaps, rows, values[rows, i])
+        notes.append(f"{where}, interpolated")
+    if faults:
+        raise DataError(source, faults)
+    return filled, tuple(notes)

@@ -1,0 +1,89 @@
+"""Windows: which samples belong to which window id, and views of them without a copy."""
+
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
+from pydantic import Field, model_validator
+
+from clusterwhy.config import Settings
+from clusterwhy.data.series import Series
+from clusterwhy.errors import DataError, ShapeError
+from clusterwhy.types import FloatArray, IntArray
+
+
+class WindowSettings(Settings):
+    """Length and stride of the windows, in samples."""
+
+    length: int = Field(ge=2)
+    stride: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _overlap(self) -> Self:
+        if self.stride > self.length:
+            raise ValueError(
+                f"stride {self.stride} > length {self.length}: samples between windows would be "
+                "lost; choose a stride of at most the length"
+            )
+        return self
+
+
+def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
+    """The window index: one row per window, in time order.
+
+    Returns:
+        Columns `window` (stable id), `start`, `stop` (samples, stop exclusive), `train` (whole
+        window before `train_stop`), and where the series has them `label` (the most frequent
+        label inside) and `anomalous` (any anomalous sample inside).
+
+    Raises:
+        DataError: no piece of the series is as long as one window.
+    """
+    stops = [*series.pieces[1:], len(series.values)]
+    starts = np.concatenate(
+        [
+            np.arange(first, stop - settings.length + 1, settings.stride)
+            for first, stop in zip(series.pieces, stops, strict=True)
+        ]
+    )
+    if not len(starts):
+        longest = max(stop - first for first, stop in zip(series.pieces, stops, strict=True))
+        raise DataError(
+            series.name,
+            [f"fewer steps than one window: the longest piece has {longest}, `window.length` is {settings.length}"],
+        )
+    stop_samples = starts + settings.length
+    table = pd.DataFrame({"window": np.arange(len(starts)), "start": starts, "stop": stop_samples})
+    table["train"] = stop_samples <= series.train_stop
+    if not table["train"].any():
+        raise DataError(series.name, [f"no window lies in the training span (first {series.train_stop} samples)"])
+    if series.labels is not None:
+        table["label"] = [_most_frequent(series.labels[a:b]) for a, b in zip(starts, stop_samples, strict=True)]
+    if series.anomalous is not None:
+        table["anomalous"] = [bool(series.anomalous[a:b].any()) for a, b in zip(starts, stop_samples, strict=True)]
+    return table
+
+
+def _most_frequent(labels: IntArray) -> int:
+    values, counts = np.unique(labels, return_counts=True)
+    return int(values[counts.argmax()])
+
+
+def windows_at(values: FloatArray, starts: IntArray, length: int) -> FloatArray:
+    """Copy the chosen windows out of a series.
+
+    Args:
+        values: (time, channel).
+        starts: first sample of each window.
+        length: samples in one window.
+
+    Returns:
+        (window, channel, time).
+
+    Raises:
+        ShapeError: `values` is not (time >= length, channel).
+    """
+    if values.ndim != 2 or len(values) < length:
+        raise ShapeError(f"expected (time >= {length}, channel), got {values.shape}")
+    return np.ascontiguousarray(sliding_window_view(values, length, axis=0)[starts])

@@ -1,0 +1,105 @@
+"""Masked value prediction: hide stretches of each channel, learn to predict them.
+
+The masks are tsai's (`tsai.callback.MVP`, after Zerveas et al. 2021, arXiv 2010.02803): stretches
+of geometric length, the loss on hidden values only. The loop is our own; it is leaner.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from clusterwhy.config import Settings
+from clusterwhy.data.windows import windows_at
+from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.masked import MaskedEncoder
+
+
+class MaskedPrediction(Settings):
+    """How an encoder is trained; a step is one batch."""
+
+    n_steps: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0.0)
+    weight_decay: float = Field(ge=0.0)
+    mask_share: float = Field(gt=0.0, lt=1.0)
+    mask_length: float = Field(ge=1.0)
+    same_mask_for_channels: bool
+    validation_share: float = Field(gt=0.0, lt=0.5)
+    n_reports: int = Field(ge=1)
+
+    def fit(
+        self,
+        encoder: "MaskedEncoder",
+        values: FloatArray,
+        starts: IntArray,
+        length: int,
+        seed: int,
+        report: Callable[[dict[str, float]], None],
+    ) -> pd.DataFrame:
+        """Train in place.
+
+        Args:
+            values: (time, channel), scaled.
+            starts: first sample of each training window.
+            report: called with each row of the history as it is made.
+
+        Returns:
+            History with `step`, `train_loss` (mean since the row before) and `validation_loss`:
+            mean squared error of hidden values, in units of the scaled channels squared.
+        """
+        import torch
+        from tqdm import tqdm
+
+        from clusterwhy.encoders.masked import best_device
+        from clusterwhy.seeding import seed_torch
+
+        seed_torch(seed)
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(starts)
+        n_held_out = max(1, round(self.validation_share * len(starts)))
+        held_out, kept = order[:n_held_out], order[n_held_out:]
+        if not len(kept):
+            kept = held_out
+        device = best_device()
+        encoder.to(device).train()
+        held_out_windows = torch.from_numpy(windows_at(values, held_out, length))
+        held_out_mask = self._mask(held_out_windows)
+        optimiser = torch.optim.AdamW(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=self.n_steps)
+        report_at = set(np.linspace(1, self.n_steps, min(self.n_reports, self.n_steps), dtype=int).tolist())
+        history, losses, began = [], [], time.monotonic()
+        for step in tqdm(range(1, self.n_steps + 1), desc="train", unit="step", disable=None):
+            batch = torch.from_numpy(windows_at(values, rng.choice(kept, self.batch_size), length))
+            loss = self._loss(encoder, batch.to(device), self._mask(batch).to(device))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            losses.append(loss.item())
+            if step in report_at:
+                encoder.eval()
+                with torch.inference_mode():
+                    validation = self._loss(encoder, held_out_windows.to(device), held_out_mask.to(device)).item()
+                encoder.train()
+                row = {"step": step, "train_loss": float(np.mean(losses)), "validation_loss": validation}
+                history.append(row)
+                report(row | {"elapsed_s": time.monotonic() - began})
+                losses = []
+        encoder.eval()
+        return pd.DataFrame(history)
+
+    def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+        from tsai.callback.MVP import create_mask
+
+        return create_mask(windows, r=self.mask_share, lm=self.mask_length, sync=self.same_mask_for_channels)
+
+    @staticmethod
+    def _loss(encoder: "MaskedEncoder", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+        predicted = encoder.predict(windows.masked_fill(mask, 0.0))
+        return ((predicted - windows)[mask] ** 2).mean()

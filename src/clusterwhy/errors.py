@@ -1,0 +1,37 @@
+"""The errors a user can meet: each says what was expected, what came, where, and how to mend it."""
+
+from collections.abc import Sequence
+
+
+class ClusterWhyError(Exception):
+    """The base of every error that the project raises on purpose."""
+
+
+class FaultsError(ClusterWhyError, ValueError):
+    """Input with one or more faults, all of them listed in one message."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        self.source = source
+        self.faults = tuple(faults)
+        count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")
+        super().__init__("\n".join([f"{source}: {count}", *(f"  - {fault}" for fault in faults)]))
+
+
+class DataError(FaultsError):
+    """A series that cannot be used as it is."""
+
+
+class ConfigError(FaultsError):
+    """Settings that are unknown, out of range or that contradict each other."""
+
+
+class ShapeError(ClusterWhyError, ValueError):
+    """An array whose axes are not the documented ones."""
+
+
+class ArtifactError(ClusterWhyError, ValueError):
+    """A missing or malformed artifact of an earlier stage."""
+
+
+class CompositeError(ClusterWhyError, ValueError):
+    """A composite or canonizer that does not fit the network."""

@@ -1,0 +1,92 @@
+"""Two-dimensional projections of embeddings."""
+
+import warnings
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from clusterwhy.config import Settings
+from clusterwhy.errors import DataError
+from clusterwhy.types import FloatArray
+
+
+class Umap(Settings):
+    """UMAP (McInnes et al. 2018, arXiv 1802.03426), repeatable: seeded, one thread."""
+
+    n_neighbors: int = Field(ge=2)
+    min_dist: float = Field(ge=0.0)
+    metric: Literal["euclidean", "cosine", "manhattan"]
+
+    def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
+        """(window, feature) -> (window, 2).
+
+        Raises:
+            DataError: not more windows than `n_neighbors`.
+        """
+        if len(embeddings) <= self.n_neighbors:
+            raise DataError(
+                "projection",
+                [f"{len(embeddings)} windows, but `projection.n_neighbors` is {self.n_neighbors}: more are needed"],
+            )
+        from sklearn.neighbors import NearestNeighbors
+
+        keep_compiled_kernels()
+        import umap
+
+        # exact neighbours from scikit-learn: UMAP's own search is compiled anew in every process
+        distances, indices = (
+            NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(embeddings).kneighbors(embeddings)
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="precomputed_knn")
+            warnings.filterwarnings("ignore", message="Graph is not fully connected")
+            model = umap.UMAP(
+                n_neighbors=self.n_neighbors,
+                min_dist=self.min_dist,
+                metric=self.metric,
+                random_state=seed,
+                n_jobs=1,
+                precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32)),
+            )
+            return np.asarray(model.fit_transform(embeddings), dtype=np.float32)
+
+
+class Pca(Settings):
+    """The first two principal components."""
+
+    def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
+        """(window, feature) -> (window, 2)."""
+        from sklearn.decomposition import PCA
+
+        return np.asarray(PCA(n_components=2, random_state=seed).fit_transform(embeddings), dtype=np.float32)
+
+
+def keep_compiled_kernels() -> None:
+    """Let numba keep UMAP's kernels on disk: umap declares them without a cache (9.8 s per process)."""
+    import pynndescent.pynndescent_
+    import pynndescent.rp_trees
+    import umap.layouts
+    import umap.umap_
+    import umap.utils
+
+    for module in (umap.umap_, umap.utils, umap.layouts, pynndescent.pynndescent_, pynndescent.rp_trees):
+        for function in vars(module).values():
+            if type(getattr(function, "_cache", None)).__name__ == "NullCache":
+                function.enable_caching()
+
+
+def trustworthiness(
+    embeddings: FloatArray, projection: FloatArray, n_neighbors: int, seed: int, limit: int = 3000
+) -> float:
+    """Share of projected neighbours that are neighbours in the embedding (Venna & Kaski 2001).
+
+    Judged on a random sample of at most `limit` windows, since it needs all pairs.
+    """
+    from sklearn.manifold import trustworthiness as measure
+
+    chosen = np.arange(len(embeddings))
+    if len(chosen) > limit:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
+    k = max(1, min(n_neighbors, (len(chosen) - 1) // 2))
+    return float(measure(embeddings[chosen], projection[chosen], n_neighbors=k))
