@@ -1,0 +1,196 @@
+"""What all stages share: configuration, checked overrides, folders, provenance, one W&B run."""
+
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from clusterwhy.artifacts import SCHEMA_VERSION, write_json
+from clusterwhy.config import build_settings
+from clusterwhy.errors import ClusterWhyError, ConfigError
+from clusterwhy.tracking import Tracker, dvc_md5, track
+
+ROOT = Path(__file__).resolve().parents[1]
+# not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
+UNTRACKED = {"run", "sweep", "wandb", "hydra", "preset"}
+VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
+
+log = logging.getLogger("clusterwhy")
+
+
+@dataclass
+class StageRun:
+    """What a stage's main function works with.
+
+    Attributes:
+        settings: the stage's own groups as settings objects, and `seed`.
+        config: the same as plain values.
+        inputs: artifacts of the last `dvc repro`.
+        out: where this run writes: the stage's artifacts, or a folder of its own when run by hand.
+        metrics: figures that `finish` writes beside the artifacts.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    config: dict[str, Any]
+    inputs: Path
+    out: Path
+    by_dvc: bool
+    tracker: Tracker
+    metrics: dict[str, Any] = field(default_factory=dict)
+    used: list[Path] = field(default_factory=list)
+
+    def take(self, stage: str) -> Path:
+        """The folder of an earlier stage, noted as an input."""
+        folder = self.inputs / stage
+        self.used.append(folder)
+        self.tracker.artifact(stage, folder, as_input=True)
+        return folder
+
+    def finish(self) -> None:
+        """Write metrics and provenance, log everything."""
+        write_json(ROOT / "reports" / f"{self.name}.json" if self.by_dvc else self.out / "metrics.json", self.metrics)
+        write_json(
+            self.out / "provenance.json",
+            {
+                "schema_version": SCHEMA_VERSION,
+                "stage": self.name,
+                "config": self.config,
+                "inputs_md5": {folder.name: dvc_md5(folder) for folder in self.used},
+                "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+            },
+        )
+        self.tracker.summarise(flat(self.metrics))
+        for picture in sorted(self.out.glob("*.png")):
+            self.tracker.figure(picture.stem, picture)
+        self.tracker.artifact(self.name, self.out)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested metrics with dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def groups() -> set[str]:
+    """The folders of conf/."""
+    return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+
+
+def owned(stage: str) -> set[str]:
+    """The parameters that dvc.yaml says a stage depends on."""
+    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage].get("params", [])
+    names = [name for entry in declared for name in (entry if isinstance(entry, dict) else [entry])]
+    return {Path(name).parts[1] if name.startswith("conf/") else name.split(".")[0] for name in names}
+
+
+def check_overrides(stage: str, overrides: list[str]) -> None:
+    """Refuse overrides that would change nothing.
+
+    Raises:
+        ConfigError: an override names a parameter of another stage.
+    """
+    mine = owned(stage)
+    faults = [
+        f"`{override}` is no parameter of the stage `{stage}` (it has {', '.join(sorted(mine))}), so it would change "
+        "nothing here; use `dvc exp run -S ...`"
+        for override in overrides
+        if override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0].split("/")[0] not in mine | UNTRACKED
+    ]
+    if faults:
+        raise ConfigError("command line", faults)
+
+
+def register_params() -> None:
+    """Make params.yaml part of Hydra's defaults list: keys named like a group choose its option."""
+    # OmegaConf, since PyYAML reads 1e-6 as a string
+    params: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    chosen = [key for key in params if key in groups()]
+    defaults = [{key: params.pop(key)} for key in chosen]
+    ConfigStore.instance().store("params", {"defaults": [*defaults, "_self_"], **params})
+
+
+def git_revision() -> str:
+    """Short revision of the checkout, "none" outside git."""
+    answer = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or "none"
+
+
+def run_group() -> str:
+    """One name for all runs of one repro: the experiment's, else revision and parameters."""
+    if name := os.environ.get("DVC_EXP_NAME"):
+        return name
+    digest = hashlib.md5((ROOT / "params.yaml").read_bytes())
+    for path in sorted((ROOT / "conf").rglob("*.yaml")):
+        digest.update(path.read_bytes())
+    return f"{git_revision()}-{digest.hexdigest()[:6]}"
+
+
+def main_root() -> Path:
+    """The repository that a temporary experiment folder of DVC belongs to, else this one."""
+    return Path(str(ROOT).split("/.dvc/tmp/exps/")[0])
+
+
+def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, Any]:
+    hydra_config = HydraConfig.get()
+    name = hydra_config.job.name
+    check_overrides(name, list(hydra_config.overrides.task))
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    own = {key: plain[key] for key in sorted(owned(name) | {"wandb"}) if key in plain}
+    settings = build_settings(own)
+    own.pop("wandb")
+    metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
+    choices = hydra_config.runtime.choices
+    tags = [str(choices[key]) for key in ("composite", "preset") if choices.get(key) and key in own | {"preset": 0}]
+    began = time.monotonic()
+    with track(settings["wandb"], main_root(), name, run_group(), own, metadata, tags) as tracker:
+        run = StageRun(
+            name=name,
+            settings=settings,
+            config=own,
+            inputs=ROOT / "artifacts",
+            out=Path(hydra_config.runtime.output_dir),
+            by_dvc=choices.run == "stage",
+            tracker=tracker,
+        )
+        body(run)
+        run.finish()
+    log.info("%s done in %.1f s", name, time.monotonic() - began)
+    return run.metrics
+
+
+def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
+    """Make a command of a stage's main function: expected errors end it with one message and exit code 1."""
+    register_params()
+
+    @functools.wraps(body)
+    def task(config: DictConfig) -> dict[str, Any]:
+        try:
+            return _execute(body, config)
+        except ClusterWhyError as error:
+            sys.stderr.write(f"error: {error}\n")
+            # in a sweep the exit code of one job must not end the others' process unseen
+            raise SystemExit(1) from error
+
+    command: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(
+        task
+    )
+    return command

@@ -1,0 +1,52 @@
+"""Cluster the windows."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts import read_array, write_array, write_json, write_table
+from clusterwhy.clustering import density_validity, silhouette, summarise, timeline
+from clusterwhy.data.storage import Prepared
+from pipeline._stage import StageRun, stage
+
+log = logging.getLogger("clusterwhy")
+
+
+@stage
+def main(run: StageRun) -> None:
+    data = Prepared(run.take("prepare"))
+    embeddings = read_array(run.take("embed") / "embeddings.npy")
+    projection = read_array(run.take("project") / "projection.npy")
+    clusterer, seed = run.settings["clusterer"], run.settings["seed"]
+    points = projection if clusterer.space == "projection" else embeddings
+    clusters = clusterer.fit(points)
+    labels = clusters.labels
+    table = pd.DataFrame({"window": data.index["window"], "cluster": labels, "strength": clusters.strengths})
+    write_table(run.out / "clusters.parquet", table)
+    write_array(run.out / "labels.npy", labels)
+    write_table(run.out / "condensed_tree.parquet", clusters.tree)
+    summary = {
+        "clusters": summarise(clusters, embeddings, data.index),
+        "timeline": timeline(labels, data.index),
+    }
+    write_json(run.out / "summary.json", summary)
+    n_clusters, noise = int(labels.max(initial=-1)) + 1, float(np.mean(labels < 0))
+    size, samples = clusterer.sizes(len(labels))
+    run.metrics = {
+        "n_clusters": n_clusters,
+        "noise_share": noise,
+        "min_cluster_size": size,
+        "min_samples": samples,
+        "dbcv": density_validity(points, labels, seed),
+        "silhouette_embeddings": silhouette(embeddings, labels, seed),
+    }
+    if n_clusters == 0:
+        log.warning("all windows are noise: a valid result; a smaller min_cluster_share finds smaller clusters")
+    elif n_clusters == 1:
+        log.warning("one cluster only: it is explained against the noise windows, where there are any")
+    log.info("%d clusters, %.1f %% noise", n_clusters, 100 * noise)
+
+
+if __name__ == "__main__":
+    main()

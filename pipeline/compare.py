@@ -1,0 +1,106 @@
+"""Turn a sweep of `explain` into one ranking table: python -m pipeline.compare [FOLDER]."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from clusterwhy.artifacts import write_table, write_text
+from clusterwhy.config import build_settings
+from clusterwhy.errors import ArtifactError, ClusterWhyError
+from clusterwhy.tracking import track
+from pipeline._stage import ROOT, flat, git_revision, main_root, run_group
+
+log = logging.getLogger("clusterwhy")
+
+
+def gather(folder: Path) -> pd.DataFrame:
+    """One row per job and cluster (and one, `all`, per job): its overrides and its metrics.
+
+    Raises:
+        ArtifactError: the folder holds no finished job.
+    """
+    rows = []
+    for metrics in sorted(folder.glob("*/metrics.json"), key=lambda path: int(path.parent.name)):
+        overrides = yaml.safe_load((metrics.parent / ".hydra" / "overrides.yaml").read_text())
+        job = {"job": ", ".join(o for o in overrides if not o.startswith(("sweep=", "run=", "wandb")))}
+        rows.append(job | {"cluster": "all"} | flat(json.loads(metrics.read_text())))
+        quality = pd.read_csv(metrics.parent / "quality.csv")
+        explained = pd.read_parquet(metrics.parent / "explained.parquet")
+        gaps = explained["gap"].abs().groupby(explained["cluster"]).median()
+        for cluster, own in quality.groupby("cluster"):
+            areas = {f"replacement_area.{r}": a for r, a in zip(own["ranking"], own["replacement_area"], strict=True)}
+            rows.append(job | {"cluster": str(cluster), "median_abs_gap": gaps[cluster]} | areas)
+    if not rows:
+        raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")
+    table = pd.DataFrame(rows)
+    key = "replacement_area.relevance"
+    order = table[table["cluster"] == "all"].set_index("job")[key] if key in table else pd.Series(dtype=float)
+    table["rank"] = table["job"].map(order.rank(method="min"))
+    return table.sort_values(["rank", "job", "cluster"], kind="stable", ignore_index=True)
+
+
+def rank(folder: Path) -> pd.DataFrame:
+    """Write ranking.csv, ranking.md and ranking.png beside the jobs, log them, give the table back."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.use("agg")
+    table = gather(folder)
+    overall = table[table["cluster"] == "all"].dropna(axis=1, how="all")
+    write_table(folder / "ranking.csv", table)
+    write_text(folder / "ranking.md", overall.to_markdown(index=False, floatfmt=".4g") + "\n")
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(overall)), layout="constrained")
+    ax = figure.subplots()
+    positions = range(len(overall))
+    for name, mark in (("relevance", "o"), ("z_score", "|"), ("random", "x")):
+        if f"replacement_area.{name}" in overall:
+            ax.plot(overall[f"replacement_area.{name}"], positions, mark, label=name, markersize=7)
+    ax.set_yticks(positions, overall["job"], fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel("replacement area (share of the target; lower is more faithful)")
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(folder / "ranking.png", dpi=130)
+    wandb = yaml.safe_load((ROOT / "conf" / "wandb" / "default.yaml").read_text())
+    from omegaconf import OmegaConf
+
+    settings = build_settings({"wandb": OmegaConf.to_container(OmegaConf.create(wandb), resolve=True)})["wandb"]
+    with track(settings, main_root(), "compare", run_group(), {}, {"git_revision": git_revision()}) as tracker:
+        tracker.table("ranking", table.astype({"cluster": str}))
+        tracker.figure("ranking", folder / "ranking.png")
+        tracker.artifact("ranking", folder / "ranking.csv")
+    return overall
+
+
+class RankWhenDone(Callback):
+    """Hydra callback: rank the jobs when a multirun of `explain` ends."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        if any(folder.glob("*/quality.csv")):
+            sys.stdout.write(rank(folder).to_markdown(index=False, floatfmt=".4g") + f"\nranking in {folder}\n")
+
+
+def main() -> None:
+    """Rank a sweep, the newest one unless a folder is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="a folder below sweeps/explain; default: the newest")
+    folder = parser.parse_args().folder or max((ROOT / "sweeps" / "explain").glob("*"), default=None)
+    try:
+        if folder is None:
+            raise ArtifactError("no sweep below sweeps/explain: run `python -m pipeline.explain sweep=lrp_rules` first")
+        sys.stdout.write(rank(folder).to_markdown(index=False, floatfmt=".4g") + "\n")
+    except ClusterWhyError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Read a dataset, check it, scale it on its training span, cut windows."""
+
+import dataclasses
+import logging
+
+import numpy as np
+
+from clusterwhy.data.series import constant_channels
+from clusterwhy.data.storage import save_prepared
+from clusterwhy.data.windows import window_index
+from clusterwhy.errors import DataError
+from pipeline._stage import StageRun, stage
+
+log = logging.getLogger("clusterwhy")
+
+
+@stage
+def main(run: StageRun) -> None:
+    series = run.settings["dataset"].read()
+    scaler, window = run.settings["scaler"], run.settings["window"]
+    constant = constant_channels(series.values[: series.train_stop])
+    names = [series.channels[i] for i in constant]
+    if constant and scaler.constant_channels == "drop":
+        kept = [i for i in range(len(series.channels)) if i not in constant]
+        if not kept:
+            raise DataError(series.name, [f"all channels are constant in the training span: {', '.join(names)}"])
+        series = dataclasses.replace(
+            series,
+            values=series.values[:, kept],
+            channels=tuple(series.channels[i] for i in kept),
+            units=tuple(series.units[i] for i in kept),
+        )
+    if constant:
+        log.warning(
+            "constant in the training span, %s: %s",
+            "dropped" if scaler.constant_channels == "drop" else "kept",
+            ", ".join(names),
+        )
+    index = window_index(series, window)
+    centre, scale = scaler.fit(series.values[: series.train_stop])
+    # clipped as in the benchmarks: a resting channel that moves would otherwise reach 1e6
+    scaled = np.clip((series.values - centre) / scale, -50.0, 50.0)
+    about = {
+        "length": window.length,
+        "stride": window.stride,
+        "train_stop": series.train_stop,
+        "pieces": list(series.pieces),
+        "constant_channels": names,
+        "centre": centre.tolist(),
+        "scale": scale.tolist(),
+    }
+    save_prepared(run.out, series, scaled, index, about)
+    covered = int((np.diff(np.append(index["start"], np.inf)).clip(max=window.length)).sum())
+    run.metrics = {
+        "n_samples": len(series.values),
+        "n_channels": len(series.channels),
+        "rate_hz": series.rate_hz,
+        "n_windows": len(index),
+        "n_train_windows": int(index["train"].sum()),
+        "n_samples_in_no_window": len(series.values) - covered,
+        "n_constant_channels": len(constant),
+    }
+    log.info("%s: %d samples x %d channels, %d windows", series.name, *series.values.shape, len(index))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Project embeddings to two dimensions."""
+
+import pandas as pd
+
+from clusterwhy.artifacts import read_array, write_array, write_table
+from clusterwhy.projection import trustworthiness
+from pipeline._stage import StageRun, stage
+
+
+@stage
+def main(run: StageRun) -> None:
+    folder = run.take("embed")
+    embeddings = read_array(folder / "embeddings.npy")
+    seed = run.settings["seed"]
+    projection = run.settings["projection"].fit(embeddings, seed)
+    write_array(run.out / "projection.npy", projection)
+    points = pd.DataFrame({"window": read_array(folder / "window.npy"), "x": projection[:, 0], "y": projection[:, 1]})
+    write_table(run.out / "projection.csv", points)
+    run.metrics = {"trustworthiness": trustworthiness(embeddings, projection, 15, seed)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Score how anomalous each window is, beside baselines; threshold; merge segments."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.anomaly.detectors import Evidence, MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
+from clusterwhy.artifacts import read_array, write_array, write_json, write_table
+from clusterwhy.data.storage import Prepared
+from pipeline._stage import StageRun, stage
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.masked import MaskedEncoder
+
+log = logging.getLogger("clusterwhy")
+BASELINES = {"pca_error": PcaError(explained_share=0.95), "mean_abs_z": MeanAbsoluteZ(), "random": Random()}
+
+
+def _load(folder: Path) -> "MaskedEncoder":
+    # torch is imported only for detectors that predict
+    from clusterwhy.encoders.storage import load_encoder
+
+    return load_encoder(folder)
+
+
+@stage
+def main(run: StageRun) -> None:
+    data = Prepared(run.take("prepare"))
+    folder = run.take("train")
+    train = data.index["train"].to_numpy()
+    evidence = Evidence(
+        values=data.scaled,
+        starts=data.starts,
+        length=data.length,
+        train=train,
+        embeddings=read_array(run.take("embed") / "embeddings.npy"),
+        projection=read_array(run.take("project") / "projection.npy"),
+        load_encoder=lambda: _load(folder),
+        seed=run.settings["seed"],
+    )
+    scores = run.settings["detector"].score(evidence)
+    table = pd.DataFrame({"window": data.index["window"], "score": scores.windows})
+    for name, detector in BASELINES.items():
+        table[name] = detector.score(evidence).windows
+    threshold = run.settings["threshold"].fit(scores.windows[train])
+    table["anomalous"] = scores.windows > threshold
+    segments = merge_segments(scores.windows, threshold, data.starts, data.length)
+    write_table(run.out / "scores.parquet", table)
+    if scores.channels is not None:
+        write_array(run.out / "channel_scores.npy", scores.channels)
+    per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))
+    write_array(run.out / "sample_scores.npy", per_sample)
+    write_json(run.out / "segments.json", {"threshold": threshold, "segments": segments})
+    run.metrics = {
+        "threshold": threshold,
+        "n_segments": len(segments),
+        "anomalous_share": float(np.mean(table["anomalous"])),
+    }
+    log.info("%d anomalous segments above %.4g", len(segments), threshold)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""A prepared series on disk: recorded values, scaled values, window index, what it is called."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.data.series import Series
+from clusterwhy.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The artifacts of `prepare`, opened as they are needed."""
+
+    folder: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """name, channels, units, rate_hz, length, stride, label_names, centre, scale."""
+        return read_json(self.folder / "series.json")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.about["channels"])
+
+    @property
+    def length(self) -> int:
+        return int(self.about["length"])
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row per window: window, start, stop, train, and label or anomalous where known."""
+        return read_table(self.folder / "windows.parquet")
+
+    @property
+    def starts(self) -> IntArray:
+        return self.index["start"].to_numpy()
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """(time, channel) as recorded."""
+        return read_array(self.folder / "values.npy")
+
+    @cached_property
+    def scaled(self) -> FloatArray:
+        """(time, channel) float32, standardised on the training span."""
+        return read_array(self.folder / "scaled.npy")
+
+    @cached_property
+    def time_s(self) -> FloatArray:
+        """(time,) seconds since the first sample."""
+        time = read_array(self.folder / "time.npy")
+        elapsed = time - time[0]
+        return elapsed / 1e9 if np.issubdtype(time.dtype, np.integer) else elapsed
+
+    @property
+    def labels(self) -> IntArray | None:
+        """(window,) most frequent label, where the series has labels."""
+        return self.index["label"].to_numpy() if "label" in self.index else None
+
+    @cached_property
+    def anomalous_samples(self) -> Any:
+        """(time,) bool, or None where no expert marked anomalies."""
+        path = self.folder / "anomalous.npy"
+        return read_array(path) if path.is_file() else None
+
+
+def save_prepared(folder: Path, series: Series, scaled: FloatArray, index: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Write everything `Prepared` reads."""
+    write_array(folder / "values.npy", series.values)
+    write_array(folder / "time.npy", series.time)
+    write_array(folder / "scaled.npy", scaled.astype(np.float32))
+    if series.anomalous is not None:
+        write_array(folder / "anomalous.npy", series.anomalous)
+    write_table(folder / "windows.parquet", index)
+    write_json(
+        folder / "series.json",
+        {
+            "name": series.name,
+            "channels": list(series.channels),
+            "units": list(series.units),
+            "rate_hz": series.rate_hz,
+            "label_names": list(series.label_names),
+            "notes": list(series.notes),
+            **about,
+        },
+    )

@@ -1,0 +1,125 @@
+"""Figures of a study: each function draws on the axes it is given."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from clusterwhy.types import FloatArray, IntArray
+
+NOISE_COLOUR = "#b5b5b5"
+
+
+def cluster_colour(cluster: int) -> Any:
+    """Paul Tol's and Okabe-Ito's colour-blind safe hues first, then evenly spaced ones."""
+    if cluster < 0:
+        return NOISE_COLOUR
+    first = (
+        "#0072B2",
+        "#E69F00",
+        "#009E73",
+        "#CC79A7",
+        "#56B4E9",
+        "#D55E00",
+        "#F0E442",
+        "#332288",
+        "#882255",
+        "#44AA99",
+    )
+    return first[cluster] if cluster < len(first) else mpl.colormaps["turbo"]((cluster * 0.618) % 1.0)
+
+
+def cluster_name(cluster: int) -> str:
+    """What a cluster is called in pictures and tables."""
+    return "noise" if cluster < 0 else f"cluster {cluster}"
+
+
+def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
+    """Windows (window, 2) coloured by cluster; noise grey and behind."""
+    for cluster in sorted(set(labels.tolist())):
+        chosen = labels == cluster
+        ax.scatter(
+            *projection[chosen].T,
+            s=9,
+            color=cluster_colour(cluster),
+            label=cluster_name(cluster),
+            zorder=1 + (cluster >= 0),
+            linewidths=0,
+        )
+    ax.set_xlabel("projection 1 (no unit)")
+    ax.set_ylabel("projection 2 (no unit)")
+    ax.legend(fontsize=7, markerscale=1.6, loc="best", frameon=False)
+
+
+def draw_series(
+    axes: Any,
+    time_s: FloatArray,
+    values: FloatArray,
+    channels: tuple[str, ...],
+    units: tuple[str, ...],
+    limit: int = 4000,
+) -> None:
+    """One panel per channel: the recorded values, thinned to `limit` points for drawing only."""
+    step = max(1, len(values) // limit)
+    for ax, channel, unit, column in zip(axes, channels, units, values.T, strict=True):
+        ax.plot(time_s[::step], column[::step], linewidth=0.4, color="#333333")
+        ax.set_ylabel(f"{channel}\n({unit or 'no unit'})", rotation=0, ha="right", va="center", fontsize=7)
+        ax.tick_params(labelsize=6)
+        ax.margins(x=0)
+
+
+def draw_timeline(ax: Axes, runs: list[dict[str, int]], time_s: FloatArray) -> None:
+    """When each cluster occurs."""
+    for run in runs:
+        start, stop = time_s[run["start"]], time_s[run["stop"] - 1]
+        ax.axvspan(start, stop, color=cluster_colour(run["cluster"]), linewidth=0)
+    ax.set_yticks([])
+    ax.set_ylabel("cluster", rotation=0, ha="right", va="center", fontsize=7)
+    ax.tick_params(labelsize=6)
+    ax.set_xlim(time_s[0], time_s[-1])
+
+
+def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], time_s: FloatArray) -> None:
+    """The labels that nobody used, named where they begin."""
+    labels = index["label"].to_numpy()
+    change = np.flatnonzero(np.diff(labels)) + 1
+    for first, last in zip([0, *change], [*change, len(labels)], strict=True):
+        start, stop = time_s[index["start"].iloc[first]], time_s[index["stop"].iloc[last - 1] - 1]
+        ax.axvspan(start, stop, color="#dddddd" if labels[first] % 2 else "#f2f2f2", linewidth=0)
+        ax.text((start + stop) / 2, 0.5, names[labels[first]], ha="center", va="center", fontsize=6)
+    ax.set_yticks([])
+    ax.set_ylabel("label", rotation=0, ha="right", va="center", fontsize=7)
+    ax.tick_params(labelsize=6)
+    ax.set_xlim(time_s[0], time_s[-1])
+
+
+def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
+    """Signed share of relevance of each channel, with 95 % bootstrap intervals."""
+    own = table[table["cluster"] == cluster]
+    positions = np.arange(len(own))
+    errors = np.abs(np.stack([own["signed"] - own["signed_low"], own["signed_high"] - own["signed"]]))
+    ax.barh(positions, own["signed"], xerr=errors, color=cluster_colour(cluster), error_kw={"linewidth": 0.8})
+    ax.axvline(0, color="#333333", linewidth=0.6)
+    ax.set_yticks(positions, own["channel"], fontsize=7)
+    ax.invert_yaxis()
+    ax.set_xlabel("relevance (share of |relevance|)", fontsize=7)
+    ax.tick_params(axis="x", labelsize=6)
+
+
+def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds: float, limit: float) -> Any:
+    """Channel x time map of mean signed relevance; zero is white, `limit` shared by compared panels."""
+    image = ax.imshow(
+        relevance * 100,
+        cmap="RdBu_r",
+        vmin=-limit * 100,
+        vmax=limit * 100,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, seconds, len(channels) - 0.5, -0.5),
+    )
+    ax.set_yticks(range(len(channels)), channels, fontsize=7)
+    ax.set_xlabel("time in window (s)", fontsize=7)
+    ax.tick_params(axis="x", labelsize=6)
+    return image

@@ -1,0 +1,179 @@
+"""Explain every cluster of a study: the numbers behind its pages."""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.data.windows import windows_at
+from clusterwhy.evaluation.faithfulness import curve_area, replacement_curve, statistics_z
+from clusterwhy.relevance.aggregation import channel_importance, time_map
+from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.masked import MaskedEncoder
+    from clusterwhy.relevance.choices import CanonizerSettings, MemberSelection, TargetSettings
+    from clusterwhy.relevance.composites import CompositeSettings
+    from clusterwhy.relevance.propagation import Attributor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HowToExplain:
+    """The choices that make an explanation."""
+
+    target: "TargetSettings"
+    canonizer: "CanonizerSettings"
+    composite: "CompositeSettings"
+    attributor: "Attributor"
+    members: "MemberSelection"
+    seed: int
+
+
+@dataclass(frozen=True)
+class ClusterExplanations:
+    """Relevance of the explained windows of all clusters and what follows from it.
+
+    Attributes:
+        relevance: (explained window, channel, time), signed.
+        windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`.
+        importance: one row per cluster and channel, with intervals and the z-score baseline.
+        maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`.
+        clusters: the clusters that were explained.
+        quality: one row per cluster and ranking (relevance, z-score, random): `replacement_area`.
+        facts: figures about the target (agreement of prototypes with the clusters).
+        seconds: time spent in attribution.
+    """
+
+    relevance: FloatArray
+    windows: pd.DataFrame
+    importance: pd.DataFrame
+    maps: FloatArray
+    clusters: list[int]
+    quality: pd.DataFrame
+    facts: dict[str, float]
+    seconds: float
+
+
+def explain_clusters(
+    encoder: "MaskedEncoder",
+    values: FloatArray,
+    index: pd.DataFrame,
+    embeddings: FloatArray,
+    labels: IntArray,
+    strengths: FloatArray,
+    channels: tuple[str, ...],
+    how: HowToExplain,
+) -> ClusterExplanations:
+    """Explain chosen members of each cluster.
+
+    Args:
+        values: (time, channel), scaled as in training.
+        index: the window index.
+        embeddings: (window, feature).
+        labels: (window,) cluster, -1 is noise.
+        strengths: (window,) membership strength.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from clusterwhy.encoders.masked import best_device
+
+    encoder = encoder.to(best_device())
+    networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
+    length = int(index["stop"].iloc[0] - index["start"].iloc[0])
+    starts = index["start"].to_numpy()
+    limits = [torch.as_tensor(f(values, axis=0), dtype=torch.float32)[None, :, None] for f in (np.min, np.max)]
+    low, high = (limit.to(best_device()) for limit in limits)
+    relevances, rows, importances, maps, quality = [], [], [], [], []
+    seconds = 0.0
+    for cluster, network in tqdm(networks.items(), desc="explain", unit="cluster", disable=None):
+        network.to(best_device())
+        chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
+        windows = windows_at(values, starts[chosen], length)
+        began = time.monotonic()
+        composite = how.composite.build(low, high, how.canonizer.build())
+        explained = how.attributor.explain(network, composite, windows, how.seed)
+        seconds += time.monotonic() - began
+        rest = _outside(values, starts, labels, cluster, length, how.seed)
+        z = statistics_z(windows, rest)
+        table = channel_importance(explained.values, channels, how.seed)
+        table.insert(0, "cluster", cluster)
+        importances.append(table.assign(z_score=z.mean(axis=0)))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "window": index["window"].to_numpy()[chosen],
+                    "cluster": cluster,
+                    "target": explained.target,
+                    "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
+                    "gap": explained.gap,
+                }
+            )
+        )
+        relevances.append(explained.values)
+        maps.append(time_map(explained.values))
+        quality += _quality(network, windows, rest, explained.values, z, cluster, how.seed)
+    n_channels = len(channels)
+    return ClusterExplanations(
+        relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
+        windows=pd.concat(rows, ignore_index=True)
+        if rows
+        else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap"]),
+        importance=pd.concat(importances, ignore_index=True)
+        if importances
+        else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed"]),
+        maps=np.stack(maps) if maps else np.zeros((0, n_channels, length), dtype=np.float32),
+        clusters=list(networks),
+        quality=pd.DataFrame(quality, columns=["cluster", "ranking", "replacement_area"]),
+        facts=facts,
+        seconds=seconds,
+    )
+
+
+def _outside(
+    values: FloatArray, starts: IntArray, labels: IntArray, cluster: int, length: int, seed: int
+) -> FloatArray:
+    """Up to 256 windows outside a cluster, a seeded draw; the whole series where it is the only one."""
+    outside = np.flatnonzero(labels != cluster)
+    if not len(outside):
+        outside = np.arange(len(labels))
+    rng = np.random.default_rng([seed, cluster])
+    return windows_at(values, starts[rng.permutation(outside)[:256]], length)
+
+
+def _quality(
+    network: Any, windows: FloatArray, rest: FloatArray, relevance: FloatArray, z: FloatArray, cluster: int, seed: int
+) -> list[dict[str, Any]]:
+    import torch
+
+    device = next(network.parameters()).device
+
+    def target(batch: FloatArray) -> FloatArray:
+        with torch.inference_mode():
+            found: FloatArray = network(torch.from_numpy(batch).to(device)).cpu().numpy()
+        return found
+
+    rng = np.random.default_rng([seed, cluster, 1])
+    others = rest[rng.integers(0, len(rest), len(windows))]
+    n_draws = 10
+    random = [rng.permuted(np.tile(np.arange(windows.shape[1]), (len(windows), 1)), axis=1) for _ in range(n_draws)]
+    rankings = {
+        "relevance": [np.argsort(-relevance.sum(axis=2), axis=1, kind="stable")],
+        "z_score": [np.argsort(-z, axis=1, kind="stable")],
+        "random": random,
+    }
+    return [
+        {
+            "cluster": cluster,
+            "ranking": name,
+            "replacement_area": float(
+                np.mean([curve_area(replacement_curve(target, windows, others, ranking)) for ranking in orders])
+            ),
+        }
+        for name, orders in rankings.items()
+    ]

@@ -1,0 +1,74 @@
+"""One self-contained HTML page: which channels made each cluster, and whether to believe it."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+TEMPLATE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>clusterwhy: {{ name }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid #ddd; padding-top: 1rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; font-size: .9rem; }
+.wide { overflow-x: auto; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eee; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; } .note { color: #555; font-size: .9rem; overflow-wrap: anywhere; }
+</style></head><body>
+<h1>{{ name }}</h1>
+<p>{{ headline }}</p>
+<ul>{% for line in answers %}<li>{{ line }}</li>{% endfor %}</ul>
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% for paragraph in section.text %}<p class="note">{{ paragraph }}</p>{% endfor %}
+{% if section.picture %}<img alt="{{ section.title }}" src="data:image/png;base64,{{ section.picture }}">{% endif %}
+{% if section.html %}<div class="wide">{{ section.html | safe }}</div>{% endif %}
+{% for table in section.tables %}<div class="wide"><table><thead><tr>{% for column in table.columns %}<th>{{ column }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table></div>{% endfor %}
+{% endfor %}
+</body></html>
+"""
+
+
+def as_rows(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as text, four figures per number, an empty cell where there is none."""
+
+    def cell(value: object) -> str:
+        if value is None or value != value:
+            return ""
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return {"columns": list(table.columns), "rows": [[cell(v) for v in row] for row in table.itertuples(index=False)]}
+
+
+def picture(path: Path) -> str:
+    """A PNG as base64."""
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def answers(importance: pd.DataFrame, clusters: list[dict[str, Any]], explained: list[int]) -> list[str]:
+    """One sentence per cluster: how large it is and which channels made it."""
+    lines = []
+    for record in clusters:
+        cluster = record["cluster"]
+        text = f"Cluster {cluster}: {record['n_windows']} windows ({record['share']:.0%} of all)"
+        if cluster in explained:
+            own = importance[importance["cluster"] == cluster].sort_values("signed", ascending=False)
+            leading = [
+                f"{row.channel} ({row.signed:+.0%}, 95 % interval {row.signed_low:+.0%} to {row.signed_high:+.0%})"
+                for row in own.head(2).itertuples()
+            ]
+            text += f"; its evidence comes first from {' and '.join(leading)}"
+        lines.append(text + ".")
+    return lines
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The page; every name from data is escaped."""
+    from jinja2 import Environment
+
+    return Environment(autoescape=True).from_string(TEMPLATE).render(**context)
