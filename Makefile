@@ -3,19 +3,22 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
+# what DVC and matplotlib would keep in the home folder or below /var
+export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
+export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint lock
 
 help:
-	@echo "make repro  environment + the whole pipeline (dvc repro)"
+	@echo "make repro  environment + the whole pipeline (dvc repro); then open artifacts/report/report.html"
 	@echo "make test   environment + the tests"
-	@echo "make lint   style, types"
-	@echo "make lock   pin the ranges of pyproject.toml again"
+	@echo "make lint   style, types, import contracts"
+	@echo "make lock   pin the ranges of pyproject.toml again (needs uv)"
 
 $(VENV)/.ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("clusterwhy needs Python >= 3.11, found " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
-	@echo "creating the environment in $(VENV) (once; several GB, a few minutes)"
+	@echo "creating the environment in $(VENV) (once; 6 GB, a few minutes)"
 	@if command -v uv >/dev/null; then \
 		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $<; \
 	else \
@@ -23,11 +26,18 @@ $(VENV)/.ready: requirements.lock
 	fi
 	@touch $@
 
+repro: $(VENV)/.ready
+	dvc repro
+	@echo "open artifacts/report/report.html"
+
 test: $(VENV)/.ready
 	python -m pytest
 
 lint: $(VENV)/.ready
 	ruff check .
+	ruff format --check .
+	mypy
+	PYTHONPATH=src:. lint-imports --no-logo
 
 lock:
 	uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes \

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,7 +41,8 @@ class StageRun:
         settings: the stage's own groups as settings objects, and `seed`.
         config: the same as plain values.
         inputs: artifacts of the last `dvc repro`.
-        out: where this run writes: the stage's artifacts, or a folder of its own when run by hand.
+        out: where this run writes; a stage's folder gets its final name when all is written.
+        final: the stage's artifacts, or the same as `out` when run by hand.
         metrics: figures that `finish` writes beside the artifacts.
     """
 
@@ -49,7 +51,7 @@ class StageRun:
     config: dict[str, Any]
     inputs: Path
     out: Path
-    by_dvc: bool
+    final: Path
     tracker: Tracker
     metrics: dict[str, Any] = field(default_factory=dict)
     used: list[Path] = field(default_factory=list)
@@ -63,7 +65,6 @@ class StageRun:
 
     def finish(self) -> None:
         """Write metrics and provenance, log everything."""
-        write_json(ROOT / "reports" / f"{self.name}.json" if self.by_dvc else self.out / "metrics.json", self.metrics)
         write_json(
             self.out / "provenance.json",
             {
@@ -74,10 +75,16 @@ class StageRun:
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
+        if self.out == self.final:
+            write_json(self.out / "metrics.json", self.metrics)
+        else:
+            write_json(ROOT / "reports" / f"{self.name}.json", self.metrics)
+            shutil.rmtree(self.final, ignore_errors=True)
+            os.replace(self.out, self.final)
         self.tracker.summarise(flat(self.metrics))
-        for picture in sorted(self.out.glob("*.png")):
+        for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
-        self.tracker.artifact(self.name, self.out)
+        self.tracker.artifact(self.name, self.final)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -158,7 +165,11 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     settings = build_settings(own)
     own.pop("wandb")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
-    choices = hydra_config.runtime.choices
+    choices: Any = hydra_config.runtime.choices
+    by_dvc = choices.run == "stage"
+    final = Path(hydra_config.runtime.output_dir)
+    # complete or not at all: an interrupted stage leaves nothing that looks like an artifact
+    out = final.with_name(f".{final.name}.partial") if by_dvc else final
     tags = [str(choices[key]) for key in ("composite", "preset") if choices.get(key) and key in own | {"preset": 0}]
     began = time.monotonic()
     with track(settings["wandb"], main_root(), name, run_group(), own, metadata, tags) as tracker:
@@ -167,12 +178,21 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             settings=settings,
             config=own,
             inputs=ROOT / "artifacts",
-            out=Path(hydra_config.runtime.output_dir),
-            by_dvc=choices.run == "stage",
+            out=out,
+            final=final,
             tracker=tracker,
         )
-        body(run)
-        run.finish()
+        if by_dvc:
+            shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            body(run)
+            run.finish()
+        finally:
+            if by_dvc:
+                shutil.rmtree(out, ignore_errors=True)
+                if final.is_dir() and not any(final.iterdir()):
+                    final.rmdir()
     log.info("%s done in %.1f s", name, time.monotonic() - began)
     return run.metrics
 

@@ -65,7 +65,7 @@ def rank(folder: Path) -> pd.DataFrame:
             ax.plot(overall[f"replacement_area.{name}"], positions, mark, label=name, markersize=7)
     ax.set_yticks(positions, overall["job"], fontsize=8)
     ax.invert_yaxis()
-    ax.set_xlabel("replacement area (share of the target; lower is more faithful)")
+    ax.set_xlabel("replacement area (lower is more faithful)")
     ax.legend(frameon=False, fontsize=8)
     figure.savefig(folder / "ranking.png", dpi=130)
     wandb = yaml.safe_load((ROOT / "conf" / "wandb" / "default.yaml").read_text())

@@ -34,7 +34,7 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     scores = read_table(run.take("score") / "scores.parquet")
     if data.anomalous_samples is None:
         return []
-    rows = []
+    rows: list[dict[str, object]] = []
     for column in ("score", "pca_error", "mean_abs_z", "random"):
         per_sample = sample_scores(scores[column].to_numpy(), data.starts, data.length, len(data.scaled))
         per_sample[: int(data.about["train_stop"])] = float("nan")

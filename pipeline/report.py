@@ -37,7 +37,7 @@ def _overview(
     shown = min(len(data.channels), MAX_CHANNELS_DRAWN)
     has_labels = data.labels is not None
     figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[2, 1.25])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     extra = 2 if has_labels else 1
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
     figures.draw_series(
@@ -118,7 +118,7 @@ def main(run: StageRun) -> None:
         f"median |gap| {np.median(np.abs(windows['gap'])):.3g} over {len(windows)} explained windows."
         if len(windows)
         else "No window was explained.",
-        "replacement_area: mean target, as a share of its start, while channels are replaced by those of other windows, "
+        "replacement_area: how slowly the target falls from 1 to 0 while channels are replaced by those of other windows, "
         "the most important first; lower is more faithful, and a ranking that does not beat random says nothing.",
         f"Tracked as the W&B group of this repro; dataset notes: {'; '.join(data.about['notes']) or 'none'}.",
     ]
@@ -157,7 +157,7 @@ def main(run: StageRun) -> None:
     )
     write_text(run.out / "report.html", page)
     run.metrics = {"n_bytes": len(page.encode())}
-    log.info("open %s", run.out / "report.html")
+    log.info("open %s", run.final / "report.html")
 
 
 if __name__ == "__main__":

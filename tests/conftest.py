@@ -1,9 +1,95 @@
 """Fixtures that several tests share."""
 
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SKIPPED = {".git", ".venv", ".tmp", "artifacts", "reports", "sweeps", "outputs", "wandb", "docs", "benchmarks"}
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project in a folder of its own, where a user's commands can be run."""
+
+    root: Path
+
+    def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command as a user without W&B account, W&B variables and network would."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "DVC_", "PYTHON", "PYTEST_"))}
+        dead = "http://127.0.0.1:9"
+        environment = kept | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc" / "tmp" / "site"),
+            "HOME": str(self.root / ".home"),
+            "HTTP_PROXY": dead,
+            "HTTPS_PROXY": dead,
+        }
+        done = subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        if ok:
+            assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def choose(self, **choices: object) -> None:
+        """Edit params.yaml."""
+        path = self.root / "params.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | choices))
+
+
+def make_checkout(root: Path) -> Checkout:
+    """Copy the project; its study is a user's own small CSV, brought in by one YAML."""
+    shutil.copytree(ROOT, root, ignore=lambda folder, names: SKIPPED & set(names) if Path(folder) == ROOT else set())
+    for left in ("cache", "tmp"):
+        shutil.rmtree(root / ".dvc" / left, ignore_errors=True)
+    (root / "dvc.lock").unlink(missing_ok=True)
+    (root / ".home").mkdir()
+    write_own_csv(root / "data" / "pump.csv")
+    (root / "conf" / "dataset" / "pump.yaml").write_text(
+        (root / "conf" / "dataset" / "csv.yaml").read_text().replace("data/own.csv", "data/pump.csv")
+    )
+    checkout = Checkout(root)
+    checkout.choose(dataset="pump", window="short", encoder="inception_time_small", train="quick")
+    # `dvc exp run` wants a commit to start from
+    for command in ("init", "config user.name test", "config user.email test@example.org", "add .", "commit -m start"):
+        subprocess.run(["git", *command.split(" ")], cwd=root, check=True, capture_output=True)
+    return checkout
+
+
+def write_own_csv(path: Path) -> None:
+    """Three regimes of a made-up pump, twice each, 20 Hz."""
+    rng = np.random.default_rng(1)
+    t = np.arange(2400) / 20
+    regime = np.repeat([0, 1, 2, 0, 1, 2], 400)
+    table = pd.DataFrame(
+        {
+            "time": t,
+            "pressure": np.where(regime == 0, np.sin(2 * np.pi * 0.7 * t), 0.0),
+            "flow": np.where(regime == 1, np.sign(np.sin(2 * np.pi * 1.5 * t)), 0.0),
+            "current": np.where(regime == 2, np.sin(2 * np.pi * 4.0 * t), 0.0),
+        }
+    )
+    table.iloc[:, 1:] += 0.1 * rng.normal(size=(len(table), 3))
+    table.round(6).to_csv(path, index=False)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout after `dvc repro`. Tests that change it put it back."""
+    checkout = make_checkout(tmp_path_factory.mktemp("study") / "project")
+    checkout.run("dvc", "repro")
+    return checkout

@@ -50,9 +50,9 @@ class TrainTestArchive(Archive):
     def read(self) -> Series:
         arrays = self.load("train", "test", "test_label", "channels")
         train, test = arrays["train"], arrays["test"]
-        values = np.concatenate([train, test]).astype(np.float64)
+        joined = np.concatenate([train, test]).astype(np.float64)
         channels = _names(arrays["channels"])
-        values, notes = fill_missing(values, channels, self.path, 0.05)
+        values, notes = fill_missing(joined, channels, self.path, 0.05)
         return Series(
             name=Path(self.path).stem,
             values=values,

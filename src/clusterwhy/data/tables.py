@@ -60,7 +60,7 @@ class WideTable(FileSettings):
             faults.append(f"time column {self.time!r}: {time_notes}")
         elif len(time) > 1:
             seconds = (time - time[0]) / 1e9 if time.dtype == np.int64 else time
-            faults += time_faults(seconds, (0,), self.rate_tolerance)
+            faults += time_faults(np.asarray(seconds, dtype=np.float64), (0,), self.rate_tolerance)
         if len(table) < 2:
             faults.append(f"expected at least 2 rows, got {len(table)}")
         try:
@@ -69,7 +69,8 @@ class WideTable(FileSettings):
             faults += error.faults
         if faults or time is None:
             raise DataError(self.path, faults)
-        labels, label_names = None, ()
+        labels: IntArray | None = None
+        label_names: tuple[str, ...] = ()
         if self.label is not None:
             codes, uniques = pd.factorize(table[self.label], sort=True)
             labels, label_names = codes, tuple(str(name) for name in uniques)

@@ -17,6 +17,8 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    import torch
+
     from clusterwhy.encoders.masked import MaskedEncoder
 
 
@@ -94,12 +96,12 @@ class MaskedPrediction(Settings):
         encoder.eval()
         return pd.DataFrame(history)
 
-    def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+    def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":
         from tsai.callback.MVP import create_mask
 
         return create_mask(windows, r=self.mask_share, lm=self.mask_length, sync=self.same_mask_for_channels)
 
     @staticmethod
-    def _loss(encoder: "MaskedEncoder", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":  # noqa: F821
+    def _loss(encoder: "MaskedEncoder", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         predicted = encoder.predict(windows.masked_fill(mask, 0.0))
         return ((predicted - windows)[mask] ** 2).mean()

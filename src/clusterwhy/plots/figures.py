@@ -41,7 +41,8 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
     for cluster in sorted(set(labels.tolist())):
         chosen = labels == cluster
         ax.scatter(
-            *projection[chosen].T,
+            projection[chosen, 0],
+            projection[chosen, 1],
             s=9,
             color=cluster_colour(cluster),
             label=cluster_name(cluster),

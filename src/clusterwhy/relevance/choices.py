@@ -111,7 +111,7 @@ class MemberSelection(Settings):
         """Positions of the chosen windows, at most `count`."""
         members = np.flatnonzero(labels == cluster)
         if self.rule == "random":
-            order = np.random.default_rng([seed, cluster]).permutation(len(members))
+            order: IntArray = np.random.default_rng([seed, cluster]).permutation(len(members))
         else:
             order = central_order(embeddings[members])
             if self.rule == "strongest":

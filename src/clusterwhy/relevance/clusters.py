@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
-from clusterwhy.evaluation.faithfulness import curve_area, replacement_curve, statistics_z
 from clusterwhy.relevance.aggregation import channel_importance, time_map
+from clusterwhy.relevance.faithfulness import replacement_areas, statistics_z
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clusterwhy.relevance.propagation import Attributor
 
 log = logging.getLogger(__name__)
+N_RANDOM_RANKINGS = 3
 
 
 @dataclass(frozen=True)
@@ -160,20 +161,11 @@ def _quality(
 
     rng = np.random.default_rng([seed, cluster, 1])
     others = rest[rng.integers(0, len(rest), len(windows))]
-    n_draws = 10
-    random = [rng.permuted(np.tile(np.arange(windows.shape[1]), (len(windows), 1)), axis=1) for _ in range(n_draws)]
+    order = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
     rankings = {
         "relevance": [np.argsort(-relevance.sum(axis=2), axis=1, kind="stable")],
         "z_score": [np.argsort(-z, axis=1, kind="stable")],
-        "random": random,
+        "random": [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)],
     }
-    return [
-        {
-            "cluster": cluster,
-            "ranking": name,
-            "replacement_area": float(
-                np.mean([curve_area(replacement_curve(target, windows, others, ranking)) for ranking in orders])
-            ),
-        }
-        for name, orders in rankings.items()
-    ]
+    areas = replacement_areas(target, windows, others, rankings)
+    return [{"cluster": cluster, "ranking": name, "replacement_area": area} for name, area in areas.items()]

@@ -1,0 +1,77 @@
+"""Artifacts are whole or absent, and reading one runs no code."""
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clusterwhy.artifacts import read_array, read_json, write_array, write_atomically, write_json
+from clusterwhy.errors import ArtifactError
+from clusterwhy.tracking import WandbSettings, dvc_md5, track
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    write_array(path, np.arange(3))
+
+    def broken(stream: object) -> None:
+        stream.write(b"half")  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, broken)
+    np.testing.assert_array_equal(read_array(path), np.arange(3))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pickled_array_is_refused(tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple:
+            return pytest.fail, ("executed",)
+
+    np.save(tmp_path / "a.npy", np.array([Harm()], dtype=object), allow_pickle=True)
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(Harm()))
+    for name in ("a.npy", "b.npy"):
+        with pytest.raises(ArtifactError, match="no plain NumPy array"):
+            read_array(tmp_path / name)
+
+
+def test_a_missing_artifact_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="dvc repro"):
+        read_json(tmp_path / "none.json")
+
+
+def test_json_refuses_what_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_checksum_of_a_folder_is_the_one_dvc_computes(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "b").write_bytes(b"2")
+    (tmp_path / "sub" / "a").write_bytes(b"1")
+    listing = [
+        {"md5": hashlib.md5(b"2").hexdigest(), "relpath": "b"},
+        {"md5": hashlib.md5(b"1").hexdigest(), "relpath": "sub/a"},
+    ]
+    assert dvc_md5(tmp_path) == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+
+
+def test_an_online_run_without_an_account_is_recorded_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / name))
+    settings = WandbSettings(mode="online", project="p", entity=None, init_timeout_s=2)
+    with track(settings, tmp_path, "explain", "group", {}, {}) as tracker:
+        tracker.summarise({"x": 1.0})
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert "recorded offline" in caplog.text

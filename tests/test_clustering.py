@@ -1,0 +1,147 @@
+"""Clusters, scores, thresholds, segments and agreement, against cases solved by hand."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clusterwhy.anomaly.detectors import Evidence, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
+from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
+from clusterwhy.clustering import Hdbscan, central_order, density_validity, silhouette, timeline
+from clusterwhy.errors import DataError
+from clusterwhy.evaluation.clusters import covering, label_agreement, spectral_features
+from clusterwhy.evaluation.detection import ranking_quality
+from clusterwhy.projection import Umap, trustworthiness
+
+SHARES = Hdbscan(space="embeddings", min_cluster_share=0.1, min_samples_share=0.025)
+
+
+def blobs(rng: np.random.Generator, n: int = 50) -> tuple[Any, Any]:
+    centres = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]])
+    return (centres[:, None] + rng.normal(size=(3, n, 2))).reshape(-1, 2), np.repeat([0, 1, 2], n)
+
+
+def test_three_blobs_are_three_clusters_and_strangers_are_noise(rng: np.random.Generator) -> None:
+    points, truth = blobs(rng)
+    strangers = np.array([[100.0, 100.0], [-90.0, 50.0]])
+    found = SHARES.fit(np.concatenate([points, strangers]))
+    assert label_agreement(truth, found.labels[:-2])["ari"] > 0.9
+    assert found.labels[-2:].tolist() == [-1, -1] and found.strengths[-2:].tolist() == [0.0, 0.0]
+    assert (density_validity(points, truth, 0) or 0) > 0.5
+    assert (silhouette(points, truth, 0) or 0) > 0.8
+
+
+def test_cluster_sizes_grow_with_the_number_of_windows() -> None:
+    assert SHARES.sizes(1000) == (100, 25) and SHARES.sizes(10) == (5, 3)
+    fixed = Hdbscan(space="projection", min_cluster_size=7, min_samples=3)
+    assert fixed.sizes(10_000) == (7, 3)
+
+
+def test_fewer_windows_than_a_cluster_needs_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(DataError, match="4 windows, but min_cluster_size is 5"):
+        SHARES.fit(rng.normal(size=(4, 2)))
+    with pytest.raises(DataError, match=r"n_neighbors. is 15"):
+        Umap(n_neighbors=15, min_dist=0.0, metric="euclidean").fit(rng.normal(size=(15, 3)), 0)
+
+
+def test_the_medoid_comes_first() -> None:
+    assert central_order(np.array([[0.0], [1.0], [10.0]])).tolist() == [1, 0, 2]
+
+
+def test_the_timeline_joins_neighbours_of_one_label() -> None:
+    index = pd.DataFrame({"start": [0, 5, 10, 15], "stop": [10, 15, 20, 25]})
+    runs = timeline(np.array([0, 0, -1, 0]), index)
+    assert [(r["cluster"], r["start"], r["stop"], r["n_windows"]) for r in runs] == [
+        (0, 0, 15, 2),
+        (-1, 10, 20, 1),
+        (0, 15, 25, 1),
+    ]
+
+
+def test_umap_is_repeatable_and_keeps_neighbours(rng: np.random.Generator) -> None:
+    points = np.repeat(blobs(rng)[0], 3, axis=1)
+    umap = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean")
+    first = umap.fit(points, 0)
+    np.testing.assert_array_equal(first, umap.fit(points, 0))
+    assert trustworthiness(points, first, 10, 0) > 0.9
+    assert trustworthiness(points, rng.permutation(first), 10, 0) < 0.7
+
+
+def evidence(rng: np.random.Generator, strange: int) -> Evidence:
+    """40 windows of 8 samples and 3 channels; in one, channel 1 is 6 too high."""
+    values = rng.normal(size=(320, 3)).astype(np.float32)
+    values[strange * 8 : strange * 8 + 8, 1] += 6.0
+    starts, train = np.arange(0, 320, 8), np.arange(40) != strange
+    embeddings = values.reshape(40, -1)
+
+    def load_encoder() -> Any:
+        raise AssertionError("no network is needed")
+
+    return Evidence(values, starts, 8, train, embeddings, embeddings[:, :2], load_encoder, 0)
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        MeanAbsoluteZ(),
+        PcaError(explained_share=0.5),
+        NearestNeighbours(k=3),
+        Glosh(space="embeddings", min_cluster_share=0.1),
+    ],
+)
+def test_detectors_rank_the_strange_window_first(detector: Any, rng: np.random.Generator) -> None:
+    found = detector.score(evidence(rng, 17))
+    assert found.windows.argmax() == 17
+    if found.channels is not None:
+        assert found.channels[17].argmax() == 1
+
+
+def test_random_scores_are_uniform_and_repeatable(rng: np.random.Generator) -> None:
+    made = evidence(rng, 3)
+    np.testing.assert_array_equal(Random().score(made).windows, Random().score(made).windows)
+
+
+def test_nearest_neighbours_of_a_training_window_leave_itself_out() -> None:
+    values = np.array([[0.0], [1.0], [3.0], [7.0]], dtype=np.float32)
+    made = Evidence(values, np.arange(4), 1, np.array([1, 1, 1, 0], dtype=bool), values, values, None, 0)  # type: ignore[arg-type]
+    assert NearestNeighbours(k=1).score(made).windows.tolist() == [1.0, 1.0, 2.0, 4.0]
+
+
+def test_an_extreme_value_threshold_finds_the_quantile_of_an_exponential(rng: np.random.Generator) -> None:
+    # P(score > q) = exp(-q): risk 1e-3 is at 6.9
+    threshold = ExtremeValueThreshold(initial_quantile=0.95, risk=1e-3)
+    scores = rng.exponential(size=50_000)
+    assert threshold.fit(scores) == pytest.approx(np.log(1e3), rel=0.1)
+    assert threshold.fit(scores * 1e-9) == pytest.approx(1e-9 * threshold.fit(scores), rel=1e-3)
+
+
+def test_scores_of_samples_are_the_mean_over_their_windows() -> None:
+    found = sample_scores(np.array([1.0, 3.0]), np.array([0, 2]), 4, 8)
+    np.testing.assert_allclose(found, [1, 1, 2, 2, 3, 3, np.nan, np.nan])
+
+
+def test_overlapping_anomalous_windows_merge_the_worst_first() -> None:
+    segments = merge_segments(np.array([5.0, 6.0, 0.0, 9.0]), 1.0, np.array([0, 2, 6, 20]), 4)
+    assert [(s["start"], s["stop"], s["peak_window"]) for s in segments] == [(20, 24, 3), (0, 6, 1)]
+
+
+def test_covering_solved_by_hand() -> None:
+    truth, found = np.array([0] * 4 + [1] * 4), np.array([0] * 3 + [1] * 5)
+    # first segment: best overlap 3/4; second: 4/5
+    assert covering(truth, found) == pytest.approx((4 * 0.75 + 4 * 0.8) / 8)
+    assert covering(truth, truth) == 1.0
+
+
+def test_detection_quality_of_perfect_and_missing_scores() -> None:
+    truth = np.array([0, 0, 1, 1], dtype=bool)
+    assert ranking_quality(truth, np.array([0.1, np.nan, 0.8, 0.9]))["auroc"] == 1.0
+    assert ranking_quality(np.zeros(4, dtype=bool), np.arange(4.0)) == {}
+
+
+def test_spectral_features_see_frequency_and_not_phase() -> None:
+    t = np.arange(64) / 64
+    wave = lambda f, shift: np.sin(2 * np.pi * (f * t + shift))[None, None]  # noqa: E731
+    near = np.abs(spectral_features(wave(5, 0.0)) - spectral_features(wave(5, 0.3))).max()
+    far = np.abs(spectral_features(wave(5, 0.0)) - spectral_features(wave(9, 0.0))).max()
+    assert near < 1e-9 < 1.0 < far

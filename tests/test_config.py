@@ -1,0 +1,70 @@
+"""Every file of conf/ builds, and what is wrong is refused before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from clusterwhy.config import Settings, build_settings
+from clusterwhy.errors import ConfigError
+from pipeline._stage import check_overrides, owned, register_params
+from tests.conftest import ROOT
+
+CHOICES = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if "# @package _global_" not in p.read_text())
+GLOBALS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p not in CHOICES)
+
+
+def plain(path: Path) -> dict[str, Any]:
+    found: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    return found
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_choice_builds_its_settings(path: Path) -> None:
+    made = build_settings({path.parent.name: plain(path)})[path.parent.name]
+    assert isinstance(made, Settings)
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_choice_refuses_an_unknown_key(path: Path) -> None:
+    group = path.parent.name
+    with pytest.raises(ConfigError, match=rf"{group}\.surprise"):
+        build_settings({group: plain(path) | {"surprise": 1}})
+
+
+@pytest.mark.parametrize("path", GLOBALS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_run_sweep_and_preset_composes(path: Path) -> None:
+    register_params()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):
+        found = compose("config", overrides=[f"{path.parent.name}={path.stem}"])
+    assert found.seed == 0 and found.encoder._target_
+
+
+def test_every_fault_is_listed_by_its_full_key() -> None:
+    config = {
+        "window": {"_target_": "clusterwhy.data.windows.WindowSettings", "length": "long", "stride": 0},
+        "encoder": {"_target_": "os.system", "command": "true"},
+    }
+    with pytest.raises(ConfigError) as caught:
+        build_settings(config)
+    assert len(caught.value.faults) == 3
+    for part in ("window.length", "window.stride", "encoder._target_: expected a class below clusterwhy."):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "clusterwhy.artifacts.write_text", "clusterwhy.nowhere.Thing", "clusterwhy.data.nobody", 3]
+)
+def test_only_settings_of_the_library_are_built(target: object) -> None:
+    with pytest.raises(ConfigError, match=r"encoder\._target_"):
+        build_settings({"encoder": {"_target_": target}})
+
+
+def test_overrides_of_another_stage_are_refused() -> None:
+    check_overrides("explain", ["composite=epsilon", "composite.epsilon=1.0", "seed=1", "wandb.mode=disabled"])
+    with pytest.raises(ConfigError) as caught:
+        check_overrides("explain", ["clusterer.min_samples=5", "+window.length=3", "composite=epsilon"])
+    assert len(caught.value.faults) == 2
+    assert owned("embed") == set()

@@ -1,0 +1,82 @@
+"""dvc.yaml says of each stage exactly what it depends on."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# seen by every stage; a change there is checked by the tests, and would rerun everything
+EVERYWHERE = {"__init__", "artifacts", "config", "errors", "types", "tracking"}
+
+
+def module_file(module: str) -> Path | None:
+    path = (ROOT / "src" / Path(*module.split("."))).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def imported(path: Path) -> set[str]:
+    """First-party modules that a file imports when it runs, also inside functions."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) and branch.test.id == "TYPE_CHECKING"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node not in for_types:
+            found |= {m for m in (node.module, *(f"{node.module}.{a.name}" for a in node.names)) if module_file(m)}
+    return {module for module in found if module.startswith("clusterwhy.")}
+
+
+def groups(stage: str) -> list[str]:
+    return [next(iter(entry)).split("/")[1] for entry in STAGES[stage].get("params", []) if isinstance(entry, dict)]
+
+
+def needed(stage: str) -> set[str]:
+    """Every module that a stage can reach, through imports or the `_target_`s of its groups."""
+    todo = imported(ROOT / "pipeline" / f"{stage}.py")
+    for group in groups(stage):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            todo.add(yaml.safe_load(path.read_text())["_target_"].rpartition(".")[0])
+    seen: set[str] = set()
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            path = module_file(module)
+            assert path is not None, module
+            todo |= imported(path)
+    return {str(path.relative_to(ROOT)) for m in seen if (path := module_file(m)) and path.stem not in EVERYWHERE}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_each_module_that_it_imports(stage: str) -> None:
+    declared = {dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")}
+    assert declared == needed(stage)
+    assert f"pipeline/{stage}.py" in STAGES[stage]["deps"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_each_artifact_that_it_takes(stage: str) -> None:
+    tree = ast.parse((ROOT / "pipeline" / f"{stage}.py").read_text())
+    taken = {
+        f"artifacts/{node.args[0].value}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "take"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert {dep for dep in STAGES[stage]["deps"] if dep.startswith("artifacts/")} == taken
+
+
+def test_every_group_of_params_yaml_belongs_to_a_stage() -> None:
+    params = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    assert {group for stage in STAGES for group in groups(stage)} | {"seed"} == params

@@ -1,0 +1,193 @@
+"""The whole chain on a user's own CSV: what `dvc repro` leaves behind, what reruns, what is refused."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT, Checkout, make_checkout
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+pytestmark = pytest.mark.slow
+
+
+def digests(checkout: Checkout) -> dict[str, str]:
+    folders = (checkout.root / "artifacts", checkout.root / "reports")
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(checkout.root)): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+
+
+def status(checkout: Checkout) -> dict[str, object]:
+    found: dict[str, object] = json.loads(checkout.run("dvc", "status", "--json").stdout)
+    return found
+
+
+@pytest.fixture
+def edited(study: Checkout) -> Iterator[Checkout]:
+    """The study, whose configuration is put back afterwards."""
+    kept = {path: path.read_bytes() for path in [study.root / "params.yaml", *(study.root / "conf").rglob("*.yaml")]}
+    yield study
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def test_an_own_csv_goes_through_the_whole_pipeline(study: Checkout) -> None:
+    assert status(study) == {}
+    about = json.loads((study.root / "artifacts/prepare/series.json").read_text())
+    assert about["channels"] == ["pressure", "flow", "current"] and about["rate_hz"] == pytest.approx(20.0)
+    relevance = np.load(study.root / "artifacts/explain/relevance.npy")
+    explained = pd.read_parquet(study.root / "artifacts/explain/explained.parquet")
+    assert relevance.shape == (len(explained), 3, 64) and len(explained) > 0
+    np.testing.assert_allclose(relevance.sum(axis=(1, 2)), explained["relevance_sum"], rtol=1e-4, atol=1e-4)
+    page = (study.root / "artifacts/report/report.html").read_text()
+    assert all(name in page for name in about["channels"])
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page), "the page needs the network"
+
+
+def test_two_fresh_repros_give_the_same_bytes(study: Checkout, tmp_path: Path) -> None:
+    again = make_checkout(tmp_path / "project")
+    again.run("dvc", "repro")
+    assert digests(again) == digests(study)
+
+
+def test_metrics_plots_and_the_graph_can_be_shown(study: Checkout) -> None:
+    shown = json.loads(study.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert {Path(path).stem for path in shown} == set(STAGES)
+    made = study.run("dvc", "plots", "show", "-o", str(study.root / "outputs" / "plots")).stdout
+    assert (study.root / "outputs" / "plots" / "index.html").is_file(), made
+    assert all(stage in study.run("dvc", "dag").stdout for stage in STAGES)
+
+
+def test_a_changed_composite_reruns_explain_and_what_follows(edited: Checkout) -> None:
+    before = (edited.root / "artifacts/explain/relevance.npy").read_bytes()
+    output = edited.run("dvc", "exp", "run", "-S", "composite=epsilon").stdout
+    assert set(re.findall(r"Running stage '(\w+)'", output)) == {"explain", "evaluate", "report"}
+    assert (edited.root / "artifacts/explain/relevance.npy").read_bytes() != before
+    edited.choose(composite="epsilon_plus")
+    back = edited.run("dvc", "repro").stdout
+    assert "Running stage" not in back, "the run cache restores what was computed before"
+    assert (edited.root / "artifacts/explain/relevance.npy").read_bytes() == before
+
+
+def test_a_changed_window_length_reruns_from_prepare(edited: Checkout) -> None:
+    path = edited.root / "conf/window/short.yaml"
+    path.write_text(path.read_text().replace("length: 64", "length: 48"))
+    assert "prepare" in status(edited)
+
+
+def test_an_unchosen_file_reruns_nothing(edited: Checkout) -> None:
+    for path in (edited.root / "conf").rglob("*.yaml"):
+        group, name = path.parent.name, path.stem
+        chosen = yaml.safe_load((edited.root / "params.yaml").read_text())
+        if chosen.get(group) != name and path.read_text().startswith(("_target_", "#")):
+            path.write_text(path.read_text() + "\nchanged: 1\n")
+    assert status(edited) == {}
+
+
+def test_the_folder_of_the_users_files_is_watched(study: Checkout) -> None:
+    path = study.root / "data" / "pump.csv"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"0.", b"1.", 1))
+    assert "prepare" in status(study)
+    path.write_bytes(content)
+    assert status(study) == {}
+
+
+@pytest.mark.parametrize("stage", ["prepare", "project", "cluster", "score", "evaluate", "report"])
+def test_stages_that_need_no_network_import_neither_torch_nor_tsai(study: Checkout, stage: str) -> None:
+    choice = ["detector=pca_error"] if stage == "score" else []
+    done = study.run("python", "-X", "importtime", "-m", f"pipeline.{stage}", *choice, "wandb.mode=disabled")
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "numpy" in imported
+    assert not {"torch", "tsai", "zennit"} & imported
+
+
+def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) -> None:
+    before = digests(study)
+    rules = "epsilon,epsilon_plus,epsilon_plus_norm,epsilon_plus_flat,epsilon_alpha2_beta1,epsilon_gamma_box"
+    done = study.run("python", "-m", "pipeline.explain", "-m", f"composite={rules}")
+    (folder,) = (study.root / "sweeps" / "explain").iterdir()
+    table = pd.read_csv(folder / "ranking.csv")
+    overall = table[table["cluster"] == "all"]
+    assert set(overall["job"]) == {f"composite={rule}" for rule in rules.split(",")}
+    assert overall["rank"].is_monotonic_increasing and overall["replacement_area.relevance"].is_monotonic_increasing
+    assert set(table["cluster"]) > {"all", "0"}
+    assert (folder / "ranking.png").is_file() and "composite=epsilon_plus_norm" in (folder / "ranking.md").read_text()
+    assert "composite=epsilon_plus_norm" in done.stdout
+    assert digests(study) == before
+    assert status(study) == {}
+    again = study.run("python", "-m", "pipeline.compare")
+    assert "composite=epsilon_gamma_box" in again.stdout
+
+
+def test_runs_are_recorded_offline_with_the_checksums_of_dvc(study: Checkout) -> None:
+    lock = yaml.safe_load((study.root / "dvc.lock").read_text())["stages"]
+    provenance = json.loads((study.root / "artifacts/explain/provenance.json").read_text())
+    expected = {Path(dep["path"]).name: dep["md5"] for dep in lock["explain"]["deps"] if "artifacts/" in dep["path"]}
+    assert provenance["inputs_md5"] == expected
+    runs = list((study.root / "wandb").glob("offline-run-*"))
+    assert len(runs) >= len(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("pipeline.explain", "composite=nope"), "Could not find 'composite/nope'"),
+        (("pipeline.explain", "composite.epsilonn=1.0"), "epsilonn"),
+        (("pipeline.explain", "+composite.sharpness=1.0"), "composite.sharpness: Extra inputs are not permitted"),
+        (("pipeline.explain", "clusterer.space=embeddings"), "no parameter of the stage `explain`"),
+        (("pipeline.explain", "composite.epsilon=-1.0"), "composite.epsilon: Input should be greater than 0"),
+        (("pipeline.explain", "composite.name=EpsilonGammaBox"), "`box` and `gamma` belong to EpsilonGammaBox"),
+        (("pipeline.prepare", "window.length=64", "window.stride=65"), "stride 65 > length 64"),
+        (("pipeline.prepare", "window.length=5000", "window.stride=50"), "fewer steps than one window"),
+        (("pipeline.prepare", "dataset.path=data/nowhere.csv"), "no such file"),
+        (("pipeline.prepare", "dataset._target_=os.system"), "expected a class below clusterwhy."),
+        (("pipeline.project", "projection.n_neighbors=5000"), "`projection.n_neighbors` is 5000"),
+        (("pipeline.cluster", "clusterer=notebook", "clusterer.min_cluster_size=5000"), "min_cluster_size is 5000"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_error(study: Checkout, command: tuple[str, ...], message: str) -> None:
+    done = study.run("python", "-m", *command, "wandb.mode=disabled", ok=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failed_stage_leaves_no_artifact(study: Checkout, tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path / "project")
+    (checkout.root / "data" / "pump.csv").write_text("time,a\n0,1\n1,x\n1,2\n0,3\n")
+    done = checkout.run("dvc", "repro", ok=False)
+    assert done.returncode != 0
+    for fault in ("duplicate time stamps", "not sorted", "1 cells are no numbers, first 'x' in row 1"):
+        assert fault in done.stderr
+    assert not (checkout.root / "artifacts").exists() or not any((checkout.root / "artifacts").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("override", "n_clusters"),
+    [
+        ({"min_cluster_size": 140, "min_samples": 100, "allow_single_cluster": False}, 0),
+        ({"min_cluster_size": 100, "min_samples": 5, "allow_single_cluster": True}, 1),
+    ],
+    ids=["all noise", "one cluster"],
+)
+def test_degenerate_clusterings_end_well_and_say_so(edited: Checkout, override: dict, n_clusters: int) -> None:
+    folder = edited.root / "conf" / "clusterer"
+    settings = yaml.safe_load((folder / "notebook.yaml").read_text()) | override
+    (folder / "degenerate.yaml").write_text(yaml.safe_dump(settings))
+    output = edited.run("dvc", "exp", "run", "-S", "clusterer=degenerate")
+    metrics = json.loads((edited.root / "reports" / "cluster.json").read_text())
+    assert metrics["n_clusters"] == n_clusters
+    assert ("all windows are noise" if n_clusters == 0 else "one cluster only") in output.stdout + output.stderr
+    page = (edited.root / "artifacts/report/report.html").read_text()
+    assert f"fall into {n_clusters} cluster" in page
+    edited.choose(clusterer="hdbscan")
+    (folder / "degenerate.yaml").unlink()
+    edited.run("dvc", "repro")
+    assert status(edited) == {}
