@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +201,8 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
 def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     """Make a command of a stage's main function: expected errors end it with one message and exit code 1."""
     register_params()
+    # fastai's import: not in the user's hands
+    warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
     @functools.wraps(body)
     def task(config: DictConfig) -> dict[str, Any]:

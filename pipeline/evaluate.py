@@ -53,7 +53,10 @@ def main(run: StageRun) -> None:
     rows = [
         *_cluster_rows(run, data),
         *_detection_rows(run, data),
-        *({"question": "explanation", "method": name, "replacement_area": float(v)} for name, v in faithful.items()),
+        *(
+            {"question": "explanation", "method": name, "replacement_area": float(v)}
+            for name, v in faithful.dropna().items()
+        ),
     ]
     table = pd.DataFrame(rows, columns=None if rows else ["question", "method"])
     write_table(run.out / "results.csv", table)

@@ -41,12 +41,14 @@ def main(run: StageRun) -> None:
         log.warning("nothing to explain: there are not two groups of windows to tell apart")
         run.metrics = {"n_explained": 0}
         return
+    if run.settings["composite"].name.endswith("Flat"):
+        log.warning("a flat first layer shares alike among the channels it reads: this composite says when, not which")
     by_ranking = found.quality.groupby("ranking")["replacement_area"].mean()
     gap = found.windows["gap"].to_numpy()
     run.metrics = {
         "n_explained": len(found.windows),
         "median_abs_gap": float(np.median(np.abs(gap))),
-        "replacement_area": {name: float(value) for name, value in by_ranking.items()},
+        "replacement_area": {name: float(value) for name, value in by_ranking.dropna().items()},
         **found.facts,
     }
     # seconds differ from run to run: shown, never written into an artifact

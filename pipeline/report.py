@@ -29,7 +29,6 @@ def _overview(
     projection: Any,
     summary: Any,
     importance: Any,
-    maps: Any,
     explained: list[int],
 ) -> None:
     from matplotlib.figure import Figure
@@ -47,19 +46,34 @@ def _overview(
     if has_labels:
         figures.draw_labels(axes[-1], data.index, data.about["label_names"], data.time_s)
     axes[-1].set_xlabel("time since the first sample (s)", fontsize=8)
-    figures.draw_projection(right.subplots(), projection, labels)
+    if explained:
+        places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
+        image = figures.draw_matrix(matrix, importance, explained)
+        bar = right.colorbar(image, ax=matrix)
+        bar.set_label("share of |relevance|\n(red supports)", fontsize=8)
+        bar.ax.tick_params(labelsize=6)
+    else:
+        places = right.subplots()
+    figures.draw_projection(places, projection, labels)
     _save(figure, run.out / "overview.png")
-    if not explained:
-        return
+
+
+def _clusters(run: StageRun, data: Prepared, importance: Any, maps: Any, explained: list[int]) -> None:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, max(1.5, 0.22 * len(data.channels) + 0.9) * len(explained)), layout="constrained")
     grid = figure.subplots(len(explained), 2, width_ratios=[1, 2.2], squeeze=False)
     limit = float(np.quantile(np.abs(maps), 0.999)) or 1.0
+    ends = importance[["signed_low", "signed_high"]].to_numpy()
     seconds = data.length / data.about["rate_hz"]
     for (bars, panel), cluster, relevance in zip(grid, explained, maps, strict=True):
         figures.draw_importance(bars, importance, cluster)
         bars.set_title(figures.cluster_name(cluster), fontsize=9, loc="left")
+        bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
         image = figures.draw_map(panel, relevance, data.channels, seconds, limit)
-    figure.colorbar(image, ax=grid[:, 1].tolist(), label="mean relevance (% of |relevance|; red supports)", shrink=0.5)
+    grid[-1, 0].set_xlabel("relevance (share of |relevance|)", fontsize=8)
+    grid[-1, 1].set_xlabel("time in window (s)", fontsize=8)
+    figure.colorbar(image, ax=grid[:, 1].tolist(), label="mean relevance (% of |relevance|; red supports)", shrink=0.4)
     _save(figure, run.out / "clusters.png")
 
 
@@ -104,9 +118,12 @@ def main(run: StageRun) -> None:
     importance, maps = read_table(explain / "importance.csv"), read_array(explain / "maps.npy")
     explained = read_json(explain / "clusters.json")["clusters"]
     windows = read_table(explain / "explained.parquet")
-    _overview(run, data, labels, projection, summary, importance, maps, explained)
+    _overview(run, data, labels, projection, summary, importance, explained)
+    if explained:
+        _clusters(run, data, importance, maps, explained)
     n_clusters, noise = len(summary["clusters"]), float(np.mean(labels < 0))
-    headline = f"{len(labels)} windows of {data.length} samples fall into {n_clusters} clusters; {noise:.1%} are noise."
+    kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
+    headline = f"{len(labels)} windows of {data.length} samples fall into {kinds}; {noise:.1%} are noise."
     if not explained:
         headline += " There are not two groups of windows to tell apart, so nothing is explained."
     segments = pd.DataFrame(anomalies["segments"][:20])
@@ -141,9 +158,9 @@ def main(run: StageRun) -> None:
             }
         )
     for title, table in (
-        ("Channel importance beside the z-score", importance),
-        ("Anomalous segments", segments),
         ("Results and baselines", results),
+        ("Anomalous segments", segments),
+        ("Channel importance beside the z-score", importance),
     ):
         text = honest if title.startswith("Results") else []
         sections.append({"title": title, "text": text, "tables": [as_rows(table)] if len(table) else []})
@@ -151,7 +168,7 @@ def main(run: StageRun) -> None:
         {
             "name": data.about["name"],
             "headline": headline,
-            "answers": answers(importance, summary["clusters"], explained),
+            "answers": answers(importance, read_table(explain / "quality.csv"), summary["clusters"], explained),
             "sections": sections,
         }
     )

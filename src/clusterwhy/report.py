@@ -50,8 +50,10 @@ def picture(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def answers(importance: pd.DataFrame, clusters: list[dict[str, Any]], explained: list[int]) -> list[str]:
-    """One sentence per cluster: how large it is and which channels made it."""
+def answers(
+    importance: pd.DataFrame, quality: pd.DataFrame, clusters: list[dict[str, Any]], explained: list[int]
+) -> list[str]:
+    """One sentence per cluster: how large it is, which channels made it, whether that ranking holds."""
     lines = []
     for record in clusters:
         cluster = record["cluster"]
@@ -62,7 +64,15 @@ def answers(importance: pd.DataFrame, clusters: list[dict[str, Any]], explained:
                 f"{row.channel} ({row.signed:+.0%}, 95 % interval {row.signed_low:+.0%} to {row.signed_high:+.0%})"
                 for row in own.head(2).itertuples()
             ]
-            text += f"; its evidence comes first from {' and '.join(leading)}"
+            supported = own["signed"].iloc[0] > 0
+            start = (
+                "its evidence comes first from"
+                if supported
+                else "no channel supports it on balance, least against it are"
+            )
+            area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"]
+            text += f"; {start} {' and '.join(leading)}"
+            text += f"; replacement area {area['relevance']:.2f} (random {area['random']:.2f}, z-score {area['z_score']:.2f})"
         lines.append(text + ".")
     return lines
 

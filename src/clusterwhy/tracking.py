@@ -118,6 +118,8 @@ def track(
     os.environ.setdefault("WANDB_DATA_DIR", str(root / "wandb" / "data"))
     os.environ.setdefault("WANDB_CACHE_DIR", str(root / "wandb" / "cache"))
     os.environ.setdefault("WANDB_CONFIG_DIR", str(root / "wandb" / "config"))
+    # a stage says in one line what it found; wandb would add one per artifact
+    os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
     def start(mode: Literal["offline", "online"]) -> Any:

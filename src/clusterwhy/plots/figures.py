@@ -49,8 +49,9 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
             zorder=1 + (cluster >= 0),
             linewidths=0,
         )
-    ax.set_xlabel("projection 1 (no unit)")
-    ax.set_ylabel("projection 2 (no unit)")
+    ax.set_xlabel("projection 1 (no unit)", fontsize=8)
+    ax.set_ylabel("projection 2 (no unit)", fontsize=8)
+    ax.tick_params(labelsize=6)
     ax.legend(fontsize=7, markerscale=1.6, loc="best", frameon=False)
 
 
@@ -105,7 +106,6 @@ def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
     ax.axvline(0, color="#333333", linewidth=0.6)
     ax.set_yticks(positions, own["channel"], fontsize=7)
     ax.invert_yaxis()
-    ax.set_xlabel("relevance (share of |relevance|)", fontsize=7)
     ax.tick_params(axis="x", labelsize=6)
 
 
@@ -121,6 +121,18 @@ def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds
         extent=(0, seconds, len(channels) - 0.5, -0.5),
     )
     ax.set_yticks(range(len(channels)), channels, fontsize=7)
-    ax.set_xlabel("time in window (s)", fontsize=7)
     ax.tick_params(axis="x", labelsize=6)
+    return image
+
+
+def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int]) -> Any:
+    """Signed share of relevance, cluster x channel; zero is white."""
+    shares = table.pivot(index="cluster", columns="channel", values="signed")
+    shares = shares.loc[clusters, table["channel"].unique()]
+    limit = float(np.abs(shares.to_numpy()).max()) or 1.0
+    image = ax.imshow(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+    ax.set_xticks(range(shares.shape[1]), shares.columns, fontsize=7, rotation=90 if shares.shape[1] > 10 else 0)
+    ax.set_yticks(range(len(clusters)), [str(cluster) for cluster in clusters], fontsize=7)
+    ax.set_xlabel("channel", fontsize=8)
+    ax.set_ylabel("cluster", fontsize=8)
     return image

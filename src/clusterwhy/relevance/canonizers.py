@@ -60,7 +60,8 @@ class FoldBatchNorm(Canonizer):
         if not any(isinstance(module, InceptionBlockPlus) for module in root_module.modules()):
             raise CompositeError(
                 "canonizer inception_time: expected a network with tsai's InceptionBlockPlus, "
-                f"{type(root_module).__name__} has none; choose `canonizer: none` only if it has neither batch norms nor residual additions"
+                f"{type(root_module).__name__} has none; choose `canonizer: none` only if it has neither "
+                "batch norms nor residual additions"
             )
         # find all before folding any, so that an error leaves the network as it was
         found: list[tuple[list[nn.Conv1d], nn.BatchNorm1d]] = []
