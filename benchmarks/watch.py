@@ -1,8 +1,10 @@
 """Do clusters of the default study find the exercises? Three subjects, three seeds, beside baselines.
 
-Writes docs/watch.csv (every run) and docs/watch.md (means). About twenty minutes on two cores:
+Writes docs/watch.csv (every run), docs/watch.md (means) and the table in README.md. About a quarter of an
+hour on two cores:
 
     python -m benchmarks.watch
+    python -m benchmarks.watch --tables     # the tables again, from docs/watch.csv
 """
 
 import argparse
@@ -13,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
@@ -76,32 +77,26 @@ def run(subject: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Run all and write the two files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    jobs = [(subject, seed) for subject in SUBJECTS for seed in SEEDS]
-    table = pd.DataFrame([row for job in tqdm(jobs, unit="run") for row in run(*job)])
-    write_table(ROOT / "docs" / "watch.csv", table)
+def write_tables(table: pd.DataFrame) -> None:
+    """docs/watch.md and the part of README.md between the `watch` marks."""
     share = chosen()["clusterer"].min_cluster_share
     figures = ["ari", "ami", "covering", "noise_share", "n_clusters", "dbcv"]
     own = table[table["min_cluster_share"] == share].groupby("method", sort=False)
     means = own[figures].mean()
     means.insert(1, "lowest ari", own["ari"].min())
-    per_subject = own.apply(lambda t: t.groupby("subject")["ari"].mean(), include_groups=False).add_prefix(
-        "ARI, subject "
-    )
+    per_subject = own.apply(lambda t: t.groupby("subject")["ari"].mean(), include_groups=False)
     shares = table.groupby(["method", "min_cluster_share"], sort=False)["ari"].mean().unstack()
     validity = table.groupby(["method", "min_cluster_share"], sort=False)["dbcv"].mean().unstack()
     text = f"""# Clusters against the exercises
 
-Written by `python -m benchmarks.watch` (torch {torch.__version__.split("+")[0]}); every run is in `watch.csv`.
-Means over subjects {", ".join(map(str, SUBJECTS))} and seeds {", ".join(map(str, SEEDS))}, with the values of
-`params.yaml`. The labels take no part in training, windows or clustering. All rows use the same projection
-and clusterer; noise counts as a label.
+Written by `python -m benchmarks.watch`; every run is in `watch.csv`. Means over subjects
+{", ".join(map(str, SUBJECTS))} and seeds {", ".join(map(str, SEEDS))}, with the values of `params.yaml`.
+The labels take no part in training, windows or clustering. All rows use the same projection and clusterer;
+noise counts as a label.
 
 {means.to_markdown(floatfmt=".3f")}
+
+ARI of each subject:
 
 {per_subject.to_markdown(floatfmt=".3f")}
 
@@ -114,6 +109,22 @@ Mean DBCV by `min_cluster_share`, which needs no labels:
 {validity.to_markdown(floatfmt=".3f")}
 """
     write_text(ROOT / "docs" / "watch.md", text)
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- watch -->")
+    short = means[["ari", "lowest ari", "ami", "covering", "noise_share"]].to_markdown(floatfmt=".3f")
+    write_text(readme, f"{before}<!-- watch -->\n{short}\n<!-- /watch -->{rest.partition('<!-- /watch -->')[2]}")
+
+
+def main() -> None:
+    """Run all and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from docs/watch.csv")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    path = ROOT / "docs" / "watch.csv"
+    if not parser.parse_args().tables:
+        jobs = [(subject, seed) for subject in SUBJECTS for seed in SEEDS]
+        write_table(path, pd.DataFrame([row for job in tqdm(jobs, unit="run") for row in run(*job)]))
+    write_tables(pd.read_csv(path))
 
 
 if __name__ == "__main__":

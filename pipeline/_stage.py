@@ -85,7 +85,8 @@ class StageRun:
         self.tracker.summarise(flat(self.metrics))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
-        self.tracker.artifact(self.name, self.final)
+        # a run by hand is no newer version of the study's artifact
+        self.tracker.artifact(self.name if self.out != self.final else f"{self.name}-adhoc", self.final)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

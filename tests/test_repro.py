@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,10 +51,16 @@ def test_an_own_csv_goes_through_the_whole_pipeline(study: Checkout) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page), "the page needs the network"
 
 
-def test_two_fresh_repros_give_the_same_bytes(study: Checkout, tmp_path: Path) -> None:
-    again = make_checkout(tmp_path / "project")
-    again.run("dvc", "repro")
-    assert digests(again) == digests(study)
+@pytest.fixture(scope="module")
+def repro(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A second fresh `dvc repro`; no test changes it."""
+    checkout = make_checkout(tmp_path_factory.mktemp("again") / "project")
+    checkout.run("dvc", "repro")
+    return checkout
+
+
+def test_two_fresh_repros_give_the_same_bytes(study: Checkout, repro: Checkout) -> None:
+    assert digests(repro) == digests(study)
 
 
 def test_metrics_plots_and_the_graph_can_be_shown(study: Checkout) -> None:
@@ -126,13 +133,34 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     assert "composite=epsilon_gamma_box" in again.stdout
 
 
-def test_runs_are_recorded_offline_with_the_checksums_of_dvc(study: Checkout) -> None:
-    lock = yaml.safe_load((study.root / "dvc.lock").read_text())["stages"]
-    provenance = json.loads((study.root / "artifacts/explain/provenance.json").read_text())
-    expected = {Path(dep["path"]).name: dep["md5"] for dep in lock["explain"]["deps"] if "artifacts/" in dep["path"]}
-    assert provenance["inputs_md5"] == expected
-    runs = list((study.root / "wandb").glob("offline-run-*"))
-    assert len(runs) >= len(STAGES)
+def records(checkout: Checkout, folder: Path) -> list[dict[str, Any]]:
+    lines = checkout.run("wandb", "leet", "inspect", "--json", str(folder)).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_runs_are_recorded_offline_with_the_checksums_of_dvc(repro: Checkout) -> None:
+    lock = yaml.safe_load((repro.root / "dvc.lock").read_text())["stages"]
+    runs, groups = {}, set()
+    for folder in sorted((repro.root / "wandb").glob("offline-run-*")):
+        found = records(repro, folder)
+        run = next(record["run"] for record in found if record["type"] == "run")
+        groups.add(run["run_group"])
+        runs[run["job_type"]] = [record["artifact"] for record in found if record["type"] == "artifact"]
+    assert list(runs) == STAGES and len(groups) == 1
+    for stage in STAGES:
+        known = {
+            Path(entry["path"]).name: entry["md5"]
+            for entry in (*lock[stage].get("deps", []), *lock[stage]["outs"])
+            if entry["path"].startswith("artifacts/")
+        }
+        logged = {}
+        for artifact in (artifact for artifact in runs[stage] if artifact["type"] in STAGES):
+            metadata = artifact["metadata"]
+            metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
+            logged[artifact["type"]] = metadata["dvc_md5"]
+            assert metadata["git_revision"] != "none"
+            assert artifact.get("use_after_commit", False) == (artifact["type"] != stage)
+        assert logged == known
 
 
 @pytest.mark.parametrize(
@@ -189,5 +217,19 @@ def test_degenerate_clusterings_end_well_and_say_so(edited: Checkout, override: 
     assert f"fall into {n_clusters} cluster" in page
     edited.choose(clusterer="hdbscan")
     (folder / "degenerate.yaml").unlink()
+    edited.run("dvc", "repro")
+    assert status(edited) == {}
+
+
+def test_two_overrides_bring_in_another_file(edited: Checkout) -> None:
+    rows = "".join(f"{i / 10},{i % 7},{(i * i) % 11}\n" for i in range(900))
+    (edited.root / "data" / "other.csv").write_text("time,left,right\n" + rows)
+    choice = ("-S", "dataset=csv", "-S", "conf/dataset/csv.yaml:path=data/other.csv")
+    edited.run("dvc", "exp", "run", *choice)
+    about = json.loads((edited.root / "artifacts/prepare/series.json").read_text())
+    assert about["channels"] == ["left", "right"] and about["name"] == "other"
+    (edited.root / "data" / "other.csv").unlink()
+    edited.choose(dataset="pump")
+    (edited.root / "conf/dataset/csv.yaml").write_bytes((ROOT / "conf/dataset/csv.yaml").read_bytes())
     edited.run("dvc", "repro")
     assert status(edited) == {}
