@@ -43,6 +43,7 @@ def main(run: StageRun) -> None:
         return
     if run.settings["composite"].name.endswith("Flat"):
         log.warning("a flat first layer shares alike among the channels it reads: this composite says when, not which")
+    # empty where there is nothing to tell the cluster from
     by_ranking = found.quality.groupby("ranking")["replacement_area"].mean()
     gap = found.windows["gap"].to_numpy()
     run.metrics = {

@@ -135,8 +135,8 @@ def main(run: StageRun) -> None:
         f"median |gap| {np.median(np.abs(windows['gap'])):.3g} over {len(windows)} explained windows."
         if len(windows)
         else "No window was explained.",
-        "replacement_area: how slowly the target falls from 1 to 0 while channels are replaced by those of other windows, "
-        "the most important first; lower is more faithful, and a ranking that does not beat random says nothing.",
+        "replacement_area: how slowly cluster membership falls from 1 to 0 while channels are replaced by those of other "
+        "windows, the most important first; lower is more faithful, and a ranking that does not beat random says nothing.",
         f"Tracked as the W&B group of this repro; dataset notes: {'; '.join(data.about['notes']) or 'none'}.",
     ]
     sections: list[dict[str, Any]] = [

@@ -70,9 +70,10 @@ def answers(
                 if supported
                 else "no channel supports it on balance, least against it are"
             )
-            area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"]
             text += f"; {start} {' and '.join(leading)}"
-            text += f"; replacement area {area['relevance']:.2f} (random {area['random']:.2f}, z-score {area['z_score']:.2f})"
+            area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"].dropna()
+            if len(area):
+                text += f"; replacement area {area['relevance']:.2f} (random {area['random']:.2f}, z-score {area['z_score']:.2f})"
         lines.append(text + ".")
     return lines
 

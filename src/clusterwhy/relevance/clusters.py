@@ -10,6 +10,7 @@ import pandas as pd
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.relevance.aggregation import channel_importance, time_map
+from clusterwhy.relevance.choices import MembershipTarget
 from clusterwhy.relevance.faithfulness import replacement_areas, statistics_z
 from clusterwhy.types import FloatArray, IntArray
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 3
+N_JUDGE_PROTOTYPES = 4
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class ClusterExplanations:
         importance: one row per cluster and channel, with intervals and the z-score baseline.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`.
         clusters: the clusters that were explained.
-        quality: one row per cluster and ranking (relevance, z-score, random): `replacement_area`.
+        quality: one row per cluster and ranking (relevance, z-score, random): `replacement_area`, how slowly
+            cluster membership falls; the same measure for every target.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
     """
@@ -86,6 +89,10 @@ def explain_clusters(
 
     encoder = encoder.to(best_device())
     networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
+    # rankings are judged by the same question, whatever was explained: is the window still in its cluster?
+    judges, _ = MembershipTarget(n_prototypes=N_JUDGE_PROTOTYPES).networks(
+        encoder, np.asarray(embeddings), labels, how.seed
+    )
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
     limits = [torch.as_tensor(f(values, axis=0), dtype=torch.float32)[None, :, None] for f in (np.min, np.max)]
@@ -118,7 +125,10 @@ def explain_clusters(
         )
         relevances.append(explained.values)
         maps.append(time_map(explained.values))
-        quality += _quality(network, windows, rest, explained.values, z, cluster, how.seed)
+        if cluster in judges:
+            quality += _quality(
+                judges[cluster].to(best_device()), windows, rest, explained.values, z, cluster, how.seed
+            )
     n_channels = len(channels)
     return ClusterExplanations(
         relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
