@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
+from clusterwhy.relevance.composites import COMPOSITES
 from pipeline._stage import check_overrides, owned, register_params
 from tests.conftest import ROOT
 
@@ -68,3 +69,9 @@ def test_overrides_of_another_stage_are_refused() -> None:
         check_overrides("explain", ["clusterer.min_samples=5", "+window.length=3", "composite=epsilon"])
     assert len(caught.value.faults) == 2
     assert owned("embed") == set()
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_composites_of_the_library_are_those_of_conf(name: str) -> None:
+    path = ROOT / "conf" / "composite" / f"{name}.yaml"
+    assert build_settings({"composite": plain(path)})["composite"] == COMPOSITES[name]

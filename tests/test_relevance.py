@@ -1,4 +1,4 @@
-"""Canonical form, membership head and conservation on an InceptionTimePlus with arbitrary batch norms."""
+"""Explanations of an InceptionTimePlus with arbitrary batch norms: conservation, targets, refusals, aggregation."""
 
 from typing import Any
 
@@ -7,20 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
-from tsai.models.InceptionTimePlus import InceptionTimePlus  # noqa: E402
 
 from clusterwhy.encoders.inception_time import InceptionTime  # noqa: E402
 from clusterwhy.encoders.masked import MaskedEncoder  # noqa: E402
-from clusterwhy.errors import CompositeError  # noqa: E402
+from clusterwhy.errors import CompositeError, ShapeError  # noqa: E402
 from clusterwhy.relevance.aggregation import channel_importance, time_map  # noqa: E402
-from clusterwhy.relevance.canonizers import FoldBatchNorm, ResidualSums, make_canonizers  # noqa: E402
+from clusterwhy.relevance.attributors import Attributor  # noqa: E402
 from clusterwhy.relevance.choices import MemberSelection  # noqa: E402
-from clusterwhy.relevance.composites import CompositeSettings  # noqa: E402
+from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
+from clusterwhy.relevance.explaining import Explainer, explain  # noqa: E402
 from clusterwhy.relevance.faithfulness import replacement_areas, statistics_z  # noqa: E402
-from clusterwhy.relevance.propagation import Attributor  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
-
-ONCE = Attributor(kind="once", n_samples=1, noise_share=0.0, batch_size=4)
 
 
 def made_encoder(depth: int) -> MaskedEncoder:
@@ -45,51 +42,98 @@ def windows(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(5, 3, 32))
 
 
-def composite(canonizers: list[Any], **changes: Any) -> Any:
-    settings = {"name": "EpsilonPlus", "epsilon": 1e-9, "residual": "norm", "zero_bias": True} | changes
-    low = torch.full((1, 3, 1), -4.0, dtype=torch.float64)
-    return CompositeSettings.model_validate(settings).build(low, -low, canonizers)
+def test_rules_that_drop_the_bias_conserve_the_target(encoder: Any, windows: np.ndarray) -> None:
+    composite = COMPOSITES["epsilon_without_bias"].model_copy(update={"residual": "norm", "epsilon": 1e-12})
+    found = explain(encoder, windows, EmbeddingSum(), composite)
+    assert np.abs(found.gap).max() < 1e-4
+    assert (found.bias_share == 0).all()
 
 
-def test_canonizing_changes_no_output_and_leaves_no_trace(encoder: MaskedEncoder, windows: np.ndarray) -> None:
-    inputs = torch.from_numpy(windows)
-    before, state = encoder(inputs), {k: v.clone() for k, v in encoder.state_dict().items()}
-    instances = [i for canonizer in (FoldBatchNorm(), ResidualSums()) for i in canonizer.apply(encoder)]
-    during = encoder(inputs)
-    torch.testing.assert_close(during, before, rtol=1e-9, atol=1e-9)
-    assert not torch.equal(during, before)
-    for instance in reversed(instances):
-        instance.remove()
-    assert torch.equal(encoder(inputs), before)
+def test_with_biases_the_gap_is_what_they_absorbed(encoder: Any, windows: np.ndarray) -> None:
+    changes = {"residual": "norm", "epsilon": 1e-12}
+    found = explain(encoder, windows, EmbeddingSum(), COMPOSITES["epsilon"].model_copy(update=changes))
+    assert np.abs(found.gap).min() > 0.01
+    np.testing.assert_allclose(found.gap, found.bias_share, atol=1e-4)
+    plus = explain(encoder, windows, EmbeddingSum(), "epsilon_plus")
+    assert (plus.bias_share > 0).all() and (plus.lost_share > 0).all() and (plus.lost_share < 0.2).all()
+
+
+def test_without_a_canonizer_residual_sums_multiply_relevance(encoder: Any, windows: np.ndarray) -> None:
+    composite = COMPOSITES["epsilon_plus"].model_copy(update={"zero_bias": True, "residual": "none"})
+    found = explain(encoder, windows, EmbeddingSum(), composite, canonizer="none")
+    assert np.abs(found.gap).min() > 0.5
+    assert np.isnan(found.bias_share).all()
+
+
+@pytest.mark.parametrize("canonizer", ["auto", "none", "zennit_sequential"])
+def test_the_network_is_bit_identical_afterwards(encoder: Any, windows: np.ndarray, canonizer: Any) -> None:
+    before, state = encoder(torch.from_numpy(windows)), {k: v.clone() for k, v in encoder.state_dict().items()}
+    explain(encoder, windows, EmbeddingSum(), "epsilon_plus_flat", canonizer=canonizer)
+    assert torch.equal(encoder(torch.from_numpy(windows)), before)
     assert all(torch.equal(state[k], v) for k, v in encoder.state_dict().items())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.modules())
 
 
-@pytest.mark.parametrize("residual", ["norm", "norm_plus"])
-def test_rules_that_drop_the_bias_conserve_the_target(windows: np.ndarray, residual: str) -> None:
-    # one residual block: from the second on, a shortcut is a bare batch norm, whose shift is a bias share
-    network = nn.Sequential(made_encoder(3), EmbeddingSum())
-    rules = composite(make_canonizers("inception_time"), name="Epsilon", epsilon=1e-12, residual=residual)
-    assert np.abs(ONCE.explain(network, rules, windows, 0).gap).max() < 1e-6
-
-
-def test_without_a_canonizer_residual_sums_multiply_relevance(encoder: MaskedEncoder, windows: np.ndarray) -> None:
-    network = nn.Sequential(encoder, EmbeddingSum())
-    relevance = ONCE.explain(network, composite([], residual="none"), windows, 0)
-    assert np.abs(relevance.gap).min() > 0.5
-
-
-def test_the_network_is_restored_after_an_exception(encoder: MaskedEncoder, windows: np.ndarray) -> None:
-    class Broken(nn.Module):
-        def forward(self, embedding: Any) -> Any:
-            if torch.is_grad_enabled():
-                raise RuntimeError("broken head")
-            return embedding.sum(1)
+def test_the_network_is_restored_after_an_exception(encoder: Any, windows: np.ndarray) -> None:
+    def broken(embedding: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError("broken head")
+        return embedding.sum(1)
 
     before = encoder(torch.from_numpy(windows))
-    with pytest.raises(ValueError, match="broken head"):
-        ONCE.explain(nn.Sequential(encoder, Broken()), composite(make_canonizers("inception_time")), windows, 0)
+    with pytest.raises(CompositeError, match="broken head"):
+        explain(encoder, windows, broken, canonizer="none")
     assert torch.equal(encoder(torch.from_numpy(windows)), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.modules())
+
+
+def test_batches_change_nothing_and_windows_keep_their_order(encoder: Any, windows: np.ndarray) -> None:
+    whole = explain(encoder, windows, EmbeddingSum())
+    turned = explain(encoder, windows[::-1].copy(), EmbeddingSum(), batch_size=2)
+    np.testing.assert_allclose(turned.values[::-1], whole.values, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(turned.target[::-1], whole.target)
+
+
+def test_an_integer_a_function_and_a_module_name_the_same_target(encoder: Any, windows: np.ndarray) -> None:
+    pick = nn.Linear(16, 1, bias=False).double()
+    pick.weight = nn.Parameter(torch.eye(16, dtype=torch.float64)[3:4])
+    by_index, by_function = explain(encoder, windows, 3), explain(encoder, windows, lambda out: out[:, 3])
+    by_module = explain(encoder, windows, nn.Sequential(pick, nn.Flatten(0)))
+    np.testing.assert_allclose(by_index.target, encoder(torch.from_numpy(windows))[:, 3].detach())
+    np.testing.assert_allclose(by_function.values, by_index.values)
+    np.testing.assert_allclose(by_module.values, by_index.values, rtol=1e-4, atol=1e-6)
+
+
+def test_what_cannot_be_explained_is_refused_with_its_reason(encoder: Any, windows: np.ndarray) -> None:
+    cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        (encoder, {}, ShapeError, r"expected a target \(window,\)"),
+        (encoder, {"target": 0, "composite": "epsilon_pluss"}, CompositeError, "no composite 'epsilon_pluss'"),
+        (made_encoder(3).train(), {"target": 0}, CompositeError, "training mode"),
+        (encoder, {"target": 0, "canonizer": "none", "engine": "fused"}, CompositeError, "needs `canonizer: auto`"),
+        (made_encoder(3).float(), {"target": 0, "windows": windows.astype(np.float16)}, CompositeError, "float16"),
+        (encoder, {"target": 0, "windows": windows[0]}, ShapeError, "expected windows"),
+    ]
+    for network, keys, error, message in cases:
+        with pytest.raises(error, match=message):
+            explain(network, **({"windows": windows} | keys))
+
+
+def test_relevance_that_is_not_finite_is_an_error(encoder: Any, windows: np.ndarray) -> None:
+    windows[4, 0, 0] = np.inf
+    with pytest.raises(CompositeError, match="1 of 5 windows is not finite"):
+        explain(encoder, windows, EmbeddingSum())
+
+
+def test_smooth_without_noise_is_once(encoder: Any, windows: np.ndarray) -> None:
+    box = (torch.zeros(3), torch.ones(3))
+    data = torch.from_numpy(windows[:2])
+    explainer = Explainer(encoder, data, EmbeddingSum(), "epsilon_plus", "auto", "auto", box)
+    once = Attributor(kind="once", n_samples=1, noise_share=0.0, batch_size=2).explain(explainer, windows, 0)
+    still = Attributor(kind="smooth", n_samples=3, noise_share=0.0, batch_size=2).explain(explainer, windows, 0)
+    np.testing.assert_allclose(still.values, once.values)
+    np.testing.assert_allclose(still.bias_share, once.bias_share)
+    noisy = Attributor(kind="smooth", n_samples=3, noise_share=0.1, batch_size=2).explain(explainer, windows, 0)
+    assert not np.allclose(noisy.values, once.values)
 
 
 def test_membership_of_two_clusters_solved_by_hand() -> None:
@@ -153,25 +197,3 @@ def test_chosen_members_belong_to_the_cluster(rule: Any, rng: np.random.Generato
     assert len(set(chosen.tolist())) == 7 and (labels[chosen] == 1).all()
     if rule == "strongest":
         assert strengths[chosen].min() >= np.sort(strengths[labels == 1])[-7]
-
-
-def test_a_network_that_the_canonizer_does_not_know_is_refused(windows: np.ndarray) -> None:
-    plain = nn.Sequential(nn.Conv1d(3, 4, 3), nn.BatchNorm1d(4), nn.AdaptiveAvgPool1d(1), nn.Flatten(), EmbeddingSum())
-    with pytest.raises(CompositeError, match="expected a network with tsai's InceptionBlockPlus"):
-        ONCE.explain(plain.double().eval(), composite(make_canonizers("inception_time")), windows, 0)
-
-
-def test_separable_convolutions_are_refused_and_the_network_is_left_as_it_was(windows: np.ndarray) -> None:
-    backbone = InceptionTimePlus(3, 1, seq_len=32, nf=4, depth=3, ks=12, separable=True).backbone
-    network = nn.Sequential(MaskedEncoder(backbone, 16, 3, 0.0), EmbeddingSum()).double().eval()
-    before = network(torch.from_numpy(windows))
-    with pytest.raises(CompositeError, match="no canonical form"):
-        ONCE.explain(network, composite(make_canonizers("inception_time")), windows, 0)
-    assert torch.equal(network(torch.from_numpy(windows)), before)
-
-
-def test_relevance_that_is_not_finite_is_an_error(windows: np.ndarray) -> None:
-    network = nn.Sequential(made_encoder(3), EmbeddingSum())
-    windows[1, 0, 0] = np.inf
-    with pytest.raises(CompositeError, match="1 of 5 windows is not finite"):
-        ONCE.explain(network, composite(make_canonizers("inception_time")), windows, 0)

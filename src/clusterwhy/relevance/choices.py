@@ -1,7 +1,7 @@
 """Choices of the explain stage: what is explained, in which canonical form, on which windows."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -84,15 +84,9 @@ class ReconstructionTarget(TargetSettings):
 
 
 class CanonizerSettings(Settings):
-    """A choice of `conf/canonizer`."""
+    """A choice of `conf/canonizer`: `auto` is ours, the others are the notebook's."""
 
-    name: Literal["inception_time", "zennit_sequential", "none"]
-
-    def build(self) -> list[Any]:
-        """The zennit canonizers."""
-        from clusterwhy.relevance.canonizers import make_canonizers
-
-        return make_canonizers(self.name)
+    name: Literal["auto", "zennit_sequential", "none"]
 
 
 class MemberSelection(Settings):

@@ -16,9 +16,9 @@ from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
+    from clusterwhy.relevance.attributors import Attributor
     from clusterwhy.relevance.choices import CanonizerSettings, MemberSelection, TargetSettings
     from clusterwhy.relevance.composites import CompositeSettings
-    from clusterwhy.relevance.propagation import Attributor
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 3
@@ -43,7 +43,8 @@ class ClusterExplanations:
 
     Attributes:
         relevance: (explained window, channel, time), signed.
-        windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`.
+        windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
+            `bias_share`.
         importance: one row per cluster and channel, with intervals and the z-score baseline.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`.
         clusters: the clusters that were explained.
@@ -86,6 +87,7 @@ def explain_clusters(
     from tqdm import tqdm
 
     from clusterwhy.encoders.masked import best_device
+    from clusterwhy.relevance.explaining import Explainer
 
     encoder = encoder.to(best_device())
     networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
@@ -95,8 +97,7 @@ def explain_clusters(
     )
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
-    limits = [torch.as_tensor(f(values, axis=0), dtype=torch.float32)[None, :, None] for f in (np.min, np.max)]
-    low, high = (limit.to(best_device()) for limit in limits)
+    box = tuple(torch.as_tensor(np.asarray(end(values, axis=0), dtype=np.float32)) for end in (np.min, np.max))
     relevances, rows, importances, maps, quality = [], [], [], [], []
     seconds = 0.0
     for cluster, network in tqdm(networks.items(), desc="explain", unit="cluster", disable=None):
@@ -104,8 +105,10 @@ def explain_clusters(
         chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
         windows = windows_at(values, starts[chosen], length)
         began = time.monotonic()
-        composite = how.composite.build(low, high, how.canonizer.build())
-        explained = how.attributor.explain(network, composite, windows, how.seed)
+        explainer = Explainer(
+            network, torch.from_numpy(windows[:2]), None, how.composite, how.canonizer.name, "auto", (box[0], box[1])
+        )
+        explained = how.attributor.explain(explainer, windows, how.seed)
         seconds += time.monotonic() - began
         rest = _outside(values, starts, labels, cluster, length, how.seed)
         z = statistics_z(windows, rest)
@@ -120,6 +123,7 @@ def explain_clusters(
                     "target": explained.target,
                     "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
                     "gap": explained.gap,
+                    "bias_share": explained.bias_share,
                 }
             )
         )
@@ -134,7 +138,7 @@ def explain_clusters(
         relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
         windows=pd.concat(rows, ignore_index=True)
         if rows
-        else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap"]),
+        else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
         importance=pd.concat(importances, ignore_index=True)
         if importances
         else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed"]),

@@ -10,9 +10,35 @@ if TYPE_CHECKING:
     import torch
     from zennit.core import Composite
 
+    from clusterwhy.relevance.engine import Rules
+    from clusterwhy.relevance.rules import Rule
+
 CompositeName = Literal[
-    "Epsilon", "EpsilonPlus", "EpsilonPlusFlat", "EpsilonAlpha2Beta1", "EpsilonAlpha2Beta1Flat", "EpsilonGammaBox"
+    "Epsilon",
+    "EpsilonPlus",
+    "EpsilonPlusFlat",
+    "EpsilonPlusBox",
+    "EpsilonAlpha2Beta1",
+    "EpsilonAlpha2Beta1Flat",
+    "EpsilonGamma",
+    "EpsilonGammaBox",
+    "EpsilonWSquare",
 ]
+# rule of convolutions, of layers that read the input where it differs; dense layers have epsilon
+PARTS: dict[str, tuple[str, str | None]] = {
+    "Epsilon": ("epsilon", None),
+    "EpsilonPlus": ("z_plus", None),
+    "EpsilonPlusFlat": ("z_plus", "flat"),
+    "EpsilonPlusBox": ("z_plus", "box"),
+    "EpsilonAlpha2Beta1": ("alpha_beta", None),
+    "EpsilonAlpha2Beta1Flat": ("alpha_beta", "flat"),
+    "EpsilonGamma": ("gamma", None),
+    "EpsilonGammaBox": ("gamma", "box"),
+    "EpsilonWSquare": ("epsilon", "w_square"),
+}
+ZENNITS = {name for name in PARTS if name not in ("Epsilon", "EpsilonPlusBox", "EpsilonGamma", "EpsilonWSquare")}
+# zennit's default, for every rule but epsilon in dense layers
+STABILIZER = 1e-6
 
 
 class CompositeSettings(Settings):
@@ -20,7 +46,7 @@ class CompositeSettings(Settings):
 
     `residual` is the rule of residual sums: `norm` shares by contribution (exactly conserving),
     `norm_plus` by positive parts (localises better, stable on trained networks), `none` leaves them
-    without a rule (relevance is then copied into both branches).
+    without a rule (relevance is then copied into both branches; only with `canonizer: none`).
     """
 
     name: CompositeName
@@ -32,58 +58,100 @@ class CompositeSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        needs_box = self.name == "EpsilonGammaBox"
-        if needs_box != (self.box is not None) or needs_box != (self.gamma is not None):
-            raise ValueError("`box` and `gamma` belong to EpsilonGammaBox, which needs both")
-        if needs_box and self.zero_bias:
-            # zennit's sign mask of Gamma uses the biased output: relevance grows by 1e8
-            raise ValueError("zero_bias cannot be combined with EpsilonGammaBox (zennit 0.5.1)")
+        convolution, entrance = PARTS[self.name]
+        if (entrance == "box") != (self.box is not None):
+            raise ValueError(
+                f"`box` belongs to composites with a box at the input; {self.name} has {entrance or 'none'}"
+            )
+        if (convolution == "gamma") != (self.gamma is not None):
+            raise ValueError(f"`gamma` belongs to composites with the gamma rule, and they need it; {self.name}")
+        if convolution == "gamma" and self.zero_bias:
+            # the sign mask of gamma uses the biased output: relevance grows by 1e8
+            raise ValueError("zero_bias cannot be combined with the gamma rule")
         return self
 
-    def build(self, low: "torch.Tensor", high: "torch.Tensor", canonizers: list[Any]) -> "Composite":
-        """The zennit composite.
+    def _ends(self, low: "torch.Tensor", high: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        if self.box is None or self.box == "data":
+            return low, high
+        return low * 0 + self.box[0], high * 0 + self.box[1]
+
+    def rules(self, low: "torch.Tensor", high: "torch.Tensor") -> "Rules":
+        """The rules for a canonical network.
 
         Args:
             low: (1, channel, 1) smallest value of each channel; used where `box` is `data`.
             high: (1, channel, 1) greatest value of each channel.
+
+        Raises:
+            CompositeError: residual sums without a rule.
+        """
+        from clusterwhy.errors import CompositeError
+        from clusterwhy.relevance.engine import Rules
+        from clusterwhy.relevance.rules import Rule
+
+        if self.residual == "none":
+            raise CompositeError(
+                "`residual: none` copies relevance into both branches of a residual; it exists to repeat "
+                "the notebook with `canonizer: none`; choose norm or norm_plus"
+            )
+
+        def rule(name: Any) -> "Rule":
+            size = self.epsilon if name == "epsilon" else STABILIZER
+            ends = self._ends(low, high) if name == "box" else (None, None)
+            return Rule(name, size, self.gamma or 0.0, 2.0, self.zero_bias, *ends)
+
+        convolution, entrance = PARTS[self.name]
+        return Rules(rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual)
+
+    def zennit(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: str) -> "Composite":
+        """zennit's composite, for a network that is not canonical.
+
+        Raises:
+            CompositeError: zennit has none of this name.
         """
         import zennit.composites
+        from zennit.canonizers import SequentialMergeBatchNorm
         from zennit.composites import LayerMapComposite, layer_map_base
         from zennit.layer import Sum
         from zennit.rules import Epsilon, Norm
         from zennit.types import Linear
 
-        rules: list[Any] = []
-        if self.residual == "norm":
-            rules = [(Sum, Norm(1e-9))]
-        elif self.residual == "norm_plus":
-            rules = [(Sum, norm_plus())]
-        keys: dict[str, Any] = {"canonizers": canonizers}
+        from clusterwhy.errors import CompositeError
+        from clusterwhy.relevance.reference import norm_plus
+
+        sums: list[Any] = {"norm": [(Sum, Norm(1e-9))], "norm_plus": [(Sum, norm_plus())], "none": []}[self.residual]
         zero = ["bias"] if self.zero_bias else None
+        keys: dict[str, Any] = {"canonizers": [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []}
         if self.name == "Epsilon":
-            layers = [*rules, (Linear, Epsilon(self.epsilon, zero_params=zero)), *layer_map_base()]
-            return LayerMapComposite(layers, **keys)
-        keys |= {"layer_map": rules, "epsilon": self.epsilon, "zero_params": zero}
-        if self.name == "EpsilonGammaBox":
-            if self.box == "data" or self.box is None:
-                keys |= {"low": low, "high": high}
-            else:
-                keys |= {"low": low * 0 + self.box[0], "high": high * 0 + self.box[1]}
+            return LayerMapComposite(
+                [*sums, (Linear, Epsilon(self.epsilon, zero_params=zero)), *layer_map_base()], **keys
+            )
+        if self.name not in ZENNITS:
+            raise CompositeError(f"zennit has no composite {self.name}: use `canonizer: auto`")
+        keys |= {"layer_map": sums, "epsilon": self.epsilon, "zero_params": zero}
+        if PARTS[self.name][1] == "box":
+            keys["low"], keys["high"] = self._ends(low, high)
             keys["gamma"] = self.gamma
         composite: Composite = getattr(zennit.composites, self.name)(**keys)
         return composite
 
 
-def norm_plus(stabilizer: float = 1e-9) -> Any:
-    """A rule for sums that shares relevance by the positive parts of the summands."""
-    from zennit.core import BasicHook, Stabilizer
-    from zennit.rules import NoMod
+def _made(name: CompositeName, **values: Any) -> CompositeSettings:
+    settings = {"epsilon": 1e-6, "gamma": None, "box": None, "residual": "norm_plus", "zero_bias": False}
+    return CompositeSettings.model_validate({"name": name} | settings | values)
 
-    stabilise = Stabilizer.ensure(stabilizer)
-    return BasicHook(
-        input_modifiers=[lambda value: value.clamp(min=0)],
-        param_modifiers=[NoMod()],
-        output_modifiers=[lambda value: value],
-        gradient_mapper=lambda grad, outputs: grad / stabilise(outputs[0]),
-        reducer=lambda inputs, gradients: inputs[0] * gradients[0],
-    )
+
+# by name, for use without the pipeline; conf/composite holds the same (tests/test_config.py)
+COMPOSITES = {
+    "epsilon": _made("Epsilon"),
+    "epsilon_without_bias": _made("Epsilon", zero_bias=True),
+    "epsilon_plus": _made("EpsilonPlus"),
+    "epsilon_plus_norm": _made("EpsilonPlus", residual="norm"),
+    "epsilon_plus_flat": _made("EpsilonPlusFlat"),
+    "epsilon_plus_box": _made("EpsilonPlusBox", box="data"),
+    "epsilon_alpha2_beta1": _made("EpsilonAlpha2Beta1"),
+    "epsilon_alpha2_beta1_flat": _made("EpsilonAlpha2Beta1Flat"),
+    "epsilon_gamma": _made("EpsilonGamma", gamma=0.25),
+    "epsilon_gamma_box": _made("EpsilonGammaBox", gamma=0.25, box="data"),
+    "epsilon_w_square": _made("EpsilonWSquare"),
+}

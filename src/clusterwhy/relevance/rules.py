@@ -1,0 +1,318 @@
+"""Rules of linear layers, each in closed form: what zennit computes with several backward passes.
+
+The denominators reuse the stored output, z- is z - z+, and the branch of negative inputs is left out
+where an input cannot be negative. Every rule is tested equal to zennit's (tests/test_engine.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from clusterwhy.errors import CompositeError
+
+RuleName = Literal["epsilon", "z_plus", "alpha_beta", "gamma", "flat", "w_square", "box"]
+LAST = torch.channels_last
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a linear layer shares relevance among its inputs (Montavon et al. 2019, table 1).
+
+    Attributes:
+        name: which rule.
+        stabilizer: added to denominators with their sign.
+        gamma: weight of positive (negative) parts in `gamma`.
+        zero_bias: leave the bias out of denominators, so that it absorbs nothing.
+        low: (1, channel, 1) lower end of the box.
+        high: (1, channel, 1) upper end of the box.
+    """
+
+    name: RuleName
+    stabilizer: float
+    gamma: float = 0.0
+    alpha: float = 2.0
+    zero_bias: bool = False
+    low: torch.Tensor | None = field(default=None, compare=False)
+    high: torch.Tensor | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a linear layer passes on (`inputs`), and what its bias and the stabiliser keep, (window,) each."""
+
+    inputs: torch.Tensor
+    bias: torch.Tensor
+    stabilizer: Callable[[], torch.Tensor]  # computed for a ledger only
+
+
+def stabilize(z: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """z moved away from 0 by epsilon; 0 counts as positive, as in zennit."""
+    return torch.where(z >= 0, z + epsilon, z - epsilon)
+
+
+class LinearOperation:
+    """A linear layer and its transpose, for parts of its weights: w, p = max(w, 0), n = min(w, 0), sq = w ** 2.
+
+    Convolutions run as 2-D ones of height 1 with channels last in memory, which is several times faster
+    on CPUs.
+    """
+
+    def __init__(self, module: nn.Conv1d | nn.Linear) -> None:
+        self.module = module
+        self.weight = module.weight.detach()
+        self.bias = None if module.bias is None else module.bias.detach()
+        self.is_convolution = isinstance(module, nn.Conv1d)
+        self.stackable = True  # two parts can run as one layer of twice the size
+        self.diagonal = False
+        if isinstance(module, nn.Conv1d):
+            self.stackable = module.groups == 1
+            plain = module.stride == (1,) and module.padding == (0,) and module.kernel_size == (1,)
+            self.diagonal = plain and module.groups == module.in_channels == module.out_channels > 1
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def _keep(self, key: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def part(self, key: str) -> torch.Tensor:
+        """Weights of one part, or of two parts stacked along inputs (`p|n`) or outputs (`p/n`)."""
+        if "|" in key:
+            return self._keep(key, lambda: torch.cat([self.part(k) for k in key.split("|")], dim=1))
+        if "/" in key:
+            return self._keep(key, lambda: torch.cat([self.part(k) for k in key.split("/")], dim=0))
+        made = {
+            "w": lambda: self.weight,
+            "p": lambda: self.weight.clamp(min=0),
+            "n": lambda: self.weight.clamp(max=0),
+            "sq": lambda: self.weight**2,
+            "one": lambda: torch.ones_like(self.weight),
+        }
+        return self._keep(key, made[key])
+
+    def forward(self, x: torch.Tensor, key: str = "w") -> torch.Tensor:
+        """The layer without its bias."""
+        weight, module = self.part(key), self.module
+        if isinstance(module, nn.Linear):
+            return F.linear(x, weight)
+        if self.diagonal:
+            return x * weight[:, :, 0] if x.ndim == 3 else x * weight[:, 0, 0]
+        if weight.shape[2] == 1 and module.stride == (1,) and module.padding == (0,) and module.groups == 1:
+            return F.linear(x.transpose(1, 2), weight[:, :, 0]).transpose(1, 2)
+        flat = self._keep(f"forward {key}", lambda: weight[:, :, None].contiguous(memory_format=LAST))
+        planes = x.unsqueeze(2)
+        sizes = ((1, *module.stride), (0, *module.padding), (1, *module.dilation), module.groups)  # type: ignore[misc]
+        return F.conv2d(planes, flat, None, *sizes).squeeze(2)
+
+    def transpose(self, s: torch.Tensor, key: str, like: torch.Tensor) -> torch.Tensor:
+        """The transposed layer: what the gradient with respect to an input of the shape of `like` would be."""
+        weight, module = self.part(key), self.module
+        if isinstance(module, nn.Linear):
+            return s @ weight
+        if self.diagonal:
+            return s * weight[:, :, 0] if s.ndim == 3 else s * weight[:, 0, 0]
+        reach = module.dilation[0] * (weight.shape[2] - 1) - int(module.padding[0])
+        if module.groups == 1 and module.stride == (1,) and reach >= 0:
+            if weight.shape[2] == 1 and reach == 0:
+                return F.linear(
+                    s.transpose(1, 2), self._keep(f"T {key}", lambda: weight[:, :, 0].T.contiguous())
+                ).transpose(1, 2)
+            flat = self._keep(
+                f"transpose {key}",
+                lambda: weight.flip(2).transpose(0, 1)[:, :, None].contiguous(memory_format=LAST),
+            )
+            return F.conv2d(s.unsqueeze(2), flat, None, 1, (0, reach), (1, module.dilation[0])).squeeze(2)
+        planes = like.new_empty(1).expand(len(s), weight.shape[1] * module.groups, 1, like.shape[2])
+        flat = self._keep(f"forward {key}", lambda: weight[:, :, None].contiguous(memory_format=LAST))
+        sizes = ([1, *module.stride], [0, *module.padding], [1, *module.dilation])
+        found = torch.ops.aten.convolution_backward(
+            s.unsqueeze(2), planes, flat, None, *sizes, False, [0, 0], module.groups, [True, False, False]
+        )[0]
+        result: torch.Tensor = found.squeeze(2)
+        return result
+
+    def add_bias(self, z: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """z plus a value per output."""
+        if bias is None:
+            return z
+        return z + (bias[:, None] if self.is_convolution and z.ndim == 3 else bias)
+
+    def dot(self, bias: torch.Tensor | None, s: torch.Tensor) -> torch.Tensor:
+        """(window,) sum over outputs of bias times s."""
+        if bias is None:
+            return s.new_zeros(len(s))
+        if self.is_convolution:
+            return (s.sum(dim=2) if s.ndim == 3 else s) @ bias
+        return (s @ bias).flatten(1).sum(1) if s.ndim > 2 else s @ bias
+
+
+def total(relevance: torch.Tensor) -> torch.Tensor:
+    """(window,) summed relevance."""
+    return relevance.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One layer, what went through it, and the relevance that arrives at its outputs."""
+
+    rule: Rule
+    layer: LinearOperation
+    x: torch.Tensor
+    z: torch.Tensor
+    relevance: torch.Tensor
+    non_negative: bool
+    bias: torch.Tensor | None
+
+    def bias_part(self, sign: int) -> torch.Tensor | None:
+        """The positive or the negative part of the bias."""
+        if self.bias is None:
+            return None
+        return self.bias.clamp(min=0) if sign > 0 else self.bias.clamp(max=0)
+
+    def positive(self) -> "_Positive":
+        """Positive and negative part of x, and z+, the sum of positive contributions (with the positive bias)."""
+        layer = self.layer
+        if self.non_negative:
+            return _Positive(self.x, None, layer.add_bias(layer.forward(self.x, "p"), self.bias_part(1)))
+        above = self.x.clamp(min=0)
+        below = self.x - above
+        if layer.stackable:
+            joined = torch.cat([above, below], dim=1 if layer.is_convolution else -1)
+            z = layer.forward(_last(joined), "p|n")
+        else:
+            z = layer.forward(above, "p") + layer.forward(below, "n")
+        return _Positive(above, below, layer.add_bias(z, self.bias_part(1)))
+
+    def weigh(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """x+ (W+^T first + W-^T second) + x- (W+^T second + W-^T first)."""
+        inputs = parts.above * self._both(first, second)
+        return inputs if parts.below is None else inputs + parts.below * self._both(second, first)
+
+    def _both(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        if self.layer.stackable:
+            stacked = torch.cat([first, second], dim=1 if self.layer.is_convolution else -1)
+            return self.layer.transpose(_last(stacked), "p/n", self.x)
+        return self.layer.transpose(first, "p", self.x) + self.layer.transpose(second, "n", self.x)
+
+
+@dataclass(frozen=True)
+class _Positive:
+    above: torch.Tensor
+    below: torch.Tensor | None
+    z: torch.Tensor
+
+
+def _last(x: torch.Tensor) -> torch.Tensor:
+    """Channels last in memory."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2) if x.ndim == 3 else x
+
+
+def share(
+    rule: Rule, layer: LinearOperation, x: torch.Tensor, z: torch.Tensor, relevance: torch.Tensor, non_negative: bool
+) -> Shared:
+    """Share the relevance of a layer's outputs among its inputs.
+
+    Args:
+        x: the layer's input.
+        z: its output, with bias.
+        relevance: of the output, the same shape as z.
+        non_negative: x holds no negative value.
+    """
+    bias = None if rule.zero_bias else layer.bias
+    if rule.zero_bias and layer.bias is not None:
+        z = layer.add_bias(z, -layer.bias)
+    return _RULES[rule.name](_Case(rule, layer, x, z, relevance, non_negative, bias))
+
+
+def _epsilon(case: _Case) -> Shared:
+    denominator = stabilize(case.z, case.rule.stabilizer)
+    s = case.relevance / denominator
+    inputs = case.x * case.layer.transpose(s, "w", case.x)
+    return Shared(inputs, case.layer.dot(case.bias, s), lambda: total((denominator - case.z) * s))
+
+
+def _z_plus(case: _Case) -> Shared:
+    parts, layer = case.positive(), case.layer
+    denominator = stabilize(parts.z, case.rule.stabilizer)
+    s = case.relevance / denominator
+    inputs = parts.above * layer.transpose(s, "p", case.x)
+    if parts.below is not None:
+        inputs = inputs + parts.below * layer.transpose(s, "n", case.x)
+    return Shared(inputs, layer.dot(case.bias_part(1), s), lambda: total((denominator - parts.z) * s))
+
+
+def _alpha_beta(case: _Case) -> Shared:
+    parts, layer, rule = case.positive(), case.layer, case.rule
+    # never positive but for rounding
+    z_minus = (case.z - parts.z).clamp(max=0)
+    up, down = stabilize(parts.z, rule.stabilizer), stabilize(z_minus, rule.stabilizer)
+    s_plus, s_minus = rule.alpha * case.relevance / up, (1.0 - rule.alpha) * case.relevance / down
+    kept = layer.dot(case.bias_part(1), s_plus) + layer.dot(case.bias_part(-1), s_minus)
+    return Shared(
+        case.weigh(parts, s_plus, s_minus),
+        kept,
+        lambda: total((up - parts.z) * s_plus + (down - z_minus) * s_minus),
+    )
+
+
+def _gamma(case: _Case) -> Shared:
+    # generalised as in zennit (Andeol et al. 2021): outputs above 0 favour positive contributions, others negative
+    parts, layer, rule, gamma, z = case.positive(), case.layer, case.rule, case.rule.gamma, case.z
+    z_plus, z_minus = z + gamma * parts.z, z + gamma * (z - parts.z)
+    up, down = stabilize(z_plus, rule.stabilizer), stabilize(z_minus, rule.stabilizer)
+    above = torch.where(z > 0, case.relevance / up, 0.0)
+    below = torch.where(z < 0, case.relevance / down, 0.0)
+    kept = case.x.new_zeros(len(case.x))
+    if case.bias is not None:
+        kept = layer.dot(case.bias + gamma * case.bias.clamp(min=0), above)
+        kept = kept + layer.dot(case.bias + gamma * case.bias.clamp(max=0), below)
+    return Shared(
+        case.weigh(parts, (1 + gamma) * above + below, above + (1 + gamma) * below),
+        kept,
+        lambda: total((up - z_plus) * above + (down - z_minus) * below + torch.where(z == 0, case.relevance, 0.0)),
+    )
+
+
+def _flat(case: _Case) -> Shared:
+    return _constant(case, "one", None)
+
+
+def _w_square(case: _Case) -> Shared:
+    return _constant(case, "sq", None if case.bias is None else case.bias**2)
+
+
+def _constant(case: _Case, key: str, bias: torch.Tensor | None) -> Shared:
+    layer = case.layer
+    weights = layer.add_bias(layer.forward(torch.ones_like(case.x), key), bias)
+    denominator = stabilize(weights, case.rule.stabilizer)
+    s = case.relevance / denominator
+    return Shared(layer.transpose(s, key, case.x), layer.dot(bias, s), lambda: total((denominator - weights) * s))
+
+
+def _box(case: _Case) -> Shared:
+    rule, layer, x = case.rule, case.layer, case.x
+    if rule.low is None or rule.high is None:
+        raise CompositeError("the box rule needs `low` and `high`")
+    low, high = rule.low.to(x).expand(1, *x.shape[1:]), rule.high.to(x).expand(1, *x.shape[1:])
+    ends = layer.forward(_last(low), "p") + layer.forward(_last(high), "n")
+    difference = layer.add_bias(case.z, None if case.bias is None else -case.bias) - ends
+    denominator = stabilize(difference, rule.stabilizer)
+    s = case.relevance / denominator
+    up, down = layer.transpose(s, "p", x), layer.transpose(s, "n", x)
+    inputs = x * (up + down) - low * up - high * down
+    return Shared(inputs, x.new_zeros(len(x)), lambda: total((denominator - difference) * s))
+
+
+_RULES: dict[str, Callable[[_Case], Shared]] = {
+    "epsilon": _epsilon,
+    "z_plus": _z_plus,
+    "alpha_beta": _alpha_beta,
+    "gamma": _gamma,
+    "flat": _flat,
+    "w_square": _w_square,
+    "box": _box,
+}
