@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from clusterwhy.relevance.canonical import Addition, Canonical, Concatenation, Step
-from clusterwhy.relevance.rules import LinearOperation, Rule, share, stabilize, total
+from clusterwhy.relevance.rules import LinearOperation, Rule, divide, share, total
 
 # of means and sums, in units of their output
 NORM_STABILIZER = 1e-12
@@ -44,6 +44,7 @@ class Tape:
     values: list[Any]
     output: torch.Tensor
     widths: dict[int, list[int]]
+    winners: dict[int, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,6 @@ class Engine:
                 kept |= {step.inputs[0], n + 1}
             elif step.kind in ("sum", "route"):
                 kept |= set(step.inputs)
-                kept |= {n + 1} if isinstance(step.module, nn.MaxPool1d) else set()
             elif step.kind in ("concatenate", "shape"):
                 kept.add(n + 1)
         return kept
@@ -101,9 +101,10 @@ class Engine:
         """Forward pass of windows (window, channel, time)."""
         values: list[Any] = [windows.transpose(1, 2).contiguous().transpose(1, 2), *[None] * len(self.canonical.steps)]
         widths: dict[int, list[int]] = {}
+        winners: dict[int, torch.Tensor] = {}
         for n, step in enumerate(self.canonical.steps):
             inputs = [values[i] for i in step.inputs]
-            values[n + 1] = self._forward(n, step, inputs)
+            values[n + 1] = self._forward(n, step, inputs, winners)
             if isinstance(step.module, Concatenation):
                 widths[n] = [part.shape[step.module.dim] for part in inputs]
                 if step.module.dim == 1:
@@ -111,19 +112,21 @@ class Engine:
             for i in self.canonical.free_after[n]:
                 if i not in self.kept:
                     values[i] = None
-        return Tape(values, values[self.canonical.output], widths)
+        return Tape(values, values[self.canonical.output], widths, winners)
 
-    def _forward(self, n: int, step: Step, inputs: list[Any]) -> Any:
+    def _forward(self, n: int, step: Step, inputs: list[Any], winners: dict[int, torch.Tensor]) -> Any:
         x = inputs[0]
         if step.kind == "linear":
             layer = self.layers[n]
-            return layer.add_bias(layer.forward(x), layer.bias)
+            return layer.forward(x, "w", layer.bias)
         if isinstance(step.module, Concatenation) and step.module.dim == 1 and x.ndim == 3:
             return torch.cat([part.transpose(1, 2) for part in inputs], dim=2).transpose(1, 2)
         if isinstance(step.module, Addition):
             return x + inputs[1]
-        if _pools_three(step.module):
-            return _neighbourhood_maximum(x)
+        if isinstance(step.module, nn.MaxPool1d):
+            # as 2-D pooling, which keeps channels last
+            found, winners[n] = torch.ops.aten.max_pool2d_with_indices(x.unsqueeze(2), *_sizes(step.module))
+            return found.squeeze(2)
         if isinstance(step.module, nn.AdaptiveAvgPool1d) and step.module.output_size in (1, (1,)):
             return x.mean(dim=-1, keepdim=True)
         return step.module(*inputs)
@@ -153,7 +156,7 @@ class Engine:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
         steps = self.canonical.steps
-        waiting: dict[int, torch.Tensor] = {self.canonical.output: seed}
+        waiting: dict[int, torch.Tensor] = {self.canonical.output: seed.clone()}
         absorbed = seed.new_zeros(len(seed))
         for n in reversed(range(len(steps))):
             step = steps[n]
@@ -173,13 +176,14 @@ class Engine:
                         [(step.name, "bias", shared.bias), (step.name, "stabilizer", shared.stabilizer())]
                     )
             else:
+                before = total(arriving) if ledger is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
-                if ledger is not None and step.kind != "pass":
-                    lost = total(arriving) - sum(total(part) for part in leaving if part is not None)
+                if ledger is not None and before is not None and step.kind != "pass":
+                    lost = before - sum(total(part) for part in leaving if part is not None)
                     ledger.entries.append((step.name, step.kind, lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:
-                    waiting[i] = waiting[i] + part if i in waiting else part
+                    _add(waiting, i, part)
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
 
@@ -193,10 +197,12 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         if step.kind == "sum":
             return _share_sum(inputs, arriving, rules.residual)
-        if _pools_three(step.module):
-            return [_share_maximum(inputs[0], tape.values[n + 1], arriving)]
+        if isinstance(step.module, nn.MaxPool1d):
+            planes = inputs[0].unsqueeze(2), *_sizes(step.module), tape.winners[n]
+            found = torch.ops.aten.max_pool2d_with_indices_backward(arriving.unsqueeze(2), *planes)
+            return [found.squeeze(2)]
         if step.kind == "norm":
-            s = arriving / stabilize(tape.values[n + 1], NORM_STABILIZER)
+            s = divide(arriving, tape.values[n + 1], NORM_STABILIZER)
             if isinstance(step.module, nn.AdaptiveAvgPool1d) and step.module.output_size in (1, (1,)):
                 return [inputs[0] * (s / inputs[0].shape[-1])]
             return [inputs[0] * _gradient(step.module, inputs, s), *[None] * (len(inputs) - 1)]
@@ -214,42 +220,22 @@ def _gradient(module: nn.Module, inputs: list[Any], arriving: torch.Tensor) -> t
 def _share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: str) -> list[torch.Tensor]:
     if residual == "norm_plus":
         parts = [part.clamp(min=0) for part in parts]
-    s = arriving / stabilize(sum(parts[1:], start=parts[0]), NORM_STABILIZER)
+    s = divide(arriving, parts[0] + parts[1], NORM_STABILIZER)
     return [(part * s).sum_to_size(part.shape) for part in parts]
 
 
-def _pools_three(module: nn.Module) -> bool:
-    return (
-        isinstance(module, nn.MaxPool1d)
-        and all(
-            value in (wanted, (wanted,))
-            for value, wanted in (
-                (module.kernel_size, 3),
-                (module.stride, 1),
-                (module.padding, 1),
-                (module.dilation, 1),
-            )
-        )
-        and not module.return_indices
-        and not module.ceil_mode
-    )
+def _sizes(module: nn.MaxPool1d) -> tuple[Any, ...]:
+    """Arguments of the 2-D pooling of height 1 that a 1-D one is: kernel, stride, padding, dilation, ceiling."""
+    one = [value if isinstance(value, int) else value[0] for value in (module.kernel_size, module.stride)]
+    both = [value if isinstance(value, int) else value[0] for value in (module.padding, module.dilation)]
+    return (1, one[0]), (1, one[1]), (0, both[0]), (1, both[1]), module.ceil_mode
 
 
-def _neighbourhood_maximum(x: torch.Tensor) -> torch.Tensor:
-    """MaxPool1d(3, stride 1, padding 1); torch's own keeps indices, which takes 15 % of a pass."""
-    z = x.clone()
-    torch.maximum(z[:, :, 1:], x[:, :, :-1], out=z[:, :, 1:])
-    torch.maximum(z[:, :, :-1], x[:, :, 1:], out=z[:, :, :-1])
-    return z
-
-
-def _share_maximum(x: torch.Tensor, z: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
-    """Relevance goes to the greatest of three neighbours, the first one where several are equal."""
-    left = torch.zeros_like(z, dtype=torch.bool)
-    left[:, :, 1:] = x[:, :, :-1] == z[:, :, 1:]
-    centre = (x == z) & ~left
-    to_left, to_centre = arriving * left, arriving * centre
-    to_right = arriving - to_left - to_centre
-    to_centre[:, :, :-1] += to_left[:, :, 1:]
-    to_centre[:, :, 1:] += to_right[:, :, :-1]
-    return to_centre
+def _add(waiting: dict[int, torch.Tensor], i: int, part: torch.Tensor) -> None:
+    """Add relevance that arrives at a value from one of its readers."""
+    if i not in waiting:
+        waiting[i] = part
+    elif 0 in waiting[i].stride():  # an expanded view, whose elements share memory
+        waiting[i] = waiting[i] + part
+    else:
+        waiting[i].add_(part)

@@ -50,8 +50,14 @@ class Shared:
 
 
 def stabilize(z: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """z moved away from 0 by epsilon; 0 counts as positive, as in zennit."""
-    return torch.where(z >= 0, z + epsilon, z - epsilon)
+    """z moved away from 0 by epsilon, with its sign."""
+    return torch.copysign(z.new_full((), epsilon), z).add_(z)
+
+
+def divide(relevance: torch.Tensor, z: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """relevance / stabilize(z, epsilon), in the memory of one tensor."""
+    denominator = stabilize(z, epsilon)
+    return torch.div(relevance, denominator, out=denominator)
 
 
 class LinearOperation:
@@ -94,19 +100,19 @@ class LinearOperation:
         }
         return self._keep(key, made[key])
 
-    def forward(self, x: torch.Tensor, key: str = "w") -> torch.Tensor:
-        """The layer without its bias."""
+    def forward(self, x: torch.Tensor, key: str = "w", bias: torch.Tensor | None = None) -> torch.Tensor:
+        """The layer with part of its weights and a bias."""
         weight, module = self.part(key), self.module
         if isinstance(module, nn.Linear):
-            return F.linear(x, weight)
+            return F.linear(x, weight, bias)
         if self.diagonal:
-            return x * weight[:, :, 0] if x.ndim == 3 else x * weight[:, 0, 0]
+            return self.add_bias(x * weight[:, :, 0] if x.ndim == 3 else x * weight[:, 0, 0], bias)
         if weight.shape[2] == 1 and module.stride == (1,) and module.padding == (0,) and module.groups == 1:
-            return F.linear(x.transpose(1, 2), weight[:, :, 0]).transpose(1, 2)
+            return F.linear(x.transpose(1, 2), weight[:, :, 0], bias).transpose(1, 2)
         flat = self._keep(f"forward {key}", lambda: weight[:, :, None].contiguous(memory_format=LAST))
         planes = x.unsqueeze(2)
         sizes = ((1, *module.stride), (0, *module.padding), (1, *module.dilation), module.groups)  # type: ignore[misc]
-        return F.conv2d(planes, flat, None, *sizes).squeeze(2)
+        return F.conv2d(planes, flat, bias, *sizes).squeeze(2)
 
     def transpose(self, s: torch.Tensor, key: str, like: torch.Tensor) -> torch.Tensor:
         """The transposed layer: what the gradient with respect to an input of the shape of `like` would be."""
@@ -177,20 +183,19 @@ class _Case:
         """Positive and negative part of x, and z+, the sum of positive contributions (with the positive bias)."""
         layer = self.layer
         if self.non_negative:
-            return _Positive(self.x, None, layer.add_bias(layer.forward(self.x, "p"), self.bias_part(1)))
+            return _Positive(self.x, None, layer.forward(self.x, "p", self.bias_part(1)))
         above = self.x.clamp(min=0)
         below = self.x - above
         if layer.stackable:
             joined = torch.cat([above, below], dim=1 if layer.is_convolution else -1)
-            z = layer.forward(_last(joined), "p|n")
-        else:
-            z = layer.forward(above, "p") + layer.forward(below, "n")
-        return _Positive(above, below, layer.add_bias(z, self.bias_part(1)))
+            return _Positive(above, below, layer.forward(_last(joined), "p|n", self.bias_part(1)))
+        z = layer.forward(above, "p", self.bias_part(1)).add_(layer.forward(below, "n"))
+        return _Positive(above, below, z)
 
     def weigh(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """x+ (W+^T first + W-^T second) + x- (W+^T second + W-^T first)."""
-        inputs = parts.above * self._both(first, second)
-        return inputs if parts.below is None else inputs + parts.below * self._both(second, first)
+        inputs = self._both(first, second).mul_(parts.above)
+        return inputs if parts.below is None else inputs.addcmul_(parts.below, self._both(second, first))
 
     def _both(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         if self.layer.stackable:
@@ -229,52 +234,44 @@ def share(
 
 
 def _epsilon(case: _Case) -> Shared:
-    denominator = stabilize(case.z, case.rule.stabilizer)
-    s = case.relevance / denominator
-    inputs = case.x * case.layer.transpose(s, "w", case.x)
-    return Shared(inputs, case.layer.dot(case.bias, s), lambda: total((denominator - case.z) * s))
+    s = divide(case.relevance, case.z, case.rule.stabilizer)
+    inputs = case.layer.transpose(s, "w", case.x).mul_(case.x)
+    return Shared(inputs, case.layer.dot(case.bias, s), lambda: total(case.relevance - case.z * s))
 
 
 def _z_plus(case: _Case) -> Shared:
     parts, layer = case.positive(), case.layer
-    denominator = stabilize(parts.z, case.rule.stabilizer)
-    s = case.relevance / denominator
-    inputs = parts.above * layer.transpose(s, "p", case.x)
+    s = divide(case.relevance, parts.z, case.rule.stabilizer)
+    inputs = layer.transpose(s, "p", case.x).mul_(parts.above)
     if parts.below is not None:
-        inputs = inputs + parts.below * layer.transpose(s, "n", case.x)
-    return Shared(inputs, layer.dot(case.bias_part(1), s), lambda: total((denominator - parts.z) * s))
+        inputs.addcmul_(parts.below, layer.transpose(s, "n", case.x))
+    return Shared(inputs, layer.dot(case.bias_part(1), s), lambda: total(case.relevance - parts.z * s))
 
 
 def _alpha_beta(case: _Case) -> Shared:
     parts, layer, rule = case.positive(), case.layer, case.rule
-    # never positive but for rounding
-    z_minus = (case.z - parts.z).clamp(max=0)
-    up, down = stabilize(parts.z, rule.stabilizer), stabilize(z_minus, rule.stabilizer)
-    s_plus, s_minus = rule.alpha * case.relevance / up, (1.0 - rule.alpha) * case.relevance / down
+    # never positive but for rounding; 0 counts as positive, as in zennit
+    z_minus = (case.z - parts.z).clamp_(max=0)
+    s_plus = divide(case.relevance, parts.z, rule.stabilizer).mul_(rule.alpha)
+    s_minus = divide(case.relevance, z_minus, rule.stabilizer).mul_(1.0 - rule.alpha)
     kept = layer.dot(case.bias_part(1), s_plus) + layer.dot(case.bias_part(-1), s_minus)
-    return Shared(
-        case.weigh(parts, s_plus, s_minus),
-        kept,
-        lambda: total((up - parts.z) * s_plus + (down - z_minus) * s_minus),
-    )
+    inputs = case.weigh(parts, s_plus, s_minus)
+    return Shared(inputs, kept, lambda: total(case.relevance - parts.z * s_plus - z_minus * s_minus))
 
 
 def _gamma(case: _Case) -> Shared:
     # generalised as in zennit (Andeol et al. 2021): outputs above 0 favour positive contributions, others negative
     parts, layer, rule, gamma, z = case.positive(), case.layer, case.rule, case.rule.gamma, case.z
-    z_plus, z_minus = z + gamma * parts.z, z + gamma * (z - parts.z)
-    up, down = stabilize(z_plus, rule.stabilizer), stabilize(z_minus, rule.stabilizer)
-    above = torch.where(z > 0, case.relevance / up, 0.0)
-    below = torch.where(z < 0, case.relevance / down, 0.0)
+    z_plus = torch.add(z, parts.z, alpha=gamma)
+    z_minus = torch.mul(z, 1.0 + gamma).sub_(parts.z, alpha=gamma)
+    above = divide(case.relevance, z_plus, rule.stabilizer).mul_(z > 0)
+    below = divide(case.relevance, z_minus, rule.stabilizer).mul_(z < 0)
     kept = case.x.new_zeros(len(case.x))
     if case.bias is not None:
         kept = layer.dot(case.bias + gamma * case.bias.clamp(min=0), above)
         kept = kept + layer.dot(case.bias + gamma * case.bias.clamp(max=0), below)
-    return Shared(
-        case.weigh(parts, (1 + gamma) * above + below, above + (1 + gamma) * below),
-        kept,
-        lambda: total((up - z_plus) * above + (down - z_minus) * below + torch.where(z == 0, case.relevance, 0.0)),
-    )
+    inputs = case.weigh(parts, torch.add(below, above, alpha=1 + gamma), torch.add(above, below, alpha=1 + gamma))
+    return Shared(inputs, kept, lambda: total(case.relevance - z_plus * above - z_minus * below))
 
 
 def _flat(case: _Case) -> Shared:
@@ -287,10 +284,10 @@ def _w_square(case: _Case) -> Shared:
 
 def _constant(case: _Case, key: str, bias: torch.Tensor | None) -> Shared:
     layer = case.layer
-    weights = layer.add_bias(layer.forward(torch.ones_like(case.x), key), bias)
-    denominator = stabilize(weights, case.rule.stabilizer)
-    s = case.relevance / denominator
-    return Shared(layer.transpose(s, key, case.x), layer.dot(bias, s), lambda: total((denominator - weights) * s))
+    weights = layer.forward(torch.ones_like(case.x[:1]), key, bias)
+    s = divide(case.relevance, weights.expand_as(case.relevance), case.rule.stabilizer)
+    inputs = layer.transpose(s, key, case.x)
+    return Shared(inputs, layer.dot(bias, s), lambda: total(case.relevance - weights * s))
 
 
 def _box(case: _Case) -> Shared:
@@ -298,13 +295,12 @@ def _box(case: _Case) -> Shared:
     if rule.low is None or rule.high is None:
         raise CompositeError("the box rule needs `low` and `high`")
     low, high = rule.low.to(x).expand(1, *x.shape[1:]), rule.high.to(x).expand(1, *x.shape[1:])
-    ends = layer.forward(_last(low), "p") + layer.forward(_last(high), "n")
-    difference = layer.add_bias(case.z, None if case.bias is None else -case.bias) - ends
-    denominator = stabilize(difference, rule.stabilizer)
-    s = case.relevance / denominator
+    ends = layer.forward(_last(low), "p", case.bias).add_(layer.forward(_last(high), "n"))
+    difference = case.z - ends
+    s = divide(case.relevance, difference, rule.stabilizer)
     up, down = layer.transpose(s, "p", x), layer.transpose(s, "n", x)
-    inputs = x * (up + down) - low * up - high * down
-    return Shared(inputs, x.new_zeros(len(x)), lambda: total((denominator - difference) * s))
+    inputs = (up + down).mul_(x).sub_(up.mul_(low)).sub_(down.mul_(high))
+    return Shared(inputs, x.new_zeros(len(x)), lambda: total(case.relevance - difference * s))
 
 
 _RULES: dict[str, Callable[[_Case], Shared]] = {
