@@ -4,6 +4,7 @@ The denominators reuse the stored output, z- is z - z+, and the branch of negati
 where an input cannot be negative. Every rule is tested equal to zennit's (tests/test_engine.py).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -78,6 +79,7 @@ class LinearOperation:
             self.stackable = module.groups == 1
             plain = module.stride == (1,) and module.padding == (0,) and module.kernel_size == (1,)
             self.diagonal = plain and module.groups == module.in_channels == module.out_channels > 1
+        self.axis = 1 if self.is_convolution else -1  # of channels
         self._kept: dict[str, torch.Tensor] = {}
 
     def _keep(self, key: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -87,10 +89,9 @@ class LinearOperation:
 
     def part(self, key: str) -> torch.Tensor:
         """Weights of one part, or of two parts stacked along inputs (`p|n`) or outputs (`p/n`)."""
-        if "|" in key:
-            return self._keep(key, lambda: torch.cat([self.part(k) for k in key.split("|")], dim=1))
-        if "/" in key:
-            return self._keep(key, lambda: torch.cat([self.part(k) for k in key.split("/")], dim=0))
+        for mark, dim in (("/", 0), ("|", 1)):
+            if mark in key:
+                return self._keep(key, lambda: torch.cat([self.part(k) for k in key.split(mark)], dim=dim))  # noqa: B023
         made = {
             "w": lambda: self.weight,
             "p": lambda: self.weight.clamp(min=0),
@@ -141,6 +142,12 @@ class LinearOperation:
         result: torch.Tensor = found.squeeze(2)
         return result
 
+    def join(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Two values stacked along their channels, channels last in memory."""
+        if self.is_convolution and first.ndim == 3:
+            return torch.cat([first.transpose(1, 2), second.transpose(1, 2)], dim=2).transpose(1, 2)
+        return torch.cat([first, second], dim=self.axis)
+
     def add_bias(self, z: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """z plus a value per output."""
         if bias is None:
@@ -180,32 +187,44 @@ class _Case:
         return self.bias.clamp(min=0) if sign > 0 else self.bias.clamp(max=0)
 
     def positive(self) -> "_Positive":
-        """Positive and negative part of x, and z+, the sum of positive contributions (with the positive bias)."""
-        layer = self.layer
+        """x split by sign, and z+, the sum of positive contributions (with the positive bias)."""
+        layer, bias = self.layer, self.bias_part(1)
         if self.non_negative:
-            return _Positive(self.x, None, layer.forward(self.x, "p", self.bias_part(1)))
+            return _Positive(self.x, None, layer.forward(self.x, "p", bias))
         above = self.x.clamp(min=0)
         below = self.x - above
         if layer.stackable:
-            joined = torch.cat([above, below], dim=1 if layer.is_convolution else -1)
-            return _Positive(above, below, layer.forward(_last(joined), "p|n", self.bias_part(1)))
-        z = layer.forward(above, "p", self.bias_part(1)).add_(layer.forward(below, "n"))
+            joined = layer.join(above, below)
+            return _Positive(joined, None, layer.forward(joined, "p|n", bias))
+        z = layer.forward(above, "p", bias).add_(layer.forward(below, "n"))
         return _Positive(above, below, z)
 
-    def weigh(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """x+ (W+^T first + W-^T second) + x- (W+^T second + W-^T first)."""
-        inputs = self._both(first, second).mul_(parts.above)
-        return inputs if parts.below is None else inputs.addcmul_(parts.below, self._both(second, first))
+    def weigh(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor | None) -> torch.Tensor:
+        """x+ (W+^T first + W-^T second) + x- (W-^T first + W+^T second); `second` may be left out."""
+        layer = self.layer
+        if not layer.stackable:
+            return self._weigh_parts(parts, first, second)
+        s = first if second is None else layer.join(first, second)
+        if self.non_negative:
+            return layer.transpose(s, "p" if second is None else "p/n", self.x).mul_(parts.above)
+        both = layer.transpose(s, "p|n" if second is None else "p|n/n|p", parts.above).mul_(parts.above)
+        half = both.shape[layer.axis] // 2
+        return both.narrow(layer.axis, 0, half) + both.narrow(layer.axis, half, half)
 
-    def _both(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        if self.layer.stackable:
-            stacked = torch.cat([first, second], dim=1 if self.layer.is_convolution else -1)
-            return self.layer.transpose(_last(stacked), "p/n", self.x)
-        return self.layer.transpose(first, "p", self.x) + self.layer.transpose(second, "n", self.x)
+    def _weigh_parts(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor | None) -> torch.Tensor:
+        found = [
+            self.layer.transpose(s, key, self.x).mul_(x)
+            for x, keys in ((parts.above, "pn"), (parts.below, "np"))
+            for s, key in zip((first, second), keys, strict=True)
+            if x is not None and s is not None
+        ]
+        return functools.reduce(torch.Tensor.add_, found)
 
 
 @dataclass(frozen=True)
 class _Positive:
+    """`above`: positive part of x, joined with the negative one where the layer can take both at once."""
+
     above: torch.Tensor
     below: torch.Tensor | None
     z: torch.Tensor
@@ -240,12 +259,10 @@ def _epsilon(case: _Case) -> Shared:
 
 
 def _z_plus(case: _Case) -> Shared:
-    parts, layer = case.positive(), case.layer
+    parts = case.positive()
     s = divide(case.relevance, parts.z, case.rule.stabilizer)
-    inputs = layer.transpose(s, "p", case.x).mul_(parts.above)
-    if parts.below is not None:
-        inputs.addcmul_(parts.below, layer.transpose(s, "n", case.x))
-    return Shared(inputs, layer.dot(case.bias_part(1), s), lambda: total(case.relevance - parts.z * s))
+    kept = case.layer.dot(case.bias_part(1), s)
+    return Shared(case.weigh(parts, s, None), kept, lambda: total(case.relevance - parts.z * s))
 
 
 def _alpha_beta(case: _Case) -> Shared:
@@ -298,8 +315,13 @@ def _box(case: _Case) -> Shared:
     ends = layer.forward(_last(low), "p", case.bias).add_(layer.forward(_last(high), "n"))
     difference = case.z - ends
     s = divide(case.relevance, difference, rule.stabilizer)
-    up, down = layer.transpose(s, "p", x), layer.transpose(s, "n", x)
-    inputs = (up + down).mul_(x).sub_(up.mul_(low)).sub_(down.mul_(high))
+    if layer.stackable:
+        distances = layer.join(x - low, x - high)
+        both = layer.transpose(s, "p|n", distances).mul_(distances)
+        half = both.shape[layer.axis] // 2
+        inputs = both.narrow(layer.axis, 0, half) + both.narrow(layer.axis, half, half)
+    else:
+        inputs = layer.transpose(s, "p", x).mul_(x - low).addcmul_(layer.transpose(s, "n", x), x - high)
     return Shared(inputs, x.new_zeros(len(x)), lambda: total(case.relevance - difference * s))
 
 
