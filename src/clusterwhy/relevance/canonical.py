@@ -17,11 +17,13 @@ from torch import fx, nn
 from zennit.layer import Sum
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, SoftExtremum, SquaredDistances
 
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
-# winner-take-all pooling, where relevance goes where the value came from; shape: no tensor of the data
-Kind = Literal["linear", "norm", "sum", "pass", "route", "concatenate", "shape"]
+# pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
+# by their parts; shape: no tensor of the data
+Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "concatenate", "shape"]
 
 PASS_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -29,8 +31,8 @@ PASS_MODULES = (
 )
 NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
 DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.AlphaDropout)
-NORM_MODULES = (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum)
-ROUTE_MODULES = (nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten)
+NORM_MODULES = (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum, MeanOfSmallest)
+ROUTE_MODULES = (nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum)
 ACTIVATION_CALLS = {
     **{F.relu: nn.ReLU, torch.relu: nn.ReLU, "relu": nn.ReLU, "relu_": nn.ReLU, F.elu: nn.ELU, F.gelu: nn.GELU},
     **{F.silu: nn.SiLU, F.leaky_relu: nn.LeakyReLU, torch.sigmoid: nn.Sigmoid, "sigmoid": nn.Sigmoid},
@@ -192,11 +194,15 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     return canonical
 
 
+LEAVES = (
+    *(*PASS_MODULES, *NORM_MODULES, *DROPPED, *ROUTE_MODULES),
+    *(nn.Conv1d, nn.Linear, nn.BatchNorm1d, SquaredDistances),
+)
+
+
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(
-            m, (*PASS_MODULES, *NORM_MODULES, *DROPPED, *ROUTE_MODULES, nn.Conv1d, nn.Linear, nn.BatchNorm1d)
-        )
+        known = isinstance(m, LEAVES)
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -272,6 +278,11 @@ class _Builder:
             self._step(node, "linear", _BatchNormAsConvolution(*_scale_and_shift(module, name)), inputs)
         elif isinstance(module, nn.Conv1d):
             self._add_convolution(node, module, inputs)
+        elif isinstance(module, SquaredDistances):
+            self._step(node, "distance", _own(module), inputs, True)
+        elif isinstance(module, RootedLinear) and module.bias is not None:
+            made = RootedLinear(module.weight.detach(), module.bias.detach(), module.root.detach())
+            self._step(node, "linear", made, inputs)
         elif isinstance(module, nn.Linear):
             weight, bias = self._fold(node, module)
             self._step(node, "linear", _linear(weight, bias), inputs)
@@ -400,7 +411,8 @@ class _Builder:
         return found
 
     def _is_linear(self, node: fx.Node) -> bool:
-        return node.op == "call_module" and isinstance(self.modules[str(node.target)], nn.Conv1d | nn.Linear)
+        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        return isinstance(module, nn.Conv1d | nn.Linear) and not isinstance(module, RootedLinear)
 
     def _fold(self, node: fx.Node, module: nn.Conv1d | nn.Linear) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weight and bias of a linear layer with the batch norm behind it."""

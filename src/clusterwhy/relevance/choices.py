@@ -27,32 +27,74 @@ class TargetSettings(Settings, ABC):
 
 
 class MembershipTarget(TargetSettings):
-    """Evidence for a cluster against all others, from k-means prototypes of each cluster."""
+    """Evidence for a cluster, from k-means prototypes of each cluster.
+
+    `against`: `all` other clusters, or the `nearest` one alone (a contrast of two clusters). `root` and
+    `sharpness` as in `ClusterMembership`.
+    """
 
     n_prototypes: int = Field(ge=1)
+    against: Literal["all", "nearest"]
+    root: Literal["zero", "midpoint"]
+    sharpness: float | None = Field(gt=0.0)
 
     def networks(
         self, encoder: "MaskedEncoder", embeddings: FloatArray, labels: IntArray, seed: int
     ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
         from torch import nn
 
-        from clusterwhy.relevance.targets import ClusterMembership, agreement, prototypes
+        from clusterwhy.relevance.targets import ClusterMembership, agreement
 
-        clusters = sorted(set(labels[labels != NOISE].tolist()))
-        centres = {c: prototypes(embeddings[labels == c], self.n_prototypes, seed) for c in clusters}
-        if not clusters:
+        centres, rest = _prototypes(embeddings, labels, self.n_prototypes, seed)
+        if not centres:
             return {}, {}
         facts = {"prototype_agreement": agreement(embeddings, labels, centres)}
-        rest = dict(centres)
-        if len(clusters) == 1 and (labels == NOISE).any():
-            rest[NOISE] = prototypes(embeddings[labels == NOISE], self.n_prototypes, seed)
         if len(rest) < 2:
             return {}, facts
-        heads = {
-            c: ClusterMembership(centres[c], np.concatenate([points for k, points in rest.items() if k != c]))
-            for c in clusters
-        }
-        return {c: nn.Sequential(encoder, head).eval() for c, head in heads.items()}, facts
+        networks: dict[int, nn.Module] = {}
+        for cluster, own in centres.items():
+            others = {k: points for k, points in rest.items() if k != cluster}
+            if self.against == "nearest":
+                gaps = {k: np.square(own[:, None] - points[None]).sum(axis=2).min() for k, points in others.items()}
+                others = {k: others[k] for k in [min(gaps, key=lambda k: gaps[k])]}
+            head = ClusterMembership(own, np.concatenate(list(others.values())), self.root, self.sharpness)
+            networks[cluster] = nn.Sequential(encoder, head).eval()
+        return networks, facts
+
+
+class DistanceTarget(TargetSettings):
+    """How far a cluster's windows lie from the k nearest prototypes of everything else."""
+
+    n_prototypes: int = Field(ge=1)
+    k: int = Field(ge=1)
+
+    def networks(
+        self, encoder: "MaskedEncoder", embeddings: FloatArray, labels: IntArray, seed: int
+    ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
+        from torch import nn
+
+        from clusterwhy.relevance.targets import Distance
+
+        centres, rest = _prototypes(embeddings, labels, self.n_prototypes, seed)
+        if len(rest) < 2:
+            return {}, {}
+        others = {c: np.concatenate([points for k, points in rest.items() if k != c]) for c in centres}
+        return {c: nn.Sequential(encoder, Distance(points, self.k)).eval() for c, points in others.items()}, {}
+
+
+def _prototypes(
+    embeddings: FloatArray, labels: IntArray, count: int, seed: int
+) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
+    """Prototypes of each cluster, and what they are told from: the same, with noise where there is one cluster."""
+    from clusterwhy.relevance.targets import prototypes
+
+    centres = {
+        c: prototypes(embeddings[labels == c], count, seed) for c in sorted(set(labels[labels != NOISE].tolist()))
+    }
+    rest = dict(centres)
+    if len(centres) == 1 and (labels == NOISE).any():
+        rest[NOISE] = prototypes(embeddings[labels == NOISE], count, seed)
+    return centres, rest
 
 
 class EmbeddingSumTarget(TargetSettings):

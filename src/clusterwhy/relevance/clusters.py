@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 3
-N_JUDGE_PROTOTYPES = 4
+JUDGE = MembershipTarget(n_prototypes=4, against="all", root="zero", sharpness=None)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ def explain_clusters(
     encoder = encoder.to(best_device())
     networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
     # rankings are judged by the same question, whatever was explained: is the window still in its cluster?
-    judges, _ = MembershipTarget(n_prototypes=N_JUDGE_PROTOTYPES).networks(
-        encoder, np.asarray(embeddings), labels, how.seed
-    )
+    judges, _ = JUDGE.networks(encoder, np.asarray(embeddings), labels, how.seed)
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
     box = tuple(torch.as_tensor(np.asarray(end(values, axis=0), dtype=np.float32)) for end in (np.min, np.max))
@@ -166,11 +164,15 @@ def _quality(
 ) -> list[dict[str, Any]]:
     import torch
 
+    from clusterwhy.relevance.canonical import canonize
+    from clusterwhy.relevance.engine import Engine
+
     device = next(network.parameters()).device
+    # the engine's forward pass is four times faster than the network's own
+    engine = Engine(canonize(network, torch.from_numpy(windows[:2]).to(device)))
 
     def target(batch: FloatArray) -> FloatArray:
-        with torch.inference_mode():
-            found: FloatArray = network(torch.from_numpy(batch).to(device)).cpu().numpy()
+        found: FloatArray = engine.run(torch.from_numpy(batch).to(device)).output.cpu().numpy()
         return found
 
     rng = np.random.default_rng([seed, cluster, 1])

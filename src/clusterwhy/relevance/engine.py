@@ -1,13 +1,14 @@
 """LRP on a canonical network: one forward pass, then one relevance pass per composite."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from clusterwhy.relevance.canonical import Addition, Canonical, Concatenation, Step
+from clusterwhy.relevance.heads import RootedLinear, SquaredDistances
 from clusterwhy.relevance.rules import LinearOperation, Rule, divide, share, total
 
 # of means and sums, in units of their output
@@ -32,6 +33,8 @@ class Rules:
 
     def of(self, step: Step) -> Rule:
         """The rule of a linear step."""
+        if isinstance(step.module, RootedLinear):
+            return replace(self.dense, name="epsilon")
         if step.entrance and self.entrance is not None and isinstance(step.module, nn.Conv1d):
             return self.entrance
         return self.convolution if isinstance(step.module, nn.Conv1d) else self.dense
@@ -88,7 +91,7 @@ class Engine:
         """Values that the relevance pass reads."""
         kept = {self.canonical.output}
         for n, step in enumerate(self.canonical.steps):
-            if step.kind in ("linear", "norm"):
+            if step.kind in ("linear", "norm", "distance"):
                 kept |= {step.inputs[0], n + 1}
             elif step.kind in ("sum", "route"):
                 kept |= set(step.inputs)
@@ -195,6 +198,9 @@ class Engine:
             return [arriving]
         if step.kind == "concatenate":
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
+        if isinstance(step.module, SquaredDistances):
+            s = divide(arriving, tape.values[n + 1], NORM_STABILIZER)
+            return [step.module.share(inputs[0], s)]
         if step.kind == "sum":
             return _share_sum(inputs, arriving, rules.residual)
         if isinstance(step.module, nn.MaxPool1d):

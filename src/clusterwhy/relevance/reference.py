@@ -9,7 +9,8 @@ from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, NoMod, Norm, Pass, WSq
 
 from clusterwhy.relevance.canonical import Addition, Canonical, Step
 from clusterwhy.relevance.engine import NORM_STABILIZER, Rules
-from clusterwhy.relevance.rules import Rule
+from clusterwhy.relevance.heads import RootedLinear, SquaredDistances
+from clusterwhy.relevance.rules import Rule, stabilize
 
 
 def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
@@ -38,6 +39,42 @@ def zennit_rule(rule: Rule) -> Hook:
     return {"z_plus": ZPlus, "flat": Flat, "w_square": WSquare}[rule.name](**keys)
 
 
+class Rooted(Hook):
+    """Epsilon with contributions that count from the root points of a `RootedLinear`."""
+
+    def __init__(self, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, module: Any, input: Any, output: torch.Tensor) -> None:
+        """Keep what went through."""
+        self.stored_tensors["input"], self.stored_tensors["output"] = input[0], output
+
+    def backward(self, module: Any, grad_input: Any, grad_output: Any) -> Any:
+        """w_ji (x_i - root_ji) / z_j of each output's relevance."""
+        x, z = self.stored_tensors["input"], self.stored_tensors["output"]
+        s = grad_output[0] / stabilize(z, self.epsilon)
+        return (x * (s @ module.weight) - s @ (module.weight * module.root),)
+
+    def copy(self) -> "Rooted":
+        """A hook with the same epsilon and nothing stored."""
+        return Rooted(self.epsilon)
+
+
+class Distances(Hook):
+    """Relevance of squared distances by their parts."""
+
+    def forward(self, module: Any, input: Any, output: torch.Tensor) -> None:
+        """Keep what went through."""
+        self.stored_tensors["input"], self.stored_tensors["output"] = input[0], output
+
+    def backward(self, module: Any, grad_input: Any, grad_output: Any) -> Any:
+        """(x_i - p_ki) ** 2 / d_k of each distance's relevance."""
+        x, distances = self.stored_tensors["input"], self.stored_tensors["output"]
+        s = grad_output[0] / stabilize(distances, NORM_STABILIZER)
+        return ((s[:, :, None] * (x[:, None] - module.points[None]) ** 2).sum(dim=1),)
+
+
 def zennit_composite(canonical: Canonical, rules: Rules) -> Composite:
     """A zennit composite that gives each step of a canonical network its rule."""
     hooks: dict[nn.Module, Hook] = {}
@@ -47,6 +84,10 @@ def zennit_composite(canonical: Canonical, rules: Rules) -> Composite:
 
 
 def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
+    if isinstance(step.module, RootedLinear):
+        return {step.module: Rooted(rules.of(step).stabilizer)}
+    if isinstance(step.module, SquaredDistances):
+        return {step.module: Distances()}
     if step.kind == "linear":
         return {step.module: zennit_rule(rules.of(step))}
     if step.kind == "norm":

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.relevance.heads import RootedLinear
 
 RuleName = Literal["epsilon", "z_plus", "alpha_beta", "gamma", "flat", "w_square", "box"]
 LAST = torch.channels_last
@@ -79,6 +80,8 @@ class LinearOperation:
             self.stackable = module.groups == 1
             plain = module.stride == (1,) and module.padding == (0,) and module.kernel_size == (1,)
             self.diagonal = plain and module.groups == module.in_channels == module.out_channels > 1
+        # what contributions at a root point are, (output, input)
+        self.offset = module.root.detach() * self.weight if isinstance(module, RootedLinear) else None
         self.axis = 1 if self.is_convolution else -1  # of channels
         self._kept: dict[str, torch.Tensor] = {}
 
@@ -246,16 +249,21 @@ def share(
         relevance: of the output, the same shape as z.
         non_negative: x holds no negative value.
     """
-    bias = None if rule.zero_bias else layer.bias
-    if rule.zero_bias and layer.bias is not None:
+    # a root point stands for the bias: there is none to leave out
+    without = rule.zero_bias and layer.offset is None
+    bias = None if without else layer.bias
+    if without and layer.bias is not None:
         z = layer.add_bias(z, -layer.bias)
     return _RULES[rule.name](_Case(rule, layer, x, z, relevance, non_negative, bias))
 
 
 def _epsilon(case: _Case) -> Shared:
     s = divide(case.relevance, case.z, case.rule.stabilizer)
-    inputs = case.layer.transpose(s, "w", case.x).mul_(case.x)
-    return Shared(inputs, case.layer.dot(case.bias, s), lambda: total(case.relevance - case.z * s))
+    inputs, bias, offset = case.layer.transpose(s, "w", case.x).mul_(case.x), case.bias, case.layer.offset
+    if offset is not None:
+        inputs = inputs - s @ offset
+        bias = offset.sum(dim=1) if bias is None else bias + offset.sum(dim=1)
+    return Shared(inputs, case.layer.dot(bias, s), lambda: total(case.relevance - case.z * s))
 
 
 def _z_plus(case: _Case) -> Shared:

@@ -1,11 +1,16 @@
 """The scalar that is explained, as a small network head on the embedding."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import nn
 from zennit.layer import Sum
 
+from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, SoftExtremum, SquaredDistances
 from clusterwhy.types import FloatArray, IntArray
+
+RootName = Literal["zero", "midpoint"]
 
 
 class ClusterMembership(nn.Module):
@@ -18,23 +23,51 @@ class ClusterMembership(nn.Module):
 
     Args:
         own: (prototype, feature) of the cluster.
-        others: (prototype, feature) of everything else.
+        others: (prototype, feature) of everything else, or of the cluster it is contrasted with.
+        root: where contributions of features count from: `zero`, or the `midpoint` of two prototypes,
+            which lies on their boundary, so that the bias absorbs nothing.
+        sharpness: of smooth minima and maxima; None for hard ones.
     """
 
-    def __init__(self, own: FloatArray, others: FloatArray) -> None:
+    def __init__(
+        self, own: FloatArray, others: FloatArray, root: RootName = "zero", sharpness: float | None = None
+    ) -> None:
         super().__init__()
         mine, theirs = torch.as_tensor(np.asarray(own)), torch.as_tensor(np.asarray(others))
         self.n_own, self.n_others = len(mine), len(theirs)
-        weight = 2.0 * (mine[:, None] - theirs[None])
-        bias = (theirs**2).sum(1)[None] - (mine**2).sum(1)[:, None]
-        self.linear = nn.Linear(mine.shape[1], self.n_own * self.n_others)
-        self.linear.weight = nn.Parameter(weight.flatten(0, 1).float(), requires_grad=False)
-        self.linear.bias = nn.Parameter(bias.flatten().float(), requires_grad=False)
+        weight = (2.0 * (mine[:, None] - theirs[None])).flatten(0, 1).float()
+        bias = ((theirs**2).sum(1)[None] - (mine**2).sum(1)[:, None]).flatten().float()
+        middle = ((mine[:, None] + theirs[None]) / 2.0).flatten(0, 1).float()
+        self.linear = RootedLinear(weight, bias, torch.zeros_like(middle) if root == "zero" else middle)
+        self.smallest = None if sharpness is None else SoftExtremum(2, sharpness, -1)
+        self.greatest = None if sharpness is None else SoftExtremum(1, sharpness, 1)
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         """(window, feature) -> (window,)."""
         evidence = self.linear(embedding).unflatten(1, (self.n_own, self.n_others))
+        if self.smallest is not None and self.greatest is not None:
+            soft: torch.Tensor = self.greatest(self.smallest(evidence))
+            return soft
         return evidence.amin(dim=2).amax(dim=1)
+
+
+class Distance(nn.Module):
+    """Mean squared distance to the k nearest of some points: how strange an embedding is to them.
+
+    Args:
+        points: (point, feature) of what is normal: windows, or prototypes of them.
+        k: neighbours that count.
+    """
+
+    def __init__(self, points: FloatArray, k: int = 1) -> None:
+        super().__init__()
+        self.distances = SquaredDistances(torch.as_tensor(np.asarray(points)).float())
+        self.nearest = MeanOfSmallest(min(k, len(points)))
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """(window, feature) -> (window,)."""
+        score: torch.Tensor = self.nearest(self.distances(embedding))
+        return score
 
 
 class EmbeddingSum(nn.Module):

@@ -1,0 +1,78 @@
+"""Layers of target heads that have rules of their own."""
+
+import torch
+from torch import nn
+
+
+class RootedLinear(nn.Linear):
+    """A linear layer whose contributions count from a root point: w_ji (x_i - root_ji).
+
+    With root points on the decision boundary of each output (w_j root_j + b_j = 0) the bias absorbs
+    nothing (Montavon et al. 2017, Taylor decomposition at a root).
+
+    Args:
+        weight: (output, input).
+        bias: (output,).
+        root: (output, input).
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, root: torch.Tensor) -> None:
+        super().__init__(weight.shape[1], weight.shape[0], device="meta")
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.root = nn.Parameter(root, requires_grad=False)
+
+
+class SquaredDistances(nn.Module):
+    """Squared distances to points, shared among features by their part of the distance.
+
+    Kauffmann et al. 2020, "Towards explaining anomalies: a deep Taylor decomposition of one-class models".
+
+    Args:
+        points: (point, feature).
+    """
+
+    def __init__(self, points: torch.Tensor) -> None:
+        super().__init__()
+        self.points = nn.Parameter(points, requires_grad=False)
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """(window, feature) -> (window, point)."""
+        return ((embedding[:, None] - self.points[None]) ** 2).sum(dim=2)
+
+    def share(self, embedding: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """sum over points of s times (embedding - point) ** 2, (window, feature)."""
+        points = self.points
+        return embedding**2 * s.sum(dim=1, keepdim=True) - 2.0 * embedding * (s @ points) + s @ points**2
+
+
+class SoftExtremum(nn.Module):
+    """Smooth minimum (or maximum) along an axis; relevance is shared by its weights (Kauffmann et al. 2019, eq. 7).
+
+    Args:
+        dim: axis.
+        sharpness: of the weights, relative to the mean size of the values: the greater, the harder.
+        sign: -1 for a minimum, 1 for a maximum.
+    """
+
+    def __init__(self, dim: int, sharpness: float, sign: int) -> None:
+        super().__init__()
+        self.dim, self.sharpness, self.sign = dim, sharpness, sign
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Weighted mean of the values: between their mean and their extremum."""
+        size = values.detach().abs().mean(dim=self.dim, keepdim=True).clamp(min=1e-30)
+        weights = torch.softmax(self.sign * self.sharpness * values.detach() / size, dim=self.dim)
+        return (weights * values).sum(dim=self.dim)
+
+
+class MeanOfSmallest(nn.Module):
+    """Mean of the k smallest values of (window, point): with squared distances a k-nearest-neighbour score."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """(window, point) -> (window,)."""
+        return values.topk(self.k, dim=1, largest=False).values.mean(dim=1)
