@@ -36,7 +36,11 @@ def gather(folder: Path) -> pd.DataFrame:
         explained = pd.read_parquet(metrics.parent / "explained.parquet")
         gaps = explained["gap"].abs().groupby(explained["cluster"]).median()
         for cluster, own in quality.groupby("cluster"):
-            areas = {f"replacement_area.{r}": a for r, a in zip(own["ranking"], own["replacement_area"], strict=True)}
+            areas = {
+                f"{measure}.{ranking}": value
+                for measure in ("replacement_area", "flip_rate")
+                for ranking, value in zip(own["ranking"], own[measure], strict=True)
+            }
             rows.append(job | {"cluster": str(cluster), "median_abs_gap": gaps[cluster]} | areas)
     if not rows:
         raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")

@@ -1,5 +1,7 @@
 """Judge clusters, scores and explanations, each beside its baselines."""
 
+from typing import Any
+
 import pandas as pd
 
 from clusterwhy.anomaly.thresholds import sample_scores
@@ -47,15 +49,13 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
 def main(run: StageRun) -> None:
     data = Prepared(run.take("prepare"))
     quality = read_table(run.take("explain") / "quality.csv")
-    faithful = (
-        quality.groupby("ranking", sort=False)["replacement_area"].mean() if len(quality) else pd.Series(dtype=float)
-    )
-    rows = [
+    faithful = quality.groupby("ranking", sort=False)[["replacement_area", "flip_rate"]].mean().dropna()
+    rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data),
         *_detection_rows(run, data),
         *(
-            {"question": "explanation", "method": name, "replacement_area": float(v)}
-            for name, v in faithful.dropna().items()
+            {"question": "explanation"} | {str(key): value for key, value in figures.items()}
+            for figures in faithful.reset_index(names="method").to_dict("records")
         ),
     ]
     table = pd.DataFrame(rows, columns=None if rows else ["question", "method"])

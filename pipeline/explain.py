@@ -29,6 +29,7 @@ def main(run: StageRun) -> None:
         table["cluster"].to_numpy(),
         table["strength"].to_numpy(),
         data.channels,
+        1.0 / data.about["rate_hz"],
         HowToExplain(**{name: run.settings[name] for name in names}),
     )
     write_array(run.out / "relevance.npy", found.relevance)
@@ -36,7 +37,9 @@ def main(run: StageRun) -> None:
     write_table(run.out / "explained.parquet", found.windows)
     write_table(run.out / "importance.csv", found.importance)
     write_table(run.out / "quality.csv", found.quality)
-    write_json(run.out / "clusters.json", {"clusters": found.clusters})
+    write_table(run.out / "time_bins.csv", found.bins)
+    agreements = {str(cluster): value for cluster, value in found.agreements.items()}
+    write_json(run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements})
     if not found.clusters:
         log.warning("nothing to explain: there are not two groups of windows to tell apart")
         run.metrics = {"n_explained": 0}
@@ -45,11 +48,14 @@ def main(run: StageRun) -> None:
         log.warning("a flat first layer shares alike among the channels it reads: this composite says when, not which")
     # empty where there is nothing to tell the cluster from
     by_ranking = found.quality.groupby("ranking")["replacement_area"].mean()
+    flips = found.quality.groupby("ranking")["flip_rate"].mean()
     gap = found.windows["gap"].to_numpy()
     run.metrics = {
         "n_explained": len(found.windows),
         "median_abs_gap": float(np.median(np.abs(gap))),
         "replacement_area": {name: float(value) for name, value in by_ranking.dropna().items()},
+        "flip_rate": {name: float(value) for name, value in flips.items()},
+        "member_agreement": float(np.mean(list(found.agreements.values()))),
         **found.facts,
     }
     # seconds differ from run to run: shown, never written into an artifact

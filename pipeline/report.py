@@ -63,7 +63,7 @@ def _clusters(run: StageRun, data: Prepared, importance: Any, maps: Any, explain
 
     figure = Figure(figsize=(11, max(1.5, 0.22 * len(data.channels) + 0.9) * len(explained)), layout="constrained")
     grid = figure.subplots(len(explained), 2, width_ratios=[1, 2.2], squeeze=False)
-    limit = float(np.quantile(np.abs(maps), 0.999)) or 1.0
+    limit = float(np.nanquantile(np.abs(maps), 0.999)) or 1.0
     ends = importance[["signed_low", "signed_high"]].to_numpy()
     seconds = data.length / data.about["rate_hz"]
     for (bars, panel), cluster, relevance in zip(grid, explained, maps, strict=True):
@@ -136,7 +136,8 @@ def main(run: StageRun) -> None:
         if len(windows)
         else "No window was explained.",
         "replacement_area: how slowly cluster membership falls from 1 to 0 while channels are replaced by those of other "
-        "windows, the most important first; lower is more faithful, and a ranking that does not beat random says nothing.",
+        "windows, the most important first; lower is more faithful. flip_rate: share of windows that leave their cluster "
+        "when a third of the channels is replaced; higher is more faithful. A ranking that does not beat random says nothing.",
         f"Tracked as the W&B group of this repro; dataset notes: {'; '.join(data.about['notes']) or 'none'}.",
     ]
     sections: list[dict[str, Any]] = [
@@ -153,7 +154,7 @@ def main(run: StageRun) -> None:
                 "title": "Which channels, at which moments",
                 "picture": picture(run.out / "clusters.png"),
                 "text": [
-                    "Bars: signed share of relevance with 95 % intervals over the explained windows. Maps: their mean, not aligned in phase."
+                    "Bars: signed share of relevance with 95 % intervals over the explained windows. Maps: their mean, each moved to where it correlates best with the most central window (`members.alignment`); grey where too few reach."
                 ],
             }
         )

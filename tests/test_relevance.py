@@ -11,12 +11,20 @@ from torch import nn  # noqa: E402
 from clusterwhy.encoders.inception_time import InceptionTime  # noqa: E402
 from clusterwhy.encoders.masked import MaskedEncoder  # noqa: E402
 from clusterwhy.errors import CompositeError, ShapeError  # noqa: E402
-from clusterwhy.relevance.aggregation import channel_importance, time_map  # noqa: E402
+from clusterwhy.relevance.aggregation import (  # noqa: E402
+    channel_contrast,
+    channel_importance,
+    member_agreement,
+    shifted,
+    shifts_to,
+    time_bins,
+    time_map,
+)
 from clusterwhy.relevance.attributors import Attributor  # noqa: E402
 from clusterwhy.relevance.choices import MemberSelection  # noqa: E402
 from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
 from clusterwhy.relevance.explaining import Explainer, explain  # noqa: E402
-from clusterwhy.relevance.faithfulness import replacement_areas, statistics_z  # noqa: E402
+from clusterwhy.relevance.faithfulness import replace_channels, statistics_z  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
 
 
@@ -156,20 +164,56 @@ def test_prototypes_of_repeated_points_are_not_more_than_the_points() -> None:
     assert len(prototypes(np.zeros((10, 3)), 4, 0)) == 1
 
 
-def test_replacing_the_channels_that_matter_first_gives_the_smallest_area(rng: np.random.Generator) -> None:
-    # the target is 8 x channel 2 + 1 x channel 0, channel means: areas solved by hand below
-    target = lambda batch: batch.mean(axis=2) @ np.array([1.0, 0.0, 8.0])  # noqa: E731
+def test_replacing_the_channels_that_matter_first_falls_fastest(rng: np.random.Generator) -> None:
+    # the target is 8 x channel 2 + 1 x channel 0 - 2, channel means: areas solved by hand below
+    target = lambda batch: batch.mean(axis=2) @ np.array([1.0, 0.0, 8.0]) - 2.0  # noqa: E731
     windows, others = np.ones((4, 3, 10)), np.zeros((4, 3, 10))
     orders = {name: [np.tile(order, (4, 1))] for name, order in (("best", [2, 0, 1]), ("worst", [1, 0, 2]))}
-    areas = replacement_areas(target, windows, others, orders)
+    found = replace_channels(target, windows, others, orders)
     # best: 1, 1/9, 0, 0; worst: 1, 1, 8/9, 0 at thirds
-    assert areas["best"] == pytest.approx((0.5 + 1 / 9) / 3)
-    assert areas["worst"] == pytest.approx((0.5 + 1 + 8 / 9) / 3)
+    assert found["best"].area == pytest.approx((0.5 + 1 / 9) / 3)
+    assert found["worst"].area == pytest.approx((0.5 + 1 + 8 / 9) / 3)
+    # without channel 2 the target is -1, without channel 1 it stays at 7
+    assert (found["best"].flip_rate, found["worst"].flip_rate) == (1.0, 0.0)
 
 
 def test_a_target_that_does_not_fall_has_no_area() -> None:
-    areas = replacement_areas(lambda batch: -batch.sum(axis=(1, 2)), np.ones((2, 3, 4)), np.zeros((2, 3, 4)), {"a": []})
-    assert np.isnan(areas["a"])
+    order = {"a": [np.tile([0, 1, 2], (2, 1))]}
+    found = replace_channels(lambda b: -b.sum(axis=(1, 2)), np.ones((2, 3, 4)), np.zeros((2, 3, 4)), order)
+    assert np.isnan(found["a"].area)
+
+
+def test_shifted_copies_are_found_and_moved_back(rng: np.random.Generator) -> None:
+    long = rng.normal(size=(2, 90))
+    lags = np.array([0, 5, -7, 12])
+    windows = np.stack([long[:, 20 - lag : 60 - lag] for lag in lags])
+    np.testing.assert_array_equal(shifts_to(windows[0], windows, 20), lags)
+    moved = shifted(windows, lags)
+    for window in moved:
+        kept = np.isfinite(window)
+        np.testing.assert_array_equal(window[kept], windows[0][kept])
+    blurred, sharp = np.abs(time_map(windows)), np.abs(time_map(moved))
+    assert np.nanmax(sharp) > blurred.max()
+
+
+def test_bins_add_up_to_the_channel_shares(rng: np.random.Generator) -> None:
+    relevance = rng.normal(size=(12, 2, 30))
+    bins = time_bins(relevance, ("p", "q"), 7, 0.1, 0)
+    whole = channel_importance(relevance, ("p", "q"), 0).set_index("channel")["signed"]
+    np.testing.assert_allclose(bins.groupby("channel")["signed"].sum(), whole)
+    assert bins["stop_s"].max() == pytest.approx(3.0) and bins["start_s"].min() == 0.0
+
+
+def test_agreement_and_contrast_tell_alike_from_unlike(rng: np.random.Generator) -> None:
+    first, second = np.zeros((10, 2, 5)), np.zeros((10, 2, 5))
+    first[:, 0], second[:, 1] = 1.0, 1.0
+    assert member_agreement(first) == pytest.approx(1.0)
+    assert member_agreement(np.concatenate([first, second])) < 0.8
+    contrast = channel_contrast(first, second, 0)
+    np.testing.assert_allclose(contrast["contrast"], [1.0, -1.0])
+    noisy = channel_contrast(rng.normal(size=(50, 2, 5)), rng.normal(size=(50, 2, 5)), 0)
+    assert (noisy["contrast_low"] < 0).all() and (noisy["contrast_high"] > 0).all()
+    assert np.isnan(channel_contrast(first, first[:0], 0)["contrast"]).all()
 
 
 def test_the_z_score_baseline_finds_the_channel_that_is_louder(rng: np.random.Generator) -> None:
@@ -193,7 +237,7 @@ def test_channel_importance_keeps_signs_and_brackets_the_mean(rng: np.random.Gen
 @pytest.mark.parametrize("rule", ["central", "strongest", "random"])
 def test_chosen_members_belong_to_the_cluster(rule: Any, rng: np.random.Generator) -> None:
     embeddings, labels, strengths = rng.normal(size=(60, 4)), rng.integers(-1, 3, 60), rng.random(60)
-    chosen = MemberSelection(rule=rule, count=7).choose(1, embeddings, labels, strengths, 0)
+    chosen = MemberSelection(rule=rule, count=7, alignment="none").choose(1, embeddings, labels, strengths, 0)
     assert len(set(chosen.tolist())) == 7 and (labels[chosen] == 1).all()
     if rule == "strongest":
         assert strengths[chosen].min() >= np.sort(strengths[labels == 1])[-7]

@@ -111,6 +111,7 @@ def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
 
 def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds: float, limit: float) -> Any:
     """Channel x time map of mean signed relevance; zero is white, `limit` shared by compared panels."""
+    ax.set_facecolor(NOISE_COLOUR)  # where nothing is known
     image = ax.imshow(
         relevance * 100,
         cmap="RdBu_r",

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
-from clusterwhy.relevance.aggregation import channel_importance, time_map
+from clusterwhy.relevance.aggregation import channel_contrast, channel_importance, member_agreement, time_bins, time_map
 from clusterwhy.relevance.choices import MembershipTarget
-from clusterwhy.relevance.faithfulness import replacement_areas, statistics_z
+from clusterwhy.relevance.faithfulness import replace_channels, statistics_z
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 3
+N_TIME_BINS = 8
 JUDGE = MembershipTarget(n_prototypes=4, against="all", root="zero", sharpness=None)
 
 
@@ -46,10 +47,14 @@ class ClusterExplanations:
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
             `bias_share`.
         importance: one row per cluster and channel, with intervals and the z-score baseline.
-        maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`.
+        maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where windows
+            that were aligned do not reach.
         clusters: the clusters that were explained.
         quality: one row per cluster and ranking (relevance, z-score, random): `replacement_area`, how slowly
-            cluster membership falls; the same measure for every target.
+            cluster membership falls, and `flip_rate`, how often a third of the channels undoes it; the same
+            measures for every target.
+        bins: one row per cluster, channel and stretch of time.
+        agreements: for each cluster how alike the explanations of its windows are.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
     """
@@ -60,6 +65,8 @@ class ClusterExplanations:
     maps: FloatArray
     clusters: list[int]
     quality: pd.DataFrame
+    bins: pd.DataFrame
+    agreements: dict[int, float]
     facts: dict[str, float]
     seconds: float
 
@@ -72,6 +79,7 @@ def explain_clusters(
     labels: IntArray,
     strengths: FloatArray,
     channels: tuple[str, ...],
+    dt_s: float,
     how: HowToExplain,
 ) -> ClusterExplanations:
     """Explain chosen members of each cluster.
@@ -82,6 +90,7 @@ def explain_clusters(
         embeddings: (window, feature).
         labels: (window,) cluster, -1 is noise.
         strengths: (window,) membership strength.
+        dt_s: seconds between samples.
     """
     import torch
     from tqdm import tqdm
@@ -96,7 +105,8 @@ def explain_clusters(
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
     box = tuple(torch.as_tensor(np.asarray(end(values, axis=0), dtype=np.float32)) for end in (np.min, np.max))
-    relevances, rows, importances, maps, quality = [], [], [], [], []
+    relevances, rows, importances, maps, quality, bins = [], [], [], [], [], []
+    agreements: dict[int, float] = {}
     seconds = 0.0
     for cluster, network in tqdm(networks.items(), desc="explain", unit="cluster", disable=None):
         network.to(best_device())
@@ -126,11 +136,19 @@ def explain_clusters(
             )
         )
         relevances.append(explained.values)
-        maps.append(time_map(explained.values))
+        moved = how.members.align(windows, explained.values)
+        maps.append(time_map(moved))
+        table = time_bins(moved, channels, N_TIME_BINS, dt_s, how.seed)
+        table.insert(0, "cluster", cluster)
+        bins.append(table)
+        agreements[cluster] = member_agreement(explained.values)
         if cluster in judges:
             quality += _quality(
                 judges[cluster].to(best_device()), windows, rest, explained.values, z, cluster, how.seed
             )
+    for i, table in enumerate(importances):
+        rest = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
+        importances[i] = table.assign(**channel_contrast(relevances[i], rest, how.seed))
     n_channels = len(channels)
     return ClusterExplanations(
         relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
@@ -142,7 +160,9 @@ def explain_clusters(
         else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed"]),
         maps=np.stack(maps) if maps else np.zeros((0, n_channels, length), dtype=np.float32),
         clusters=list(networks),
-        quality=pd.DataFrame(quality, columns=["cluster", "ranking", "replacement_area"]),
+        quality=pd.DataFrame(quality, columns=["cluster", "ranking", "replacement_area", "flip_rate"]),
+        bins=pd.concat(bins, ignore_index=True) if bins else pd.DataFrame(columns=["cluster", "channel", "signed"]),
+        agreements=agreements,
         facts=facts,
         seconds=seconds,
     )
@@ -183,5 +203,8 @@ def _quality(
         "z_score": [np.argsort(-z, axis=1, kind="stable")],
         "random": [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)],
     }
-    areas = replacement_areas(target, windows, others, rankings)
-    return [{"cluster": cluster, "ranking": name, "replacement_area": area} for name, area in areas.items()]
+    found = replace_channels(target, windows, others, rankings)
+    return [
+        {"cluster": cluster, "ranking": name, "replacement_area": one.area, "flip_rate": one.flip_rate}
+        for name, one in found.items()
+    ]
