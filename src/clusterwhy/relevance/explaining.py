@@ -61,12 +61,15 @@ class Unit(nn.Module):
         return output[:, self.index]
 
 
-class _Explained(nn.Module):
+class Explained(nn.Module):
+    """A network with the target behind it."""
+
     def __init__(self, network: nn.Module, head: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.network, self.head = network, head
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(window, channel, time) -> (window,)."""
         return self.head(self.network(windows))
 
 
@@ -122,7 +125,7 @@ class Explainer:
     ) -> None:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         head: Any = Unit(target) if isinstance(target, int) else target
-        self.network = network if head is None else _Explained(network, head).train(network.training)
+        self.network = network if head is None else Explained(network, head).train(network.training)
         settings = _settings(composite)
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
         self.provenance: dict[str, Any] = {

@@ -1,0 +1,106 @@
+"""Relevance of differences: complete, solved by hand, and told from a slow path integral."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from tsai.models.InceptionTimePlus import InceptionTimePlus
+
+from clusterwhy.errors import ShapeError
+from clusterwhy.relevance.differences import explain_difference
+from clusterwhy.relevance.targets import ClusterMembership, Distance
+
+
+def _network(channels: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    network = InceptionTimePlus(channels, 5, seq_len=32, nf=4, depth=3).double().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.normal_(module.bias)
+    return network
+
+
+def _data(n_references: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(6, 3, 32)), rng.normal(size=(6, n_references, 3, 32))
+
+
+def test_a_unit_solved_by_hand():
+    # y = relu(2 a - b + 1): 0 at (0, 1), 3 at (2, 2); the secant is 3 / 3, of pre-activations 0 and 3
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 1), nn.ReLU()).double().eval()
+    network[1].weight.data[:] = torch.tensor([[2.0, -1.0]])
+    network[1].bias.data[:] = 1.0
+    found = explain_difference(network, np.array([[[2.0], [2.0]]]), np.array([[[[0.0], [1.0]]]]), 0)
+    assert found.target == pytest.approx([3.0])
+    assert found.values[0, :, 0] == pytest.approx([4.0, -1.0])
+    # at (0, 3) the unit is at rest, at a pre-activation of -2: the slope of the secant is 3 / 5
+    resting = explain_difference(network, np.array([[[2.0], [2.0]]]), np.array([[[[0.0], [3.0]]]]), 0)
+    assert resting.values[0, :, 0] == pytest.approx([4.0 * 0.6, 1.0 * 0.6])
+
+
+@pytest.mark.parametrize("target", ["unit", "distance", "membership"])
+def test_relevance_adds_up_to_the_difference(target: str):
+    network = _network()
+    windows, references = _data()
+    points = np.random.default_rng(1).normal(size=(6, 5))
+    heads = {
+        "unit": 1,
+        "distance": Distance(points, 1).double(),
+        "membership": ClusterMembership(points[:2], points[2:]).double(),
+    }
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    coarse = explain_difference(network, windows, references, heads[target], n_path=2)
+    fine = explain_difference(network, windows, references, heads[target], n_path=256)
+    leak = [np.abs(r.values.sum(axis=(1, 2)) - r.target).max() / np.abs(r.target).max() for r in (coarse, fine)]
+    # what is missing is the step width on the lines at maxima
+    assert leak[1] < 0.02
+    assert leak[1] < leak[0]
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_without_maxima_it_is_exact():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv1d(3, 4, 5, padding=2), nn.GELU(), nn.Conv1d(4, 4, 3), nn.ReLU(), nn.Flatten())
+    network = nn.Sequential(network, nn.Linear(120, 2)).double().eval()
+    windows, references = _data()
+    found = explain_difference(network, windows, references, 0)
+    assert np.abs(found.gap).max() < 1e-9
+
+
+def test_linear_networks_give_the_contributions():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(96, 2)).double().eval()
+    windows, references = _data()
+    weight = network[1].weight.detach().numpy()[1].reshape(3, 32)
+    found = explain_difference(network, windows, references, 1)
+    np.testing.assert_allclose(found.values, (windows - references.mean(axis=1)) * weight, rtol=1e-12)
+
+
+def test_channels_that_do_not_differ_get_nothing():
+    windows, references = _data()
+    references[:, :, 1] = windows[:, None, 1]
+    found = explain_difference(_network(), windows, references, 2)
+    assert np.abs(found.values[:, 1]).max() == 0
+    assert np.abs(found.values[:, 0]).max() > 0
+
+
+def test_batches_change_nothing():
+    windows, references = _data()
+    one = explain_difference(_network(), windows, references, 2, batch_size=1)
+    np.testing.assert_allclose(
+        explain_difference(_network(), windows, references, 2).values, one.values, rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 32), (5, 1, 3, 32), (6, 0, 3, 32), (6, 1, 2, 32)])
+def test_references_that_do_not_fit_are_named(shape: tuple[int, ...]):
+    windows, _ = _data()
+    with pytest.raises(ShapeError, match="references"):
+        explain_difference(_network(), windows, np.zeros(shape), 0)
+
+
+def test_a_target_of_several_units_is_refused():
+    windows, references = _data()
+    with pytest.raises(ShapeError, match="one scalar per window"):
+        explain_difference(_network(), windows, references)
