@@ -8,11 +8,12 @@ export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
 export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint lock
+.PHONY: help repro test test-newest lint lock
 
 help:
 	@echo "make repro  environment + the whole pipeline (dvc repro); then open artifacts/report/report.html"
 	@echo "make test   environment + the tests"
+	@echo "make test-newest  the attribution tests on the newest versions of everything (PYTHON=python3.13: zennit 1.0)"
 	@echo "make lint   style, types, import contracts"
 	@echo "make lock   pin the ranges of pyproject.toml again (needs uv)"
 
@@ -32,6 +33,13 @@ repro: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	python -m pytest
+
+# no lock: what a user gets who installs today; zennit 1.0 needs Python >= 3.11.11
+test-newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[dev]"
+	$(VENV)-newest/bin/python -m pip list 2>/dev/null | grep -i -E "^(captum|numpy|torch|tsai|zennit) "
+	$(VENV)-newest/bin/python -m pytest tests/test_engine.py tests/test_heads.py tests/test_relevance.py tests/test_differences.py tests/test_captum.py
 
 lint: $(VENV)/.ready
 	ruff check .

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SKIPPED = {".git", ".venv", ".tmp", "artifacts", "reports", "sweeps", "outputs", "wandb", "docs", "benchmarks"}
+SKIPPED = {".git", ".venv", ".venv-newest", ".tmp", "artifacts", "reports", "sweeps", "outputs", "wandb", "docs", "benchmarks"}
 
 
 @pytest.fixture

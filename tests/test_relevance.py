@@ -1,5 +1,7 @@
 """Explanations of an InceptionTimePlus with arbitrary batch norms: conservation, targets, refusals, aggregation."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
 from clusterwhy.relevance.explaining import Explainer, explain  # noqa: E402
 from clusterwhy.relevance.faithfulness import replace_channels, statistics_z  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
+from tests.conftest import ROOT  # noqa: E402
 
 
 def made_encoder(depth: int) -> MaskedEncoder:
@@ -241,3 +244,17 @@ def test_chosen_members_belong_to_the_cluster(rule: Any, rng: np.random.Generato
     assert len(set(chosen.tolist())) == 7 and (labels[chosen] == 1).all()
     if rule == "strongest":
         assert strengths[chosen].min() >= np.sort(strengths[labels == 1])[-7]
+
+
+def test_the_public_names_are_there_and_cost_nothing_until_they_are_used() -> None:
+    import clusterwhy.relevance
+
+    assert {type(getattr(clusterwhy.relevance, name)).__name__ for name in clusterwhy.relevance.__all__} == {
+        "dict",
+        "function",
+        "type",
+    }
+    with pytest.raises(AttributeError, match="no attribute 'explained'"):
+        clusterwhy.relevance.explained  # noqa: B018
+    check = "import sys, clusterwhy.relevance; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], env={"PYTHONPATH": str(ROOT / "src")}).returncode == 0

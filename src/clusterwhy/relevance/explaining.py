@@ -1,5 +1,6 @@
 """Explain a scalar that a network computes: relevance of every channel and time step, with its evidence."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -168,7 +169,9 @@ class Explainer:
     def _as_it_is(self, settings: Any, canonizer: str, low: Any, high: Any) -> None:
         self.provenance["engine"] = "zennit"
         composite = settings.zennit(low, high, canonizer) if isinstance(settings, CompositeSettings) else settings
-        self._run = lambda batch: self._hooked(self.network, composite, batch)
+        # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
+        network = copy.deepcopy(self.network)
+        self._run = lambda batch: self._hooked(network, composite, batch)
 
     def _hooked(
         self, network: nn.Module, composite: Composite, batch: torch.Tensor
