@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SKIPPED = {".git", ".venv", ".venv-newest", ".tmp", "artifacts", "reports", "sweeps", "outputs", "wandb", "docs", "benchmarks"}
+GENERATED = {"artifacts", "reports", "sweeps", "outputs", "wandb"}
+SKIPPED = {".git", ".venv", ".venv-newest", ".tmp", "docs", "benchmarks"} | GENERATED
 
 
 @pytest.fixture

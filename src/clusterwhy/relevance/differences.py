@@ -1,16 +1,18 @@
 """Relevance of the difference between windows and reference windows: what makes one unlike the other."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.relevance.canonical import Canonical, Step, canonize
+from clusterwhy.relevance.canonical import Call, Canonical, Step, canonize
+from clusterwhy.relevance.engine import Engine, pooling_sizes
 from clusterwhy.relevance.explaining import Explained, Relevance, Unit
-from clusterwhy.relevance.heads import MeanOfSmallest
-from clusterwhy.relevance.rules import LinearOperation
+from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum
 from clusterwhy.types import FloatArray
 
 # below this difference of inputs a secant is replaced by the slope halfway
@@ -23,14 +25,15 @@ def explain_difference(
     references: FloatArray | torch.Tensor,
     target: int | Callable[[torch.Tensor], torch.Tensor] | None = None,
     batch_size: int = 64,
-    n_path: int = 8,
+    n_path: int = 32,
 ) -> Relevance:
     """Relevance of windows for the difference of a scalar to that of reference windows.
 
     Multipliers are carried back through the canonical form: transposed linear layers, the slope of the
     secant through both values at activations (the rescale rule of DeepLIFT, Shrikumar et al. 2017, eq. 8; LRP's
     epsilon rule on differences, Ancona et al. 2018), and mean gradients on the straight line between both
-    inputs at maxima, minima and distances. Biases cancel, so relevance adds up to the difference.
+    inputs at maxima, minima and distances (exact at distances and max pooling). Biases cancel, so relevance
+    adds up to the difference.
 
     Args:
         network: (window, channel, time) -> anything, in evaluation mode. It is not changed.
@@ -39,7 +42,7 @@ def explain_difference(
             mean relevance is given.
         target: as in `explain`.
         batch_size: windows at a time.
-        n_path: points on the line at maxima and minima; the gap tells what more of them would gain.
+        n_path: points on the line at other maxima and minima; the gap tells what more of them would gain.
 
     Returns:
         Relevance whose `target` is the mean difference to the references and whose `bias_share` is 0.
@@ -63,8 +66,9 @@ def explain_difference(
     values, differences = torch.zeros(x.shape, dtype=x.dtype), torch.zeros(len(x), dtype=x.dtype)
     for first in range(0, len(x), batch_size):
         part = slice(first, first + batch_size)
+        here = secants.values(x[part].to(device))
         for j in range(base.shape[1]):
-            found, difference = secants.relevance(x[part].to(device), base[part, j].to(device, x.dtype))
+            found, difference = secants.relevance(here, secants.values(base[part, j].to(device, x.dtype)))
             values[part] += found.cpu() / base.shape[1]
             differences[part] += difference.cpu() / base.shape[1]
     provenance = {
@@ -82,19 +86,23 @@ class Secants:
 
     def __init__(self, canonical: Canonical, n_path: int) -> None:
         self.canonical, self.n_path = canonical, n_path
-        self.layers = {
-            n: LinearOperation(step.module)  # type: ignore[arg-type]
-            for n, step in enumerate(canonical.steps)
-            if step.kind == "linear"
-        }
+        self.engine = Engine(canonical)
 
     @torch.no_grad()
-    def relevance(self, windows: torch.Tensor, references: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(window, channel, time) relevance and (window,) difference, of windows and references of one shape."""
-        here, there = self._values(windows), self._values(references)
+    def values(self, windows: torch.Tensor) -> list[Any]:
+        """What windows (window, channel, time) and each step after them give."""
+        # channels last in memory, as the engine has them
+        values: list[Any] = [windows.transpose(1, 2).contiguous().transpose(1, 2)]
+        for n, step in enumerate(self.canonical.steps):
+            values.append(self.engine.forward_step(n, [values[i] for i in step.inputs], {}))
+        return values
+
+    @torch.no_grad()
+    def relevance(self, here: list[Any], there: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(window, channel, time) relevance and (window,) difference, from the values of windows and references."""
         output = self.canonical.output
         difference = here[output] - there[output]
-        if difference.shape != (len(windows),):
+        if difference.shape != (len(here[0]),):
             raise ShapeError(
                 f"expected a target (window,), got {tuple(difference.shape)}: choose one scalar per window"
             )
@@ -109,43 +117,95 @@ class Secants:
                 waiting[i] = waiting[i] + part if i in waiting else part
         multipliers = waiting.get(0)
         if multipliers is None:
-            return torch.zeros_like(windows), difference
-        return multipliers * (windows - references), difference
-
-    def _values(self, windows: torch.Tensor) -> list[Any]:
-        values: list[Any] = [windows]
-        for step in self.canonical.steps:
-            values.append(step.module(*[values[i] for i in step.inputs]))
-        return values
+            return torch.zeros_like(here[0]), difference
+        return multipliers * (here[0] - there[0]), difference
 
     def _back(
         self, n: int, step: Step, inputs: list[tuple[Any, Any]], outputs: tuple[Any, Any], arriving: torch.Tensor
     ) -> list[torch.Tensor]:
         """Multipliers of the inputs; constant inputs of a reshape get none."""
         here, there = inputs[0]
+        module: Any = step.module
         if step.kind == "linear":
-            return [self.layers[n].transpose(arriving, "w", here)]
+            return [self.engine.layers[n].transpose(arriving, "w", here)]
         if step.kind == "sum":
             return [arriving.sum_to_size(own.shape) for own, _ in inputs]
         if step.kind == "concatenate":
-            axis: Any = step.module.dim
-            return list(arriving.split([own.shape[axis] for own, _ in inputs], dim=axis))
+            return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
-            run = here - there
-            small = run.abs() < SMALLEST_DIFFERENCE
-            slope = _gradient(step.module, (here + there) / 2, (), torch.ones_like(arriving))
-            rise = (outputs[0] - outputs[1]) / torch.where(small, 1.0, run)
-            return [arriving * torch.where(small, slope, rise)]
-        # means, sums and reshapes are linear, and distances quadratic: one point is exact
-        exact = step.kind == "distance" or (step.kind == "norm" and not isinstance(step.module, MeanOfSmallest))
-        count = 1 if exact else self.n_path
+            return [_secant(module, here, there, outputs, arriving)]
+        if isinstance(module, nn.MaxPool1d):
+            return [_maxima(module, here, there, arriving)]
         others = tuple(own for own, _ in inputs[1:])
-        at = ((k + 0.5) / count for k in range(count))
-        return [sum(_gradient(step.module, there + w * (here - there), others, arriving) for w in at) / count]  # type: ignore[list-item]
+        # linear and quadratic steps need one point
+        count = self.n_path if _selects(module) else 1
+        at = (there + (k + 0.5) / count * (here - there) for k in range(count))
+        return [sum(_gradient(module, point, others, arriving) for point in at) / count]  # type: ignore[list-item]
+
+
+def _secant(
+    module: nn.Module, here: torch.Tensor, there: torch.Tensor, outputs: tuple[Any, Any], arriving: torch.Tensor
+) -> torch.Tensor:
+    """The slope of the line through both values of an activation; of the curve halfway where they are the same."""
+    run, middle = here - there, (here + there) / 2
+    small = run.abs() < SMALLEST_DIFFERENCE
+    if isinstance(module, nn.ReLU):
+        slope = (middle > 0).to(middle.dtype)
+    else:
+        slope = _gradient(module, middle, (), torch.ones_like(arriving))
+    return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
+
+
+def _maxima(module: nn.MaxPool1d, here: torch.Tensor, there: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
+    """Mean gradients of a maximum on the straight line: each input's share of the line on which it is the greatest.
+
+    Exact, since two inputs change places at most once on a line.
+    """
+    (_, kernel), (_, stride), (_, padding), (_, dilation), _ = pooling_sizes(module)
+    length, n_out = here.shape[2], arriving.shape[2]
+    reach = dilation * (kernel - 1) + stride * (n_out - 1) + 1
+    sides = (padding, max(0, reach - padding - length))
+    # padding never wins: lower than anything, and finite, so that differences are numbers
+    lowest = min(float(here.min()), float(there.min())) - 1.0
+    ends = [F.pad(end, sides, value=lowest) for end in (there, here)]
+
+    def taps(padded: torch.Tensor, k: int) -> torch.Tensor:
+        return padded[:, :, k * dilation : k * dilation + stride * (n_out - 1) + 1 : stride]
+
+    leads = {}
+    for i, j in itertools.combinations(range(kernel), 2):
+        first, last = (taps(end, i) - taps(end, j) for end in ends)
+        turn = first / torch.where(first == last, 1.0, first - last)
+        # i leads j on [0, turn] or on [turn, 1]; on all or nothing where they do not change places; equals by order
+        leads[i, j] = (
+            torch.where(first >= 0, 0.0, torch.where(last >= 0, turn, 2.0)),
+            torch.where(last >= 0, 1.0, torch.where(first >= 0, turn, -1.0)),
+        )
+        leads[j, i] = (
+            torch.where(first < 0, 0.0, torch.where(last < 0, turn, 2.0)),
+            torch.where(last < 0, 1.0, torch.where(first < 0, turn, -1.0)),
+        )
+    found = torch.zeros_like(ends[0])
+    for i in range(kernel):
+        low, high = torch.zeros_like(arriving), torch.ones_like(arriving)
+        for j in range(kernel):
+            if i != j:
+                low, high = torch.maximum(low, leads[i, j][0]), torch.minimum(high, leads[i, j][1])
+        taps(found, i).addcmul_((high - low).clamp_(min=0.0), arriving)
+    return found[:, :, padding : padding + length]
+
+
+def _selects(module: nn.Module) -> bool:
+    """Whether gradients change along a line, since other inputs come to be chosen."""
+    if isinstance(module, Call):
+        return module.function in {"amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d}
+    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum))
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:
     with torch.enable_grad():
         x = at.detach().requires_grad_()
-        (found,) = torch.autograd.grad(module(x, *others), x, arriving)
+        # a soft extremum without the detachment that relevance needs
+        value = module.weighted(x, x) if isinstance(module, SoftExtremum) else module(x, *others)
+        (found,) = torch.autograd.grad(value, x, arriving)
     return found

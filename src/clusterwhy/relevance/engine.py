@@ -107,7 +107,7 @@ class Engine:
         winners: dict[int, torch.Tensor] = {}
         for n, step in enumerate(self.canonical.steps):
             inputs = [values[i] for i in step.inputs]
-            values[n + 1] = self._forward(n, step, inputs, winners)
+            values[n + 1] = self.forward_step(n, inputs, winners)
             if isinstance(step.module, Concatenation):
                 widths[n] = [part.shape[step.module.dim] for part in inputs]
                 if step.module.dim == 1:
@@ -117,8 +117,9 @@ class Engine:
                     values[i] = None
         return Tape(values, values[self.canonical.output], widths, winners)
 
-    def _forward(self, n: int, step: Step, inputs: list[Any], winners: dict[int, torch.Tensor]) -> Any:
-        x = inputs[0]
+    def forward_step(self, n: int, inputs: list[Any], winners: dict[int, torch.Tensor]) -> Any:
+        """The output of one step; `winners` keeps which inputs of a maximum were greatest."""
+        step, x = self.canonical.steps[n], inputs[0]
         if step.kind == "linear":
             layer = self.layers[n]
             return layer.forward(x, "w", layer.bias)
@@ -128,7 +129,7 @@ class Engine:
             return x + inputs[1]
         if isinstance(step.module, nn.MaxPool1d):
             # as 2-D pooling, which keeps channels last
-            found, winners[n] = torch.ops.aten.max_pool2d_with_indices(x.unsqueeze(2), *_sizes(step.module))
+            found, winners[n] = torch.ops.aten.max_pool2d_with_indices(x.unsqueeze(2), *pooling_sizes(step.module))
             return found.squeeze(2)
         if isinstance(step.module, nn.AdaptiveAvgPool1d) and step.module.output_size in (1, (1,)):
             return x.mean(dim=-1, keepdim=True)
@@ -204,7 +205,7 @@ class Engine:
         if step.kind == "sum":
             return _share_sum(inputs, arriving, rules.residual)
         if isinstance(step.module, nn.MaxPool1d):
-            planes = inputs[0].unsqueeze(2), *_sizes(step.module), tape.winners[n]
+            planes = inputs[0].unsqueeze(2), *pooling_sizes(step.module), tape.winners[n]
             found = torch.ops.aten.max_pool2d_with_indices_backward(arriving.unsqueeze(2), *planes)
             return [found.squeeze(2)]
         if step.kind == "norm":
@@ -230,7 +231,7 @@ def _share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: str)
     return [(part * s).sum_to_size(part.shape) for part in parts]
 
 
-def _sizes(module: nn.MaxPool1d) -> tuple[Any, ...]:
+def pooling_sizes(module: nn.MaxPool1d) -> tuple[Any, ...]:
     """Arguments of the 2-D pooling of height 1 that a 1-D one is: kernel, stride, padding, dilation, ceiling."""
     one = [value if isinstance(value, int) else value[0] for value in (module.kernel_size, module.stride)]
     both = [value if isinstance(value, int) else value[0] for value in (module.padding, module.dilation)]

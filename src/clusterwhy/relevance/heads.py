@@ -61,8 +61,12 @@ class SoftExtremum(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Weighted mean of the values: between their mean and their extremum."""
-        size = values.detach().abs().mean(dim=self.dim, keepdim=True).clamp(min=1e-30)
-        weights = torch.softmax(self.sign * self.sharpness * values.detach() / size, dim=self.dim)
+        return self.weighted(values, values.detach())
+
+    def weighted(self, values: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
+        """The same with weights of other values, such as themselves where weights have gradients, too."""
+        size = judged.abs().mean(dim=self.dim, keepdim=True).clamp(min=1e-30)
+        weights = torch.softmax(self.sign * self.sharpness * judged / size, dim=self.dim)
         return (weights * values).sum(dim=self.dim)
 
 
