@@ -45,9 +45,12 @@ def gather(folder: Path) -> pd.DataFrame:
     if not rows:
         raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")
     table = pd.DataFrame(rows)
-    key = "replacement_area.relevance"
-    order = table[table["cluster"] == "all"].set_index("job")[key] if key in table else pd.Series(dtype=float)
-    table["rank"] = table["job"].map(order.rank(method="min"))
+    # jobs that differ in the composite alone have the same relevance where the attributor has rules of its own
+    keys = [key for key in ("replacement_area.relevance", "replacement_area.lrp") if key in table]
+    overall = table[table["cluster"] == "all"].set_index("job")[keys]
+    table["rank"] = (
+        table["job"].map(overall.groupby(keys, dropna=False).ngroup().rank(method="min")) if keys else float("nan")
+    )
     return table.sort_values(["rank", "job", "cluster"], kind="stable", ignore_index=True)
 
 
@@ -64,7 +67,7 @@ def rank(folder: Path) -> pd.DataFrame:
     figure = Figure(figsize=(8, 1.2 + 0.35 * len(overall)), layout="constrained")
     ax = figure.subplots()
     positions = range(len(overall))
-    for name, mark in (("relevance", "o"), ("z_score", "|"), ("random", "x")):
+    for name, mark in (("relevance", "o"), ("lrp", "."), ("z_score", "|"), ("random", "x")):
         if f"replacement_area.{name}" in overall:
             ax.plot(overall[f"replacement_area.{name}"], positions, mark, label=name, markersize=7)
     ax.set_yticks(positions, overall["job"], fontsize=8)

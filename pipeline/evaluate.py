@@ -45,26 +45,78 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     return rows
 
 
+def _further_encoders(run: StageRun, data: Prepared) -> dict[int, Any]:
+    """Encoders that differ from the trained one by their seed alone, with their embeddings."""
+    from clusterwhy.encoders.masked import embed
+    from clusterwhy.seeding import seed_torch
+
+    found = {}
+    train = data.starts[data.index["train"].to_numpy()]
+    for i in range(run.settings["evidence"].encoder_seeds):
+        seed = run.settings["seed"] + 1 + i
+        seed_torch(seed)
+        encoder = run.settings["encoder"].build(len(data.channels), data.length)
+        run.settings["train"].fit(encoder, data.scaled, train, data.length, seed, lambda row: None)
+        encoder = encoder.eval().requires_grad_(False)
+        found[seed] = encoder, embed(encoder, data.scaled, data.starts, data.length, batch_size=256)
+    return found
+
+
+def _evidence(run: StageRun, data: Prepared) -> pd.DataFrame:
+    from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.relevance.clusters import HowToExplain
+    from clusterwhy.relevance.evidence import cluster_evidence
+
+    clusters = read_table(run.inputs / "cluster" / "clusters.parquet")
+    names = ("target", "canonizer", "composite", "attributor", "members", "seed")
+    found = cluster_evidence(
+        load_encoder(run.take("train")),
+        data.scaled,
+        data.index,
+        read_array(run.inputs / "embed" / "embeddings.npy"),
+        clusters["cluster"].to_numpy(),
+        clusters["strength"].to_numpy(),
+        HowToExplain(**{name: run.settings[name] for name in names}),
+        run.settings["evidence"],
+        _further_encoders(run, data),
+    )
+    write_table(run.out / "evidence.csv", found.measures)
+    write_table(run.out / "ledger.csv", found.ledger)
+    run.tracker.table("ledger", found.ledger)
+    means = found.measures.groupby(["measure", "fill", "ranking"], sort=False)["value"].mean().reset_index()
+    run.tracker.table("evidence", means)
+    return means
+
+
+def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, Any]]:
+    faithful = quality.groupby("ranking", sort=False)[["replacement_area", "flip_rate"]].mean().dropna()
+    records = faithful.reset_index(names="method").to_dict("records")
+    return [{"question": question} | {str(key): value for key, value in figures.items()} for figures in records]
+
+
 @stage
 def main(run: StageRun) -> None:
     data = Prepared(run.take("prepare"))
-    quality = read_table(run.take("explain") / "quality.csv")
-    faithful = quality.groupby("ranking", sort=False)[["replacement_area", "flip_rate"]].mean().dropna()
+    explain = run.take("explain")
     rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data),
         *_detection_rows(run, data),
-        *(
-            {"question": "explanation"} | {str(key): value for key, value in figures.items()}
-            for figures in faithful.reset_index(names="method").to_dict("records")
-        ),
+        *_explanation_rows("explanation", read_table(explain / "quality.csv")),
+        *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
     ]
     table = pd.DataFrame(rows, columns=None if rows else ["question", "method"])
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
-    run.metrics = {f"{row['question']}": {} for row in rows}
+    evidence: dict[str, Any] = {}
+    for record in _evidence(run, data).itertuples():
+        at = evidence.setdefault(str(record.measure), {})
+        at = at.setdefault(record.fill, {}) if record.fill else at
+        at[record.ranking] = record.value
+    run.metrics["evidence"] = evidence
     for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("question", "method")}
-        run.metrics[str(row["question"])][str(row["method"]).replace(" ", "_")] = figures
+        question, method = (str(row[key]).replace(" ", "_") for key in ("question", "method"))
+        run.metrics.setdefault(question, {})[method] = figures
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import pandas as pd
 from clusterwhy.artifacts import read_array, read_json, read_table, write_text
 from clusterwhy.data.storage import Prepared
 from clusterwhy.plots import figures
-from clusterwhy.report import answers, as_rows, picture, render
+from clusterwhy.report import anomaly_answers, answers, as_rows, evidence_tables, picture, render
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
 MAX_CHANNELS_DRAWN = 12
+MAX_ANOMALIES_DRAWN = 4
 
 
 def _save(figure: Any, path: Any) -> None:
@@ -77,6 +78,37 @@ def _clusters(run: StageRun, data: Prepared, importance: Any, maps: Any, explain
     _save(figure, run.out / "clusters.png")
 
 
+def _anomalies(run: StageRun, data: Prepared, found: Any, channels: Any, relevance: Any) -> None:
+    from matplotlib.figure import Figure
+
+    shown = min(len(found), MAX_ANOMALIES_DRAWN)
+    n_channels, length = relevance.shape[1:]
+    figure = Figure(figsize=(12, max(1.6, 0.22 * n_channels + 1.0) * shown), layout="constrained")
+    grid = figure.subplots(shown, 3, width_ratios=[1, 1.9, 1.6], squeeze=False)
+    sizes = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
+    maps = relevance / np.where(sizes > 0, sizes, 1.0)
+    limit = float(np.quantile(np.abs(maps[:shown]), 0.999)) or 1.0
+    seconds = np.arange(length) / data.about["rate_hz"]
+    for (bars, panel, lines), row, relevances in zip(grid, found.head(shown).itertuples(), maps, strict=False):
+        own = channels[channels["window"] == row.window]
+        start = int(data.starts[row.window])
+        figures.draw_shares(bars, own)
+        kind = "anomalous" if row.anomalous else "below the threshold"
+        bars.set_title(f"from {data.time_s[start]:.1f} s, score {row.score:.3g} ({kind})", fontsize=9, loc="left")
+        image = figures.draw_map(panel, relevances, data.channels, length / data.about["rate_hz"], limit)
+        leading = int(own["share"].to_numpy().argmax())
+        pieces = np.stack([data.values[first : first + length, leading] for first in row.references])
+        unit = data.about["units"][leading]
+        label = f"{data.channels[leading]} ({unit or 'no unit'})"
+        figures.draw_beside_references(lines, seconds, data.values[start : start + length, leading], pieces, label)
+    grid[0, 2].legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    grid[-1, 0].set_xlabel("relevance (% of |relevance|)", fontsize=8)
+    grid[-1, 1].set_xlabel("time in window (s)", fontsize=8)
+    grid[-1, 2].set_xlabel("time in window (s); the leading channel", fontsize=8)
+    figure.colorbar(image, ax=grid[:, 1].tolist(), label="relevance (% of |relevance|; red: unlike)", shrink=0.5)
+    _save(figure, run.out / "anomalies.png")
+
+
 def _points(data: Prepared, projection: Any, labels: Any, scores: pd.DataFrame) -> str:
     import plotly.graph_objects as go
 
@@ -114,13 +146,19 @@ def main(run: StageRun) -> None:
     projection = read_array(run.take("project") / "projection.npy")
     score, explain = run.take("score"), run.take("explain")
     scores, anomalies = read_table(score / "scores.parquet"), read_json(score / "segments.json")
-    results = read_table(run.take("evaluate") / "results.csv")
+    evaluate = run.take("evaluate")
+    results, evidence = read_table(evaluate / "results.csv"), read_table(evaluate / "evidence.csv")
+    losses = read_table(evaluate / "ledger.csv")
     importance, maps = read_table(explain / "importance.csv"), read_array(explain / "maps.npy")
     explained = read_json(explain / "clusters.json")["clusters"]
     windows = read_table(explain / "explained.parquet")
     _overview(run, data, labels, projection, summary, importance, explained)
     if explained:
         _clusters(run, data, importance, maps, explained)
+    strange = read_table(explain / "anomalies.parquet")
+    strange_channels = read_table(explain / "anomaly_channels.csv")
+    if len(strange):
+        _anomalies(run, data, strange, strange_channels, read_array(explain / "anomaly_relevance.npy"))
     n_clusters, noise = len(summary["clusters"]), float(np.mean(labels < 0))
     kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
     headline = f"{len(labels)} windows of {data.length} samples fall into {kinds}; {noise:.1%} are noise."
@@ -158,18 +196,45 @@ def main(run: StageRun) -> None:
                 ],
             }
         )
+    if len(strange):
+        sections.append(
+            {
+                "title": "Why these windows are strange",
+                "picture": picture(run.out / "anomalies.png"),
+                "text": [
+                    "The windows with the highest scores that do not overlap. Relevance says what makes each unlike its normal windows: near in the embedding, moved in time to where they fit best; red is unlike, blue is more alike than usual. It adds up to the difference of the target. Right: the leading channel as recorded, over those normal windows."
+                ],
+            }
+        )
     for title, table in (
         ("Results and baselines", results),
         ("Anomalous segments", segments),
         ("Channel importance beside the z-score", importance),
+        ("Channels of the strangest windows beside the z-score", strange_channels),
     ):
         text = honest if title.startswith("Results") else []
         sections.append({"title": title, "text": text, "tables": [as_rows(table)] if len(table) else []})
+    if len(evidence):
+        sections.insert(
+            next(i for i, section in enumerate(sections) if section["title"].startswith("Results")) + 1,
+            {
+                "title": "Evidence about the explanations of clusters",
+                "text": [
+                    "Means over clusters. deletion: area under the curve of cluster membership while cells (a channel in an eighth of the window, `evidence.n_stretches`) are replaced, the highest ranked first; lower is more faithful. insertion: the same while they are put back; higher is more faithful. flip_rate: share of windows that leave their cluster with the leading third replaced. Cells are replaced by the channel's mean, by noise, or by windows from elsewhere.",
+                    "similarity: rank correlation of |relevance| of cells with that of a network whose layers were drawn anew from the output down (randomised, per cent of layers; lower means that relevance depends on what was learned), of windows with a little noise (noisy; higher is more stable), of encoders trained with another seed.",
+                    "Below: where relevance is lost or gained on its way to the input, the greatest shares of the target.",
+                ],
+                "tables": [as_rows(table) for table in evidence_tables(evidence, losses) if len(table)],
+            },
+        )
     page = render(
         {
             "name": data.about["name"],
             "headline": headline,
-            "answers": answers(importance, read_table(explain / "quality.csv"), summary["clusters"], explained),
+            "answers": [
+                *answers(importance, read_table(explain / "quality.csv"), summary["clusters"], explained),
+                *anomaly_answers(strange, strange_channels, data.time_s, data.starts, data.length),
+            ],
             "sections": sections,
         }
     )

@@ -119,7 +119,7 @@ def test_batches_change_nothing():
     )
 
 
-@pytest.mark.parametrize("shape", [(6, 3, 32), (5, 1, 3, 32), (6, 0, 3, 32), (6, 1, 2, 32)])
+@pytest.mark.parametrize("shape", [(3, 32), (0, 3, 32), (6, 3, 31), (5, 1, 3, 32), (6, 0, 3, 32), (6, 1, 2, 32)])
 def test_references_that_do_not_fit_are_named(shape: tuple[int, ...]):
     windows, _ = _data()
     with pytest.raises(ShapeError, match="references"):

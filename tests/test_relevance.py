@@ -22,10 +22,11 @@ from clusterwhy.relevance.aggregation import (  # noqa: E402
     time_bins,
     time_map,
 )
-from clusterwhy.relevance.attributors import Attributor  # noqa: E402
+from clusterwhy.relevance.attributors import Contrast, Difference, Once, Question, Smooth  # noqa: E402
 from clusterwhy.relevance.choices import MemberSelection  # noqa: E402
 from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
-from clusterwhy.relevance.explaining import Explainer, explain  # noqa: E402
+from clusterwhy.relevance.differences import explain_difference  # noqa: E402
+from clusterwhy.relevance.explaining import explain  # noqa: E402
 from clusterwhy.relevance.faithfulness import replace_channels, statistics_z  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -135,16 +136,46 @@ def test_relevance_that_is_not_finite_is_an_error(encoder: Any, windows: np.ndar
         explain(encoder, windows, EmbeddingSum())
 
 
+def asked(encoder: Any, references: np.ndarray) -> Question:
+    network = nn.Sequential(encoder, EmbeddingSum()).eval()
+    return Question(network, COMPOSITES["epsilon_plus"], "auto", (np.zeros(3), np.ones(3)), references)
+
+
 def test_smooth_without_noise_is_once(encoder: Any, windows: np.ndarray) -> None:
-    box = (torch.zeros(3), torch.ones(3))
-    data = torch.from_numpy(windows[:2])
-    explainer = Explainer(encoder, data, EmbeddingSum(), "epsilon_plus", "auto", "auto", box)
-    once = Attributor(kind="once", n_samples=1, noise_share=0.0, batch_size=2).explain(explainer, windows, 0)
-    still = Attributor(kind="smooth", n_samples=3, noise_share=0.0, batch_size=2).explain(explainer, windows, 0)
+    question = asked(encoder, windows)
+    once = Once(batch_size=2).explain(question, windows, 0)
+    still = Smooth(n_samples=3, noise_share=0.0, batch_size=2).explain(question, windows, 0)
     np.testing.assert_allclose(still.values, once.values)
     np.testing.assert_allclose(still.bias_share, once.bias_share)
-    noisy = Attributor(kind="smooth", n_samples=3, noise_share=0.1, batch_size=2).explain(explainer, windows, 0)
+    noisy = Smooth(n_samples=3, noise_share=0.1, batch_size=2).explain(question, windows, 0)
     assert not np.allclose(noisy.values, once.values)
+
+
+def test_contrast_is_relevance_less_what_is_usual_elsewhere(encoder: Any, windows: np.ndarray) -> None:
+    elsewhere = np.random.default_rng(1).normal(size=(6, 3, 32))
+    found = Contrast(n_references=4, batch_size=2).explain(asked(encoder, elsewhere), windows, 0)
+    own, usual = (explain(encoder, x, EmbeddingSum()) for x in (windows, elsewhere[:4]))
+    channels = own.values.sum(axis=2) - usual.values.sum(axis=2).mean(axis=0)
+    np.testing.assert_allclose(found.values.sum(axis=2), channels)
+    np.testing.assert_allclose(found.target, own.target - usual.target.mean())
+    # what is left of the gap is what the biases absorbed more of, up to units without a positive part
+    lost = own.lost_share * own.target - (usual.lost_share * usual.target).mean()
+    np.testing.assert_allclose(found.lost_share * found.target, lost, atol=1e-9)
+
+
+def test_windows_like_their_references_have_no_contrast(encoder: Any, windows: np.ndarray) -> None:
+    same = np.repeat(windows[:1], 3, axis=0)
+    for attributor in (Contrast(n_references=3, batch_size=2), Difference(n_references=3, batch_size=2)):
+        found = attributor.explain(asked(encoder, same), same, 0)
+        np.testing.assert_allclose(found.values.sum(axis=2), 0.0, atol=1e-9)
+        np.testing.assert_allclose(found.target, 0.0, atol=1e-9)
+
+
+def test_difference_takes_its_references_from_elsewhere(encoder: Any, windows: np.ndarray) -> None:
+    elsewhere = np.random.default_rng(1).normal(size=(6, 3, 32))
+    found = Difference(n_references=2, batch_size=2).explain(asked(encoder, elsewhere), windows, 0)
+    each = np.stack([elsewhere[:2]] * len(windows))
+    np.testing.assert_allclose(found.values, explain_difference(encoder, windows, each, EmbeddingSum()).values)
 
 
 def test_membership_of_two_clusters_solved_by_hand() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from clusterwhy.types import FloatArray, IntArray
+
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>clusterwhy: {{ name }}</title>
@@ -76,6 +78,33 @@ def answers(
                 text += f"; replacement area {area['relevance']:.2f} (random {area['random']:.2f}, z-score {area['z_score']:.2f})"
         lines.append(text + ".")
     return lines
+
+
+def anomaly_answers(
+    windows: pd.DataFrame, channels: pd.DataFrame, time_s: FloatArray, starts: IntArray, length: int
+) -> list[str]:
+    """One sentence per explained window above the threshold, or about the strangest one where none is."""
+    chosen = windows[windows["anomalous"].astype(bool)] if len(windows) else windows
+    lines = [] if len(chosen) or not len(windows) else ["No window is anomalous; the strangest one is explained."]
+    for row in (chosen if len(chosen) else windows.head(1)).to_dict("records"):
+        own = channels[channels["window"] == row["window"]].sort_values("share", ascending=False)
+        leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
+        first = int(starts[row["window"]])
+        lines.append(
+            f"{time_s[first]:.1f} s to {time_s[first + length - 1]:.1f} s (score {row['score']:.3g}) is unlike the normal "
+            f"windows nearest to it, most of all in {leading}."
+        )
+    return lines
+
+
+def evidence_tables(evidence: pd.DataFrame, losses: pd.DataFrame, n_losses: int = 8) -> list[pd.DataFrame]:
+    """Curves with a column per ranking, similarities, and the greatest losses of relevance; means over clusters."""
+    alike = evidence["measure"] == "similarity"
+    curves = evidence[~alike].pivot_table("value", ["measure", "fill"], "ranking", sort=False).reset_index()
+    similar = evidence[alike].groupby("ranking", sort=False)["value"].mean()
+    means = losses.groupby(["step", "category"], sort=False)["share"].mean().reset_index()
+    order = means["share"].abs().sort_values(ascending=False).index[:n_losses]
+    return [curves.rename_axis(columns=None), similar.rename_axis("similarity").reset_index(), means.loc[order]]
 
 
 def render(context: Mapping[str, Any]) -> str:

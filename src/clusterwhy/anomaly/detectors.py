@@ -96,10 +96,9 @@ class NearestNeighbours(Detector):
 
 
 class MaskedPredictionError(Detector):
-    """How badly hidden values are predicted, per channel over its training error.
+    """How badly hidden values are predicted (`masked_errors`), per channel over its training error.
 
-    Each window is hidden in `n_parts` interleaved blocks of time, so that every value is predicted
-    once from the others. The window's score is the mean over channels.
+    The window's score is the mean over channels.
     """
 
     n_parts: int = Field(ge=2)
@@ -107,30 +106,18 @@ class MaskedPredictionError(Detector):
     batch_size: int = Field(ge=1)
 
     def score(self, evidence: Evidence) -> Scores:
-        import torch
-        from tqdm import tqdm
+        from clusterwhy.encoders.masked import masked_errors, usual_errors
 
-        from clusterwhy.encoders.masked import best_device
-
-        device = best_device()
-        encoder = evidence.load_encoder().to(device)
-        part_of_time = torch.arange(evidence.length, device=device) // self.block % self.n_parts
-        errors = []
-        with torch.inference_mode():
-            for first in tqdm(
-                range(0, len(evidence.starts), self.batch_size), desc="score", unit="batch", disable=None
-            ):
-                starts = evidence.starts[first : first + self.batch_size]
-                windows = torch.from_numpy(windows_at(evidence.values, starts, evidence.length)).to(device)
-                squared = torch.zeros_like(windows)
-                for part in range(self.n_parts):
-                    hidden = part_of_time == part
-                    predicted = encoder.predict(windows.masked_fill(hidden, 0.0))
-                    squared[:, :, hidden] = (predicted - windows)[:, :, hidden] ** 2
-                errors.append(squared.mean(dim=2).cpu().numpy())
-        channels = np.concatenate(errors).astype(np.float64)
-        usual = np.median(channels[evidence.train], axis=0)
-        channels = channels / np.maximum(usual, 1e-3 * max(float(usual.max()), 1e-12))
+        channels = masked_errors(
+            evidence.load_encoder(),
+            evidence.values,
+            evidence.starts,
+            evidence.length,
+            self.n_parts,
+            self.block,
+            self.batch_size,
+        )
+        channels = channels / usual_errors(channels[evidence.train])
         return Scores(channels.mean(axis=1), channels)
 
 

@@ -58,3 +58,48 @@ def embed(encoder: MaskedEncoder, values: FloatArray, starts: IntArray, length: 
             batch = windows_at(values, starts[first : first + batch_size], length)
             parts.append(encoder(torch.from_numpy(batch).to(device)).cpu().numpy())
     return np.concatenate(parts)
+
+
+def masked_errors(
+    encoder: MaskedEncoder,
+    values: FloatArray,
+    starts: IntArray,
+    length: int,
+    n_parts: int,
+    block: int,
+    batch_size: int,
+) -> FloatArray:
+    """Mean squared errors of predicting hidden values.
+
+    Each window is hidden in `n_parts` interleaved blocks of time, so that every value is predicted once
+    from the others.
+
+    Args:
+        values: (time, channel), scaled as in training.
+        starts: first sample of each window.
+        block: samples hidden together.
+
+    Returns:
+        (window, channel) float64.
+    """
+    device = best_device()
+    encoder = encoder.to(device).eval()
+    part_of_time = torch.arange(length, device=device) // block % n_parts
+    errors = []
+    with torch.inference_mode():
+        for first in tqdm(range(0, len(starts), batch_size), desc="predict", unit="batch", disable=None):
+            windows = torch.from_numpy(windows_at(values, starts[first : first + batch_size], length)).to(device)
+            squared = torch.zeros_like(windows)
+            for part in range(n_parts):
+                hidden = part_of_time == part
+                predicted = encoder.predict(windows.masked_fill(hidden, 0.0))
+                squared[:, :, hidden] = (predicted - windows)[:, :, hidden] ** 2
+            errors.append(squared.mean(dim=2).cpu().numpy())
+    return np.concatenate(errors).astype(np.float64)
+
+
+def usual_errors(errors: FloatArray) -> FloatArray:
+    """(channel,) the median of normal windows' errors (window, channel); never below 1/1000 of the greatest."""
+    usual = np.median(errors, axis=0)
+    floor = 1e-3 * max(float(usual.max()), 1e-12)
+    return np.asarray(np.maximum(usual, floor))

@@ -97,6 +97,34 @@ def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], time_s: FloatAr
     ax.set_xlim(time_s[0], time_s[-1])
 
 
+def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
+    """Signed share of relevance of each channel of one window; bars that speak against it are blue."""
+    positions = np.arange(len(table))
+    ax.barh(positions, table["share"] * 100, color=np.where(table["share"] > 0, "#b2182b", "#2166ac"))
+    ax.axvline(0, color="#333333", linewidth=0.6)
+    ax.set_yticks(positions, table["channel"], fontsize=7)
+    ax.invert_yaxis()
+    ax.tick_params(axis="x", labelsize=6)
+
+
+def draw_beside_references(
+    ax: Axes, seconds: FloatArray, window: FloatArray, references: FloatArray, label: str
+) -> None:
+    """One channel of a window (time,) over the same channel of its references (reference, time)."""
+    for i, reference in enumerate(references):
+        ax.plot(
+            seconds,
+            reference,
+            color=NOISE_COLOUR,
+            linewidth=0.8,
+            label="normal windows it is held against" if i == 0 else None,
+        )
+    ax.plot(seconds, window, color="#b2182b", linewidth=1.2, label="this window")
+    ax.set_ylabel(label, fontsize=7)
+    ax.tick_params(labelsize=6)
+    ax.margins(x=0)
+
+
 def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
     """Signed share of relevance of each channel, with 95 % bootstrap intervals."""
     own = table[table["cluster"] == cluster]

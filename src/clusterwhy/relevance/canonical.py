@@ -6,6 +6,8 @@ module becomes a step of its own, and an operation without a rule is an error. L
 form then is LRP on the network, since both compute the same outputs.
 """
 
+import contextlib
+import copy
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from torch import fx, nn
 from zennit.layer import Sum
 
 from clusterwhy.errors import CompositeError
-from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, SoftExtremum, SquaredDistances
+from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, Scaled, SoftExtremum, SquaredDistances
 
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
@@ -28,6 +30,7 @@ Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "concatenat
 PASS_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+    Scaled,
 )
 NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
 DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.AlphaDropout)
@@ -177,6 +180,22 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
             "network as it is, whose relevance may leak"
         ) from error
     canonical = _Builder(network, graph, example.ndim).build()
+    difference, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
+    if not difference <= limit and example.dtype == torch.float32:
+        # an output that is a small difference of large values says little in float32
+        with contextlib.suppress(CompositeError):
+            canonize(copy.deepcopy(network).double(), example.double())
+            return canonical
+    if not difference <= limit:
+        raise CompositeError(
+            f"the canonical form of {type(network).__name__} differs from it by {difference:.1e} of its greatest "
+            f"output (> {limit:.0e}): a hook, a parametrization or a changing state takes part in its forward"
+        )
+    return canonical
+
+
+def _difference(network: nn.Module, canonical: nn.Module, example: torch.Tensor) -> float:
+    """Greatest difference of the outputs, as a share of their greatest size."""
     try:
         with torch.no_grad():
             expected, found = network(example), canonical(example)
@@ -184,14 +203,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
         raise CompositeError(f"the canonical form of {type(network).__name__} does not run: {error}") from error
     if not isinstance(expected, torch.Tensor) or expected.shape != found.shape:
         raise CompositeError(f"expected a network with one tensor as output, {type(network).__name__} gives another")
-    difference = float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-30))
-    limit = 1e-9 if example.dtype == torch.float64 else tolerance
-    if not difference <= limit:
-        raise CompositeError(
-            f"the canonical form of {type(network).__name__} differs from it by {difference:.1e} of its greatest "
-            f"output (> {limit:.0e}): a hook, a parametrization or a changing state takes part in its forward"
-        )
-    return canonical
+    return float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-30))
 
 
 LEAVES = (

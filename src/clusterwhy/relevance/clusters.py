@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
-from clusterwhy.relevance.aggregation import channel_contrast, channel_importance, member_agreement, time_bins, time_map
+from clusterwhy.relevance.aggregation import (
+    channel_contrast,
+    channel_importance,
+    member_agreement,
+    signed_shares,
+    time_bins,
+    time_map,
+)
+from clusterwhy.relevance.attributors import Once, Question
 from clusterwhy.relevance.choices import MembershipTarget
 from clusterwhy.relevance.faithfulness import replace_channels, statistics_z
 from clusterwhy.types import FloatArray, IntArray
@@ -46,13 +55,14 @@ class ClusterExplanations:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
             `bias_share`.
-        importance: one row per cluster and channel, with intervals and the z-score baseline.
+        importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
+            by the composite, where the attributor has rules of its own.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where windows
             that were aligned do not reach.
         clusters: the clusters that were explained.
-        quality: one row per cluster and ranking (relevance, z-score, random): `replacement_area`, how slowly
-            cluster membership falls, and `flip_rate`, how often a third of the channels undoes it; the same
-            measures for every target.
+        quality: one row per cluster and ranking (relevance, the composite's LRP, z-score, random):
+            `replacement_area`, how slowly cluster membership falls, and `flip_rate`, how often a third of the
+            channels undoes it; the same measures for every target.
         bins: one row per cluster, channel and stretch of time.
         agreements: for each cluster how alike the explanations of its windows are.
         facts: figures about the target (agreement of prototypes with the clusters).
@@ -92,11 +102,9 @@ def explain_clusters(
         strengths: (window,) membership strength.
         dt_s: seconds between samples.
     """
-    import torch
     from tqdm import tqdm
 
     from clusterwhy.encoders.masked import best_device
-    from clusterwhy.relevance.explaining import Explainer
 
     encoder = encoder.to(best_device())
     networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
@@ -104,7 +112,7 @@ def explain_clusters(
     judges, _ = JUDGE.networks(encoder, np.asarray(embeddings), labels, how.seed)
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
-    box = tuple(torch.as_tensor(np.asarray(end(values, axis=0), dtype=np.float32)) for end in (np.min, np.max))
+    box = np.asarray(values.min(axis=0)), np.asarray(values.max(axis=0))
     relevances, rows, importances, maps, quality, bins = [], [], [], [], [], []
     agreements: dict[int, float] = {}
     seconds = 0.0
@@ -112,17 +120,20 @@ def explain_clusters(
         network.to(best_device())
         chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
         windows = windows_at(values, starts[chosen], length)
+        rest = outside(values, starts, labels, cluster, length, how.seed)
         began = time.monotonic()
-        explainer = Explainer(
-            network, torch.from_numpy(windows[:2]), None, how.composite, how.canonizer.name, "auto", (box[0], box[1])
-        )
-        explained = how.attributor.explain(explainer, windows, how.seed)
+        question = Question(network, how.composite, how.canonizer.name, box, rest)
+        explained = how.attributor.explain(question, windows, how.seed)
         seconds += time.monotonic() - began
-        rest = _outside(values, starts, labels, cluster, length, how.seed)
-        z = statistics_z(windows, rest)
+        rankings = {"relevance": explained.values.sum(axis=2), "z_score": statistics_z(windows, rest)}
         table = channel_importance(explained.values, channels, how.seed)
         table.insert(0, "cluster", cluster)
-        importances.append(table.assign(z_score=z.mean(axis=0)))
+        if how.attributor.has_own_rules:
+            # what the composite says is in the same tables
+            by_rule = Once(batch_size=how.attributor.batch_size).explain(question, windows, how.seed).values
+            rankings["lrp"] = by_rule.sum(axis=2)
+            table["lrp"] = signed_shares(by_rule).mean(axis=0)
+        importances.append(table.assign(z_score=rankings["z_score"].mean(axis=0)))
         rows.append(
             pd.DataFrame(
                 {
@@ -143,9 +154,7 @@ def explain_clusters(
         bins.append(table)
         agreements[cluster] = member_agreement(explained.values)
         if cluster in judges:
-            quality += _quality(
-                judges[cluster].to(best_device()), windows, rest, explained.values, z, cluster, how.seed
-            )
+            quality += _quality(judges[cluster].to(best_device()), windows, rest, rankings, cluster, how.seed)
     for i, table in enumerate(importances):
         rest = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
         importances[i] = table.assign(**channel_contrast(relevances[i], rest, how.seed))
@@ -168,9 +177,7 @@ def explain_clusters(
     )
 
 
-def _outside(
-    values: FloatArray, starts: IntArray, labels: IntArray, cluster: int, length: int, seed: int
-) -> FloatArray:
+def outside(values: FloatArray, starts: IntArray, labels: IntArray, cluster: int, length: int, seed: int) -> FloatArray:
     """Up to 256 windows outside a cluster, a seeded draw; the whole series where it is the only one."""
     outside = np.flatnonzero(labels != cluster)
     if not len(outside):
@@ -179,31 +186,34 @@ def _outside(
     return windows_at(values, starts[rng.permutation(outside)[:256]], length)
 
 
-def _quality(
-    network: Any, windows: FloatArray, rest: FloatArray, relevance: FloatArray, z: FloatArray, cluster: int, seed: int
-) -> list[dict[str, Any]]:
+def fast_target(network: Any, example: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """The target, (window, channel, time) -> (window,), by the engine's forward pass, the fastest one."""
     import torch
 
     from clusterwhy.relevance.canonical import canonize
     from clusterwhy.relevance.engine import Engine
 
     device = next(network.parameters()).device
-    # the engine's forward pass is four times faster than the network's own
-    engine = Engine(canonize(network, torch.from_numpy(windows[:2]).to(device)))
+    pair = torch.from_numpy(np.concatenate([example[:1], example[:1]]))
+    engine = Engine(canonize(network, pair.to(device)))
 
     def target(batch: FloatArray) -> FloatArray:
         found: FloatArray = engine.run(torch.from_numpy(batch).to(device)).output.cpu().numpy()
         return found
 
+    return target
+
+
+def _quality(
+    network: Any, windows: FloatArray, rest: FloatArray, rankings: dict[str, FloatArray], cluster: int, seed: int
+) -> list[dict[str, Any]]:
+    target = fast_target(network, windows)
     rng = np.random.default_rng([seed, cluster, 1])
     others = rest[rng.integers(0, len(rest), len(windows))]
     order = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
-    rankings = {
-        "relevance": [np.argsort(-relevance.sum(axis=2), axis=1, kind="stable")],
-        "z_score": [np.argsort(-z, axis=1, kind="stable")],
-        "random": [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)],
-    }
-    found = replace_channels(target, windows, others, rankings)
+    orders = {name: [np.argsort(-values, axis=1, kind="stable")] for name, values in rankings.items()}
+    orders["random"] = [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)]
+    found = replace_channels(target, windows, others, orders)
     return [
         {"cluster": cluster, "ranking": name, "replacement_area": one.area, "flip_rate": one.flip_rate}
         for name, one in found.items()

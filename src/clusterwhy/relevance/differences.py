@@ -38,8 +38,8 @@ def explain_difference(
     Args:
         network: (window, channel, time) -> anything, in evaluation mode. It is not changed.
         windows: (window, channel, time) float32 or float64.
-        references: (window, reference, channel, time), such as the nearest normal windows of each; their
-            mean relevance is given.
+        references: (window, reference, channel, time), such as the nearest normal windows of each, or
+            (reference, channel, time) for all windows alike; their mean relevance is given.
         target: as in `explain`.
         batch_size: windows at a time.
         n_path: points on the line at other maxima and minima; the gap tells what more of them would gain.
@@ -52,11 +52,12 @@ def explain_difference(
         ShapeError: shapes do not fit, or the target is not one scalar per window.
     """
     x, base = torch.as_tensor(windows), torch.as_tensor(references)
-    fits = x.ndim == 3 and base.ndim == 4 and len(x) == len(base) and x.shape[1:] == base.shape[2:]
-    if not fits or not len(x) or not base.shape[1]:
+    shared = base.ndim == 3
+    fits = x.ndim == 3 and (shared or (base.ndim == 4 and len(x) == len(base))) and x.shape[1:] == base.shape[-2:]
+    if not fits or not len(x) or not base.shape[-3]:
         raise ShapeError(
-            "expected windows (window >= 1, channel, time) and references (window, reference >= 1, channel, time), "
-            f"got {tuple(x.shape)} and {tuple(base.shape)}"
+            "expected windows (window >= 1, channel, time) and references (reference >= 1, channel, time) for all or "
+            f"(window, reference >= 1, channel, time), got {tuple(x.shape)} and {tuple(base.shape)}"
         )
     head: Any = Unit(target) if isinstance(target, int) else target
     whole = network if head is None else Explained(network, head).train(network.training)
@@ -64,17 +65,20 @@ def explain_difference(
     canonical = canonize(whole, (x[:2] if len(x) > 1 else x.repeat(2, 1, 1)).to(device))
     secants = Secants(canonical, n_path)
     values, differences = torch.zeros(x.shape, dtype=x.dtype), torch.zeros(len(x), dtype=x.dtype)
+    count = base.shape[-3]
     for first in range(0, len(x), batch_size):
         part = slice(first, first + batch_size)
         here = secants.values(x[part].to(device))
-        for j in range(base.shape[1]):
-            found, difference = secants.relevance(here, secants.values(base[part, j].to(device, x.dtype)))
-            values[part] += found.cpu() / base.shape[1]
-            differences[part] += difference.cpu() / base.shape[1]
+        for j in range(count):
+            # one reference for all is broadcast
+            reference = base[j : j + 1] if shared else base[part, j]
+            found, difference = secants.relevance(here, secants.values(reference.to(device, x.dtype)))
+            values[part] += found.cpu() / count
+            differences[part] += difference.cpu() / count
     provenance = {
         "target": type(head).__name__ if head is not None else "output",
         "composite": "difference to references",
-        "references": int(base.shape[1]),
+        "references": count,
         "canonizer": "auto",
         "notes": list(canonical.notes),
     }
@@ -185,7 +189,7 @@ def _maxima(module: nn.MaxPool1d, here: torch.Tensor, there: torch.Tensor, arriv
             torch.where(first < 0, 0.0, torch.where(last < 0, turn, 2.0)),
             torch.where(last < 0, 1.0, torch.where(first < 0, turn, -1.0)),
         )
-    found = torch.zeros_like(ends[0])
+    found = ends[1].new_zeros((len(here), *ends[1].shape[1:]))
     for i in range(kernel):
         low, high = torch.zeros_like(arriving), torch.ones_like(arriving)
         for j in range(kernel):

@@ -80,3 +80,19 @@ class MeanOfSmallest(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """(window, point) -> (window,)."""
         return values.topk(self.k, dim=1, largest=False).values.mean(dim=1)
+
+
+class Scaled(nn.Module):
+    """Values times constants; relevance passes.
+
+    Args:
+        factors: broadcast to the values, such as (1, 1, time) for a mask.
+    """
+
+    def __init__(self, factors: torch.Tensor) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(factors, requires_grad=False)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return values * self.factors

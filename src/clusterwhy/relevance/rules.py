@@ -168,7 +168,7 @@ class LinearOperation:
 
 def total(relevance: torch.Tensor) -> torch.Tensor:
     """(window,) summed relevance."""
-    return relevance.flatten(1).sum(1)
+    return relevance.reshape(len(relevance), -1).sum(1)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """The scalar that is explained, as a small network head on the embedding."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import nn
 from zennit.layer import Sum
 
-from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, SoftExtremum, SquaredDistances
+from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, Scaled, SoftExtremum, SquaredDistances
 from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.masked import MaskedEncoder
 
 RootName = Literal["zero", "midpoint"]
 
@@ -68,6 +71,43 @@ class Distance(nn.Module):
         """(window, feature) -> (window,)."""
         score: torch.Tensor = self.nearest(self.distances(embedding))
         return score
+
+
+class MaskedPredictionError(nn.Module):
+    """How badly an encoder predicts hidden values: a network of its own, (window, channel, time) -> (window,).
+
+    The same score as `anomaly.detectors.MaskedPredictionError`: time is hidden in `n_parts` interleaved blocks,
+    one after the other, and squared errors are divided by what is usual in their channel.
+
+    Args:
+        encoder: has `predict`, (window, channel, time) with 0 where values are hidden -> the same shape.
+        length: samples in one window.
+        usual: (channel,) mean squared error of normal windows.
+    """
+
+    def __init__(self, encoder: "MaskedEncoder", length: int, n_parts: int, block: int, usual: FloatArray) -> None:
+        super().__init__()
+        part = torch.arange(length) // block % n_parts
+        weights = (torch.as_tensor(np.asarray(usual)).float() * len(usual) * length) ** -0.5
+        self.encoder: MaskedEncoder = encoder
+        self.seen = nn.ModuleList([Scaled((part != p).float()[None, None]) for p in range(n_parts)])
+        self.hidden = nn.ModuleList(
+            [Scaled((part == p).float()[None, None] * weights[None, :, None]) for p in range(n_parts)]
+        )
+        self.flatten = nn.Flatten()
+        self.squares = SquaredDistances(torch.zeros(1, len(usual) * length))
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(window, channel, time) -> (window,)."""
+        errors = [
+            hidden(self.encoder.predict(seen(windows)) - windows)
+            for seen, hidden in zip(self.seen, self.hidden, strict=True)
+        ]
+        wrong = errors[0]
+        for error in errors[1:]:  # no value is hidden twice
+            wrong = wrong + error
+        squared: torch.Tensor = self.squares(self.flatten(wrong))[:, 0]
+        return squared
 
 
 class EmbeddingSum(nn.Module):

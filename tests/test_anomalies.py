@@ -1,0 +1,144 @@
+"""Anomalies: which windows are explained, against which normal ones, for which scalar."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from clusterwhy.anomaly.detectors import Evidence
+from clusterwhy.anomaly.detectors import MaskedPredictionError as Detector
+from clusterwhy.errors import ShapeError
+from clusterwhy.relevance.anomalies import DistanceAnomalies, MaskedPredictionAnomalies, explain_anomalies, strangest
+from clusterwhy.relevance.differences import explain_difference
+from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.references import allowed_starts, fitting_references
+from clusterwhy.relevance.targets import MaskedPredictionError
+from tests.test_relevance import made_encoder
+
+LENGTH, STRIDE = 32, 8
+
+
+@pytest.fixture
+def encoder() -> Any:
+    return made_encoder(3).float()
+
+
+def a_study() -> dict[str, Any]:
+    """A regular series with one channel that stops at sample 320, and its windows."""
+    time = np.arange(640)
+    values = np.stack([np.sin(time / 5), np.cos(time / 5), np.sin(time / 11)], axis=1).astype(np.float32)
+    values[320:352, 1] = 4.0
+    starts = np.arange(0, 640 - LENGTH + 1, STRIDE)
+    index = pd.DataFrame({"window": np.arange(len(starts)), "start": starts, "stop": starts + LENGTH, "train": True})
+    return {"values": values, "index": index, "starts": starts}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        MaskedPredictionAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, n_parts=3, block=4),
+        DistanceAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, k=2),
+    ],
+    ids=["masked_prediction", "distance"],
+)
+def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
+    study = a_study()
+    starts, windows = study["starts"], np.stack([study["values"][s : s + LENGTH].T for s in study["starts"]])
+    with torch.no_grad():
+        embeddings = encoder(torch.from_numpy(windows)).numpy()
+    overlap = np.minimum(starts + LENGTH, 352) - np.maximum(starts, 320)
+    scores = np.maximum(overlap, 0).astype(float)
+    found = explain_anomalies(
+        encoder, study["values"], study["index"], embeddings, scores, scores > 16, None, ("a", "b", "c"), how, 0
+    )
+    assert found.windows["window"].iloc[0] == 320 // STRIDE
+    assert found.windows["anomalous"].tolist() == [True, False]
+    # no reference touches what is strange
+    for first in found.windows["references"].iloc[0]:
+        assert first + LENGTH <= 312 or first >= 360
+    own = found.channels[found.channels["window"] == 40].set_index("channel")
+    assert own["share"].idxmax() == "b"
+    assert own["share"]["b"] > 2 * own["share"].drop("b").abs().max()
+    np.testing.assert_allclose(found.windows["relevance_sum"], found.windows["target"], rtol=1e-3, atol=1e-4)
+    assert found.relevance.shape == (2, 3, LENGTH)
+    quality = found.quality.set_index("ranking")["replacement_area"]
+    assert quality["relevance"] < quality["random"]
+
+
+def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:
+    study = a_study()
+    n = len(study["starts"])
+    how = DistanceAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, k=2)
+    found = explain_anomalies(
+        *(encoder, study["values"], study["index"], np.zeros((n, 4)), np.ones(n), np.ones(n, bool), None),
+        *(("a", "b", "c"), how, 0),
+    )
+    assert len(found.windows) == len(found.relevance) == len(found.channels) == 0
+    assert "0 normal windows clear of them, 3 references needed" in caplog.text
+
+
+def test_strangest_windows_do_not_overlap() -> None:
+    scores = np.array([1.0, 5.0, 4.0, 3.0, 2.0])
+    assert strangest(scores, np.array([0, 10, 20, 30, 40]), 20, 3).tolist() == [1, 3]
+    assert strangest(scores, np.array([0, 10, 20, 30, 40]), 10, 3).tolist() == [1, 2, 3]
+
+
+def test_windows_may_start_between_overlapping_neighbours_of_one_recording_only() -> None:
+    # a recording of 30 samples, then one that begins at 30: windows of 10 at a stride of 5
+    starts = np.array([0, 5, 10, 15, 20, 30, 35])
+    allowed = allowed_starts(starts, 10, np.array([], dtype=int), 60)
+    assert np.flatnonzero(allowed).tolist() == [*range(21), *range(30, 36)]
+    clear = allowed_starts(starts, 10, np.array([5]), 60)
+    assert np.flatnonzero(clear).tolist() == [*range(15, 21), *range(30, 36)]
+    # windows side by side do not say whether they belong to one recording
+    assert np.flatnonzero(allowed_starts(np.array([0, 10, 20]), 10, np.array([0]), 40)).tolist() == [10, 20]
+
+
+def test_references_move_to_where_they_fit_and_stay_apart() -> None:
+    time = np.arange(400)
+    values = np.stack([np.sin(time / 6.4), np.cos(time / 12.8)], axis=1)
+    window = values[200:240].T[None]
+    allowed = np.ones(400, dtype=bool)
+    allowed[161:240] = False
+    near = np.array([[118, 120, 285, 281, 40]])
+    found = fitting_references(values, window, near, allowed, 2, 8)
+    # one period of 80.4 samples away on both sides; two that move to one place count once
+    np.testing.assert_allclose(found, [[120, 280]], atol=1)
+    with pytest.raises(ShapeError, match="at least 6 candidates"):
+        fitting_references(values, window, near, allowed, 6, 8)
+
+
+def test_the_masked_prediction_target_is_the_detectors_score(encoder: Any, rng: np.random.Generator) -> None:
+    values = rng.normal(size=(200, 3)).astype(np.float32)
+    starts = np.arange(0, 160, 16)
+    evidence = Evidence(
+        values=values,
+        starts=starts,
+        length=LENGTH,
+        train=np.arange(10) < 6,
+        embeddings=np.zeros((10, 2)),
+        projection=np.zeros((10, 2)),
+        load_encoder=lambda: encoder,
+        seed=0,
+    )
+    scores = Detector(n_parts=3, block=4, batch_size=4).score(evidence)
+    from clusterwhy.encoders.masked import masked_errors, usual_errors
+
+    errors = masked_errors(encoder, values, starts, LENGTH, 3, 4, 4)
+    target = MaskedPredictionError(encoder, LENGTH, 3, 4, usual_errors(errors[:6])).eval()
+    with torch.no_grad():
+        found = target(torch.from_numpy(evidence.windows)).numpy()
+    np.testing.assert_allclose(found, scores.windows, rtol=1e-5)
+
+
+def test_relevance_of_the_masked_prediction_error_is_conserved(encoder: Any, rng: np.random.Generator) -> None:
+    windows, references = rng.normal(size=(2, 4, 3, LENGTH))
+    target = MaskedPredictionError(encoder.double(), LENGTH, 3, 4, np.array([1.0, 2.0, 0.5])).double().eval()
+    found = explain_difference(target, windows, references)
+    np.testing.assert_allclose(found.values.sum(axis=(1, 2)), found.target, rtol=1e-9, atol=1e-12)
+    # by LRP, too, where residual sums share by contribution
+    lrp = explain(target, windows, None, "epsilon_plus_norm")
+    np.testing.assert_allclose(lrp.gap, lrp.bias_share + lrp.lost_share, atol=1e-12)
+    assert np.abs(lrp.lost_share).max() < 0.2

@@ -1,0 +1,156 @@
+"""Evidence about explanations: curves solved by hand, networks whose weights are gone, a ledger that adds up."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from clusterwhy.relevance.attributors import Once, Question
+from clusterwhy.relevance.choices import CanonizerSettings, MemberSelection, MembershipTarget
+from clusterwhy.relevance.clusters import HowToExplain
+from clusterwhy.relevance.composites import COMPOSITES
+from clusterwhy.relevance.evidence import (
+    Cells,
+    EvidenceSettings,
+    cell_z,
+    cluster_evidence,
+    insertion_deletion,
+    ledger,
+    randomised,
+    sanity,
+    similarity,
+)
+from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.targets import EmbeddingSum
+from tests.test_relevance import made_encoder
+
+
+def asked(network: nn.Module, references: np.ndarray, composite: str = "epsilon_plus") -> Question:
+    return Question(network, COMPOSITES[composite], "auto", (np.full(3, -4.0), np.full(3, 4.0)), references)
+
+
+def test_cells_are_stretches_of_channels() -> None:
+    cells = Cells.of(7, 3)  # samples 0-1, 2-4, 5-6
+    relevance = np.arange(14.0).reshape(1, 2, 7)
+    assert cells.sums(relevance).tolist() == [[1.0, 9.0, 11.0, 15.0, 30.0, 25.0]]
+    chosen = np.array([[False, True, False, False, False, True]])
+    assert cells.masks(chosen)[0].astype(int).tolist() == [[0, 0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1]]
+
+
+def test_insertion_and_deletion_solved_by_hand() -> None:
+    # the target is the sum of four cells that are worth 4, 3, 2, 1; the fill is worth nothing
+    windows = np.array([[[4.0, 3.0], [2.0, 1.0]]])
+    cells = Cells.of(2, 2)
+    rankings = {"best": np.array([[4.0, 3.0, 2.0, 1.0]]), "worst": np.array([[1.0, 2.0, 3.0, 4.0]])}
+    found = insertion_deletion(
+        lambda x: x.sum(axis=(1, 2)) - 6.0, windows, {"zero": np.zeros((1, 2, 2))}, rankings, cells
+    )
+    # remaining 10, 6, 3, 1, 0 of 10 at equal steps
+    assert found["zero", "best"].deletion == pytest.approx((0.5 + 0.6 + 0.3 + 0.1) / 4)
+    assert found["zero", "worst"].deletion == pytest.approx((0.5 + 0.9 + 0.7 + 0.4) / 4)
+    # restored 4, 7, 9, 10
+    assert found["zero", "best"].insertion == pytest.approx((0.4 + 0.7 + 0.9 + 0.5) / 4)
+    # a third is one cell: 10 - 4 - 6 = 0 is no longer above 0, 10 - 1 - 6 is
+    assert found["zero", "best"].flip_rate == 1.0 and found["zero", "worst"].flip_rate == 0.0
+
+
+def test_a_fill_that_does_not_lower_the_target_has_no_curve() -> None:
+    windows = np.ones((2, 1, 4))
+    found = insertion_deletion(
+        lambda x: x.sum(axis=(1, 2)), windows, {"higher": windows * 2}, {"any": np.ones((2, 4))}, Cells.of(4, 4)
+    )
+    assert np.isnan(found["higher", "any"].deletion) and np.isnan(found["higher", "any"].insertion)
+
+
+def test_similarity_is_a_rank_correlation_of_sizes() -> None:
+    one = np.array([[1.0, -2.0, 3.0], [3.0, 1.0, 2.0]])
+    assert similarity(one, -(one**3)) == pytest.approx(1.0)
+    assert similarity(one[:1], np.array([[3.0, 2.0, 1.0]])) == pytest.approx(-1.0)
+    assert np.isnan(similarity(one, np.ones((2, 3))))
+
+
+def test_randomised_layers_come_last_and_the_network_stays() -> None:
+    network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    none, half, everything = (randomised(network, share, 0).state_dict() for share in (0.0, 0.5, 1.0))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(torch.equal(none[name], before[name]) for name in before)
+    weights = [name for name in before if name.endswith("weight") and before[name].ndim == 3]
+    changed = [not torch.equal(half[name], before[name]) for name in weights]
+    assert not changed[0] and changed[-1] and sorted(changed) == changed
+    assert all(not torch.equal(everything[name], before[name]) for name in weights)
+    assert torch.equal(randomised(network, 1.0, 0).state_dict()[weights[0]], everything[weights[0]])
+
+
+def test_relevance_that_ignores_the_weights_is_found_out(rng: np.random.Generator) -> None:
+    windows, references = rng.normal(size=(4, 3, 32)), rng.normal(size=(8, 3, 32))
+    network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
+
+    class Magnitude(Once):
+        def explain(self, question: Question, windows: np.ndarray, seed: int) -> Any:
+            found = super().explain(question, windows, seed)
+            return type(found)(windows**2, found.target, found.bias_share)
+
+    cells = Cells.of(32, 8)
+    honest = sanity(Once(batch_size=4), asked(network, references), windows, cells, (1.0,), 0.01, 0)
+    ignorant = sanity(Magnitude(batch_size=4), asked(network, references), windows, cells, (1.0,), 0.01, 0)
+    assert ignorant["randomised_100"] == pytest.approx(1.0)
+    assert honest["randomised_100"] < 0.9
+    assert honest["noisy"] > 0.9
+
+
+def test_the_ledger_adds_up_to_the_gap(rng: np.random.Generator) -> None:
+    windows = rng.normal(size=(4, 3, 32))
+    network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
+    book = ledger(asked(network, windows), windows)
+    found = explain(network, windows, None, "epsilon_plus", box=(np.full(3, -4.0), np.full(3, 4.0)))
+    missing = (found.target - found.values.sum(axis=(1, 2))).mean() / np.abs(found.target).mean()
+    assert book["share"].sum() == pytest.approx(missing, abs=1e-9)
+    assert book[book["category"] == "bias"]["share"].sum() == pytest.approx(
+        (found.bias_share * found.target).mean() / np.abs(found.target).mean(), abs=1e-9
+    )
+
+
+def test_cells_unlike_other_windows_have_a_high_z(rng: np.random.Generator) -> None:
+    rest = rng.normal(size=(50, 2, 8))
+    window = rng.normal(size=(1, 2, 8))
+    window[0, 1, 4:] += 5.0
+    assert cell_z(window, rest, Cells.of(8, 2))[0].argmax() == 3
+
+
+def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Generator) -> None:
+    encoder, length = made_encoder(3).float(), 32
+    time = np.arange(length)
+    values = np.concatenate(
+        [np.stack([np.sin(time * (1 + c)), 0 * time, 0 * time], axis=1) for c in [0] * 10 + [2] * 10]
+    )
+    values = (values + 0.1 * rng.normal(size=values.shape)).astype(np.float32)
+    starts = np.arange(0, len(values) - length + 1, length)
+    index = pd.DataFrame({"window": np.arange(20), "start": starts, "stop": starts + length, "train": True})
+    windows = np.stack([values[s : s + length].T for s in starts])
+    points = {name: network(torch.from_numpy(windows)).detach().numpy() for name, network in [("own", encoder)]}
+    again = made_encoder(3).float()
+    how = HowToExplain(
+        target=MembershipTarget(n_prototypes=1, against="all", root="zero", sharpness=None),
+        canonizer=CanonizerSettings(name="auto"),
+        composite=COMPOSITES["epsilon_plus"],
+        attributor=Once(batch_size=16),
+        members=MemberSelection(rule="central", count=4, alignment="none"),
+        seed=0,
+    )
+    settings = EvidenceSettings(n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1)
+    labels = np.repeat([0, 1], 10)
+    found = cluster_evidence(
+        *(encoder, values, index, points["own"], labels, np.ones(20), how, settings, {7: (again, points["own"])})
+    )
+    curves = found.measures[found.measures["measure"] != "similarity"]
+    assert len(curves) == 2 * 3 * 3 * 3  # cluster, measure, fill, ranking
+    assert set(curves["ranking"]) == {"relevance", "z_score", "random"}
+    alike = found.measures[found.measures["measure"] == "similarity"].set_index(["cluster", "ranking"])["value"]
+    assert set(alike[0].index) == {"randomised_100", "noisy", "encoder_seed_7"}
+    # the same weights say the same
+    assert alike[0, "encoder_seed_7"] == pytest.approx(1.0)
+    assert set(found.ledger["cluster"]) == {0, 1}
