@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from clusterwhy.encoders.inception_time import InceptionTime  # noqa: E402
 from clusterwhy.encoders.masked import MaskedEncoder  # noqa: E402
-from clusterwhy.errors import CompositeError, ShapeError  # noqa: E402
+from clusterwhy.errors import CompositeError, ConfigError, ShapeError  # noqa: E402
 from clusterwhy.relevance.aggregation import (  # noqa: E402
     channel_contrast,
     channel_importance,
@@ -23,7 +23,7 @@ from clusterwhy.relevance.aggregation import (  # noqa: E402
     time_map,
 )
 from clusterwhy.relevance.attributors import Contrast, Difference, Once, Question, Smooth  # noqa: E402
-from clusterwhy.relevance.choices import MemberSelection  # noqa: E402
+from clusterwhy.relevance.choices import EmbeddingUnitTarget, MemberSelection  # noqa: E402
 from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
 from clusterwhy.relevance.differences import explain_difference  # noqa: E402
 from clusterwhy.relevance.explaining import explain  # noqa: E402
@@ -289,3 +289,15 @@ def test_the_public_names_are_there_and_cost_nothing_until_they_are_used() -> No
         clusterwhy.relevance.explained  # noqa: B018
     check = "import sys, clusterwhy.relevance; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], env={"PYTHONPATH": str(ROOT / "src")}).returncode == 0
+
+
+def test_an_embedding_unit_is_explained_or_named_as_missing(encoder: Any, windows: np.ndarray) -> None:
+    embeddings = encoder(torch.from_numpy(windows)).detach().numpy()
+    labels = np.array([0, 0, 1, 1, -1])
+    networks, _ = EmbeddingUnitTarget(unit=3).networks(encoder, embeddings, labels, 0)
+    assert list(networks) == [0, 1]
+    found = explain(networks[0], windows)
+    np.testing.assert_allclose(found.target, embeddings[:, 3])
+    n_features = embeddings.shape[1]
+    with pytest.raises(ConfigError, match=f"embeddings have {n_features} features"):
+        EmbeddingUnitTarget(unit=n_features).networks(encoder, embeddings, labels, 0)

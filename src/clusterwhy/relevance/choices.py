@@ -8,6 +8,7 @@ from pydantic import Field
 
 from clusterwhy.clustering import NOISE, central_order
 from clusterwhy.config import Settings
+from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -108,6 +109,25 @@ class EmbeddingSumTarget(TargetSettings):
         from clusterwhy.relevance.targets import EmbeddingSum
 
         network = nn.Sequential(encoder, EmbeddingSum()).eval()
+        return {c: network for c in sorted(set(labels[labels != NOISE].tolist()))}, {}
+
+
+class EmbeddingUnitTarget(TargetSettings):
+    """One feature of the embedding, the same for every cluster: what that unit responds to."""
+
+    unit: int = Field(ge=0)
+
+    def networks(
+        self, encoder: "MaskedEncoder", embeddings: FloatArray, labels: IntArray, seed: int
+    ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
+        from torch import nn
+
+        from clusterwhy.relevance.explaining import Unit
+
+        if self.unit >= embeddings.shape[1]:
+            fault = f"unit: {self.unit}, but embeddings have {embeddings.shape[1]} features, counted from 0"
+            raise ConfigError("target", [fault])
+        network = nn.Sequential(encoder, Unit(self.unit)).eval()
         return {c: network for c in sorted(set(labels[labels != NOISE].tolist()))}, {}
 
 
