@@ -30,11 +30,13 @@ N_NORMAL = 512  # normal windows that statistics and usual targets are taken fro
 class AnomalySettings(Settings, ABC):
     """A choice of `conf/anomalies`: which windows are explained, and against which normal ones.
 
+    A `count` of 0 explains none.
+
     Relevance is that of the difference to references: normal windows near in the embedding, moved in time to
     where they fit best (`reach`, as a share of a window).
     """
 
-    count: int = Field(ge=1)
+    count: int = Field(ge=0)
     n_references: int = Field(ge=1)
     reach: float = Field(ge=0.0, le=1.0)
     batch_size: int = Field(ge=1)
@@ -145,6 +147,8 @@ def explain_anomalies(
 
     starts = index["start"].to_numpy()
     length = int(index["stop"].iloc[0] - starts[0])
+    if how.count == 0:
+        return _nothing(len(channels), length)
     chosen = strangest(np.asarray(scores), starts, length, how.count)
     clear = allowed_starts(starts, length, starts[np.union1d(chosen, np.flatnonzero(anomalous))], len(values))
     normal = np.flatnonzero(clear[starts] & index["train"].to_numpy())

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from clusterwhy.types import FloatArray
 
 # below this difference of inputs a secant is replaced by the slope halfway
 SMALLEST_DIFFERENCE = 1e-6
+INFINITY = float("inf")
 
 
 def explain_difference(
@@ -85,6 +87,14 @@ def explain_difference(
     return Relevance(values.numpy(), differences.numpy(), torch.zeros_like(differences).numpy(), provenance)
 
 
+@dataclass(frozen=True)
+class Values:
+    """A forward pass: the input and the output of each step; `winners` are the greatest inputs of max pooling."""
+
+    steps: list[Any]
+    winners: dict[int, torch.Tensor]
+
+
 class Secants:
     """Carries the difference of two outputs of a canonical network back to its input."""
 
@@ -93,18 +103,20 @@ class Secants:
         self.engine = Engine(canonical)
 
     @torch.no_grad()
-    def values(self, windows: torch.Tensor) -> list[Any]:
+    def values(self, windows: torch.Tensor) -> Values:
         """What windows (window, channel, time) and each step after them give."""
         # channels last in memory, as the engine has them
         values: list[Any] = [windows.transpose(1, 2).contiguous().transpose(1, 2)]
+        winners: dict[int, torch.Tensor] = {}
         for n, step in enumerate(self.canonical.steps):
-            values.append(self.engine.forward_step(n, [values[i] for i in step.inputs], {}))
-        return values
+            values.append(self.engine.forward_step(n, [values[i] for i in step.inputs], winners))
+        return Values(values, winners)
 
     @torch.no_grad()
-    def relevance(self, here: list[Any], there: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    def relevance(self, window: Values, reference: Values) -> tuple[torch.Tensor, torch.Tensor]:
         """(window, channel, time) relevance and (window,) difference, from the values of windows and references."""
         output = self.canonical.output
+        here, there = window.steps, reference.steps
         difference = here[output] - there[output]
         if difference.shape != (len(here[0]),):
             raise ShapeError(
@@ -116,7 +128,11 @@ class Secants:
             if arriving is None or step.kind == "shape":
                 continue
             inputs = [(here[i], there[i]) for i in step.inputs]
-            leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
+            if n in window.winners:
+                winners = window.winners[n], reference.winners[n]
+                leaving = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
+            else:
+                leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
             for i, part in zip(step.inputs, leaving, strict=False):
                 waiting[i] = waiting[i] + part if i in waiting else part
         multipliers = waiting.get(0)
@@ -138,8 +154,6 @@ class Secants:
             return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
             return [_secant(module, here, there, outputs, arriving)]
-        if isinstance(module, nn.MaxPool1d):
-            return [_maxima(module, here, there, arriving)]
         others = tuple(own for own, _ in inputs[1:])
         # linear and quadratic steps need one point
         count = self.n_path if _selects(module) else 1
@@ -160,43 +174,47 @@ def _secant(
     return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
 
 
-def _maxima(module: nn.MaxPool1d, here: torch.Tensor, there: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
+def _maxima(
+    module: nn.MaxPool1d,
+    here: torch.Tensor,
+    there: torch.Tensor,
+    winners: tuple[torch.Tensor, torch.Tensor],
+    arriving: torch.Tensor,
+) -> torch.Tensor:
     """Mean gradients of a maximum on the straight line: each input's share of the line on which it is the greatest.
 
-    Exact, since two inputs change places at most once on a line.
+    Exact, since two inputs change places at most once on a line. What is greatest at both ends is so all along.
+
+    Args:
+        module: the pooling.
+        here, there: (window, channel, time) both ends; `there` may be one window for all.
+        winners: of both ends, (window, channel, 1, place) positions of the greatest inputs.
+        arriving: (window, channel, place) multipliers.
     """
     (_, kernel), (_, stride), (_, padding), (_, dilation), _ = pooling_sizes(module)
-    length, n_out = here.shape[2], arriving.shape[2]
-    reach = dilation * (kernel - 1) + stride * (n_out - 1) + 1
-    sides = (padding, max(0, reach - padding - length))
+    changes = (winners[0] != winners[1]).squeeze(2)
+    planes = here.unsqueeze(2), *pooling_sizes(module), winners[0]
+    kept = torch.ops.aten.max_pool2d_with_indices_backward(arriving.masked_fill(changes, 0.0).unsqueeze(2), *planes)
+    found: torch.Tensor = kept.squeeze(2)
+    window, channel, place = changes.nonzero(as_tuple=True)
+    taps = place * stride - padding + dilation * torch.arange(kernel, device=here.device)[:, None]
+    outside = (taps < 0) | (taps >= here.shape[2])
+    taps = taps.clamp(0, here.shape[2] - 1)
     # padding never wins: lower than anything, and finite, so that differences are numbers
     lowest = min(float(here.min()), float(there.min())) - 1.0
-    ends = [F.pad(end, sides, value=lowest) for end in (there, here)]
-
-    def taps(padded: torch.Tensor, k: int) -> torch.Tensor:
-        return padded[:, :, k * dilation : k * dilation + stride * (n_out - 1) + 1 : stride]
-
-    leads = {}
+    first = there[window if len(there) > 1 else 0, channel, taps].masked_fill_(outside, lowest)
+    last = here[window, channel, taps].masked_fill_(outside, lowest)
+    low, high = torch.zeros_like(first), torch.ones_like(first)
     for i, j in itertools.combinations(range(kernel), 2):
-        first, last = (taps(end, i) - taps(end, j) for end in ends)
-        turn = first / torch.where(first == last, 1.0, first - last)
-        # i leads j on [0, turn] or on [turn, 1]; on all or nothing where they do not change places; equals by order
-        leads[i, j] = (
-            torch.where(first >= 0, 0.0, torch.where(last >= 0, turn, 2.0)),
-            torch.where(last >= 0, 1.0, torch.where(first >= 0, turn, -1.0)),
-        )
-        leads[j, i] = (
-            torch.where(first < 0, 0.0, torch.where(last < 0, turn, 2.0)),
-            torch.where(last < 0, 1.0, torch.where(first < 0, turn, -1.0)),
-        )
-    found = ends[1].new_zeros((len(here), *ends[1].shape[1:]))
-    for i in range(kernel):
-        low, high = torch.zeros_like(arriving), torch.ones_like(arriving)
-        for j in range(kernel):
-            if i != j:
-                low, high = torch.maximum(low, leads[i, j][0]), torch.minimum(high, leads[i, j][1])
-        taps(found, i).addcmul_((high - low).clamp_(min=0.0), arriving)
-    return found[:, :, padding : padding + length]
+        start, stop = first[i] - first[j], last[i] - last[j]
+        # where they are equal; beyond [0, 1] one leads all along, and of two that stay equal the first one does
+        turn = (start / (start - stop)).nan_to_num_(nan=INFINITY, posinf=INFINITY, neginf=-INFINITY)
+        falls = stop <= start  # i leads before the turn, else after it
+        for k, before, after in ((i, falls, ~falls), (j, ~falls, falls)):
+            low[k] = torch.maximum(low[k], turn.masked_fill(before, -INFINITY))
+            high[k] = torch.minimum(high[k], turn.masked_fill(after, INFINITY))
+    shares = (high - low).clamp_(min=0.0) * arriving[window, channel, place]
+    return found.index_put_((window.expand_as(taps), channel.expand_as(taps), taps), shares, accumulate=True)
 
 
 def _selects(module: nn.Module) -> bool:

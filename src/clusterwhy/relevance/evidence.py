@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
 
 Target = Callable[[FloatArray], FloatArray]
-N_RANDOM_RANKINGS = 3
-N_CURVE = 8  # points of a curve; a forward pass of all windows each
+N_RANDOM_RANKINGS = 1
+N_CURVE = 6  # points of a curve; a forward pass of all windows each
 
 
 class EvidenceSettings(Settings):
