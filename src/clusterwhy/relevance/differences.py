@@ -214,7 +214,10 @@ def _maxima(
             low[k] = torch.maximum(low[k], turn.masked_fill(before, -INFINITY))
             high[k] = torch.minimum(high[k], turn.masked_fill(after, INFINITY))
     shares = (high - low).clamp_(min=0.0) * arriving[window, channel, place]
-    return found.index_put_((window.expand_as(taps), channel.expand_as(taps), taps), shares, accumulate=True)
+    for tap, share in zip(taps, shares, strict=True):
+        # a place has one input per tap: threads never add to the same number, whose sum would depend on their order
+        found.index_put_((window, channel, tap), share, accumulate=True)
+    return found
 
 
 def _selects(module: nn.Module) -> bool:
