@@ -24,6 +24,7 @@ from clusterwhy.relevance.aggregation import (  # noqa: E402
 )
 from clusterwhy.relevance.attributors import Contrast, Difference, Once, Question, Smooth  # noqa: E402
 from clusterwhy.relevance.choices import EmbeddingUnitTarget, MemberSelection  # noqa: E402
+from clusterwhy.relevance.clusters import fast_target, remembered  # noqa: E402
 from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
 from clusterwhy.relevance.differences import explain_difference  # noqa: E402
 from clusterwhy.relevance.explaining import explain  # noqa: E402
@@ -209,6 +210,20 @@ def test_replacing_the_channels_that_matter_first_falls_fastest(rng: np.random.G
     assert found["worst"].area == pytest.approx((0.5 + 1 + 8 / 9) / 3)
     # without channel 2 the target is -1, without channel 1 it stays at 7
     assert (found["best"].flip_rate, found["worst"].flip_rate) == (1.0, 0.0)
+
+
+def test_a_target_is_remembered_for_its_network_and_batch_alone(windows: np.ndarray) -> None:
+    def network(weight: float) -> nn.Module:
+        linear = nn.Linear(windows.shape[1], 1, bias=False)
+        made = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), linear, nn.Flatten(0))
+        nn.init.constant_(linear.weight, weight)
+        return made.to(torch.from_numpy(windows).dtype).eval()
+
+    for weight in (1.0, 2.0):
+        find = remembered(network(weight), windows)
+        for batch in (windows, windows[::-1].copy(), windows):
+            np.testing.assert_array_equal(find(batch), fast_target(network(weight), windows)(batch))
+    assert find(windows) is remembered(network(2.0), windows)(windows.copy())
 
 
 def test_a_target_that_does_not_fall_has_no_area() -> None:
