@@ -23,7 +23,7 @@ from clusterwhy.artifacts import write_text
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.relevance.canonical import canonize
 from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.engine import Engine
+from clusterwhy.relevance.engine import PART, Engine
 from clusterwhy.relevance.reference import zennit_composite, zennit_relevance
 from clusterwhy.relevance.targets import EmbeddingSum
 
@@ -109,16 +109,13 @@ def measure(name: str, threads: int, rounds: int) -> list[dict[str, Any]]:
         return torch.autograd.grad(network(inputs).sum(), inputs)
 
     def fused(rules: Any) -> Callable[[], object]:
-        def job() -> object:
-            tape = engine.run(windows)
-            return engine.relevance(tape, tape.output, rules)
-
-        return job
+        return lambda: engine.explain(windows, rules)
 
     def sweep() -> None:
-        tape = engine.run(windows)
-        for name in RULES:
-            engine.relevance(tape, tape.output, COMPOSITES[name].rules(*ends))
+        for part in windows.split(PART):
+            tape = engine.run(part)
+            for name in RULES:
+                engine.relevance(tape, tape.output, COMPOSITES[name].rules(*ends))
 
     jobs: dict[str, Callable[[], object]] = {"plain": plain, "sweep": sweep}
     for rule in RULES:
@@ -169,7 +166,7 @@ def main() -> None:
 Written by `python -m benchmarks.engine` on {kind}: batches of {BATCH} windows, float32, the fastest of
 {chosen.rounds} interleaved rounds. `plain` is one forward and backward pass of the network with respect to its
 input, parameters frozen; every other figure is a ratio to it, measured in the same run. zennit runs on the same
-canonical form. Memory is what tensors hold at most.
+canonical form. Memory is what tensors hold at most; our engine takes a batch in parts of {PART} windows.
 
 {table.to_markdown(index=False, floatfmt=".2f")}
 """

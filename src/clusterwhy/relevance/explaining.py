@@ -114,6 +114,8 @@ def explain(
 class Explainer:
     """A network, a target and a composite, made ready once for any number of windows."""
 
+    _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
     def __init__(
         self,
         network: nn.Module,
@@ -150,13 +152,7 @@ class Explainer:
             if engine != "zennit":
                 fused = Engine(canonical)
                 self.provenance["engine"] = "fused"
-
-                def run(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-                    tape = fused.run(batch)
-                    values, absorbed = fused.relevance(tape, tape.output, rules)
-                    return values, absorbed, tape.output
-
-                self._run = run
+                self._run = lambda batch: fused.explain(batch, rules)
                 return
             zennits = zennit_composite(canonical, rules)
         elif engine == "fused":
