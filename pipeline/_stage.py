@@ -28,7 +28,7 @@ from clusterwhy.tracking import Tracker, dvc_md5, track
 
 ROOT = Path(__file__).resolve().parents[1]
 # not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
-UNTRACKED = {"run", "sweep", "wandb", "hydra", "preset"}
+UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
 
 log = logging.getLogger("clusterwhy")
@@ -163,9 +163,11 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     name = hydra_config.job.name
     check_overrides(name, list(hydra_config.overrides.task))
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    own = {key: plain[key] for key in sorted(owned(name) | {"wandb"}) if key in plain}
+    own = {key: plain[key] for key in sorted(owned(name) | {"wandb", "workers"}) if key in plain}
     settings = build_settings(own)
+    # where a run is computed and reviewed does not change what it finds
     own.pop("wandb")
+    own.pop("workers")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
     choices: Any = hydra_config.runtime.choices
     by_dvc = choices.run == "stage"

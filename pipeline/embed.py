@@ -1,26 +1,35 @@
 """Embed every window."""
 
 import logging
+from functools import partial
+from pathlib import Path
 
-from clusterwhy.artifacts import write_array
+from clusterwhy.artifacts import read_array, write_array
 from clusterwhy.data.storage import Prepared
+from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
 BATCH_SIZE = 128
 
 
-@stage
-def main(run: StageRun) -> None:
+def _embed(prepared: Path, encoder: Path, trained: bool, part: slice) -> FloatArray:
     from clusterwhy.encoders.masked import embed
     from clusterwhy.encoders.storage import load_encoder
 
-    data = Prepared(run.take("prepare"))
-    folder = run.take("train")
+    data = Prepared(prepared)
+    return embed(load_encoder(encoder, trained), data.scaled, data.starts[part], data.length, BATCH_SIZE)
+
+
+@stage
+def main(run: StageRun) -> None:
+    prepared, encoder = run.take("prepare"), run.take("train")
+    data = Prepared(prepared)
+    workers = run.settings["workers"]
     for name, trained in (("embeddings", True), ("untrained_embeddings", False)):
-        encoder = load_encoder(folder, trained)
-        embeddings = embed(encoder, data.scaled, data.starts, data.length, BATCH_SIZE)
-        write_array(run.out / f"{name}.npy", embeddings)
+        path = run.out / f"{name}.npy"
+        workers.windows(partial(_embed, prepared, encoder, trained), len(data.index), path, BATCH_SIZE, name)
+        embeddings = read_array(path)
     write_array(run.out / "window.npy", data.index["window"].to_numpy())
     run.metrics = {"n_windows": len(embeddings), "n_features": embeddings.shape[1]}
     log.info("embedded %d windows into %d dimensions", *embeddings.shape)

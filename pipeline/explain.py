@@ -31,6 +31,7 @@ def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embedding
         data.channels,
         1.0 / data.about["rate_hz"],
         HowToExplain(**{name: run.settings[name] for name in names}),
+        run.settings["workers"],
     )
     write_array(run.out / "relevance.npy", found.relevance)
     write_array(run.out / "maps.npy", found.maps)

@@ -1,6 +1,7 @@
 """Score how anomalous each window is, beside baselines; threshold; merge segments."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,15 @@ from clusterwhy.anomaly.detectors import Evidence, MeanAbsoluteZ, PcaError, Rand
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
+from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
+    from clusterwhy.anomaly.detectors import WindowWork
     from clusterwhy.encoders.masked import MaskedEncoder
 
 log = logging.getLogger("clusterwhy")
+BATCH_SIZE = 128  # shards are whole batches of any detector up to this size
 BASELINES = {"pca_error": PcaError(explained_share=0.95), "mean_abs_z": MeanAbsoluteZ(), "random": Random()}
 
 
@@ -27,10 +31,24 @@ def _load(folder: Path) -> "MaskedEncoder":
     return load_encoder(folder)
 
 
+def _part(work: "WindowWork", prepared: Path, encoder: Path, part: slice) -> FloatArray:
+    data = Prepared(prepared)
+    return work(_load(encoder), data.scaled, data.starts[part])
+
+
 @stage
 def main(run: StageRun) -> None:
-    data = Prepared(run.take("prepare"))
-    folder = run.take("train")
+    prepared, folder = run.take("prepare"), run.take("train")
+    data = Prepared(prepared)
+
+    def over_windows(work: "WindowWork") -> FloatArray:
+        path = run.out / ".shards.npy"
+        part = partial(_part, work, prepared, folder)
+        run.settings["workers"].windows(part, len(data.index), path, BATCH_SIZE, "score")
+        found = np.array(read_array(path))
+        path.unlink()
+        return found
+
     train = data.index["train"].to_numpy()
     evidence = Evidence(
         values=data.scaled,
@@ -41,6 +59,7 @@ def main(run: StageRun) -> None:
         projection=read_array(run.take("project") / "projection.npy"),
         load_encoder=lambda: _load(folder),
         seed=run.settings["seed"],
+        map=over_windows,
     )
     scores = run.settings["detector"].score(evidence)
     table = pd.DataFrame({"window": data.index["window"], "score": scores.windows})

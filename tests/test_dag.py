@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # seen by every stage; a change there is checked by the tests, and would rerun everything
-EVERYWHERE = {"__init__", "artifacts", "config", "errors", "types", "tracking"}
+EVERYWHERE = {"__init__", "artifacts", "config", "errors", "types", "tracking", "workers"}
 
 
 def module_file(module: str) -> Path | None:

@@ -35,3 +35,7 @@ class ArtifactError(ClusterWhyError, ValueError):
 
 class CompositeError(ClusterWhyError, ValueError):
     """A composite or canonizer that does not fit the network."""
+
+
+class WorkerError(ClusterWhyError, RuntimeError):
+    """Workers that died again and again, or a cluster that is not there."""

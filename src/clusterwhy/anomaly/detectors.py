@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
+
+    WindowWork = Callable[[MaskedEncoder, FloatArray, IntArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Evidence:
         projection: (window, 2).
         load_encoder: opens the trained encoder; only detectors that predict call it.
         seed: for detectors that draw.
+        map: computes `work(encoder, values, starts)` over shards of all windows; None does so at once.
     """
 
     values: FloatArray
@@ -40,6 +43,13 @@ class Evidence:
     projection: FloatArray
     load_encoder: Callable[[], "MaskedEncoder"]
     seed: int
+    map: "Callable[[WindowWork], FloatArray] | None" = None
+
+    def over_windows(self, work: "WindowWork") -> FloatArray:
+        """What `work` gives for all windows."""
+        if self.map is not None:
+            return self.map(work)
+        return work(self.load_encoder(), self.values, self.starts)
 
     @cached_property
     def windows(self) -> FloatArray:
@@ -108,17 +118,68 @@ class MaskedPredictionError(Detector):
     def score(self, evidence: Evidence) -> Scores:
         from clusterwhy.encoders.masked import masked_errors, usual_errors
 
-        channels = masked_errors(
-            evidence.load_encoder(),
-            evidence.values,
-            evidence.starts,
-            evidence.length,
-            self.n_parts,
-            self.block,
-            self.batch_size,
+        errors = partial(
+            masked_errors, length=evidence.length, n_parts=self.n_parts, block=self.block, batch_size=self.batch_size
         )
+        channels = evidence.over_windows(errors)
         channels = channels / usual_errors(channels[evidence.train])
         return Scores(channels.mean(axis=1), channels)
+
+
+class ClippedPredictionError(Detector):
+    """How badly the worst stretch of a window is predicted, per channel over its training mean and clipped.
+
+    A channel that rests most of the time has a tiny median error, so that `MaskedPredictionError` lets its every
+    move outshine the others; over the mean it counts for what it is. No channel can add more than `clip` times what
+    is high for it in training, the `quantile` of its training errors; the window's score is the mean over channels.
+    """
+
+    n_parts: int = Field(ge=2)
+    block: int = Field(ge=1)
+    stretch: int = Field(ge=1)
+    quantile: float = Field(gt=0.0, lt=1.0)
+    clip: float = Field(ge=1.0)
+    batch_size: int = Field(ge=1)
+
+    def score(self, evidence: Evidence) -> Scores:
+        errors = partial(
+            _worst_stretch,
+            length=evidence.length,
+            n_parts=self.n_parts,
+            block=self.block,
+            stretch=self.stretch,
+            batch_size=self.batch_size,
+        )
+        worst = evidence.over_windows(errors)
+        usual = worst[evidence.train].mean(axis=0)
+        # a channel that is constant in training has an error near 0
+        channels = worst / np.maximum(usual, 1e-3 * max(float(usual.max()), 1e-12))
+        high = np.maximum(np.quantile(channels[evidence.train], self.quantile, axis=0), 1.0)
+        channels = np.minimum(channels, self.clip * high)
+        return Scores(channels.mean(axis=1), channels)
+
+
+def _worst_stretch(
+    encoder: "MaskedEncoder",
+    values: FloatArray,
+    starts: IntArray,
+    length: int,
+    n_parts: int,
+    block: int,
+    stretch: int,
+    batch_size: int,
+) -> FloatArray:
+    """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
+    from clusterwhy.encoders.masked import cell_errors
+
+    firsts = np.arange(0, length, stretch)
+    sizes = np.diff(np.append(firsts, length))
+    found = []
+    for first in range(0, len(starts), batch_size):
+        windows = windows_at(values, starts[first : first + batch_size], length)
+        cells = cell_errors(encoder, windows, n_parts, block, batch_size)
+        found.append((np.add.reduceat(cells.astype(np.float64), firsts, axis=2) / sizes).max(axis=2))
+    return np.concatenate(found)
 
 
 class PcaError(Detector):

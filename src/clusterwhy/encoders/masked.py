@@ -84,18 +84,32 @@ def masked_errors(
     """
     device = best_device()
     encoder = encoder.to(device).eval()
-    part_of_time = torch.arange(length, device=device) // block % n_parts
     errors = []
-    with torch.inference_mode():
-        for first in tqdm(range(0, len(starts), batch_size), desc="predict", unit="batch", disable=None):
-            windows = torch.from_numpy(windows_at(values, starts[first : first + batch_size], length)).to(device)
-            squared = torch.zeros_like(windows)
-            for part in range(n_parts):
-                hidden = part_of_time == part
-                predicted = encoder.predict(windows.masked_fill(hidden, 0.0))
-                squared[:, :, hidden] = (predicted - windows)[:, :, hidden] ** 2
-            errors.append(squared.mean(dim=2).cpu().numpy())
+    for first in tqdm(range(0, len(starts), batch_size), desc="predict", unit="batch", disable=None):
+        windows = torch.from_numpy(windows_at(values, starts[first : first + batch_size], length)).to(device)
+        errors.append(_squared_errors(encoder, windows, n_parts, block).mean(dim=2).cpu().numpy())
     return np.concatenate(errors).astype(np.float64)
+
+
+def cell_errors(encoder: MaskedEncoder, windows: FloatArray, n_parts: int, block: int, batch_size: int) -> FloatArray:
+    """(window, channel, time) squared errors that `masked_errors` is the mean of over time."""
+    device = best_device()
+    encoder = encoder.to(device).eval()
+    batches = torch.from_numpy(windows).split(batch_size)
+    return np.concatenate(
+        [_squared_errors(encoder, batch.to(device), n_parts, block).cpu().numpy() for batch in batches]
+    )
+
+
+@torch.inference_mode()
+def _squared_errors(encoder: MaskedEncoder, windows: torch.Tensor, n_parts: int, block: int) -> torch.Tensor:
+    part_of_time = torch.arange(windows.shape[2], device=windows.device) // block % n_parts
+    squared = torch.zeros_like(windows)
+    for part in range(n_parts):
+        hidden = part_of_time == part
+        predicted = encoder.predict(windows.masked_fill(hidden, 0.0))
+        squared[:, :, hidden] = (predicted - windows)[:, :, hidden] ** 2
+    return squared
 
 
 def usual_errors(errors: FloatArray) -> FloatArray:

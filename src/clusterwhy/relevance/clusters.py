@@ -1,5 +1,6 @@
 """Explain every cluster of a study: the numbers behind its pages."""
 
+import functools
 import hashlib
 import logging
 import time
@@ -23,6 +24,7 @@ from clusterwhy.relevance.attributors import Once, Question
 from clusterwhy.relevance.choices import MembershipTarget
 from clusterwhy.relevance.faithfulness import replace_channels, statistics_z
 from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.workers import HERE, Workers
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
@@ -92,8 +94,9 @@ def explain_clusters(
     channels: tuple[str, ...],
     dt_s: float,
     how: HowToExplain,
+    workers: Workers = HERE,
 ) -> ClusterExplanations:
-    """Explain chosen members of each cluster.
+    """Explain chosen members of each cluster; each cluster is a shard.
 
     Args:
         values: (time, channel), scaled as in training.
@@ -102,9 +105,8 @@ def explain_clusters(
         labels: (window,) cluster, -1 is noise.
         strengths: (window,) membership strength.
         dt_s: seconds between samples.
+        workers: where clusters are explained.
     """
-    from tqdm import tqdm
-
     from clusterwhy.encoders.masked import best_device
 
     encoder = encoder.to(best_device())
@@ -114,66 +116,108 @@ def explain_clusters(
     length = int(index["stop"].iloc[0] - index["start"].iloc[0])
     starts = index["start"].to_numpy()
     box = np.asarray(values.min(axis=0)), np.asarray(values.max(axis=0))
-    relevances, rows, importances, maps, quality, bins = [], [], [], [], [], []
-    agreements: dict[int, float] = {}
-    seconds = 0.0
-    for cluster, network in tqdm(networks.items(), desc="explain", unit="cluster", disable=None):
-        network.to(best_device())
+    tasks = []
+    for cluster, network in networks.items():
         chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
-        windows = windows_at(values, starts[chosen], length)
         rest = outside(values, starts, labels, cluster, length, how.seed)
-        began = time.monotonic()
         question = Question(network, how.composite, how.canonizer.name, box, rest)
-        explained = how.attributor.explain(question, windows, how.seed)
-        seconds += time.monotonic() - began
-        rankings = {"relevance": explained.values.sum(axis=2), "z_score": statistics_z(windows, rest)}
-        table = channel_importance(explained.values, channels, how.seed)
-        table.insert(0, "cluster", cluster)
-        if how.attributor.has_own_rules:
-            # what the composite says is in the same tables
-            by_rule = Once(batch_size=how.attributor.batch_size).explain(question, windows, how.seed).values
-            rankings["lrp"] = by_rule.sum(axis=2)
-            table["lrp"] = signed_shares(by_rule).mean(axis=0)
-        importances.append(table.assign(z_score=rankings["z_score"].mean(axis=0)))
-        rows.append(
-            pd.DataFrame(
-                {
-                    "window": index["window"].to_numpy()[chosen],
-                    "cluster": cluster,
-                    "target": explained.target,
-                    "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
-                    "gap": explained.gap,
-                    "bias_share": explained.bias_share,
-                }
-            )
-        )
-        relevances.append(explained.values)
-        moved = how.members.align(windows, explained.values)
-        maps.append(time_map(moved))
-        table = time_bins(moved, channels, N_TIME_BINS, dt_s, how.seed)
-        table.insert(0, "cluster", cluster)
-        bins.append(table)
-        agreements[cluster] = member_agreement(explained.values)
-        if cluster in judges:
-            quality += _quality(judges[cluster].to(best_device()), windows, rest, rankings, cluster, how.seed)
-    for i, table in enumerate(importances):
+        windows, ids = windows_at(values, starts[chosen], length), index["window"].to_numpy()[chosen]
+        judge = judges.get(cluster)
+        tasks.append(functools.partial(_explain, cluster, question, windows, ids, judge, channels, dt_s, how))
+    found = dict(workers.map(tasks, "explain"))
+    each = [found[position] for position in range(len(tasks))]
+    relevances = [one.relevance for one in each]
+    importances = []
+    for i, one in enumerate(each):
         rest = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
-        importances[i] = table.assign(**channel_contrast(relevances[i], rest, how.seed))
+        importances.append(one.importance.assign(**channel_contrast(relevances[i], rest, how.seed)))
     n_channels = len(channels)
     return ClusterExplanations(
         relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
-        windows=pd.concat(rows, ignore_index=True)
-        if rows
+        windows=pd.concat([one.windows for one in each], ignore_index=True)
+        if each
         else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
         importance=pd.concat(importances, ignore_index=True)
         if importances
         else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed"]),
-        maps=np.stack(maps) if maps else np.zeros((0, n_channels, length), dtype=np.float32),
+        maps=np.stack([one.map for one in each]) if each else np.zeros((0, n_channels, length), dtype=np.float32),
         clusters=list(networks),
-        quality=pd.DataFrame(quality, columns=["cluster", "ranking", "replacement_area", "flip_rate"]),
-        bins=pd.concat(bins, ignore_index=True) if bins else pd.DataFrame(columns=["cluster", "channel", "signed"]),
-        agreements=agreements,
+        quality=pd.DataFrame(
+            [row for one in each for row in one.quality],
+            columns=["cluster", "ranking", "replacement_area", "flip_rate"],
+        ),
+        bins=pd.concat([one.bins for one in each], ignore_index=True)
+        if each
+        else pd.DataFrame(columns=["cluster", "channel", "signed"]),
+        agreements={cluster: one.agreement for cluster, one in zip(networks, each, strict=True)},
         facts=facts,
+        seconds=sum(one.seconds for one in each),
+    )
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """What `ClusterExplanations` joins, of one cluster."""
+
+    relevance: FloatArray
+    windows: pd.DataFrame
+    importance: pd.DataFrame
+    map: FloatArray
+    bins: pd.DataFrame
+    agreement: float
+    quality: list[dict[str, Any]]
+    seconds: float
+
+
+def _explain(
+    cluster: int,
+    question: Question,
+    windows: FloatArray,
+    ids: IntArray,
+    judge: Any,
+    channels: tuple[str, ...],
+    dt_s: float,
+    how: HowToExplain,
+) -> _Explained:
+    from clusterwhy.encoders.masked import best_device
+
+    question.network.to(best_device())
+    rest = question.references
+    began = time.monotonic()
+    explained = how.attributor.explain(question, windows, how.seed)
+    seconds = time.monotonic() - began
+    rankings = {"relevance": explained.values.sum(axis=2), "z_score": statistics_z(windows, rest)}
+    importance = channel_importance(explained.values, channels, how.seed)
+    importance.insert(0, "cluster", cluster)
+    if how.attributor.has_own_rules:
+        # what the composite says is in the same tables
+        by_rule = Once(batch_size=how.attributor.batch_size).explain(question, windows, how.seed).values
+        rankings["lrp"] = by_rule.sum(axis=2)
+        importance["lrp"] = signed_shares(by_rule).mean(axis=0)
+    moved = how.members.align(windows, explained.values)
+    bins = time_bins(moved, channels, N_TIME_BINS, dt_s, how.seed)
+    bins.insert(0, "cluster", cluster)
+    quality = []
+    if judge is not None:
+        quality = _quality(judge.to(best_device()), windows, rest, rankings, cluster, how.seed)
+    table = pd.DataFrame(
+        {
+            "window": ids,
+            "cluster": cluster,
+            "target": explained.target,
+            "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
+            "gap": explained.gap,
+            "bias_share": explained.bias_share,
+        }
+    )
+    return _Explained(
+        relevance=explained.values,
+        windows=table,
+        importance=importance.assign(z_score=rankings["z_score"].mean(axis=0)),
+        map=time_map(moved),
+        bins=bins,
+        agreement=member_agreement(explained.values),
+        quality=quality,
         seconds=seconds,
     )
 

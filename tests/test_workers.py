@@ -1,0 +1,86 @@
+"""Shards give the same bytes wherever they are computed, and a dead worker costs its own shard."""
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clusterwhy.encoders.inception_time import InceptionTime
+from clusterwhy.encoders.masked import embed
+from clusterwhy.errors import WorkerError
+from clusterwhy.seeding import seed_torch
+from clusterwhy.workers import HERE, Workers
+
+SHARD, N_WINDOWS = 16, 100
+
+
+def workers(backend: str, shard: int = SHARD, attempts: int = 3) -> Workers:
+    return Workers(backend=backend, count=2, address=None, shard=shard, attempts=attempts)
+
+
+def squares(folder: Path, deaths: int, part: slice) -> np.ndarray:
+    """Squares of the positions; the shard that begins at 32 kills its worker as often as told."""
+    (folder / f"ran-{part.start}-{len(list(folder.iterdir()))}").touch()
+    died = len(list(folder.glob("died-*")))
+    if part.start == 32 and died < deaths:
+        (folder / f"died-{died}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.arange(part.start, part.stop, dtype=np.float64)[:, None] ** 2
+
+
+def embedded(values: np.ndarray, starts: np.ndarray, part: slice) -> np.ndarray:
+    seed_torch(0)
+    encoder = InceptionTime(n_filters=4, depth=3, kernel_size=10, head_dropout=0.0).build(values.shape[1], 32)
+    return embed(encoder, values, starts[part], 32, SHARD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["processes", "dask"])
+def test_a_worker_that_dies_costs_only_what_it_held(backend: str, tmp_path: Path) -> None:
+    runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
+    runs.mkdir()
+    workers(backend).windows(partial(squares, runs, 1), N_WINDOWS, path, SHARD, "squares")
+    assert np.array_equal(np.load(path)[:, 0], np.arange(N_WINDOWS) ** 2.0)
+    n_shards = -(-N_WINDOWS // SHARD)
+    # two workers, so at most two shards were under way
+    assert n_shards < len(list(runs.glob("ran-*"))) <= n_shards + 2
+
+
+@pytest.mark.slow
+def test_a_shard_that_always_kills_its_worker_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
+    runs.mkdir()
+    with pytest.raises(WorkerError, match=r"squares: .* lost their worker in each of 2 attempts"):
+        workers("processes", attempts=2).windows(partial(squares, runs, 99), N_WINDOWS, path, SHARD, "squares")
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_error_in_a_shard_is_raised_and_leaves_no_file(tmp_path: Path) -> None:
+    def fail(part: slice) -> np.ndarray:
+        if part.start:
+            raise ZeroDivisionError("in a shard")
+        return np.zeros((part.stop, 1))
+
+    with pytest.raises(ZeroDivisionError, match="in a shard"):
+        workers("here").windows(fail, N_WINDOWS, tmp_path / "x.npy", SHARD, "fail")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_embeddings_are_the_same_bytes_wherever_and_in_whatever_shards(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    values = rng.standard_normal((500, 3)).astype(np.float32)
+    work = partial(embedded, values, np.arange(N_WINDOWS) * 4)
+    whole = work(slice(0, N_WINDOWS))
+    # 20 is no multiple of the batch: shards are rounded up to whole batches
+    for how in (HERE, workers("here", 20), workers("processes", 20), workers("dask", 48)):
+        how.windows(work, N_WINDOWS, tmp_path / "x.npy", SHARD, "embed")
+        assert np.load(tmp_path / "x.npy").tobytes() == whole.tobytes(), how
+
+
+def test_results_come_with_the_position_of_their_task() -> None:
+    assert dict(HERE.map([partial(pow, 2, n) for n in range(4)], "powers")) == {0: 1, 1: 2, 2: 4, 3: 8}
