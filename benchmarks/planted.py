@@ -3,15 +3,16 @@
 Smartwatch windows get one of eight faults in one or two of six channels, for half of their time. The encoder
 learned from the untouched series. Each method ranks channels (precision at the true number) and, where it can,
 channel x time cells (AUROC of |relevance| against the planted mask). Normal windows that methods compare with never
-overlap the window that a fault was planted into. Writes docs/planted.csv and docs/planted.md. Half an hour on two
-cores:
+overlap the window that a fault was planted into. Half an hour on two cores:
 
     python -m benchmarks.planted
+    python -m benchmarks.planted --quick                # one subject, one fault, a few steps; writes nothing
+    python -m benchmarks.planted --tables 2026-11-26    # the tables again, from results/planted.csv, runs of that day
 """
 
 import argparse
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +22,22 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm import tqdm
 
-from benchmarks.watch import chosen
-from clusterwhy.artifacts import write_table, write_text
-from clusterwhy.data.windows import window_index, windows_at
-from clusterwhy.encoders.masked import embed, masked_errors, usual_errors
+from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
+from benchmarks.studies import chosen, study
+from clusterwhy.data.windows import windows_at
+from clusterwhy.encoders.masked import masked_errors, usual_errors
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.differences import explain_difference
 from clusterwhy.relevance.explaining import explain
 from clusterwhy.relevance.faithfulness import statistics_z
 from clusterwhy.relevance.references import allowed_starts, fitting_references
 from clusterwhy.relevance.targets import ClusterMembership, Distance, EmbeddingSum, MaskedPredictionError, prototypes
-from clusterwhy.seeding import seed_torch
 
-ROOT = Path(__file__).resolve().parents[1]
 N_PER_FAULT, N_REFERENCES, REACH, SEEDS = 16, 4, 0.3, (0, 1, 2, 3, 4)
 DEFAULT = "difference, masked prediction, fitted references"
 PLAIN = ("masked-prediction error", "deviation from fitted references", "z of simple statistics", "random")
-OTHERS = ("gradient", "integrated", "expected", "occlusion")
+OTHERS = ("integrated", "expected", "occlusion")
+N_SHOWN = 25
 RULES = ("epsilon", "epsilon_plus", "epsilon_gamma", "epsilon_gamma_box")
 
 Fault = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
@@ -71,12 +71,12 @@ UNSEEN_BY_STATISTICS = ("correlation break", "phase shift", "swapped timing")
 
 
 def plant(
-    fault: Fault, windows: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    fault: Fault, windows: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Faulty windows (window, channel, time), the mask of what was changed, and which windows they were."""
     found, masks = [], []
     n_channels, length = windows.shape[1:]
-    origins = rng.choice(len(windows), N_PER_FAULT, replace=False)
+    origins = rng.choice(len(windows), count, replace=False)
     for at in origins:
         window, mask = windows[at].copy(), np.zeros(windows.shape[1:], dtype=bool)
         first = int(rng.integers(0, length // 2))
@@ -130,25 +130,17 @@ def scores_of(channels: np.ndarray, cells: np.ndarray | None, masks: np.ndarray)
     return found
 
 
-def run(seed: int) -> list[dict[str, Any]]:
-    """One row per fault and method; the seed chooses the subject, too."""
-    settings = chosen(dataset={"subject": seed + 1})
-    series = settings["dataset"].read()
-    centre, scale = settings["scaler"].fit(series.values)
-    values = ((series.values - centre) / scale).astype(np.float32)
-    index = window_index(series, settings["window"])
-    starts, length, labels = index["start"].to_numpy(), settings["window"].length, index["label"].to_numpy()
-    seed_torch(seed)
-    encoder = settings["encoder"].build(len(series.channels), length)
-    settings["train"].fit(encoder, values, starts, length, seed, lambda row: None)
-    encoder = encoder.cpu().eval().requires_grad_(False)
-    windows = windows_at(values, starts, length)
-    embeddings = embed(encoder, values, starts, length, 128)
+def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]) -> list[dict[str, Any]]:
+    """One row per fault and method, from `count` windows each; the seed chooses the subject, too."""
+    settings = chosen(choices, dataset={"subject": seed + 1})
+    made = study(settings["dataset"].read(), settings, seed)
+    values, starts, length, labels = made.values, made.starts, made.length, made.index["label"].to_numpy()
+    encoder, windows, embeddings = made.encoder.cpu(), made.windows, made.embeddings
     rng = np.random.default_rng(seed)
     box = values.min(axis=0), values.max(axis=0)
     rows = []
-    for fault, change in FAULTS.items():
-        faulty, masks, origins = plant(change, windows, labels, rng)
+    for fault, change in faults.items():
+        faulty, masks, origins = plant(change, windows, labels, count, rng)
         # what is known as normal: nothing that overlaps a window that was changed
         clear = allowed_starts(starts, length, starts[origins], len(values))
         normal = np.flatnonzero(clear[starts])
@@ -190,7 +182,8 @@ def run(seed: int) -> list[dict[str, Any]]:
             for name, references in (("nearest", nearest), ("fitted", fitted)):
                 keep(f"difference, {target}, {name} references", explain_difference(network, faulty, references).values)
             zeros = np.zeros_like(faulty)[:, None]
-            keep(f"gradient x input, {target}", gradients(network, faulty, zeros, 1))
+            # the gradient halfway from zero, times the window
+            keep(f"integrated gradients of one step, {target}", gradients(network, faulty, zeros, 1))
             keep(f"integrated gradients, {target}", gradients(network, faulty, zeros, 16))
             keep(f"expected gradients, {target}, random references", gradients(network, faulty, random, 4))
             keep(f"expected gradients, {target}, fitted references", gradients(network, faulty, fitted, 4))
@@ -218,60 +211,95 @@ def squared_errors(encoder: nn.Module, windows: np.ndarray) -> np.ndarray:
     return squared.numpy()
 
 
-def write_tables(table: pd.DataFrame) -> None:
-    """docs/planted.md from every run."""
-    by_fault = table.groupby(["method", "fault"], sort=False)["precision"].mean().unstack()
-    by_fault.insert(0, "mean", by_fault.mean(axis=1))
-    by_fault.insert(1, "unseen by statistics", by_fault[list(UNSEEN_BY_STATISTICS)].mean(axis=1))
-    by_fault["cell AUROC"] = table.groupby("method")["cell_auroc"].mean()
-    ordered = by_fault.sort_values("mean", ascending=False)
-    ours = ordered.loc[DEFAULT]
-    lines = []
-    for group, methods in (
-        ("Without a network that is explained", [m for m in ordered.index if m in PLAIN]),
-        (
-            "Other attributions, as people use them",
-            [m for m in ordered.index if m.startswith(OTHERS) and "fitted" not in m],
-        ),
-        (
-            "Other attributions, given our target and references",
-            [m for m in ordered.index if m.startswith(OTHERS) and "fitted" in m],
-        ),
-    ):
-        parts = []
-        for column in ("mean", "unseen by statistics"):
-            best = ordered.loc[methods, column].idxmax()
-            parts.append(f"{ordered.loc[best, column]:.2f} on {column} ({best})")
-        lines.append(f"- {group}: best {', '.join(parts)}.")
-    text = f"""# Planted faults
+def tables(every: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Every method, the default beside the best of each kind, and what these find of each fault."""
+    unseen = every[every["fault"].isin(UNSEEN_BY_STATISTICS)].rename(columns={"precision": "unseen"})
+    methods = with_interval(every, ["method"], ["precision"], "fault")
+    methods = methods.merge(with_interval(unseen, ["method"], ["unseen"], "fault"), on="method")
+    methods = methods.merge(with_interval(every, ["method"], ["cell_auroc"], "fault"), on="method")
+    ordered = methods.sort_values("precision", ascending=False)
+    ours, rows = every[every["method"] == DEFAULT].set_index(["seed", "fault"])["precision"], []
+    for kind, methods_of_kind in kinds(list(ordered["method"])).items():
+        best = methods_of_kind[0]
+        ahead = (ours - every[every["method"] == best].set_index(["seed", "fault"])["precision"]).reset_index()
+        row = {"kind": kind, "best": best, "precision": ordered.set_index("method").loc[best, "precision"]}
+        found = mean_interval(ahead["precision"], ahead["fault"])
+        rows.append(
+            row | dict(zip(("default ahead by", "default ahead by low", "default ahead by high"), found, strict=True))
+        )
+    named = every[every["method"].isin([DEFAULT, *(row["best"] for row in rows), *PLAIN])]
+    by_fault = named.pivot_table("precision", "method", "fault", sort=False)[list(dict.fromkeys(every["fault"]))]
+    by_fault = by_fault.assign(mean=by_fault.mean(axis=1)).sort_values("mean", ascending=False)
+    return {"methods": ordered, "kinds": pd.DataFrame(rows), "faults": by_fault.drop(columns="mean").reset_index()}
 
-Written by `python -m benchmarks.planted`; every run is in `planted.csv`. Faults are planted into real
-smartwatch windows (subjects 1 to {len(SEEDS)}, one seed each, {N_PER_FAULT} windows per fault) in one or two of
-six channels for half of the window. Precision at the true number of channels; cell AUROC of |relevance| against
-the planted channel x time mask. "Unseen by statistics": {", ".join(UNSEEN_BY_STATISTICS)}, which
-leave mean, spread and spread of differences nearly as they were. References are {N_REFERENCES} normal windows for
-each faulty one: `nearest` in the embedding, or `fitted`, those moved in time to where they fit best. No normal window
-overlaps one that a fault was planted into.
 
-The default of the pipeline (`{DEFAULT}`): {ours["mean"]:.2f} on mean,
-{ours["unseen by statistics"]:.2f} on unseen by statistics.
+def kinds(methods: list[str]) -> dict[str, list[str]]:
+    """Which methods the default is held against."""
+    others = [m for m in methods if m.startswith(OTHERS)]
+    return {
+        "no network that is explained": [m for m in methods if m in PLAIN],
+        "LRP of the windows": [m for m in methods if m.startswith("LRP") and "less" not in m],
+        "LRP less that of fitted references": [m for m in methods if m.startswith("LRP") and "less" in m],
+        "other attributions, as people use them": [m for m in others if "fitted" not in m],
+        "other attributions, given our target and references": [m for m in others if "fitted" in m],
+    }
 
-{chr(10).join(lines)}
 
-{ordered.to_markdown(floatfmt=".2f")}
+def section(result: Result) -> str:
+    """What finds planted faults, in Markdown."""
+    methods, best = result.table("methods"), result.table("kinds")
+    kept = methods[(np.arange(len(methods)) < N_SHOWN) | methods["method"].isin(PLAIN)]
+    ours = methods.set_index("method").loc[DEFAULT]
+    ties = best[best["default ahead by low"] <= 0]["best"]
+    together = "The default is ahead of all of them."
+    if len(ties):
+        together = f"Not told from the default: {', '.join(f'`{name}`' for name in ties)}."
+    words = {"unseen": "unseen by statistics", "cell_auroc": "cell AUROC"}
+    return f"""
+Faults are planted into real smartwatch windows ({N_PER_FAULT} per fault, subject and seed) in one or two of six
+channels, for half of the window. *Precision* of the channels at the true number; *unseen by statistics*: of
+{", ".join(UNSEEN_BY_STATISTICS)}, which leave mean, spread and spread of differences nearly
+as they were; *cell AUROC* of |relevance| against the planted channel x time mask. References are {N_REFERENCES}
+normal windows for each faulty one: `nearest` in the embedding, or `fitted`, those moved in time to where they fit best.
+No normal window overlaps one that a fault was planted into.
+
+The default of the pipeline for anomalies (`{DEFAULT}`) finds {ours["precision"]:.2f}, and
+{ours["unseen"]:.2f} of what statistics do not see. Beside the best of each kind, on the same faults:
+
+{shown(best)}
+
+{together}
+
+The {N_SHOWN} best of {len(methods)} methods, and the plain ones (the other {len(methods) - len(kept)} are in the csv):
+
+{shown(kept, 2, words)}
+
+Precision by fault:
+
+{shown(result.table("faults"))}
 """
-    write_text(ROOT / "docs" / "planted.md", text)
 
 
 def main() -> None:
     """Run all and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from docs/planted.csv")
-    path = ROOT / "docs" / "planted.csv"
-    if not parser.parse_args().tables:
-        rows = [row for seed in tqdm(SEEDS, unit="seed") for row in run(seed)]
-        write_table(path, pd.DataFrame(rows).round(4))
-    write_tables(pd.read_csv(path))
+    parser.add_argument("--quick", action="store_true", help="a miniature in a minute that writes nothing")
+    parser.add_argument(
+        "--tables", metavar="DATE", help="no runs, only the tables from results/planted.csv of this day"
+    )
+    options, began = parser.parse_args(), time.monotonic()
+    if options.quick:
+        few = {"phase shift": FAULTS["phase shift"]}
+        for name, table in tables(pd.DataFrame(run(0, few, 4, {"train": "quick"}))).items():
+            print(f"{name}\n{table.to_string()}\n")
+        return
+    setup: dict[str, Any] = {"subjects and seeds": len(SEEDS), "faults": len(FAULTS), "windows per fault": N_PER_FAULT}
+    if options.tables:
+        setup["tables from runs of"] = options.tables
+        every, began = runs("planted"), began - (read("planted").seconds if (RESULTS / "planted.json").exists() else 0)
+    else:
+        every = pd.DataFrame([r for seed in tqdm(SEEDS, unit="seed") for r in run(seed, FAULTS, N_PER_FAULT, {})])
+    record("planted", "", began, setup, tables(every), every)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,69 @@
+"""Write docs/benchmarks.md and the table of README.md from `results/*.json`; nothing is measured here.
+
+python -m benchmarks.document
+"""
+
+import argparse
+import importlib
+
+from benchmarks.record import RESULTS, ROOT, Result, read
+from clusterwhy.artifacts import write_text
+
+# in the order of the page; each module has `section(result) -> str`, Markdown without its heading
+TITLES = {
+    "clusters": "Do clusters find what people labelled?",
+}
+SHORT = "clusters"  # whose `short(result)` stands in README.md
+
+
+def anchor(title: str) -> str:
+    """What a heading is called in a link."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
+
+
+def page() -> str:
+    """docs/benchmarks.md."""
+    made = [name for name in TITLES if (RESULTS / f"{name}.json").is_file()]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Each section is written by `python -m benchmarks.document` from `benchmarks/results/NAME.json`, which the "
+        "command under its table makes; every run is in `benchmarks/results/NAME.csv`. Brackets are 95 % bootstrap "
+        "confidence intervals.",
+        "",
+        *[f"- [{TITLES[name]}](#{anchor(TITLES[name])})" for name in made],
+    ]
+    for name in made:
+        result = read(name)
+        section = importlib.import_module(f"benchmarks.{name}").section(result)
+        lines += ["", f"## {TITLES[name]}", "", section.strip(), "", _source(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _source(result: Result) -> str:
+    machine = result.machine
+    where = machine["gpu"] or f"{machine['cores']} cores ({machine['architecture']}, {machine['memory_gb']} GB)"
+    packages = ("python", "torch", "zennit", "scikit-learn")
+    versions = ", ".join(f"{name} {result.versions[name]}" for name in packages if name in result.versions)
+    setup = "; ".join(f"{key}: {value}" for key, value in result.setup.items())
+    return f"*`{result.command}`: {result.seconds / 60:.0f} min on {where}, {result.date}; {setup}; {versions}.*"
+
+
+def readme() -> str:
+    """README.md with its table of figures."""
+    text = (ROOT / "README.md").read_text()
+    before, _, rest = text.partition("<!-- benchmarks -->\n")
+    after = rest.partition("<!-- /benchmarks -->")[2]
+    short = importlib.import_module(f"benchmarks.{SHORT}").short(read(SHORT))
+    return f"{before}<!-- benchmarks -->\n{short}\n<!-- /benchmarks -->{after}"
+
+
+def main() -> None:
+    """Write both."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    write_text(ROOT / "docs" / "benchmarks.md", page())
+    write_text(ROOT / "README.md", readme())
+
+
+if __name__ == "__main__":
+    main()
