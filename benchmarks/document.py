@@ -1,17 +1,32 @@
-"""Write docs/benchmarks.md and the table of README.md from `results/*.json`; nothing is measured here.
+"""Write docs/benchmarks.md, its figures and the table of README.md from `results/*.json`; nothing is measured here.
 
 python -m benchmarks.document
 """
 
 import argparse
 import importlib
+import io
+
+from matplotlib.figure import Figure
 
 from benchmarks.record import RESULTS, ROOT, Result, read
-from clusterwhy.artifacts import write_text
+from clusterwhy.artifacts import write_bytes, write_text
 
-# in the order of the page; each module has `section(result) -> str`, Markdown without its heading
+# in the order of the page; each module has `section(result) -> str`, Markdown without its heading, and
+# `figure(result, figure)`, which draws docs/NAME.png
 TITLES = {
+    "root_cause": "Does relevance name the channels that experts blame?",
+    "detection": "Are labelled anomalies found?",
     "clusters": "Do clusters find what people labelled?",
+    "rules": "Which LRP rules explain time series best?",
+    "planted": "Are planted faults found?",
+    "engine": "What does LRP cost?",
+    "sweep": "What does a sweep of rules cost?",
+    "embedding": "How fast are windows embedded?",
+    "training": "How fast does the encoder learn?",
+    "scaling": "How do windowing, projection and clustering grow?",
+    "startup": "What does the chain of stages add?",
+    "workers": "What do more workers bring, and what does a killed one cost?",
 }
 SHORT = "clusters"  # whose `short(result)` stands in README.md
 
@@ -36,8 +51,17 @@ def page() -> str:
     for name in made:
         result = read(name)
         section = importlib.import_module(f"benchmarks.{name}").section(result)
-        lines += ["", f"## {TITLES[name]}", "", section.strip(), "", _source(result)]
+        picture = f"![{TITLES[name]}]({name}.png)"
+        lines += ["", f"## {TITLES[name]}", "", picture, "", section.strip(), "", _source(result)]
     return "\n".join(lines) + "\n"
+
+
+def picture(name: str) -> bytes:
+    """The figure of one benchmark, PNG."""
+    drawing, page = Figure(figsize=(9, 4), layout="constrained", dpi=120), io.BytesIO()
+    importlib.import_module(f"benchmarks.{name}").figure(read(name), drawing)
+    drawing.savefig(page, format="png", metadata={"Software": None})
+    return page.getvalue()
 
 
 def _source(result: Result) -> str:
@@ -59,9 +83,12 @@ def readme() -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write all of them."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     write_text(ROOT / "docs" / "benchmarks.md", page())
+    for name in TITLES:
+        if (RESULTS / f"{name}.json").is_file():
+            write_bytes(ROOT / "docs" / f"{name}.png", picture(name))
     write_text(ROOT / "README.md", readme())
 
 

@@ -1,35 +1,44 @@
-"""What LRP costs: our engine and zennit's hooks beside one plain forward + backward pass of the same batch.
+"""What LRP costs: our engine, zennit's hooks and captum beside one plain forward + backward pass of the same batch.
 
-Rounds are interleaved and the fastest counts, so that a busy machine disturbs all alike. Writes docs/engine.md.
-Ten minutes on two cores:
+Rounds are interleaved and the fastest counts, so that a busy machine disturbs all alike. A quarter of an hour on two
+cores:
 
     python -m benchmarks.engine
+    python -m benchmarks.engine --quick    # one network, one thread, few rounds; writes nothing
+    python -m benchmarks.engine --check    # the same; fails where a ratio is over 1.5 times the one in results/
 """
 
 import argparse
-import gc
+import copy
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
-from clusterwhy.artifacts import write_text
+from benchmarks.figures import bars
+from benchmarks.record import Result, fastest, read, record, shown
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.relevance.canonical import canonize
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.engine import PART, Engine
+from clusterwhy.relevance.explaining import explain
 from clusterwhy.relevance.reference import zennit_composite, zennit_relevance
 from clusterwhy.relevance.targets import EmbeddingSum
 
-ROOT = Path(__file__).resolve().parents[1]
 RULES = ("epsilon", "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_gamma_box")
 BATCH = 64
+ROUNDS = 7
+N_STEPS = 16  # of integrated gradients, samples of GradientSHAP
+N_WINDOWS = (256, 1024, 4096)
+ALLOWED = 1.5  # times the recorded ratio: what --check lets pass
 
 
 def inception(channels: int, length: int) -> nn.Module:
@@ -60,20 +69,6 @@ CASES: dict[str, tuple[Callable[[int, int], nn.Module], int, int]] = {
 }
 
 
-def seconds(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Fastest of several interleaved rounds of each job."""
-    best = dict.fromkeys(jobs, float("inf"))
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            gc.collect()
-            began = time.perf_counter()
-            job()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            best[name] = min(best[name], time.perf_counter() - began)
-    return best
-
-
 def peak_mb(job: Callable[[], object]) -> float:
     """Greatest memory that tensors of a job hold at a time, from torch's own count of allocations."""
     job()
@@ -92,8 +87,36 @@ def peak_mb(job: Callable[[], object]) -> float:
     return peak / 2**20
 
 
-def measure(name: str, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """One row per rule: seconds of a plain pass, and the others as ratios to it."""
+def captum_jobs(network: nn.Module, windows: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """Captum's methods for the same scalar; its LRP is given the epsilon rule for every layer it has none for."""
+    from captum.attr import LRP, GradientShap, IntegratedGradients
+    from captum.attr._utils.lrp_rules import EpsilonRule
+
+    ruled = copy.deepcopy(network)
+    for module in ruled.modules():
+        if not list(module.children()) and not isinstance(module, nn.ReLU):
+            module.rule = EpsilonRule()  # type: ignore[assignment]
+    zeros = torch.zeros_like(windows)
+    return {
+        "captum LRP epsilon": lambda: LRP(ruled).attribute(windows.clone()),
+        "captum integrated gradients": lambda: IntegratedGradients(network).attribute(
+            windows, zeros, n_steps=N_STEPS, internal_batch_size=BATCH
+        ),
+        "captum GradientSHAP": lambda: GradientShap(network).attribute(windows, zeros, n_samples=N_STEPS),
+    }
+
+
+def broken(job: Callable[[], object]) -> str:
+    """Why a job does not run; "" where it does."""
+    try:
+        job()
+    except Exception as error:  # whatever a peer raises is the finding
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return ""
+
+
+def measure(name: str, threads: int, rounds: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the composites and of captum: ratios to a plain pass, timed in the same rounds."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     build, channels, length = CASES[name]
@@ -114,8 +137,8 @@ def measure(name: str, threads: int, rounds: int) -> list[dict[str, Any]]:
     def sweep() -> None:
         for part in windows.split(PART):
             tape = engine.run(part)
-            for name in RULES:
-                engine.relevance(tape, tape.output, COMPOSITES[name].rules(*ends))
+            for rule in RULES:
+                engine.relevance(tape, tape.output, COMPOSITES[rule].rules(*ends))
 
     jobs: dict[str, Callable[[], object]] = {"plain": plain, "sweep": sweep}
     for rule in RULES:
@@ -125,52 +148,121 @@ def measure(name: str, threads: int, rounds: int) -> list[dict[str, Any]]:
         composite = zennit_composite(canonical, rules)
         jobs[f"fused {rule}"] = fused(rules)
         jobs[f"zennit {rule}"] = lambda c=composite, o=output: zennit_relevance(canonical, c, windows, o)  # type: ignore[misc]
-    best = seconds(jobs, rounds)
+    peers = captum_jobs(network, windows)
+    reasons = {peer: broken(job) for peer, job in peers.items()}
+    jobs |= {peer: job for peer, job in peers.items() if not reasons[peer]}
+    best = fastest({job: _finished(run) for job, run in jobs.items()}, rounds)
     plain_memory = peak_mb(plain)
-    rows = []
+    same = {"network": name, "threads": threads}
+    rows: list[dict[str, Any]] = []
     for rule in RULES:
-        rows.append(
-            {
-                "network": name,
-                "threads": threads,
-                "composite": rule,
-                "plain (ms)": 1000 * best["plain"],
-                "fused / plain": best[f"fused {rule}"] / best["plain"],
-                "zennit / plain": best[f"zennit {rule}"] / best["plain"],
-                "memory / plain": peak_mb(jobs[f"fused {rule}"]) / plain_memory,
-            }
-        )
-    rows.append(
-        {
-            "network": name,
-            "threads": threads,
-            "composite": f"all {len(RULES)}, one forward pass",
+        figures = {
             "plain (ms)": 1000 * best["plain"],
+            "engine": best[f"fused {rule}"] / best["plain"],
+            "zennit": best[f"zennit {rule}"] / best["plain"],
+            "memory": peak_mb(jobs[f"fused {rule}"]) / plain_memory,
         }
-        | {"fused / plain": best["sweep"] / best["plain"]}
-    )
-    return rows
+        rows.append(same | {"composite": rule} | figures)
+    together = {"plain (ms)": 1000 * best["plain"], "engine": best["sweep"] / best["plain"]}
+    rows.append(same | {"composite": f"all {len(RULES)}, one forward pass"} | together)
+    others = [
+        same | {"method": peer, "cost": best.get(peer, np.nan) / best["plain"], "why not": reason}
+        for peer, reason in reasons.items()
+    ]
+    return rows, others
+
+
+def _finished(job: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        job()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    return run
+
+
+def memory(sizes: tuple[int, ...]) -> pd.DataFrame:
+    """Peak memory of `explain`, its result left out, against the number of windows."""
+    torch.manual_seed(0)
+    channels, length = 6, 128
+    network = inception(channels, length).eval()
+    rows = []
+    for n_windows in sizes:
+        windows = np.random.default_rng(0).standard_normal((n_windows, channels, length), dtype=np.float32)
+        used = peak_mb(lambda w=windows: explain(network, w, None, "epsilon_plus"))  # type: ignore[misc]
+        rows.append({"windows": n_windows, "peak (MB)": used, "result (MB)": windows.nbytes / 2**20})
+    return pd.DataFrame(rows)
+
+
+def section(result: Result) -> str:
+    """What LRP costs, in Markdown."""
+    cost, others, used = result.table("cost"), result.table("captum"), result.table("memory")
+    reasons = others[others["why not"] != ""].groupby("method")["why not"].first()
+    notes = [f"{method} does not run on every network: `{why}`." for method, why in reasons.items()]
+    beside = others.pivot_table("cost", ["network", "threads"], "method", dropna=False).reset_index()
+    return f"""
+Batches of {BATCH} windows, float32, the fastest of {result.setup["rounds"]} interleaved rounds. `plain` is one forward
+and backward pass of the network with respect to its input, parameters frozen; every other figure is a ratio to it,
+measured in the same run: our engine, and zennit on the same canonical form. Memory is what tensors hold at most; our
+engine takes a batch in parts of {PART} windows.
+
+{shown(cost)}
+
+Captum for the same scalar, {N_STEPS} steps or samples, as a ratio to the same plain pass. {" ".join(notes)}
+
+{shown(beside)}
+
+Peak memory of `explain` (InceptionTimePlus, 6 channels x 128, epsilon_plus) does not grow with the windows, apart from
+what it returns:
+
+{shown(used, 0)}
+"""
+
+
+def figure(result: Result, figure: Figure) -> None:
+    """Engine and zennit by composite, one panel per network, one thread."""
+    cost = result.table("cost")
+    cost = cost[(cost["threads"] == cost["threads"].min()) & cost["zennit"].notna()]
+    panels = figure.subplots(1, cost["network"].nunique(), sharey=True)
+    for axes, (network, part) in zip(panels, cost.groupby("network", sort=False), strict=True):
+        bars(axes, part, "composite", {"engine": "our engine", "zennit": "zennit"})
+        axes.axvline(1.0, color="0.3", linewidth=0.8)
+        axes.set(title=network, xlabel="cost (plain passes)")
+
+
+def check() -> None:
+    """Exit with an error where a ratio is over `ALLOWED` times the recorded one."""
+    known = read("engine").table("cost").set_index(["network", "threads", "composite"])["engine"]
+    rows, _ = measure("InceptionTimePlus 38 x 64", 1, 3)
+    slow = []
+    for row in rows:
+        before = known.loc[row["network"], 1, row["composite"]]
+        print(f"{row['composite']}: {row['engine']:.2f} of a plain pass, recorded {before:.2f}")
+        if row["engine"] > ALLOWED * before:
+            slow.append(row["composite"])
+    if slow:
+        sys.exit(f"slower than {ALLOWED} times the recorded ratio: {', '.join(slow)}")
 
 
 def main() -> None:
-    """Measure every case, write the table."""
+    """Measure every case and record, or look at one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    chosen = parser.parse_args()
-    jobs = [(name, threads) for threads in chosen.threads for name in CASES]
-    table = pd.DataFrame([row for job in tqdm(jobs, unit="case") for row in measure(*job, chosen.rounds)])
-    kind = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    text = f"""# Cost of LRP
-
-Written by `python -m benchmarks.engine` on {kind}: batches of {BATCH} windows, float32, the fastest of
-{chosen.rounds} interleaved rounds. `plain` is one forward and backward pass of the network with respect to its
-input, parameters frozen; every other figure is a ratio to it, measured in the same run. zennit runs on the same
-canonical form. Memory is what tensors hold at most; our engine takes a batch in parts of {PART} windows.
-
-{table.to_markdown(index=False, floatfmt=".2f")}
-"""
-    write_text(ROOT / "docs" / "engine.md", text)
+    parser.add_argument("--quick", action="store_true", help="one network, one thread; writes nothing")
+    parser.add_argument("--check", action="store_true", help="the same; fails where a ratio became much worse")
+    options, began = parser.parse_args(), time.monotonic()
+    if options.check:
+        check()
+        return
+    if options.quick:
+        rows, others = measure("InceptionTimePlus 38 x 64", 1, 2)
+        print(shown(pd.DataFrame(rows)), shown(pd.DataFrame(others)), shown(memory((64, 256))), sep="\n\n")
+        return
+    jobs = [(name, threads) for threads in (1, 2) for name in CASES]
+    found = [measure(*job, ROUNDS) for job in tqdm(jobs, unit="case")]
+    cost = pd.DataFrame([row for rows, _ in found for row in rows])
+    captum = pd.DataFrame([row for _, others in found for row in others])
+    setup = {"networks": len(CASES), "rounds": ROUNDS, "batch": BATCH}
+    record("engine", "", began, setup, {"cost": cost, "captum": captum, "memory": memory(N_WINDOWS)}, cost)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm import tqdm
 
+from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
 from benchmarks.studies import chosen, study
 from clusterwhy.data.windows import windows_at
@@ -278,6 +280,17 @@ Precision by fault:
 
 {shown(result.table("faults"))}
 """
+
+
+def figure(result: Result, figure: Figure) -> None:
+    """Precision of the methods in the first table: of all faults, and of those that statistics do not see."""
+    methods = result.table("methods")
+    kept = methods[(np.arange(len(methods)) < N_SHOWN) | methods["method"].isin(PLAIN)]
+    figure.set_size_inches(11, 0.9 + 0.25 * len(kept))
+    words = {"precision": "all faults", "unseen": "unseen by statistics"}
+    for axes, (column, title) in zip(figure.subplots(1, 2, sharey=True), words.items(), strict=True):
+        dots(axes, kept, "method", column, {DEFAULT})
+        axes.set(title=title, xlabel="precision of the channels (95 % interval)", xlim=(0, 1.02))
 
 
 def main() -> None:

@@ -1,25 +1,34 @@
-"""What a stage costs before it works: seconds of its imports, on the artifacts of the last `dvc repro`.
+"""What does the chain of stages add to the work, and what does a stage cost before it works?
 
-Writes docs/startup.md. Under two minutes:
+The chain is run from nothing (`dvc repro --force`) with W&B off, then again with nothing to do. Useful work is what the
+stages report as their own; imports are timed by Python's `-X importtime`, warm file cache. Ten minutes on two
+cores, after a `dvc repro`:
 
     python -m benchmarks.startup
+    python -m benchmarks.startup --quick    # imports of one stage; writes nothing
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from clusterwhy.artifacts import write_text
+from benchmarks.figures import bars
+from benchmarks.record import ROOT, Result, record, shown
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "tsai", "zennit", "umap", "hdbscan", "wandb")
+
+
+def stages() -> list[str]:
+    """The stages of dvc.yaml."""
+    return list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 
 
 def measure(stage: str) -> dict[str, object]:
@@ -28,7 +37,8 @@ def measure(stage: str) -> dict[str, object]:
     # training itself is not of interest here
     command += ["train.n_steps=1"] if stage == "train" else []
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"TQDM_DISABLE": "1"}, capture_output=True, text=True)
+    environment = os.environ | {"TQDM_DISABLE": "1", "WANDB_MODE": "disabled"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     wall = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{stage} failed; run `dvc repro` first\n{done.stderr[-2000:]}")
@@ -43,21 +53,60 @@ def measure(stage: str) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Measure each stage once warm, write the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    for stage in tqdm(stages, desc="warm up", unit="stage"):
-        measure(stage)
-    table = pd.DataFrame([measure(stage) for stage in tqdm(stages, desc="measure", unit="stage")])
-    text = f"""# Start-up of the stages
+def repro(*arguments: str) -> tuple[float, float]:
+    """Wall time of `dvc repro` and the seconds that its stages report for their own work."""
+    began = time.perf_counter()
+    environment = os.environ | {"WANDB_MODE": "disabled"}
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    wall = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"dvc repro failed\n{(done.stdout + done.stderr)[-2000:]}")
+    text = done.stdout + done.stderr
+    return wall, sum(float(found) for found in re.findall(r"done in (\d+\.\d+) s", text))
 
-Written by `python -m benchmarks.startup`: the default study, warm file cache, imports timed by Python's
-`-X importtime` (which itself slows them a little); `all` includes the work (training: one step).
 
-{table.to_markdown(index=False, floatfmt=".1f")}
+def section(result: Result) -> str:
+    """The chain and the stages, in Markdown."""
+    chain, table = result.table("chain"), result.table("stages")
+    return f"""
+The whole chain from nothing and with nothing to do. *Work* is what stages report as their own, from their first line
+to their last artifact, imports on the way included; the rest is the start of Python and Hydra, and DVC's checks.
+
+{shown(chain, 1)}
+
+Imports of each stage (`-X importtime`, which slows them a little, warm file cache), and the stage run by hand
+(training: one step):
+
+{shown(table, 1)}
 """
-    write_text(ROOT / "docs" / "startup.md", text)
+
+
+def figure(result: Result, figure: Figure) -> None:
+    """Imports and all of each stage."""
+    figure.set_size_inches(8, 3)
+    axes = figure.subplots()
+    bars(axes, result.table("stages"), "stage", {"imports (s)": "imports", "all (s)": "all (training: one step)"})
+    axes.set_xlabel("seconds")
+
+
+def main() -> None:
+    """Measure each stage once warm, and the chain, and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one stage; writes nothing")
+    quick, began = parser.parse_args().quick, time.monotonic()
+    if quick:
+        print(shown(pd.DataFrame([measure("prepare")])))
+        return
+    for stage in tqdm(stages(), desc="warm up", unit="stage"):
+        measure(stage)
+    table = pd.DataFrame([measure(stage) for stage in tqdm(stages(), desc="measure", unit="stage")])
+    rows = []
+    for what, arguments in (("from nothing", ("--force",)), ("nothing to do", ())):
+        wall, work = repro(*arguments)
+        rows.append({"dvc repro": what, "wall (s)": wall, "work (s)": work, "rest (s)": wall - work})
+    setup = {"stages": len(table), "study": "the default one"}
+    record("startup", "", began, setup, {"stages": table, "chain": pd.DataFrame(rows)}, table)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
 """What does a sweep of eight composites cost beside eight runs of the explain stage?
 
 Both work on the artifacts of the last `dvc repro`, one after the other, three times in turn; the ratio of their wall
-times is what counts. Writes docs/sweep.md. Ten minutes on two cores:
+times is what counts. Ten minutes on two cores:
 
     python -m benchmarks.sweep
+    python -m benchmarks.sweep --quick    # one pair, two composites; writes nothing
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from clusterwhy.artifacts import write_text
+from benchmarks.figures import dots
+from benchmarks.record import ROOT, Result, record, shown
 
-ROOT = Path(__file__).resolve().parents[1]
-REPEATS = 3
+PAIRS = 3
 
 
 def seconds(*arguments: str) -> float:
@@ -30,33 +31,53 @@ def seconds(*arguments: str) -> float:
     return time.monotonic() - began
 
 
+def pairs(rules: list[str], n_pairs: int) -> pd.DataFrame:
+    """Seconds of a sweep and of single runs for the same composites, pair by pair."""
+    rows = []
+    for _ in tqdm(range(n_pairs), unit="pair"):
+        together = seconds("sweep=lrp_rules", f"composite={','.join(rules)}")
+        apart = [seconds("attributor=once", "anomalies.count=0", f"composite={rule}") for rule in rules]
+        rows.append({"sweep (s)": together, "single runs (s)": sum(apart), "ratio": together / sum(apart)})
+    return pd.DataFrame(rows)
+
+
+def section(result: Result) -> str:
+    """The pairs, in Markdown."""
+    table = result.table("pairs")
+    return f"""
+`python -m pipeline.explain sweep=lrp_rules` explains with {result.setup["composites"]} composites and ranks them;
+beside it as many single runs for the same composites, on the artifacts of the default study, each pair one after the
+other.
+
+{shown(table)}
+
+The sweep takes {table["ratio"].median():.2f} of the single runs (median of {len(table)} pairs).
+"""
+
+
+def figure(result: Result, figure: Figure) -> None:
+    """Ratio of each pair."""
+    table = result.table("pairs").assign(pair=lambda t: [f"pair {i + 1}" for i in range(len(t))])
+    figure.set_size_inches(6, 1.8)
+    axes = figure.subplots()
+    dots(axes, table, "pair", "ratio", set(table["pair"]))
+    axes.set(xlabel="sweep / single runs (seconds)", xlim=(0, 1))
+
+
 def main() -> None:
-    """Measure and write the table."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one pair, two composites; writes nothing")
+    quick, began = parser.parse_args().quick, time.monotonic()
     if not (ROOT / "artifacts" / "cluster").is_dir():
         sys.exit("expected the artifacts of the pipeline below artifacts/: run `dvc repro` first")
     sweep = yaml.safe_load((ROOT / "conf" / "sweep" / "lrp_rules.yaml").read_text())
     rules = sweep["hydra"]["sweeper"]["params"]["composite"].split(",")
-    together, apart, ratios = [], [], []
-    for _ in tqdm(range(REPEATS), unit="pair"):
-        together.append(seconds("sweep=lrp_rules"))
-        alone = [seconds("attributor=once", "anomalies.count=0", f"composite={rule}") for rule in rules]
-        apart.append(sum(alone))
-        ratios.append(together[-1] / apart[-1])
-    middle = [statistics.median(figures) for figures in (together, apart, ratios)]
-    write_text(
-        ROOT / "docs" / "sweep.md",
-        f"""# Sweeps
-
-Written by `python -m benchmarks.sweep`: medians of {REPEATS} pairs, on the default study.
-
-| what | seconds |
-|:--|--:|
-| `python -m pipeline.explain sweep=lrp_rules`, {len(rules)} composites and their ranking | {middle[0]:.0f} |
-| {len(rules)} single runs of `python -m pipeline.explain` for the same composites | {middle[1]:.0f} |
-| ratio | {middle[2]:.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |
-""",
-    )
+    if quick:
+        print(shown(pairs(rules[:2], 1)))
+        return
+    table = pairs(rules, PAIRS)
+    record("sweep", "", began, {"pairs": PAIRS, "composites": len(rules)}, {"pairs": table}, table)
 
 
 if __name__ == "__main__":
