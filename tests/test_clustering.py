@@ -68,6 +68,20 @@ def test_umap_is_repeatable_and_keeps_neighbours(rng: np.random.Generator) -> No
     assert trustworthiness(points, rng.permutation(first), 10, 0) < 0.7
 
 
+def test_windows_outside_the_sample_land_where_their_kind_is(rng: np.random.Generator) -> None:
+    points, truth = blobs(rng, 200)
+    umap = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean", sample=150)
+    projection = umap.fit(np.repeat(points, 3, axis=1), 0)
+    np.testing.assert_array_equal(projection, umap.fit(np.repeat(points, 3, axis=1), 0))
+    by_sample = Hdbscan(space="projection", min_cluster_share=0.2, min_samples_share=0.02, sample=150)
+    for where in (points, projection):
+        found = by_sample.fit(where)
+        assert label_agreement(truth, found.labels)["ari"] > 0.9
+        assert found.tree["child_size"].max() <= 150
+    alone = by_sample.model_copy(update={"sample": len(points)}).fit(points)
+    np.testing.assert_array_equal(alone.labels, by_sample.model_copy(update={"sample": None}).fit(points).labels)
+
+
 def evidence(rng: np.random.Generator, strange: int) -> Evidence:
     """40 windows of 8 samples and 3 channels; in one, channel 1 is 6 too high."""
     values = rng.normal(size=(320, 3)).astype(np.float32)

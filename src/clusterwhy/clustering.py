@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
+from clusterwhy.seeding import drawn
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE = -1
@@ -32,7 +33,11 @@ class Clusters:
 
 
 class Hdbscan(Settings):
-    """HDBSCAN (Campello et al. 2013) with sizes as shares of the number of windows, or fixed ones."""
+    """HDBSCAN (Campello et al. 2013) with sizes as shares of the number of windows, or fixed ones.
+
+    With more than `sample` windows the tree is that of `sample` of them, drawn at random, sizes are shares of these,
+    and the others get the cluster that they would fall into (`hdbscan.approximate_predict`).
+    """
 
     space: Literal["projection", "embeddings"]
     min_cluster_share: float | None = Field(default=None, gt=0.0, lt=1.0)
@@ -41,6 +46,7 @@ class Hdbscan(Settings):
     min_samples: int | None = Field(default=None, ge=1)
     selection: Literal["eom", "leaf"] = "eom"
     allow_single_cluster: bool = False
+    sample: int | None = Field(default=None, ge=100)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -61,7 +67,10 @@ class Hdbscan(Settings):
         Raises:
             DataError: fewer windows than `min_cluster_size`.
         """
-        size, samples = self.sizes(len(points))
+        fitted = np.ones(len(points), dtype=bool)
+        if self.sample is not None and len(points) > self.sample:
+            fitted = drawn(len(points), self.sample, seed=0)
+        size, samples = self.sizes(int(fitted.sum()))
         if len(points) < max(size, samples + 1):
             raise DataError(
                 "clustering",
@@ -72,16 +81,22 @@ class Hdbscan(Settings):
             )
         import hdbscan
 
+        points = np.asarray(points, dtype=np.float64)
         model = hdbscan.HDBSCAN(
             min_cluster_size=size,
             min_samples=samples,
             cluster_selection_method=self.selection,
             allow_single_cluster=self.allow_single_cluster,
             core_dist_n_jobs=1,
-        ).fit(np.asarray(points, dtype=np.float64))
+            prediction_data=not fitted.all(),
+        ).fit(points[fitted])
+        labels, strengths = np.empty(len(points), dtype=np.int64), np.empty(len(points))
+        labels[fitted], strengths[fitted] = model.labels_, model.probabilities_
+        if not fitted.all():
+            labels[~fitted], strengths[~fitted] = hdbscan.approximate_predict(model, points[~fitted])
         return Clusters(
-            labels=model.labels_.astype(np.int64),
-            strengths=model.probabilities_.astype(np.float64),
+            labels=labels,
+            strengths=strengths,
             persistence=np.asarray(model.cluster_persistence_, dtype=np.float64),
             tree=model.condensed_tree_.to_pandas(),
         )

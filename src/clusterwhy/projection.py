@@ -8,15 +8,23 @@ from pydantic import Field
 
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
-from clusterwhy.types import FloatArray
+from clusterwhy.seeding import drawn
+from clusterwhy.types import BoolArray, FloatArray
+
+PART = 10_000  # windows that are projected between those of a sample at a time
 
 
 class Umap(Settings):
-    """UMAP (McInnes et al. 2018, arXiv 1802.03426), repeatable: seeded, one thread."""
+    """UMAP (McInnes et al. 2018, arXiv 1802.03426), repeatable: seeded, one thread.
+
+    With more than `sample` windows it is fitted on that many, drawn at random, and the others are put between their
+    neighbours among those (UMAP's `transform`): the exact search for neighbours grows with the square of the windows.
+    """
 
     n_neighbors: int = Field(ge=2)
     min_dist: float = Field(ge=0.0)
     metric: Literal["euclidean", "cosine", "manhattan"]
+    sample: int | None = Field(default=None, ge=100)
 
     def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
         """(window, feature) -> (window, 2).
@@ -29,6 +37,8 @@ class Umap(Settings):
                 "projection",
                 [f"{len(embeddings)} windows, but `projection.n_neighbors` is {self.n_neighbors}: more are needed"],
             )
+        if self.sample is not None and len(embeddings) > self.sample:
+            return self._by_sample(embeddings, drawn(len(embeddings), self.sample, seed), seed)
         from sklearn.neighbors import NearestNeighbors
 
         keep_compiled_kernels()
@@ -50,6 +60,25 @@ class Umap(Settings):
                 precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32)),
             )
             return np.asarray(model.fit_transform(embeddings), dtype=np.float32)
+
+    def _by_sample(self, embeddings: FloatArray, fitted: BoolArray, seed: int) -> FloatArray:
+        from tqdm import tqdm
+
+        keep_compiled_kernels()
+        import umap
+
+        model = umap.UMAP(
+            n_neighbors=self.n_neighbors, min_dist=self.min_dist, metric=self.metric, random_state=seed, n_jobs=1
+        )
+        projection = np.empty((len(embeddings), 2), dtype=np.float32)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Graph is not fully connected")
+            projection[fitted] = model.fit_transform(embeddings[fitted])
+        others = np.flatnonzero(~fitted)
+        for first in tqdm(range(0, len(others), PART), desc="project", unit="part", disable=None):
+            part = others[first : first + PART]
+            projection[part] = model.transform(embeddings[part])
+        return projection
 
 
 class Pca(Settings):

@@ -4,6 +4,8 @@ import random
 
 import numpy as np
 
+from clusterwhy.types import BoolArray
+
 
 def seed_torch(seed: int) -> None:
     """Seed Python, NumPy and torch and ask torch for deterministic kernels.
@@ -16,3 +18,10 @@ def seed_torch(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def drawn(n: int, count: int, seed: int) -> BoolArray:
+    """(n,) True for `count` of them, drawn without putting back."""
+    chosen = np.zeros(n, dtype=bool)
+    chosen[np.random.default_rng(seed).choice(n, count, replace=False)] = True
+    return chosen
