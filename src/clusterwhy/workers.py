@@ -82,7 +82,7 @@ class Workers(Settings):
             import distributed
         except ImportError as error:
             raise WorkerError(
-                "workers.backend=dask needs the package `distributed`: `pip install distributed`, or choose "
+                "workers.backend=dask needs the package `distributed`: `pip install clusterwhy[cluster]`, or choose "
                 "workers.backend=processes"
             ) from error
         local = {} if self.address else {"n_workers": self.count, "threads_per_worker": 1, "dashboard_address": None}
