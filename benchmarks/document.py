@@ -76,6 +76,8 @@ def _source(result: Result) -> str:
 def readme() -> str:
     """README.md with its table of figures."""
     text = (ROOT / "README.md").read_text()
+    if not (RESULTS / f"{SHORT}.json").is_file():
+        return text
     before, _, rest = text.partition("<!-- benchmarks -->\n")
     after = rest.partition("<!-- /benchmarks -->")[2]
     short = importlib.import_module(f"benchmarks.{SHORT}").short(read(SHORT))

@@ -150,11 +150,15 @@ def section(result: Result) -> str:
     tied = [name for name in against.index[against["tied"]] if name != best]
     ours = against.loc[default()]
     lost = f"{ours['loss']:.3f} ({ours['loss low']:.3f}, {ours['loss high']:.3f})"
-    judgement = f"The default, `{default()}`, is the winner."
+    first = composites["composite"].iloc[0]
+    judgement = f"The default is `{default()}`{', the first of the ranking' if first == default() else ''}."
     if winner != default():
-        dearer = f"{ours['cost'] / against.loc[winner, 'cost']:.1f} times what `{winner}` costs"
-        less = f"it gains {lost} less than `{best}`{', a tie' if ours['tied'] else ''}"
-        judgement = f"The default, `{default()}`, is not: {less}, and costs {dearer}."
+        gaps = composites.set_index("composite")["abs_gap"]
+        judgement += (
+            f" It gains {lost} less than `{best}`{', a tie' if ours['tied'] else ''}, costs "
+            f"{ours['cost'] / against.loc[winner, 'cost']:.1f} times what `{winner}` costs, and misses "
+            f"{gaps[default()]:.2f} of the target where `{winner}` misses {gaps[winner]:.2f}."
+        )
     gain = f"{difference['gain']:.3f} ({difference['gain low']:.3f}, {difference['gain high']:.3f})"
     ahead = others.index[others["faithfulness"] > others.loc["difference", "faithfulness"]]
     failed = result.table("failed")
@@ -168,14 +172,14 @@ insertion gains beside random orders in the same cluster, over three fills (chan
 *Flips* are windows that leave the cluster with a third of the cells replaced, beside random. Rank correlation of
 |relevance| with that of *randomised* networks (should be low), of *noisy* windows and of an encoder of another *seed*
 (should be high). *Gap* and *bias*: medians of what is missing of the target, and what biases absorbed. *Cost*: of one
-plain forward and backward pass. *Planted*: precision in [planted faults](#are-planted-faults-found). The mean rank is
-over all but bias and planted. The rule, fixed beforehand: the highest gain wins; of those whose paired
-difference to it has an interval that holds 0, the cheapest.
+plain forward and backward pass. *Planted*: precision in [planted faults](#are-planted-faults-found). The mean rank,
+over all but bias and planted, is the ranking. By the gain alone, the highest wins, and of those whose paired difference
+to it has an interval that holds 0, the cheapest.
 
 {_short(composites, ["composite", *figures], ("mean_rank", "faithfulness"))}
 
-The highest gain has `{best}`; not told from it: {", ".join(f"`{name}`" for name in tied) or "none"}.
-The winner by the rule is `{winner}`. {judgement} The best mean rank has `{composites["composite"].iloc[0]}`.
+The best mean rank has `{first}`. The highest gain has `{best}`; not told from it:
+{", ".join(f"`{name}`" for name in tied) or "none"}; by the gain alone, the choice were `{winner}`. {judgement}
 
 Other attributors with the same target:
 
