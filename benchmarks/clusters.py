@@ -11,13 +11,11 @@ nearly all of it for training:
 import argparse
 import itertools
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
@@ -36,32 +34,11 @@ QUICK = {"train": "quick", "encoder": "inception_time_small"}
 FIGURES = ["covering", "noise_share", "n_clusters", "dbcv", "stability", "ami without projection"]
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Training whose result is kept in a file, and taken from there when it has been made before."""
-
-    train: Any
-    path: Path
-
-    def fit(self, encoder: torch.nn.Module, *arguments: Any) -> pd.DataFrame:
-        """As `MaskedPrediction.fit`; `seconds` of the history says how long training took."""
-        if self.path.is_file():
-            kept = torch.load(self.path)
-            encoder.load_state_dict(kept["weights"])
-            return pd.DataFrame({"validation_loss": [kept["loss"]]})
-        history = self.train.fit(encoder, *arguments)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"weights": encoder.state_dict(), "loss": float(history["validation_loss"].iloc[-1])}, self.path)
-        return history
-
-
 def made(name: str, seed: int, keep: Path | None = None, choices: dict[str, str] | None = None) -> Study:
     """The default study of one of the series, with its windows."""
     source, length, stride, _ = SERIES[name]
     settings = chosen(choices, window={"length": length, "stride": stride})
-    if keep is not None:
-        settings["train"] = Kept(settings["train"], keep / f"{name.replace(' ', '_')}_{seed}.pt")
-    return study(source(), settings, seed)
+    return study(source(), settings, seed, keep and keep / f"{name.replace(' ', '_')}_{seed}.pt")
 
 
 def clustered(of: Study, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

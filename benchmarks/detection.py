@@ -90,7 +90,7 @@ def rows(dataset: str, name: str, made: Study) -> list[dict[str, Any]]:
     return found
 
 
-def skab_studies(choices: dict[str, str]) -> list[Job]:
+def skab_studies(choices: dict[str, str], keep: Path | None) -> list[Job]:
     """SKAB's experiments with one encoder, which learned from the training spans of all, each scaled on its own."""
     path = benchmark_data() / "skab" / "skab.npz"
     settings = chosen(choices, window={"stride": SKAB_STRIDE})
@@ -110,7 +110,7 @@ def skab_studies(choices: dict[str, str]) -> list[Job]:
             pieces=(0, *(int(stop) for stop in stops[:-1])),
             anomalous=None,
         )
-        return study(together, settings, 0)
+        return study(together, settings, 0, keep and keep / "SKAB-0.pt")
 
     return [
         ("SKAB", name, 0, functools.partial(lambda one: prepared(one, learned()), one))
@@ -127,15 +127,16 @@ def prepared(series: Series, learned: Study) -> Study:
     return replace(learned, series=series, values=values, index=window_index(series, learned.settings["window"]))
 
 
-def studies(n_seeds: int) -> list[Job]:
+def studies(n_seeds: int, keep: Path | None) -> list[Job]:
     """Dataset, series, seed and what makes the study; seed by seed."""
     data, choices, jobs = benchmark_data(), {"window": "short"}, []
     for seed in range(n_seeds):
         for dataset, names in SERIES.items():
             for name in names if seed == 0 or dataset in ("SMD", "ASD") else ():
                 series = archive(dataset.lower(), data / dataset.lower() / f"{name}.npz")
-                jobs.append((dataset, name, seed, functools.partial(study, series, chosen(choices), seed)))
-        jobs += skab_studies(choices) if seed == 0 else []
+                file = keep and keep / f"{dataset}-{name}-{seed}.pt"
+                jobs.append((dataset, name, seed, functools.partial(study, series, chosen(choices), seed, file)))
+        jobs += skab_studies(choices, keep) if seed == 0 else []
     return jobs
 
 
@@ -249,14 +250,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one series, a small encoder, nothing is written")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many for SMD and ASD; the others have one")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what each study gave here, and use it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made here, and go on from it")
     options, began = parser.parse_args(), time.monotonic()
     if options.quick:
         for name, table in tables(quick()).items():
             print(f"\n{name}\n{shown(table)}")
         return
     found, spent = [], 0.0
-    for dataset, name, seed, make in tqdm(studies(options.seeds), unit="study"):
+    for dataset, name, seed, make in tqdm(studies(options.seeds, options.keep), unit="study"):
         kept = options.keep and options.keep / f"{dataset}-{name}-{seed}.csv".replace("/", "_")
         if not kept or not kept.exists():
             begun = time.monotonic()

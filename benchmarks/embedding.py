@@ -22,7 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from benchmarks.figures import dots
-from benchmarks.record import Result, fastest, record, shown
+from benchmarks.record import Result, fastest, miniature_table, record, shown
 from benchmarks.studies import chosen
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed
@@ -90,6 +90,12 @@ def measure(channels: int, length: int, n_windows: int, rounds: int) -> list[dic
     return rows
 
 
+def miniature() -> dict[str, float]:
+    """Time of `embed` as a ratio to the bare network: one shape, few windows."""
+    rows = {row["way"]: row["time / bare network"] for row in measure(*SHAPES[0], 512, 3)}
+    return {"clusterwhy / bare network": rows["clusterwhy"]}
+
+
 def section(result: Result) -> str:
     """Speed of each way, in Markdown."""
     table = result.table("ways")
@@ -125,7 +131,8 @@ def main() -> None:
         return
     rows = [row for shape in tqdm(SHAPES, unit="shape") for row in measure(*shape, N_WINDOWS, ROUNDS)]
     table = pd.DataFrame(rows)
-    record("embedding", "", began, {"windows": N_WINDOWS, "batch": BATCH, "rounds": ROUNDS}, {"ways": table}, table)
+    tables = {"ways": table, "miniature": miniature_table(miniature())}
+    record("embedding", "", began, {"windows": N_WINDOWS, "batch": BATCH, "rounds": ROUNDS}, tables, table)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@ cores:
 
     python -m benchmarks.engine
     python -m benchmarks.engine --quick    # one network, one thread, few rounds; writes nothing
-    python -m benchmarks.engine --check    # the same; fails where a ratio is over 1.5 times the one in results/
 """
 
 import argparse
 import copy
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from benchmarks.figures import bars
-from benchmarks.record import Result, fastest, read, record, shown
+from benchmarks.record import Result, fastest, miniature_table, record, shown
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.relevance.canonical import canonize
 from clusterwhy.relevance.composites import COMPOSITES
@@ -38,7 +36,6 @@ BATCH = 64
 ROUNDS = 7
 N_STEPS = 16  # of integrated gradients, samples of GradientSHAP
 N_WINDOWS = (256, 1024, 4096)
-ALLOWED = 1.5  # times the recorded ratio: what --check lets pass
 
 
 def inception(channels: int, length: int) -> nn.Module:
@@ -230,30 +227,18 @@ def figure(result: Result, figure: Figure) -> None:
         axes.set(title=network, xlabel="cost (plain passes)")
 
 
-def check() -> None:
-    """Exit with an error where a ratio is over `ALLOWED` times the recorded one."""
-    known = read("engine").table("cost").set_index(["network", "threads", "composite"])["engine"]
+def miniature() -> dict[str, float]:
+    """Cost of every composite in plain passes: one network, one thread."""
     rows, _ = measure("InceptionTimePlus 38 x 64", 1, 3)
-    slow = []
-    for row in rows:
-        before = known.loc[row["network"], 1, row["composite"]]
-        print(f"{row['composite']}: {row['engine']:.2f} of a plain pass, recorded {before:.2f}")
-        if row["engine"] > ALLOWED * before:
-            slow.append(row["composite"])
-    if slow:
-        sys.exit(f"slower than {ALLOWED} times the recorded ratio: {', '.join(slow)}")
+    return {row["composite"]: row["engine"] for row in rows}
 
 
 def main() -> None:
     """Measure every case and record, or look at one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one network, one thread; writes nothing")
-    parser.add_argument("--check", action="store_true", help="the same; fails where a ratio became much worse")
-    options, began = parser.parse_args(), time.monotonic()
-    if options.check:
-        check()
-        return
-    if options.quick:
+    quick, began = parser.parse_args().quick, time.monotonic()
+    if quick:
         rows, others = measure("InceptionTimePlus 38 x 64", 1, 2)
         print(shown(pd.DataFrame(rows)), shown(pd.DataFrame(others)), shown(memory((64, 256))), sep="\n\n")
         return
@@ -262,7 +247,8 @@ def main() -> None:
     cost = pd.DataFrame([row for rows, _ in found for row in rows])
     captum = pd.DataFrame([row for _, others in found for row in others])
     setup = {"networks": len(CASES), "rounds": ROUNDS, "batch": BATCH}
-    record("engine", "", began, setup, {"cost": cost, "captum": captum, "memory": memory(N_WINDOWS)}, cost)
+    tables = {"cost": cost, "captum": captum, "memory": memory(N_WINDOWS), "miniature": miniature_table(miniature())}
+    record("engine", "", began, setup, tables, cost)
 
 
 if __name__ == "__main__":

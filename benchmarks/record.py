@@ -158,6 +158,11 @@ def fastest(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     return best
 
 
+def miniature_table(ratios: dict[str, float]) -> pd.DataFrame:
+    """The ratios that `benchmarks.check` measures again."""
+    return pd.DataFrame([{"ratio": ratio, "value": value} for ratio, value in ratios.items()])
+
+
 def _installed() -> list[str]:
     from importlib.metadata import packages_distributions
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from benchmarks.attributions import gradient_x_input, gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import Result, benchmark_data, mean_interval, read, record, runs, shown
 from benchmarks.studies import Study, archive, chosen, study
+from clusterwhy.anomaly.detectors import Evidence
 from clusterwhy.anomaly.thresholds import merge_segments
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
@@ -48,7 +50,13 @@ SEEDS = 2
 N_PARTS, BLOCK, N_REFERENCES, REACH, CONTEXT, MOST = 3, 4, 4, 0.3, 100, 8
 N_CALIBRATION, N_NORMAL = 128, 512
 OURS = "relevance against both references x prediction error"
-TRIVIAL = ("|z|", "local difference", "PCA residual", "masked-prediction error")
+TRIVIAL = (
+    "|z|",
+    "local difference",
+    "PCA residual",
+    "PCA residual / its training spread",
+    "masked-prediction error",
+)
 FEW = (OURS, "difference, masked prediction, preceding references", *TRIVIAL, "random")
 FIGURES = ("hit_100", "hit_150", "ndcg", "top_1")
 
@@ -134,11 +142,14 @@ def _plain(tools: Tools, segments: Segments, windows: np.ndarray) -> dict[str, n
     starts, owners = segments.placed
     before = [made.values[max(0, a - CONTEXT) : a].mean(axis=0) for a, _ in segments.bounds]
     residual = made.values - tools.pca.inverse_transform(tools.pca.transform(made.values))
+    typical = residual[: made.series.train_stop].std(axis=0)
+    scaled = residual / np.maximum(typical, 1e-3 * typical.max())
     rng = np.random.default_rng(made.seed)
     return {
         "|z|": np.abs(windows),
         "local difference": np.abs(windows - np.stack(before)[owners][:, :, None]),
         "PCA residual": windows_at(residual.astype(np.float32), starts, made.length) ** 2,
+        "PCA residual / its training spread": windows_at(scaled.astype(np.float32), starts, made.length) ** 2,
         "masked-prediction error": cell_errors(made.encoder, windows, N_PARTS, BLOCK, 128) / tools.usual[None, :, None],
         "random": rng.random(windows.shape),
     }
@@ -251,11 +262,14 @@ def labelled(folder: str, name: str, made: Study) -> Segments:
     return Segments(made, bounds, [one["channels"] for one in listed])
 
 
-def detected(truth: Segments, tools: Tools) -> Segments:
+def detected(truth: Segments) -> Segments:
     """What the default detector finds where a labelled segment lies, with that segment's channels."""
     made = truth.study
-    errors = cell_errors(made.encoder, made.windows, N_PARTS, BLOCK, 128).mean(axis=2) / tools.usual
-    scores = errors.mean(axis=1)
+    points = made.embeddings
+    evidence = Evidence(
+        made.values, made.starts, made.length, made.train, points, points[:, :2], lambda: made.encoder, made.seed
+    )
+    scores = made.settings["detector"].score(evidence).windows
     threshold = made.settings["threshold"].fit(scores[made.train])
     alarms = merge_segments(scores, threshold, made.starts, made.length)
     bounds, blamed = [], []
@@ -268,15 +282,16 @@ def detected(truth: Segments, tools: Tools) -> Segments:
     return Segments(made, np.array(bounds).reshape(-1, 2), blamed)
 
 
-def run(folder: str, name: str, seed: int) -> list[dict[str, Any]]:
+def run(folder: str, name: str, seed: int, keep: Path | None = None) -> list[dict[str, Any]]:
     """One row per segment and ranking."""
     series = archive(folder, benchmark_data() / folder / f"{name}.npz")
-    made = study(series, chosen({"window": "short"}), seed)
+    file = keep and keep / f"{folder.upper()}-{name}-{seed}.pt"
+    made = study(series, chosen({"window": "short"}), seed, file)
     rows = []
     truth = labelled(folder, name, made)
     for kind in ("labelled", "detected"):
         tools = Tools(made, few=kind == "detected")
-        segments = truth if kind == "labelled" else detected(truth, tools)
+        segments = truth if kind == "labelled" else detected(truth)
         if not len(segments.bounds):
             continue
         for (method, how), ranking in rankings(tools, segments).items():
@@ -399,6 +414,7 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/root_cause.csv")
     parser.add_argument("--quick", action="store_true", help="one server, quick training; prints, writes nothing")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep trained encoders here, and use those there")
     options, began = parser.parse_args(), time.monotonic()
     benchmark_data()
     if options.quick:
@@ -409,7 +425,7 @@ def main() -> None:
     if options.tables:
         table, began = runs("root_cause"), time.monotonic() - read("root_cause").seconds
     else:
-        table = pd.DataFrame([row for job in tqdm(jobs, unit="run") for row in run(*job)])
+        table = pd.DataFrame([row for job in tqdm(jobs, unit="run") for row in run(*job, options.keep)])
     n_seeds = table["seed"].nunique()
     setup = {"series": table["series"].nunique(), "seeds": n_seeds, "segments": _count(table)}
     arguments = "" if n_seeds == SEEDS else f"--seeds {n_seeds}"

@@ -23,7 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from benchmarks.record import ROOT, Result, record, shown
+from benchmarks.record import ROOT, Result, miniature_table, record, shown
 from benchmarks.studies import chosen
 
 N_WINDOWS = (1_000, 10_000, 100_000, 1_000_000)
@@ -117,16 +117,21 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
+def _alone(step: str, n_windows: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scaling", "--alone", step, str(n_windows)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{step} of {n_windows} windows failed\n{done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def growth(most: int) -> pd.DataFrame:
     """Rows of every step and number of windows, as far as time allows."""
     rows, bar = [], tqdm(total=len(STEPS) * sum(n <= most for n in N_WINDOWS), unit="step")
     for step in STEPS:
         for n_windows in (n for n in N_WINDOWS if n <= most):
-            command = [sys.executable, "-m", "benchmarks.scaling", "--alone", step, str(n_windows)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(f"{step} of {n_windows} windows failed\n{done.stderr[-2000:]}")
-            found = json.loads(done.stdout.splitlines()[-1])
+            found = _alone(step, n_windows)
             rows.append({"step": step, "windows": n_windows} | found)
             bar.update()
             if found["seconds"] > LIMIT_S / 10 and n_windows * 10 <= most and step in ("UMAP", "HDBSCAN"):
@@ -177,6 +182,15 @@ def quality(n_windows: int, samples: tuple[int, ...]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def miniature() -> dict[str, float]:
+    """Growth of seconds from 2 000 to 8 000 windows."""
+    found = {}
+    for step in ("UMAP", "HDBSCAN"):
+        few, many = (_alone(step, n)["seconds"] for n in (2_000, 8_000))
+        found[f"{step}, 8 000 / 2 000 windows"] = many / few
+    return found
 
 
 def section(result: Result) -> str:
@@ -230,6 +244,7 @@ def main() -> None:
         print(shown(rows), shown(quality(3_000, (1_000,))), sep="\n\n")
         return
     tables = {"growth": rows, "exponents": exponents(rows), "quality": quality(COMPARED, SAMPLES)}
+    tables["miniature"] = miniature_table(miniature())
     record("scaling", "", began, {"compared": COMPARED, "regimes": N_REGIMES}, tables, rows)
 
 

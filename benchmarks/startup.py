@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.figures import bars
-from benchmarks.record import ROOT, Result, record, shown
+from benchmarks.record import ROOT, Result, miniature_table, record, shown
 
 HEAVY = ("torch", "tsai", "zennit", "umap", "hdbscan", "wandb")
 
@@ -66,6 +66,16 @@ def repro(*arguments: str) -> tuple[float, float]:
     return wall, sum(float(found) for found in re.findall(r"done in (\d+\.\d+) s", text))
 
 
+def miniature() -> dict[str, float]:
+    """Imports of stages as a ratio to those of torch alone."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    torch_s = time.perf_counter() - began
+    return {
+        f"{stage} / import torch": float(str(measure(stage)["imports (s)"])) / torch_s for stage in ("embed", "explain")
+    }
+
+
 def section(result: Result) -> str:
     """The chain and the stages, in Markdown."""
     chain, table = result.table("chain"), result.table("stages")
@@ -106,7 +116,8 @@ def main() -> None:
         wall, work = repro(*arguments)
         rows.append({"dvc repro": what, "wall (s)": wall, "work (s)": work, "rest (s)": wall - work})
     setup = {"stages": len(table), "study": "the default one"}
-    record("startup", "", began, setup, {"stages": table, "chain": pd.DataFrame(rows)}, table)
+    tables = {"stages": table, "chain": pd.DataFrame(rows), "miniature": miniature_table(miniature())}
+    record("startup", "", began, setup, tables, table)
 
 
 if __name__ == "__main__":

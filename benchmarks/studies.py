@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from omegaconf import OmegaConf
 
 from benchmarks.record import ROOT
@@ -80,8 +81,30 @@ class Study:
         return embed(self.encoder, self.values, self.starts, self.length, 128)
 
 
-def study(series: Series, settings: dict[str, Any], seed: int) -> Study:
-    """Prepare a series and train its encoder as the pipeline does."""
+@dataclass(frozen=True)
+class Kept:
+    """Training whose result is kept in a file, and taken from there when it has been made before.
+
+    Benchmarks that share a folder share its encoders: those of a long one, cut off, are not lost.
+    """
+
+    train: Any
+    path: Path
+
+    def fit(self, encoder: torch.nn.Module, *arguments: Any) -> pd.DataFrame:
+        """As `MaskedPrediction.fit`."""
+        if self.path.is_file():
+            kept = torch.load(self.path)
+            encoder.load_state_dict(kept["weights"])
+            return pd.DataFrame({"validation_loss": [kept["loss"]]})
+        history = self.train.fit(encoder, *arguments)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"weights": encoder.state_dict(), "loss": float(history["validation_loss"].iloc[-1])}, self.path)
+        return history
+
+
+def study(series: Series, settings: dict[str, Any], seed: int, keep: Path | None = None) -> Study:
+    """Prepare a series and train its encoder as the pipeline does; `keep` is a file for the encoder."""
     import copy
 
     centre, scale = settings["scaler"].fit(series.values[: series.train_stop])
@@ -91,7 +114,8 @@ def study(series: Series, settings: dict[str, Any], seed: int) -> Study:
     encoder = settings["encoder"].build(len(series.channels), length)
     untrained = copy.deepcopy(encoder).eval()
     starts = index["start"].to_numpy()[index["train"].to_numpy()]
-    history = settings["train"].fit(encoder, values, starts, length, seed, lambda row: None)
+    train = settings["train"] if keep is None else Kept(settings["train"], keep)
+    history = train.fit(encoder, values, starts, length, seed, lambda row: None)
     encoder = encoder.eval().requires_grad_(False)
     loss = float(history["validation_loss"].iloc[-1])
     return Study(series, values, index, length, untrained, encoder, settings, seed, loss)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.figures import dots
-from benchmarks.record import ROOT, Result, record, shown
+from benchmarks.record import ROOT, Result, miniature_table, record, shown
 
 PAIRS = 3
 
@@ -39,6 +39,17 @@ def pairs(rules: list[str], n_pairs: int) -> pd.DataFrame:
         apart = [seconds("attributor=once", "anomalies.count=0", f"composite={rule}") for rule in rules]
         rows.append({"sweep (s)": together, "single runs (s)": sum(apart), "ratio": together / sum(apart)})
     return pd.DataFrame(rows)
+
+
+def composites() -> list[str]:
+    """What the sweep compares."""
+    sweep = yaml.safe_load((ROOT / "conf" / "sweep" / "lrp_rules.yaml").read_text())
+    return str(sweep["hydra"]["sweeper"]["params"]["composite"]).split(",")
+
+
+def miniature() -> dict[str, float]:
+    """A sweep of two composites as a ratio to two single runs."""
+    return {"sweep of two / single runs": float(pairs(composites()[:2], 1)["ratio"].iloc[0])}
 
 
 def section(result: Result) -> str:
@@ -71,13 +82,13 @@ def main() -> None:
     quick, began = parser.parse_args().quick, time.monotonic()
     if not (ROOT / "artifacts" / "cluster").is_dir():
         sys.exit("expected the artifacts of the pipeline below artifacts/: run `dvc repro` first")
-    sweep = yaml.safe_load((ROOT / "conf" / "sweep" / "lrp_rules.yaml").read_text())
-    rules = sweep["hydra"]["sweeper"]["params"]["composite"].split(",")
+    rules = composites()
     if quick:
         print(shown(pairs(rules[:2], 1)))
         return
     table = pairs(rules, PAIRS)
-    record("sweep", "", began, {"pairs": PAIRS, "composites": len(rules)}, {"pairs": table}, table)
+    tables = {"pairs": table, "miniature": miniature_table(miniature())}
+    record("sweep", "", began, {"pairs": PAIRS, "composites": len(rules)}, tables, table)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import nn
 from tqdm import tqdm
 
-from benchmarks.record import Result, record, shown, with_interval
+from benchmarks.record import Result, miniature_table, record, shown, with_interval
 from benchmarks.studies import chosen
 from clusterwhy.data.windows import window_index, windows_at
 from clusterwhy.seeding import seed_torch
@@ -152,6 +152,12 @@ def tables(every: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"ends": ends, "mean": over_runs, "curves": every[["subject", "seed", "method", "seconds", "error"]]}
 
 
+def miniature() -> dict[str, float]:
+    """Seconds of our loop as a ratio to tsai's learner: one subject, twenty steps."""
+    ends = tables(runs_of(SUBJECTS[0], 0, 20))["ends"]
+    return {"seconds, ours / tsai": float(ends["seconds, ours"].iloc[0] / ends["seconds, tsai"].iloc[0])}
+
+
 def section(result: Result) -> str:
     """When each error was reached, in Markdown."""
     return f"""
@@ -192,7 +198,7 @@ def main() -> None:
     jobs = [(subject, seed) for subject in SUBJECTS for seed in SEEDS]
     every = pd.concat([runs_of(*job, n_steps) for job in tqdm(jobs, unit="run")])
     setup = {"subjects": len(SUBJECTS), "seeds": len(SEEDS), "steps": n_steps, "batch": BATCH}
-    record("training", "", began, setup, tables(every), every)
+    record("training", "", began, setup, tables(every) | {"miniature": miniature_table(miniature())}, every)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from benchmarks.figures import dots
-from benchmarks.record import RESULTS, Result, read, record, shown
+from benchmarks.record import RESULTS, Result, miniature_table, read, record, shown
 from benchmarks.studies import chosen
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed, masked_errors
@@ -170,6 +170,12 @@ def billion(speed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def miniature() -> dict[str, float]:
+    """Seconds of two processes as a ratio to one thread here, few windows."""
+    table = measure(2 * SHARD)[0].set_index("where")["seconds"]
+    return {"processes / one thread": float(table["processes, 2 workers"] / table["here, 1 thread"])}
+
+
 def section(result: Result) -> str:
     """Speed, a death and a billion samples, in Markdown."""
     return f"""
@@ -216,6 +222,7 @@ def main() -> None:
     if quick:
         print(*(shown(found) for found in tables.values()), sep="\n\n")
         return
+    tables["miniature"] = miniature_table(miniature())
     record("workers", "", began, {"windows": N_WINDOWS, "shard": SHARD, "workers": 2}, tables, table)
 
 

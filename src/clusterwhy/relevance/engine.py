@@ -103,7 +103,7 @@ class Engine:
     def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Relevance of the network's output: (window, channel, time), what biases absorbed and the output itself.
 
-        Windows go through in parts, which halves the memory and costs no time (docs/engine.md).
+        Windows go through in parts, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
         for batch in windows.split(PART):
