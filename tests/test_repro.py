@@ -70,6 +70,18 @@ def test_two_fresh_repros_give_the_same_bytes(study: Checkout, repro: Checkout) 
     assert digests(repro) == digests(study)
 
 
+@pytest.mark.parametrize("stage", ["embed", "score", "explain"])
+def test_two_processes_write_the_same_bytes(study: Checkout, stage: str) -> None:
+    out = study.root / "outputs" / "by_processes" / stage
+    # shards of one batch, so that there are several
+    workers = ("workers.backend=processes", "workers.count=2", "workers.shard=1")
+    study.run("python", "-m", f"pipeline.{stage}", *workers, f"hydra.run.dir={out}")
+    made = [path for path in (study.root / "artifacts" / stage).iterdir() if path.suffix in (".npy", ".parquet")]
+    assert made
+    for path in made:
+        assert (out / path.name).read_bytes() == path.read_bytes(), path.name
+
+
 def test_metrics_plots_and_the_graph_can_be_shown(study: Checkout) -> None:
     shown = json.loads(study.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     assert {Path(path).stem for path in shown} == set(STAGES)
