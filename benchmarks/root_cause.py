@@ -38,7 +38,7 @@ from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.differences import explain_difference
 from clusterwhy.relevance.explaining import explain
-from clusterwhy.relevance.references import allowed_starts, fitting_references, preceding_references
+from clusterwhy.relevance.references import allowed_starts, fitting_references
 from clusterwhy.relevance.targets import ClusterMembership, Distance, MaskedPredictionError, prototypes
 
 SERIES = {
@@ -101,6 +101,21 @@ class Segments:
             joined = np.concatenate(own, axis=1)
             rows.append(joined.max(axis=1) if how == "maximum" else joined.mean(axis=1))
         return np.stack(rows)
+
+
+def preceding_references(stops: np.ndarray, length: int, count: int, stride: int) -> np.ndarray:
+    """Where the windows just before each anomaly start; the last one ends where it begins.
+
+    Args:
+        stops: (anomaly,) first sample of each.
+        length: samples in one window.
+        count: references of each.
+        stride: samples between their starts.
+
+    Returns:
+        (anomaly, count) starts, the nearest first; at the beginning of the series the first window is repeated.
+    """
+    return np.maximum(np.asarray(stops)[:, None] - length - stride * np.arange(count), 0)
 
 
 class Tools:
@@ -357,14 +372,18 @@ def section(result: Result) -> str:
     """Markdown of docs/benchmarks.md."""
     ranking, against = result.table("ranking"), result.table("against")
     best = ranking[ranking["cells"] == "maximum"].set_index("method")
+    plain = [name for name in TRIVIAL if name in best.index]
     lines = []
     for folder in SERIES:
-        trivial = best.loc[list(TRIVIAL), f"{folder} hit_150"]
+        trivial = best.loc[plain, f"{folder} hit_150"]
         own = best.loc[OURS, f"{folder} hit_150"]
         word = "beats" if own > trivial.max() else "does not beat"
+        gain = against.set_index("ours less").loc[trivial.idxmax()]
+        low, high = gain[f"{folder} low"], gain[f"{folder} high"]
+        told = "told apart" if low > 0 or high < 0 else "not told apart, segment by segment"
         lines.append(
             f"- {folder.upper()}: {own:.3f} {word} the best of the plain rankings, {trivial.max():.3f}"
-            f" ({trivial.idxmax()})."
+            f" ({trivial.idxmax()}); {told}: {gain[folder]:.3f} ({low:.3f}, {high:.3f})."
         )
     short = {"chosen on hit_150": "chosen on", "others hit_150": "others"}
     names = {f"{f} {m}": f"{f} {m.replace('_', '@')}" for f in SERIES for m in ("hit_100", "hit_150")}
@@ -386,7 +405,8 @@ Gain of ours in HitRate@150, segment by segment (maximum of cells):
 
 {shown(against, 3)}
 
-The same rankings on segments that the default detector finds by itself (`found`: share of labelled segments):
+The same rankings on segments that the default detector and threshold find by themselves (`found`: share of labelled
+segments):
 
 {shown(result.table("detected"), rename=names)}
 

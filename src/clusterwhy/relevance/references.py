@@ -1,4 +1,4 @@
-"""Normal windows to hold a strange one against: near in the embedding and moved to where they fit, or just before."""
+"""Normal windows to hold a strange one against: near in the embedding and moved to where they fit best."""
 
 import numpy as np
 
@@ -75,18 +75,3 @@ def fitting_references(
                 break
         found.append([*chosen, *spare][:count])
     return np.array(found)
-
-
-def preceding_references(stops: IntArray, length: int, count: int, stride: int) -> IntArray:
-    """Where the windows just before each anomaly start; the last one ends where it begins.
-
-    Args:
-        stops: (anomaly,) first sample of each.
-        length: samples in one window.
-        count: references of each.
-        stride: samples between their starts.
-
-    Returns:
-        (anomaly, count) starts, the nearest first; at the beginning of the series the first window is repeated.
-    """
-    return np.maximum(np.asarray(stops)[:, None] - length - stride * np.arange(count), 0)
