@@ -110,9 +110,9 @@ Mean DBCV by `min_cluster_share`, which needs no labels:
 """
     write_text(ROOT / "docs" / "watch.md", text)
     readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition("<!-- watch -->")
+    before, _, rest = readme.read_text().partition("<!-- benchmarks -->")
     short = means[["ari", "lowest ari", "ami", "covering", "noise_share"]].to_markdown(floatfmt=".3f")
-    write_text(readme, f"{before}<!-- watch -->\n{short}\n<!-- /watch -->{rest.partition('<!-- /watch -->')[2]}")
+    write_text(readme, f"{before}<!-- benchmarks -->\n{short}\n<!-- /benchmarks -->{rest.partition('<!-- /benchmarks -->')[2]}")
 
 
 def main() -> None:
