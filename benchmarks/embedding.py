@@ -30,7 +30,7 @@ from clusterwhy.encoders.masked import MaskedEncoder, embed
 SHAPES = ((6, 128), (38, 64), (38, 128))  # channels, samples
 BATCH = 128
 STRIDE = 16
-N_WINDOWS, ROUNDS = 2048, 5
+N_WINDOWS, ROUNDS = 1024, 3
 
 
 class WithHead(nn.Module):

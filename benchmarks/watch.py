@@ -112,7 +112,8 @@ Mean DBCV by `min_cluster_share`, which needs no labels:
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text().partition("<!-- benchmarks -->")
     short = means[["ari", "lowest ari", "ami", "covering", "noise_share"]].to_markdown(floatfmt=".3f")
-    write_text(readme, f"{before}<!-- benchmarks -->\n{short}\n<!-- /benchmarks -->{rest.partition('<!-- /benchmarks -->')[2]}")
+    after = rest.partition("<!-- /benchmarks -->")[2]
+    write_text(readme, f"{before}<!-- benchmarks -->\n{short}\n<!-- /benchmarks -->{after}")
 
 
 def main() -> None:
