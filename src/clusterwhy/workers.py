@@ -155,9 +155,10 @@ def _numbered(position: int, task: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def _deaths() -> tuple[type[Exception], ...]:
-    from joblib.externals.loky.process_executor import BrokenProcessPool
+    # not its base BrokenProcessPool: that is also raised for a task that cannot be unpickled, in vain each time
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    found: list[type[Exception]] = [BrokenProcessPool]
+    found: list[type[Exception]] = [TerminatedWorkerError]
     if (distributed := sys.modules.get("distributed")) is not None:
         found.append(distributed.KilledWorker)
     return tuple(found)
