@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from tqdm import tqdm
 
+from benchmarks.attributions import gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
 from benchmarks.studies import chosen, study
@@ -91,34 +92,6 @@ def plant(
         found.append(window)
         masks.append(mask)
     return np.stack(found).astype(np.float32), np.stack(masks), origins
-
-
-def gradients(network: nn.Module, windows: np.ndarray, baselines: np.ndarray, steps: int) -> np.ndarray:
-    """Mean over baselines and steps of (x - baseline) times the gradient on the way (Sundararajan 2017; Erion 2021).
-
-    `baselines`: (window, baseline, channel, time).
-    """
-    x, total = torch.from_numpy(windows), torch.zeros(windows.shape)
-    for j in range(baselines.shape[1]):
-        base = torch.from_numpy(np.ascontiguousarray(baselines[:, j]))
-        for step in range(steps):
-            at = (base + (step + 0.5) / steps * (x - base)).requires_grad_()
-            (gradient,) = torch.autograd.grad(network(at).sum(), at)
-            total += (x - base) * gradient / (steps * baselines.shape[1])
-    return total.numpy()
-
-
-def occlusion(network: nn.Module, windows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(window, channel) mean fall of the target when a channel comes from others (window, other, channel, time)."""
-    with torch.no_grad():
-        start = network(torch.from_numpy(windows)).numpy()
-        drops = np.zeros(windows.shape[:2])
-        for channel in range(windows.shape[1]):
-            for j in range(others.shape[1]):
-                changed = windows.copy()
-                changed[:, channel] = others[:, j, channel]
-                drops[:, channel] += (start - network(torch.from_numpy(changed)).numpy()) / others.shape[1]
-    return drops
 
 
 def scores_of(channels: np.ndarray, cells: np.ndarray | None, masks: np.ndarray) -> dict[str, float]:

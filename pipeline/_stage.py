@@ -155,7 +155,8 @@ def run_group() -> str:
 
 def main_root() -> Path:
     """The repository that a temporary experiment folder of DVC belongs to, else this one."""
-    return Path(str(ROOT).split("/.dvc/tmp/exps/")[0])
+    folders = [folder for folder in ROOT.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
+    return folders[0].parents[2] if folders else ROOT
 
 
 def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, Any]:

@@ -170,12 +170,14 @@ def _worst_stretch(
     batch_size: int,
 ) -> FloatArray:
     """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
+    from tqdm import tqdm
+
     from clusterwhy.encoders.masked import cell_errors
 
     firsts = np.arange(0, length, stretch)
     sizes = np.diff(np.append(firsts, length))
     found = []
-    for first in range(0, len(starts), batch_size):
+    for first in tqdm(range(0, len(starts), batch_size), desc="predict", unit="batch", disable=None):
         windows = windows_at(values, starts[first : first + batch_size], length)
         cells = cell_errors(encoder, windows, n_parts, block, batch_size)
         found.append((np.add.reduceat(cells.astype(np.float64), firsts, axis=2) / sizes).max(axis=2))
