@@ -14,6 +14,7 @@ from clusterwhy.relevance.canonical import Call, Canonical, Step, canonize
 from clusterwhy.relevance.engine import Engine, pooling_sizes
 from clusterwhy.relevance.explaining import Explained, Relevance, Unit
 from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum
+from clusterwhy.relevance.sequences import Recurrent, SelfAttention
 from clusterwhy.types import FloatArray
 
 # below this difference of inputs a secant is replaced by the slope halfway
@@ -221,10 +222,10 @@ def _maxima(
 
 
 def _selects(module: nn.Module) -> bool:
-    """Whether gradients change along a line, since other inputs come to be chosen."""
+    """Whether gradients change along a line: others come to be chosen, or the layer is not linear."""
     if isinstance(module, Call):
         return module.function in {"amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d}
-    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum))
+    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum, Recurrent, SelfAttention))
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:
