@@ -13,7 +13,7 @@ from clusterwhy.relevance.canonical import canonize
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.differences import explain_difference
 from clusterwhy.relevance.engine import Engine, Ledger
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.sequences import AttentionRule, Recurrent, SelfAttention, SequenceRule
 
 EXACT = 1e-20
@@ -75,7 +75,9 @@ def lstm_with_constant_gates(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
     for layer in range(lstm.num_layers):
         outputs = []
         for suffix in ("", "_reverse") if lstm.bidirectional else ("",):
-            w, u, b, d = (getattr(lstm, f"{n}_l{layer}{suffix}") for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            w, u, b, d = (
+                getattr(lstm, f"{n}_l{layer}{suffix}") for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
             h = c = x.new_zeros(len(x), lstm.hidden_size)
             found = []
             for step in (x if not suffix else x.flip(1)).unbind(1):
@@ -186,7 +188,10 @@ def test_attention_equals_a_plain_re_implementation(kind: AttentionRule, rng: np
     torch.testing.assert_close(shared.inputs, expected, rtol=1e-8, atol=1e-8)
     softmax = 0.0 if shared.softmax is None else shared.softmax
     torch.testing.assert_close(
-        shared.inputs.sum((1, 2)) + shared.bias + shared.stabilizer() + softmax, relevance.sum((1, 2)), rtol=1e-8, atol=1e-8
+        shared.inputs.sum((1, 2)) + shared.bias + shared.stabilizer() + softmax,
+        relevance.sum((1, 2)),
+        rtol=1e-8,
+        atol=1e-8,
     )
     assert (shared.softmax is not None) == (kind == "shared")
 
@@ -217,7 +222,7 @@ def test_what_reaches_input_and_biases_of_a_hybrid_network_is_its_target(
     attention: AttentionRule, hybrid: nn.Module, windows: np.ndarray
 ) -> None:
     changes = {"epsilon": 1e-14, "residual": "norm", "attention": attention}
-    found = explain(hybrid, windows, 2, COMPOSITES["epsilon"].model_copy(update=changes))
+    found = lrp(hybrid, windows, 2, COMPOSITES["epsilon"].model_copy(update=changes))
     assert np.abs(found.bias_share).min() > 1e-3  # biases take part
     if attention == "constant":
         assert np.abs(found.lost_share).max() < 1e-5
@@ -273,15 +278,15 @@ class ToAnother(nn.Module):
 )
 def test_what_has_no_rule_is_refused_by_name(network: nn.Module, message: str, windows: np.ndarray) -> None:
     with pytest.raises(CompositeError, match=message):
-        explain(network.double().eval(), windows, 0)
+        lrp(network.double().eval(), windows, 0)
 
 
 def test_attention_that_shares_needs_biases(hybrid: nn.Module, windows: np.ndarray) -> None:
     settings = COMPOSITES["epsilon_without_bias"].model_copy(update={"attention": "shared"})
     with pytest.raises(CompositeError, match="shared"):
-        explain(hybrid, windows, 2, settings)
+        lrp(hybrid, windows, 2, settings)
 
 
 def test_zennit_refuses_what_it_has_no_rule_for(hybrid: nn.Module, windows: np.ndarray) -> None:
     with pytest.raises(CompositeError, match="zennit has no rule"):
-        explain(hybrid, windows, 2, "epsilon", engine="zennit")
+        lrp(hybrid, windows, 2, "epsilon", engine="zennit")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clusterwhy.relevance.composites import COMPOSITES
     from clusterwhy.relevance.differences import explain_difference
-    from clusterwhy.relevance.explaining import Relevance, explain
+    from clusterwhy.relevance.explaining import Relevance, lrp
+    from clusterwhy.relevance.methods import explain, list_methods, method_of
     from clusterwhy.relevance.targets import ClusterMembership, Distance, EmbeddingSum, prototypes
 
 __all__ = [
@@ -17,9 +18,12 @@ __all__ = [
     "Relevance",
     "explain",
     "explain_difference",
+    "list_methods",
+    "lrp",
+    "method_of",
     "prototypes",
 ]
-_ROOMS = ("composites", "differences", "explaining", "targets")
+_ROOMS = ("composites", "differences", "explaining", "methods", "targets")
 
 
 def __getattr__(name: str) -> Any:

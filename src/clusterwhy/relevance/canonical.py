@@ -323,14 +323,16 @@ class _Builder:
         name = str(node.target)
         if isinstance(module, nn.LSTM):
             if len(node.args) != 1 or node.kwargs:
-                raise CompositeError(f"{name}: LSTM with a state of its own to start from has no rule; start from zeros")
+                raise CompositeError(
+                    f"{name}: LSTM with a state of its own to start from has no rule; start from zeros"
+                )
             made: nn.Module = Recurrent(module)
         else:
             given = [key for key, value in node.kwargs.items() if value is not None and not key.endswith("weights")]
             if len(set(node.args)) != 1 or len(node.args) != 3 or given:
                 raise CompositeError(
-                    f"{name}: expected attention(x, x, x), got {len(node.args)} arguments, {', '.join(given) or 'no others'}; "
-                    "attention to another sequence and masks have no rule"
+                    f"{name}: expected attention(x, x, x), got {len(set(node.args))} sequences and "
+                    f"{', '.join(given) or 'no masks'}; attention to another sequence and masks have no rule"
                 )
             made = SelfAttention(module)
         self._step(node, "sequence", made, self._inputs(node))

@@ -103,7 +103,9 @@ class CompositeSettings(Settings):
             return Rule(name, size, self.gamma or 0.0, 2.0, self.zero_bias, *ends)
 
         convolution, entrance = PARTS[self.name]
-        return Rules(rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual, self.attention)
+        return Rules(
+            rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual, self.attention
+        )
 
     def zennit(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: str) -> "Composite":
         """zennit's composite, for a network that is not canonical.

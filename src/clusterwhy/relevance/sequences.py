@@ -163,6 +163,25 @@ def _secant_of_tanh(x: torch.Tensor) -> torch.Tensor:
     return torch.where(small, 1.0 - x**2 / 3.0, x.tanh() / x.masked_fill(small, 1.0))
 
 
+@dataclass(frozen=True)
+class _Heads:
+    """What attention makes of its inputs, (window, head, time, feature of head); weights and biases of the three."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    weights: tuple[torch.Tensor, ...]
+    biases: tuple[torch.Tensor, ...]
+
+    @property
+    def scale(self) -> float:
+        return 1.0 / math.sqrt(self.query.shape[3])
+
+    @property
+    def logits(self) -> torch.Tensor:
+        return self.query @ self.key.transpose(2, 3) * self.scale
+
+
 class SelfAttention(nn.Module):
     """Multihead attention of a sequence to itself.
 
@@ -174,19 +193,15 @@ class SelfAttention(nn.Module):
         super().__init__()
         own: Any = attention
         if not own.batch_first:
-            raise CompositeError("MultiheadAttention with batch_first=False has no rule: windows must be the first axis")
+            raise CompositeError("attention with batch_first=False has no rule: windows must be the first axis")
         if not own._qkv_same_embed_dim or own.bias_k is not None or own.add_zero_attn:
-            raise CompositeError("MultiheadAttention with kdim, vdim, add_bias_kv or add_zero_attn has no rule")
+            raise CompositeError("attention with kdim, vdim, add_bias_kv or add_zero_attn has no rule")
         self.attention = attention
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(window, time, feature) -> the same shape."""
         output: torch.Tensor = self.attention(x, x, x, need_weights=False)[0]
         return output
-
-    def _heads(self, x: torch.Tensor) -> torch.Tensor:
-        """(window, time, feature) -> (window, head, time, feature of head)."""
-        return x.unflatten(2, (self.attention.num_heads, -1)).transpose(1, 2)
 
     def share(self, x: torch.Tensor, z: torch.Tensor, relevance: torch.Tensor, rule: SequenceRule) -> Shared:
         """Share the relevance of the output z among the inputs x, both (window, time, feature).
@@ -196,41 +211,43 @@ class SelfAttention(nn.Module):
         """
         if rule.attention == "shared" and rule.zero_bias:
             raise CompositeError("attention: shared needs biases: choose `constant`, or `zero_bias: false`")
-        own: Any = self.attention
-        weights = dict(zip("qkv", own.in_proj_weight.detach().chunk(3), strict=True))
-        zeros = x.new_zeros(3 * x.shape[2])
-        biases = dict(zip("qkv", (zeros if own.in_proj_bias is None else own.in_proj_bias.detach()).chunk(3), strict=True))
-        out_weight, out_bias = own.out_proj.weight.detach(), zeros[: x.shape[2]]
-        if own.out_proj.bias is not None:
-            out_bias = own.out_proj.bias.detach()
-        query, key, value = (self._heads(F.linear(x, weights[k], biases[k])) for k in "qkv")
-        scale = 1.0 / math.sqrt(query.shape[3])
-        attention = torch.softmax(query @ key.transpose(2, 3) * scale, dim=3)
+        heads, out = self._heads(x), self.attention.out_proj
+        out_weight = out.weight.detach()
+        out_bias = x.new_zeros(x.shape[2]) if out.bias is None else out.bias.detach()
+        attention = torch.softmax(heads.logits, dim=3)
         # weights of one row add up to 1: what biases give is the same at each step
-        constant = out_weight @ biases["v"] + out_bias
+        constant = out_weight @ heads.biases[2] + out_bias
         denominator = z - constant if rule.zero_bias else z
         multiplier = divide(relevance, denominator, rule.stabilizer)
         kept = total(relevance - denominator * multiplier)
-        of_heads = self._heads(multiplier @ out_weight)
+        of_heads = self._apart(multiplier @ out_weight)
         of_value = attention.transpose(2, 3) @ of_heads
-        absorbed = (multiplier.sum(dim=1) * constant).sum(dim=1)
         if rule.attention == "constant":
-            found = self._flat(of_value) @ weights["v"]
-            return Shared(found * x, torch.zeros_like(absorbed) if rule.zero_bias else absorbed, lambda: kept)
-        of_weights = attention * (of_heads @ value.transpose(2, 3)) * 0.5
+            found = x * (_joined(of_value) @ heads.weights[2])
+            absorbed = (multiplier.sum(dim=1) * (constant * (not rule.zero_bias))).sum(dim=1)
+            return Shared(found, absorbed, lambda: kept)
+        of_weights = attention * (of_heads @ heads.value.transpose(2, 3)) / 2.0
         of_logits = of_weights - attention * of_weights.sum(dim=3, keepdim=True)
-        parts = {
-            "q": of_logits @ key * (scale * 0.5),
-            "k": of_logits.transpose(2, 3) @ query * (scale * 0.5),
-            "v": of_value * 0.5,
-        }
-        flat = {name: self._flat(part) for name, part in parts.items()}
-        found = sum((flat[k] @ weights[k] for k in "qkv"), start=torch.zeros_like(x))
+        halves = (of_logits @ heads.key, of_logits.transpose(2, 3) @ heads.query)
+        parts = [_joined(half * heads.scale / 2.0) for half in halves] + [_joined(of_value / 2.0)]
+        found = torch.zeros_like(x)
         absorbed = (multiplier.sum(dim=1) * out_bias).sum(dim=1)
-        absorbed = absorbed + sum((flat[k].sum(dim=1) * biases[k]).sum(dim=1) for k in "qkv")
-        logits = query @ key.transpose(2, 3) * scale
-        softmax = total(of_weights - logits * of_logits)
-        return Shared(found * x, absorbed, lambda: kept, softmax)
+        for part, weight, bias in zip(parts, heads.weights, heads.biases, strict=True):
+            found = found + part @ weight
+            absorbed = absorbed + (part.sum(dim=1) * bias).sum(dim=1)
+        return Shared(found * x, absorbed, lambda: kept, total(of_weights - heads.logits * of_logits))
 
-    def _flat(self, heads: torch.Tensor) -> torch.Tensor:
-        return heads.transpose(1, 2).flatten(2)
+    def _heads(self, x: torch.Tensor) -> _Heads:
+        own: Any = self.attention
+        weights = own.in_proj_weight.detach().chunk(3)
+        biases = (x.new_zeros(3 * x.shape[2]) if own.in_proj_bias is None else own.in_proj_bias.detach()).chunk(3)
+        query, key, value = (self._apart(F.linear(x, w, b)) for w, b in zip(weights, biases, strict=True))
+        return _Heads(query, key, value, weights, biases)
+
+    def _apart(self, x: torch.Tensor) -> torch.Tensor:
+        """(window, time, feature) -> (window, head, time, feature of head)."""
+        return x.unflatten(2, (self.attention.num_heads, -1)).transpose(1, 2)
+
+
+def _joined(heads: torch.Tensor) -> torch.Tensor:
+    return heads.transpose(1, 2).flatten(2)
