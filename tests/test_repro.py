@@ -25,7 +25,7 @@ def digests(checkout: Checkout) -> dict[str, str]:
 
 
 def status(checkout: Checkout) -> dict[str, object]:
-    found: dict[str, object] = json.loads(checkout.run("dvc", "status", "--json").stdout)
+    found: dict[str, object] = json.loads(checkout.run("dvc", "status", "--json", "dvc.yaml").stdout)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The network of a convolutional autoencoder, down to a bottleneck and up again, in operations that LRP has rules for."""
+"""A convolutional autoencoder, down to a bottleneck and up again, in operations that LRP has rules for."""
 
 from typing import TYPE_CHECKING
 

@@ -63,9 +63,7 @@ def pooled_length(length: int, strides: list[int], network: str) -> int:
             product *= stride
         raise ConfigError(
             network,
-            [
-                f"windows of {length} samples are too short: strides and pools divide by {product}; lower them in conf/network"
-            ],
+            [f"windows of {length} samples are too short: strides and pools divide by {product}; lower them"],
         )
     return left
 

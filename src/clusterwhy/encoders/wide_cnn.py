@@ -1,4 +1,4 @@
-"""A 1-D CNN whose first kernel is wide: it sees whole cycles of a vibration (WDCNN, Zhang et al. 2017, Sensors 17(2))."""
+"""A 1-D CNN whose first kernel is wide enough for whole cycles of a vibration (WDCNN, Zhang et al. 2017)."""
 
 from collections import OrderedDict
 from typing import Self
