@@ -1,5 +1,6 @@
 """Splits keep groups apart, and what leaks is named; windows carry the group and the label they should."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,7 @@ def test_neighbouring_beats_are_never_in_windows_of_two_blocks(beats: str) -> No
     assert read.group_names == ("block 0", "block 1", "block 2")
     ends = [(rows["start"].min(), rows["stop"].max()) for _, rows in index.groupby("group")]
     # between the last sample of a block and the first of the next lie two beats
-    assert [later[0] - earlier[1] for earlier, later in zip(ends, ends[1:], strict=False)] == [200, 200]
+    assert [later[0] - earlier[1] for earlier, later in itertools.pairwise(ends)] == [200, 200]
 
 
 @pytest.mark.parametrize(("label", "labels", "groups"), [("y", 3, 2), ("speed_pct", 2, 3)])

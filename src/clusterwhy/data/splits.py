@@ -45,10 +45,11 @@ class SplitSettings(Settings):
         n_groups = index["group"].nunique()
         if n_groups < len(PARTS):
             raise DataError(source, [f"{n_groups} groups, but train, validation and test need one each at least"])
+        rng = np.random.default_rng(seed)
         part = np.full(len(index), "train", dtype="<U10")
         rest = np.arange(len(index))
         for name, share in (("test", self.test_share), ("validation", self.validation_share / (1.0 - self.test_share))):
-            chosen = _fold(index.iloc[rest], share, seed)
+            chosen = _fold(index.iloc[rest], share, rng)
             part[rest[chosen]] = name
             rest = np.delete(rest, chosen)
         faults = [
@@ -62,13 +63,15 @@ class SplitSettings(Settings):
         return part
 
 
-def _fold(index: pd.DataFrame, share: float, seed: int) -> np.ndarray:
+def _fold(index: pd.DataFrame, share: float, rng: np.random.Generator) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
     n_folds = max(2, min(round(1.0 / share), index["group"].nunique(), int(index["label"].value_counts().min())))
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    _, chosen = next(iter(folds.split(index, index["label"], index["group"])))
-    return np.asarray(chosen)
+    # its own shuffle exchanges the class counts of groups, not the groups (scikit-learn #32478): we shuffle their codes
+    codes, names = pd.factorize(index["group"])
+    shuffled = rng.permutation(len(names))[codes]
+    folds = list(StratifiedGroupKFold(n_folds).split(index, index["label"], shuffled))
+    return np.asarray(folds[rng.integers(n_folds)][1])
 
 
 def check_split(
