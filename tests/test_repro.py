@@ -58,6 +58,10 @@ def test_an_own_csv_goes_through_the_whole_pipeline(study: Checkout) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page), "the page needs the network"
 
 
+def test_the_studies_are_not_run_along(study: Checkout) -> None:
+    assert not (study.root / "artifacts" / "studies").exists() and not (study.root / "studies" / "dvc.lock").exists()
+
+
 @pytest.fixture(scope="module")
 def repro(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A second fresh `dvc repro`; no test changes it."""
