@@ -27,7 +27,7 @@ from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.relevance.canonical import canonize
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.engine import PART, Engine
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.reference import zennit_composite, zennit_relevance
 from clusterwhy.relevance.targets import EmbeddingSum
 
@@ -186,7 +186,7 @@ def memory(sizes: tuple[int, ...]) -> pd.DataFrame:
     rows = []
     for n_windows in sizes:
         windows = np.random.default_rng(0).standard_normal((n_windows, channels, length), dtype=np.float32)
-        used = peak_mb(lambda w=windows: explain(network, w, None, "epsilon_plus"))  # type: ignore[misc]
+        used = peak_mb(lambda w=windows: lrp(network, w, None, "epsilon_plus"))  # type: ignore[misc]
         rows.append({"windows": n_windows, "peak (MB)": used, "result (MB)": windows.nbytes / 2**20})
     return pd.DataFrame(rows)
 

@@ -23,7 +23,7 @@ from clusterwhy.relevance.aggregation import time_bins_of_width
 from clusterwhy.relevance.concept_tables import concept_difference, concept_scores, concept_table, reference_windows
 from clusterwhy.relevance.concepts import concept_relevance
 from clusterwhy.relevance.contributions import contributions
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 
 N_EPOCHS, N_BINS = 40, 8
 SIGNALS = Signals(
@@ -102,20 +102,20 @@ def _classifier(folder: Path, classes: Any, truth: Any, probability: Any, losses
 def _explanations(
     folder: Path, network: nn.Module, windows: Any, shown: Any, classes: Any, truth: Any, probability: Any
 ) -> None:
-    maps = {name: explain(network, windows[:1], int(truth[0]), name) for name in ("epsilon_plus", "epsilon_gamma_box")}
+    maps = {name: lrp(network, windows[:1], int(truth[0]), name) for name in ("epsilon_plus", "epsilon_gamma_box")}
     inputs = windows[:1].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(network(inputs)[:, int(truth[0])].sum(), inputs)
     methods = {name: found.values[0] for name, found in maps.items()}
     methods["gradient × input"] = (gradient * inputs).detach().numpy()[0]
     title = verdict(classes[probability[0].argmax()], classes[truth[0]], probability[0].max())
     pages.methods_page(folder / "methods", SIGNALS, shown[0], methods, title)
-    own = {c: explain(network, windows[truth == c], c, "epsilon_plus") for c in range(len(classes))}
+    own = {c: lrp(network, windows[truth == c], c, "epsilon_plus") for c in range(len(classes))}
     groups = {name: (shown[truth == c], own[c].values) for c, name in enumerate(classes)}
     pages.averages_page(folder / "averages", SIGNALS, groups)
     pages.averages_page(folder / "averages_error", SIGNALS, groups, "standard error", 0.9)
     table = time_bins_of_width(own[1].values, SIGNALS.channels, 15, SIGNALS.dt_s, seed=0)
     pages.time_bins_page(folder / "time_bins", SIGNALS, table)
-    found = explain(network, windows, 1, "epsilon_plus")
+    found = lrp(network, windows, 1, "epsilon_plus")
     for name, n_segments in (("channels", 1), ("segments", 4)):
         parts = contributions(found.values, found.target, shown, SIGNALS.channels, n_segments, SIGNALS.dt_s)
         pages.contributions_page(folder / f"contributions_{name}", parts, 0, title)

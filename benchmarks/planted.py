@@ -31,7 +31,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.faithfulness import statistics_z
 from clusterwhy.relevance.references import allowed_starts, fitting_references
 from clusterwhy.relevance.targets import ClusterMembership, Distance, EmbeddingSum, MaskedPredictionError, prototypes
@@ -148,9 +148,9 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
         for target, network in networks.items():
             network.eval()
             for rule in ("epsilon_plus_norm",) if target == "masked prediction" else RULES:
-                cells = explain(network, faulty, None, COMPOSITES[rule], box=box).values
+                cells = lrp(network, faulty, None, COMPOSITES[rule], box=box).values
                 keep(f"LRP {rule}, {target}", cells)
-                usually = [explain(network, fitted[:, j], None, COMPOSITES[rule], box=box).values for j in range(4)]
+                usually = [lrp(network, fitted[:, j], None, COMPOSITES[rule], box=box).values for j in range(4)]
                 keep(f"LRP {rule}, {target}, less that of fitted references", cells - np.mean(usually, axis=0))
             if target not in ("distance", "masked prediction", "membership"):
                 continue

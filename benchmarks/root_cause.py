@@ -37,7 +37,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.references import allowed_starts, fitting_references
 from clusterwhy.relevance.targets import ClusterMembership, Distance, MaskedPredictionError, prototypes
 
@@ -213,9 +213,7 @@ def cells(tools: Tools, segments: Segments) -> dict[str, np.ndarray]:
     for target, network in (("masked prediction", tools.error), ("distance", tools.distance)):
         rules = ("epsilon_plus_norm",) if target == "masked prediction" else ("epsilon_plus", "epsilon_gamma_box")
         for rule in rules:
-            found[f"LRP {rule}, {target}"] = np.abs(
-                explain(network, windows, None, COMPOSITES[rule], box=tools.box).values
-            )
+            found[f"LRP {rule}, {target}"] = np.abs(lrp(network, windows, None, COMPOSITES[rule], box=tools.box).values)
         zeros = np.zeros_like(windows)[:, None]
         found[f"gradient x input, {target}"] = np.abs(gradient_x_input(network, windows))
         found[f"integrated gradients, {target}"] = np.abs(gradients(network, windows, zeros, 16))

@@ -29,7 +29,7 @@ from benchmarks.record import RESULTS, Result, miniature_table, read, record, sh
 from benchmarks.studies import chosen
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed, masked_errors
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.targets import Distance
 from clusterwhy.seeding import seed_torch
 from clusterwhy.workers import Workers
@@ -131,7 +131,7 @@ def throughput(n_windows: int) -> pd.DataFrame:
     jobs = {
         "embed": lambda: embed(made, values, starts, LENGTH, BATCH),
         "score": lambda: masked_errors(made, values, starts, LENGTH, 3, 4, BATCH),
-        "explain (epsilon_plus)": lambda: explain(target, windows, None, "epsilon_plus"),
+        "explain (epsilon_plus)": lambda: lrp(target, windows, None, "epsilon_plus"),
     }
     rows = []
     for step, job in jobs.items():

@@ -12,7 +12,7 @@ from clusterwhy.anomaly.detectors import MaskedPredictionError as Detector
 from clusterwhy.errors import ShapeError
 from clusterwhy.relevance.anomalies import DistanceAnomalies, MaskedPredictionAnomalies, explain_anomalies, strangest
 from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.references import allowed_starts, fitting_references
 from clusterwhy.relevance.targets import MaskedPredictionError
 from tests.test_relevance import made_encoder
@@ -139,6 +139,6 @@ def test_relevance_of_the_masked_prediction_error_is_conserved(encoder: Any, rng
     found = explain_difference(target, windows, references)
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), found.target, rtol=1e-9, atol=1e-12)
     # by LRP, too, where residual sums share by contribution
-    lrp = explain(target, windows, None, "epsilon_plus_norm")
-    np.testing.assert_allclose(lrp.gap, lrp.bias_share + lrp.lost_share, atol=1e-12)
-    assert np.abs(lrp.lost_share).max() < 0.2
+    by_rule = lrp(target, windows, None, "epsilon_plus_norm")
+    np.testing.assert_allclose(by_rule.gap, by_rule.bias_share + by_rule.lost_share, atol=1e-12)
+    assert np.abs(by_rule.lost_share).max() < 0.2

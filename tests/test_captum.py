@@ -11,7 +11,7 @@ from torch import nn
 
 from clusterwhy.relevance.composites import CompositeSettings
 from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 
 
 class Convolutions(nn.Module):
@@ -58,7 +58,7 @@ def test_rules_equal_captums(
     composite = CompositeSettings(
         name=name, epsilon=1e-9, gamma=0.25 if name == "EpsilonGamma" else None, residual="norm", zero_bias=False
     )
-    found = explain(network, windows, 2, composite, engine=engine)
+    found = lrp(network, windows, 2, composite, engine=engine)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 

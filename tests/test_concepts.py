@@ -24,7 +24,7 @@ from clusterwhy.relevance.concept_tables import (  # noqa: E402
     reference_windows,
 )
 from clusterwhy.relevance.concepts import ConceptExplainer, concept_relevance, explainer_of  # noqa: E402
-from clusterwhy.relevance.explaining import Unit, explain  # noqa: E402
+from clusterwhy.relevance.explaining import Unit, lrp  # noqa: E402
 from clusterwhy.relevance.layers import Layer, layer_graph, layer_names  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership  # noqa: E402
 
@@ -64,9 +64,27 @@ class Residual(nn.Module):
         return self.dense(self.flatten(self.pool(x)))
 
 
+class Sequences(nn.Module):
+    """A convolution, an LSTM, attention with a residual, the mean over time."""
+
+    def __init__(self, bidirectional: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(CHANNELS, 4, 3, stride=2, padding=1)
+        self.lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=bidirectional)
+        width = 6 if bidirectional else 3
+        self.attention = nn.MultiheadAttention(width, 3, batch_first=True)
+        self.dense = nn.Linear(width, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        x, _ = self.lstm(torch.relu(self.convolution(x)).transpose(1, 2))
+        mixed, _ = self.attention(x, x, x)
+        return self.dense((x + mixed).mean(dim=1))
+
+
 NETWORKS = {
     "plain": plain_cnn,
     "residual": Residual,
+    "sequences": lambda: Sequences(True),
     "InceptionTimePlus": lambda: InceptionTimePlus(CHANNELS, CLASSES, seq_len=TIME, nf=2, depth=3),
 }
 
@@ -97,7 +115,7 @@ def close(found: Any, expected: Any, tolerance: float = 1e-6) -> None:
 
 
 def test_concepts_of_a_layer_that_every_path_crosses_add_up_to_the_relevance(network: nn.Module, windows: Any) -> None:
-    whole = explain(network, windows, 1, PLAIN).values
+    whole = lrp(network, windows, 1, PLAIN).values
     explainer, unit = explainer_of(network, windows, 1, PLAIN)
     crossed = [layer for layer in layer_graph(network, windows) if layer.on_every_path]
     assert {layer.n_positions > 1 for layer in crossed} == {True, False}
@@ -111,6 +129,7 @@ def test_concepts_of_a_layer_that_every_path_crosses_add_up_to_the_relevance(net
         ("residual", "epsilon_gamma_box"),
         ("residual", "epsilon_alpha2_beta1_flat"),
         ("InceptionTimePlus", "epsilon_plus"),
+        ("sequences", "epsilon_plus"),
     ],
 )
 def test_concepts_of_a_layer_beside_others_add_up_to_what_passes_through_it(
@@ -118,7 +137,7 @@ def test_concepts_of_a_layer_beside_others_add_up_to_what_passes_through_it(
 ) -> None:
     network = made(name)
     explainer, unit = explainer_of(network, windows, 2, composite)
-    whole = explain(network, windows, 2, composite).values
+    whole = lrp(network, windows, 2, composite).values
     beside = [layer for layer in layer_graph(network, windows) if not layer.on_every_path]
     for layer in beside[:: max(1, len(beside) // 8)]:
         found = explainer.each(windows, layer.name, range(layer.n_concepts), unit).sum(axis=0)
@@ -133,7 +152,7 @@ def test_both_branches_of_a_residual_are_all_that_there_is(windows: Any) -> None
     network = made("residual")
     explainer, unit = explainer_of(network, windows, 2, "epsilon_plus")
     branches = [explainer.relevance(windows, {name: range(6)}, unit).values for name in ("first", "shortcut")]
-    close(sum(branches), explain(network, windows, 2, "epsilon_plus").values)
+    close(sum(branches), lrp(network, windows, 2, "epsilon_plus").values)
 
 
 def test_relevance_beside_a_layer_goes_on_unmasked_unless_it_is_excluded(windows: Any) -> None:
@@ -180,7 +199,7 @@ def test_each_window_has_its_own_conditions_and_its_own_class(windows: Any) -> N
         np.testing.assert_allclose(found.values[i], alone.values[0], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.target[i], alone.target[0])
         np.testing.assert_allclose(found.target[i], network(windows)[i, unit].item())
-    close(found.values[2], explain(network, windows[2:3], 2, PLAIN).values[0])
+    close(found.values[2], lrp(network, windows[2:3], 2, PLAIN).values[0])
 
 
 def test_heads_behind_a_network_are_targets_too(windows: Any) -> None:
@@ -188,7 +207,7 @@ def test_heads_behind_a_network_are_targets_too(windows: Any) -> None:
     rng = np.random.default_rng(0)
     head = ClusterMembership(rng.normal(size=(2, CLASSES)), rng.normal(size=(3, CLASSES))).double()
     found = concept_relevance(network, windows, head, {"4": range(8)}, PLAIN)
-    close(found.values, explain(network, windows, head, PLAIN).values)
+    close(found.values, lrp(network, windows, head, PLAIN).values)
     as_head = concept_relevance(network, windows, Unit(3), {"4": [1]}, PLAIN)
     close(as_head.values, concept_relevance(network, windows, 3, {"4": [1]}, PLAIN).values)
     assert set(layer_names(network, windows)) <= {layer.name for layer in layer_graph(network, windows, head)}
@@ -280,6 +299,8 @@ def support(network: nn.Module, name: str, time_axis: int) -> tuple[Any, Any]:
     [
         (plain_cnn, {"0": 2, "4": 2, "6": 2, "8": 1}),
         (Residual, {"first": 2, "second": 2, "shortcut": 2, "third": 2}),
+        (lambda: Sequences(False), {"convolution": 2, "lstm": 1, "attention": 1, "dense": 1}),
+        (lambda: Sequences(True), {"lstm": 1}),
         (Varied, {"wide": 2, "grouped": 2, "even": 2, "far": 2, "mixed": 1, "dense": 1}),
     ],
 )

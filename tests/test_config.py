@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
 from clusterwhy.relevance.composites import COMPOSITES
+from clusterwhy.relevance.methods import ATTRIBUTORS, method_of
 from pipeline._stage import check_overrides, owned, register_params
 from tests.conftest import ROOT
 
@@ -75,3 +76,13 @@ def test_overrides_of_another_stage_are_refused() -> None:
 def test_composites_of_the_library_are_those_of_conf(name: str) -> None:
     path = ROOT / "conf" / "composite" / f"{name}.yaml"
     assert build_settings({"composite": plain(path)})["composite"] == COMPOSITES[name]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "attributor").glob("*.yaml")))
+def test_attributors_of_the_library_are_those_of_conf(name: str) -> None:
+    made = build_settings({"attributor": plain(ROOT / "conf" / "attributor" / f"{name}.yaml")})["attributor"]
+    assert made == (method_of("lrp_epsilon").attributor if name == "once" else ATTRIBUTORS[name])
+
+
+def test_every_attributor_of_the_library_has_its_file() -> None:
+    assert {path.stem for path in (ROOT / "conf" / "attributor").glob("*.yaml")} == {"once", *ATTRIBUTORS}

@@ -230,9 +230,9 @@ def test_three_units_solved_by_hand() -> None:
     )
     network[1].weight = nn.Parameter(torch.tensor([[2.0, -1.0], [1.0, 1.0]]))
     network[3].weight = nn.Parameter(torch.tensor([[1.0, 2.0]]))
-    from clusterwhy.relevance.explaining import explain
+    from clusterwhy.relevance.explaining import lrp
 
-    found = explain(network.double().eval(), np.ones((1, 2, 1)), composite="epsilon")
+    found = lrp(network.double().eval(), np.ones((1, 2, 1)), composite="epsilon")
     # R_h = 1, R_k = 4; x1: 1 * 2/1 + 4 * 1/2 = 4; x2: 1 * -1/1 + 4 * 1/2 = 1
     np.testing.assert_allclose(found.values.ravel(), [4.0, 1.0], rtol=1e-5)
     np.testing.assert_allclose(found.target, [5.0])

@@ -23,7 +23,7 @@ from clusterwhy.relevance.evidence import (
     sanity,
     similarity,
 )
-from clusterwhy.relevance.explaining import explain
+from clusterwhy.relevance.explaining import lrp
 from clusterwhy.relevance.targets import EmbeddingSum
 from tests.test_relevance import made_encoder
 
@@ -106,7 +106,7 @@ def test_the_ledger_adds_up_to_the_gap(rng: np.random.Generator) -> None:
     windows = rng.normal(size=(4, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
     book = ledger(asked(network, windows), windows)
-    found = explain(network, windows, None, "epsilon_plus", box=(np.full(3, -4.0), np.full(3, 4.0)))
+    found = lrp(network, windows, None, "epsilon_plus", box=(np.full(3, -4.0), np.full(3, 4.0)))
     missing = (found.target - found.values.sum(axis=(1, 2))).mean() / np.abs(found.target).mean()
     assert book["share"].sum() == pytest.approx(missing, abs=1e-9)
     assert book[book["category"] == "bias"]["share"].sum() == pytest.approx(

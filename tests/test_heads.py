@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from clusterwhy.relevance.explaining import explain  # noqa: E402
+from clusterwhy.relevance.explaining import lrp  # noqa: E402
 from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, Distance  # noqa: E402
 
@@ -34,15 +34,15 @@ HEADS: dict[str, Any] = {
 @pytest.mark.parametrize("name", HEADS)
 def test_the_engine_and_zennit_agree_on_heads(name: str, points: Any) -> None:
     network = on_embeddings(HEADS[name](*points[:2]))
-    fused = explain(network, points[2], composite="epsilon", engine="fused")
-    by_zennit = explain(network, points[2], composite="epsilon", engine="zennit")
+    fused = lrp(network, points[2], composite="epsilon", engine="fused")
+    by_zennit = lrp(network, points[2], composite="epsilon", engine="zennit")
     np.testing.assert_allclose(fused.values, by_zennit.values, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(fused.target, network(torch.from_numpy(points[2])).detach())
 
 
 @pytest.mark.parametrize("name", ["midpoint", "soft", "distance"])
 def test_heads_with_a_root_on_the_boundary_conserve(name: str, points: Any) -> None:
-    found = explain(on_embeddings(HEADS[name](*points[:2])), points[2], composite="epsilon")
+    found = lrp(on_embeddings(HEADS[name](*points[:2])), points[2], composite="epsilon")
     # prototypes are stored in float32
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), found.target, rtol=1e-4, atol=1e-4)
 
@@ -51,7 +51,7 @@ def test_a_midpoint_root_shares_by_the_distance_to_the_boundary_solved_by_hand()
     # own (0, 0), other (4, 2), z = (1, 0): f = 13 - 1 ... |z - p|^2 = 9 + 4 = 13, |z|^2 = 1, f = 12
     # contributions 2 (own - other) (z - (2, 1)): -8 * -1 = 8 and -4 * -1 = 4
     head = ClusterMembership(np.array([[0.0, 0.0]]), np.array([[4.0, 2.0]]), "midpoint")
-    found = explain(on_embeddings(head), np.array([[[1.0], [0.0]]]), composite="epsilon")
+    found = lrp(on_embeddings(head), np.array([[[1.0], [0.0]]]), composite="epsilon")
     np.testing.assert_allclose(found.target, [12.0])
     np.testing.assert_allclose(found.values.ravel(), [8.0, 4.0], rtol=1e-5)
     np.testing.assert_allclose(found.bias_share, [0.0], atol=1e-6)
@@ -59,7 +59,7 @@ def test_a_midpoint_root_shares_by_the_distance_to_the_boundary_solved_by_hand()
 
 def test_distance_is_the_mean_squared_distance_to_the_nearest_shared_by_its_parts(points: Any) -> None:
     _, others, embeddings = points
-    found = explain(on_embeddings(Distance(others, 2)), embeddings, composite="epsilon")
+    found = lrp(on_embeddings(Distance(others, 2)), embeddings, composite="epsilon")
     squares = (embeddings[:, None, :, 0] - others[None].astype(np.float32)) ** 2
     for window, parts in zip(range(len(embeddings)), squares, strict=True):
         nearest = parts[np.argsort(parts.sum(axis=1))[:2]]

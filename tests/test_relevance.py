@@ -27,7 +27,7 @@ from clusterwhy.relevance.choices import EmbeddingUnitTarget, MemberSelection  #
 from clusterwhy.relevance.clusters import fast_target, remembered  # noqa: E402
 from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
 from clusterwhy.relevance.differences import explain_difference  # noqa: E402
-from clusterwhy.relevance.explaining import explain  # noqa: E402
+from clusterwhy.relevance.explaining import lrp  # noqa: E402
 from clusterwhy.relevance.faithfulness import replace_channels, statistics_z  # noqa: E402
 from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -57,23 +57,23 @@ def windows(rng: np.random.Generator) -> np.ndarray:
 
 def test_rules_that_drop_the_bias_conserve_the_target(encoder: Any, windows: np.ndarray) -> None:
     composite = COMPOSITES["epsilon_without_bias"].model_copy(update={"residual": "norm", "epsilon": 1e-12})
-    found = explain(encoder, windows, EmbeddingSum(), composite)
+    found = lrp(encoder, windows, EmbeddingSum(), composite)
     assert np.abs(found.gap).max() < 1e-4
     assert (found.bias_share == 0).all()
 
 
 def test_with_biases_the_gap_is_what_they_absorbed(encoder: Any, windows: np.ndarray) -> None:
     changes = {"residual": "norm", "epsilon": 1e-12}
-    found = explain(encoder, windows, EmbeddingSum(), COMPOSITES["epsilon"].model_copy(update=changes))
+    found = lrp(encoder, windows, EmbeddingSum(), COMPOSITES["epsilon"].model_copy(update=changes))
     assert np.abs(found.gap).min() > 0.01
     np.testing.assert_allclose(found.gap, found.bias_share, atol=1e-4)
-    plus = explain(encoder, windows, EmbeddingSum(), "epsilon_plus")
+    plus = lrp(encoder, windows, EmbeddingSum(), "epsilon_plus")
     assert (plus.bias_share > 0).all() and (plus.lost_share > 0).all() and (plus.lost_share < 0.2).all()
 
 
 def test_without_a_canonizer_residual_sums_multiply_relevance(encoder: Any, windows: np.ndarray) -> None:
     composite = COMPOSITES["epsilon_plus"].model_copy(update={"zero_bias": True, "residual": "none"})
-    found = explain(encoder, windows, EmbeddingSum(), composite, canonizer="none")
+    found = lrp(encoder, windows, EmbeddingSum(), composite, canonizer="none")
     assert np.abs(found.gap).min() > 0.5
     assert np.isnan(found.bias_share).all()
 
@@ -81,7 +81,7 @@ def test_without_a_canonizer_residual_sums_multiply_relevance(encoder: Any, wind
 @pytest.mark.parametrize("canonizer", ["auto", "none", "zennit_sequential"])
 def test_the_network_is_bit_identical_afterwards(encoder: Any, windows: np.ndarray, canonizer: Any) -> None:
     before, state = encoder(torch.from_numpy(windows)), {k: v.clone() for k, v in encoder.state_dict().items()}
-    explain(encoder, windows, EmbeddingSum(), "epsilon_plus_flat", canonizer=canonizer)
+    lrp(encoder, windows, EmbeddingSum(), "epsilon_plus_flat", canonizer=canonizer)
     assert torch.equal(encoder(torch.from_numpy(windows)), before)
     assert all(torch.equal(state[k], v) for k, v in encoder.state_dict().items())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.modules())
@@ -95,14 +95,14 @@ def test_the_network_is_restored_after_an_exception(encoder: Any, windows: np.nd
 
     before = encoder(torch.from_numpy(windows))
     with pytest.raises(CompositeError, match="broken head"):
-        explain(encoder, windows, broken, canonizer="none")
+        lrp(encoder, windows, broken, canonizer="none")
     assert torch.equal(encoder(torch.from_numpy(windows)), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in encoder.modules())
 
 
 def test_batches_change_nothing_and_windows_keep_their_order(encoder: Any, windows: np.ndarray) -> None:
-    whole = explain(encoder, windows, EmbeddingSum())
-    turned = explain(encoder, windows[::-1].copy(), EmbeddingSum(), batch_size=2)
+    whole = lrp(encoder, windows, EmbeddingSum())
+    turned = lrp(encoder, windows[::-1].copy(), EmbeddingSum(), batch_size=2)
     np.testing.assert_allclose(turned.values[::-1], whole.values, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(turned.target[::-1], whole.target)
 
@@ -110,8 +110,8 @@ def test_batches_change_nothing_and_windows_keep_their_order(encoder: Any, windo
 def test_an_integer_a_function_and_a_module_name_the_same_target(encoder: Any, windows: np.ndarray) -> None:
     pick = nn.Linear(16, 1, bias=False).double()
     pick.weight = nn.Parameter(torch.eye(16, dtype=torch.float64)[3:4])
-    by_index, by_function = explain(encoder, windows, 3), explain(encoder, windows, lambda out: out[:, 3])
-    by_module = explain(encoder, windows, nn.Sequential(pick, nn.Flatten(0)))
+    by_index, by_function = lrp(encoder, windows, 3), lrp(encoder, windows, lambda out: out[:, 3])
+    by_module = lrp(encoder, windows, nn.Sequential(pick, nn.Flatten(0)))
     np.testing.assert_allclose(by_index.target, encoder(torch.from_numpy(windows))[:, 3].detach())
     np.testing.assert_allclose(by_function.values, by_index.values)
     np.testing.assert_allclose(by_module.values, by_index.values, rtol=1e-4, atol=1e-6)
@@ -128,13 +128,13 @@ def test_what_cannot_be_explained_is_refused_with_its_reason(encoder: Any, windo
     ]
     for network, keys, error, message in cases:
         with pytest.raises(error, match=message):
-            explain(network, **({"windows": windows} | keys))
+            lrp(network, **({"windows": windows} | keys))
 
 
 def test_relevance_that_is_not_finite_is_an_error(encoder: Any, windows: np.ndarray) -> None:
     windows[4, 0, 0] = np.inf
     with pytest.raises(CompositeError, match="1 of 5 windows is not finite"):
-        explain(encoder, windows, EmbeddingSum())
+        lrp(encoder, windows, EmbeddingSum())
 
 
 def asked(encoder: Any, references: np.ndarray) -> Question:
@@ -155,7 +155,7 @@ def test_smooth_without_noise_is_once(encoder: Any, windows: np.ndarray) -> None
 def test_contrast_is_relevance_less_what_is_usual_elsewhere(encoder: Any, windows: np.ndarray) -> None:
     elsewhere = np.random.default_rng(1).normal(size=(6, 3, 32))
     found = Contrast(n_references=4, batch_size=2).explain(asked(encoder, elsewhere), windows, 0)
-    own, usual = (explain(encoder, x, EmbeddingSum()) for x in (windows, elsewhere[:4]))
+    own, usual = (lrp(encoder, x, EmbeddingSum()) for x in (windows, elsewhere[:4]))
     channels = own.values.sum(axis=2) - usual.values.sum(axis=2).mean(axis=0)
     np.testing.assert_allclose(found.values.sum(axis=2), channels)
     np.testing.assert_allclose(found.target, own.target - usual.target.mean())
@@ -311,7 +311,7 @@ def test_an_embedding_unit_is_explained_or_named_as_missing(encoder: Any, window
     labels = np.array([0, 0, 1, 1, -1])
     networks, _ = EmbeddingUnitTarget(unit=3).networks(encoder, embeddings, labels, 0)
     assert list(networks) == [0, 1]
-    found = explain(networks[0], windows)
+    found = lrp(networks[0], windows)
     np.testing.assert_allclose(found.target, embeddings[:, 3])
     n_features = embeddings.shape[1]
     with pytest.raises(ConfigError, match=f"embeddings have {n_features} features"):

@@ -37,6 +37,10 @@ class CompositeError(ClusterWhyError, ValueError):
     """A composite or canonizer that does not fit the network."""
 
 
+class MethodError(ClusterWhyError, ValueError):
+    """A method of explanation that is unknown, or that asks for what a network has not."""
+
+
 class WorkerError(ClusterWhyError, RuntimeError):
     """Workers that died again and again, or a cluster that is not there."""
 

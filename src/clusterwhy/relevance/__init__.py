@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     )
     from clusterwhy.relevance.concepts import concept_relevance
     from clusterwhy.relevance.differences import explain_difference
-    from clusterwhy.relevance.explaining import Relevance, explain
+    from clusterwhy.relevance.explaining import Relevance, lrp
     from clusterwhy.relevance.layers import layer_graph, layer_names
+    from clusterwhy.relevance.methods import explain, list_methods, method_of
     from clusterwhy.relevance.targets import ClusterMembership, Distance, EmbeddingSum, prototypes
 
 __all__ = [
@@ -31,10 +32,13 @@ __all__ = [
     "explain_difference",
     "layer_graph",
     "layer_names",
+    "list_methods",
+    "lrp",
+    "method_of",
     "prototypes",
     "reference_windows",
 ]
-_ROOMS = ("composites", "concept_tables", "concepts", "differences", "explaining", "layers", "targets")
+_ROOMS = ("composites", "concept_tables", "concepts", "differences", "explaining", "layers", "methods", "targets")
 
 
 def __getattr__(name: str) -> Any:

@@ -20,12 +20,13 @@ from zennit.layer import Sum
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.relevance.heads import MeanOfSmallest, RootedLinear, Scaled, SoftExtremum, SquaredDistances
+from clusterwhy.relevance.sequences import Recurrent, SelfAttention
 
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
 # pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
-# by their parts; shape: no tensor of the data
-Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "concatenate", "shape"]
+# by their parts; sequence: LSTM and attention, which share by rules of their own; shape: no tensor of the data
+Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "shape"]
 
 PASS_MODULES = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -292,6 +293,8 @@ class _Builder:
             self._add_convolution(node, module, inputs)
         elif isinstance(module, SquaredDistances):
             self._step(node, "distance", _own(module), inputs, True)
+        elif isinstance(module, nn.LSTM | nn.MultiheadAttention):
+            self._add_sequence(node, module)
         elif isinstance(module, RootedLinear) and module.bias is not None:
             made = RootedLinear(module.weight.detach(), module.bias.detach(), module.root.detach())
             self._step(node, "linear", made, inputs)
@@ -316,6 +319,24 @@ class _Builder:
         else:
             raise CompositeError(f"{name}: {type(module).__name__} has no rule")
 
+    def _add_sequence(self, node: Any, module: nn.LSTM | nn.MultiheadAttention) -> None:
+        name = str(node.target)
+        if isinstance(module, nn.LSTM):
+            if len(node.args) != 1 or node.kwargs:
+                raise CompositeError(
+                    f"{name}: LSTM with a state of its own to start from has no rule; start from zeros"
+                )
+            made: nn.Module = Recurrent(module)
+        else:
+            given = [key for key, value in node.kwargs.items() if value is not None and not key.endswith("weights")]
+            if len(set(node.args)) != 1 or len(node.args) != 3 or given:
+                raise CompositeError(
+                    f"{name}: expected attention(x, x, x), got {len(set(node.args))} sequences and "
+                    f"{', '.join(given) or 'no masks'}; attention to another sequence and masks have no rule"
+                )
+            made = SelfAttention(module)
+        self._step(node, "sequence", made, self._inputs(node))
+
     def _add_convolution(self, node: fx.Node, module: nn.Conv1d, inputs: tuple[int, ...]) -> None:
         if module.padding_mode != "zeros" and module.padding != (0,):
             raise CompositeError(f"{node.target}: padding mode {module.padding_mode!r} has no rule; use zeros")
@@ -331,6 +352,8 @@ class _Builder:
         self._step(node, "linear", _convolution(module, weight, bias, padding), inputs)
 
     def _add_call(self, node: Any) -> None:
+        if self._is_output_of_sequence(node):
+            return
         inputs, target = self._inputs(node), node.target
         shapes = [i > 0 and self.steps[i - 1].kind == "shape" for i in inputs]
         slots = {n: _Slot(i) for i, n in enumerate(node.all_input_nodes)}
@@ -358,6 +381,21 @@ class _Builder:
             self.position[node] = inputs[0]
         else:
             raise CompositeError(f"{node.name}: {getattr(target, '__name__', target)} has no rule")
+
+    def _is_output_of_sequence(self, node: Any) -> bool:
+        """Whether a call takes apart what an LSTM or attention gives: (sequence, states or weights)."""
+        source = node.args[0] if node.args else None
+        if node.target is not operator.getitem or not isinstance(source, fx.Node) or source.op != "call_module":
+            return False
+        if not isinstance(self.modules[str(source.target)], nn.LSTM | nn.MultiheadAttention):
+            return False
+        if node.args[1] != 0 and node.users:
+            raise CompositeError(
+                f"{source.target}: only the output sequence has a rule, not states or attention weights; of an LSTM's "
+                "last state take the sequence's last step instead"
+            )
+        self.position[node] = self.position[source]
+        return True
 
     def _add_sum(self, node: Any, subtracts: bool) -> None:
         if not all(isinstance(a, fx.Node) for a in node.args):

@@ -46,7 +46,8 @@ class CompositeSettings(Settings):
 
     `residual` is the rule of residual sums: `norm` shares by contribution (exactly conserving),
     `norm_plus` by positive parts (localises better, stable on trained networks), `none` leaves them
-    without a rule (relevance is then copied into both branches; only with `canonizer: none`).
+    without a rule (relevance is then copied into both branches; only with `canonizer: none`). `attention`:
+    `constant` leaves attention weights without relevance, `shared` gives them half (`SequenceRule`).
     """
 
     name: CompositeName
@@ -55,6 +56,7 @@ class CompositeSettings(Settings):
     box: Literal["data"] | tuple[float, float] | None = None
     residual: Literal["norm", "norm_plus", "none"]
     zero_bias: bool
+    attention: Literal["constant", "shared"]
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -101,7 +103,9 @@ class CompositeSettings(Settings):
             return Rule(name, size, self.gamma or 0.0, 2.0, self.zero_bias, *ends)
 
         convolution, entrance = PARTS[self.name]
-        return Rules(rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual)
+        return Rules(
+            rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual, self.attention
+        )
 
     def zennit(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: str) -> "Composite":
         """zennit's composite, for a network that is not canonical.
@@ -137,7 +141,8 @@ class CompositeSettings(Settings):
 
 
 def _made(name: CompositeName, **values: Any) -> CompositeSettings:
-    settings = {"epsilon": 1e-6, "gamma": None, "box": None, "residual": "norm_plus", "zero_bias": False}
+    settings = {"epsilon": 1e-6, "gamma": None, "box": None, "residual": "norm_plus"}
+    settings |= {"zero_bias": False, "attention": "constant"}
     return CompositeSettings.model_validate({"name": name} | settings | values)
 
 

@@ -12,8 +12,9 @@ from torch import nn
 from clusterwhy.errors import ShapeError
 from clusterwhy.relevance.canonical import Call, Canonical, Step, canonize
 from clusterwhy.relevance.engine import Engine, pooling_sizes
-from clusterwhy.relevance.explaining import Explained, Relevance, Unit
+from clusterwhy.relevance.explaining import Relevance, target_name, with_target
 from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum
+from clusterwhy.relevance.sequences import Recurrent, SelfAttention
 from clusterwhy.types import FloatArray
 
 # below this difference of inputs a secant is replaced by the slope halfway
@@ -61,8 +62,7 @@ def explain_difference(
             "expected windows (window >= 1, channel, time) and references (reference >= 1, channel, time) for all or "
             f"(window, reference >= 1, channel, time), got {tuple(x.shape)} and {tuple(base.shape)}"
         )
-    head: Any = Unit(target) if isinstance(target, int) else target
-    whole = network if head is None else Explained(network, head).train(network.training)
+    whole = network if target is None else with_target(network, target)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     canonical = canonize(whole, (x[:2] if len(x) > 1 else x.repeat(2, 1, 1)).to(device))
     secants = Secants(canonical, n_path)
@@ -78,7 +78,7 @@ def explain_difference(
             values[part] += found.cpu() / count
             differences[part] += difference.cpu() / count
     provenance = {
-        "target": type(head).__name__ if head is not None else "output",
+        "target": target_name(target),
         "composite": "difference to references",
         "references": count,
         "canonizer": "auto",
@@ -221,10 +221,10 @@ def _maxima(
 
 
 def _selects(module: nn.Module) -> bool:
-    """Whether gradients change along a line, since other inputs come to be chosen."""
+    """Whether gradients change along a line: others come to be chosen, or the layer is not linear."""
     if isinstance(module, Call):
         return module.function in {"amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d}
-    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum))
+    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum, Recurrent, SelfAttention))
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:

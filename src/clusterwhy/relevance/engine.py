@@ -9,7 +9,8 @@ from torch import nn
 
 from clusterwhy.relevance.canonical import Addition, Canonical, Concatenation, Step
 from clusterwhy.relevance.heads import RootedLinear, SquaredDistances
-from clusterwhy.relevance.rules import LinearOperation, Rule, divide, share, total
+from clusterwhy.relevance.rules import LinearOperation, Rule, Shared, divide, share, total
+from clusterwhy.relevance.sequences import AttentionRule, Recurrent, SelfAttention, SequenceRule
 
 # of means and sums, in units of their output
 NORM_STABILIZER = 1e-12
@@ -28,12 +29,19 @@ class Rules:
         dense: of fully connected layers.
         entrance: of linear layers that read the network's input, where it differs.
         residual: `norm` shares additions by contribution, `norm_plus` by positive parts.
+        attention: whether attention weights take relevance (`SequenceRule`).
     """
 
     convolution: Rule
     dense: Rule
     entrance: Rule | None
     residual: Literal["norm", "norm_plus"]
+    attention: AttentionRule
+
+    @property
+    def sequence(self) -> SequenceRule:
+        """The rule of LSTM and attention; their linear parts are dense layers."""
+        return SequenceRule(self.dense.stabilizer, self.dense.zero_bias, self.attention)
 
     def of(self, step: Step) -> Rule:
         """The rule of a linear step."""
@@ -60,10 +68,16 @@ class Ledger:
 
     Attributes:
         entries: (step, category, (window,) amount); categories `bias`, `stabilizer`, `sum` (dead residual
-            sums), `norm` (means and sums), `route` (padding and slices).
+            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights).
     """
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
+
+    def add(self, name: str, shared: Shared) -> None:
+        """Note what a step with weights kept."""
+        self.entries.extend([(name, "bias", shared.bias), (name, "stabilizer", shared.stabilizer())])
+        if shared.softmax is not None:
+            self.entries.append((name, "softmax", shared.softmax))
 
     def sum(self, category: str) -> torch.Tensor | float:
         """(window,) all amounts of a category."""
@@ -95,7 +109,7 @@ class Engine:
         """Values that the relevance pass reads."""
         kept = {self.canonical.output}
         for n, step in enumerate(self.canonical.steps):
-            if step.kind in ("linear", "norm", "distance"):
+            if step.kind in ("linear", "norm", "distance", "sequence"):
                 kept |= {step.inputs[0], n + 1}
             elif step.kind in ("sum", "route"):
                 kept |= set(step.inputs)
@@ -193,18 +207,12 @@ class Engine:
                 continue
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
-            if step.kind == "linear":
-                i = step.inputs[0]
-                non_negative = i > 0 and steps[i - 1].non_negative
-                shared = share(
-                    rules.of(step), self.layers[n], tape.values[i], tape.values[n + 1], arriving, non_negative
-                )
+            if step.kind in ("linear", "sequence"):
+                shared = self._share_layer(n, tape, arriving, rules)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
                 absorbed = absorbed + shared.bias
                 if ledger is not None:
-                    ledger.entries.extend(
-                        [(step.name, "bias", shared.bias), (step.name, "stabilizer", shared.stabilizer())]
-                    )
+                    ledger.add(step.name, shared)
             else:
                 before = total(arriving) if ledger is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
@@ -216,6 +224,15 @@ class Engine:
                     _add(waiting, i, part)
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
+
+    def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
+        """Of a step with weights."""
+        step, x, z = self.canonical.steps[n], tape.values[self.canonical.steps[n].inputs[0]], tape.values[n + 1]
+        if isinstance(step.module, (Recurrent, SelfAttention)):
+            return step.module.share(x, z, arriving, rules.sequence)
+        i = step.inputs[0]
+        non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
+        return share(rules.of(step), self.layers[n], x, z, arriving, non_negative)
 
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules

@@ -74,7 +74,19 @@ class Explained(nn.Module):
         return self.head(self.network(windows))
 
 
-def explain(
+def with_target(network: nn.Module, target: int | Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    """The network (window, channel, time) -> (window,) of a target."""
+    made = Explained(network, Unit(target) if isinstance(target, int) else target)
+    made.training = network.training  # of this module alone: `train()` would reach into the network
+    return made
+
+
+def target_name(target: int | Callable[[torch.Tensor], torch.Tensor] | None) -> str:
+    """What a target is called in provenance."""
+    return "output" if target is None else f"unit {target}" if isinstance(target, int) else type(target).__name__
+
+
+def lrp(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
     target: int | Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -127,12 +139,11 @@ class Explainer:
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        head: Any = Unit(target) if isinstance(target, int) else target
-        self.network = network if head is None else Explained(network, head).train(network.training)
+        self.network = network if target is None else with_target(network, target)
         settings = _settings(composite)
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
         self.provenance: dict[str, Any] = {
-            "target": type(head).__name__ if head is not None else "output",
+            "target": target_name(target),
             "composite": settings.model_dump() if isinstance(settings, CompositeSettings) else type(settings).__name__,
             "canonizer": canonizer,
         }
@@ -184,7 +195,7 @@ class Explainer:
         return values, torch.full_like(output, float("nan")), output
 
     def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
-        """Relevance of windows (window, channel, time); errors as in `explain`."""
+        """Relevance of windows (window, channel, time); errors as in `lrp`."""
         data = torch.as_tensor(windows)
         parts = []
         for first in range(0, len(data), batch_size):

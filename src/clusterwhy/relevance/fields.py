@@ -14,6 +14,7 @@ from zennit.layer import Sum
 
 from clusterwhy.relevance.canonical import Call, Canonical, Step
 from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum
+from clusterwhy.relevance.sequences import Recurrent, SelfAttention
 
 
 def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:
@@ -51,9 +52,12 @@ def _through(step: Step, inputs: list[Any]) -> Any:
     for kind, greatest in MODULES.items():
         if isinstance(module, kind):
             return greatest(module, x)
+    if isinstance(module, Recurrent | SelfAttention):
+        return _sequence(module, x)
     if step.kind in ("shape", "route", "concatenate"):
         return module(*inputs)
-    return _everything(x, module(*inputs))
+    farthest = x.flatten(1).amax(dim=1)  # distances: every feature
+    return farthest[:, None].expand(2, module(x).shape[1]).contiguous()
 
 
 def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
@@ -65,12 +69,12 @@ def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
     return found.repeat_interleave(module.out_channels // module.groups, dim=1)
 
 
-def _everything(x: torch.Tensor, output: Any) -> Any:
-    """Every output sees all that any input sees: recurrent layers in both directions, and attention."""
-    if isinstance(output, tuple):
-        return tuple(_everything(x, part) for part in output)
-    farthest = x.flatten(1).amax(dim=1)
-    return farthest.reshape(2, *[1] * (output.ndim - 1)).expand(2, *output.shape[1:]).contiguous()
+def _sequence(module: Recurrent | SelfAttention, x: torch.Tensor) -> torch.Tensor:
+    """Each time step sees all others, or all before it where an LSTM reads forth only; x is (2, time, feature)."""
+    both = isinstance(module, SelfAttention) or module.lstm.bidirectional
+    at_once = x.amax(dim=2, keepdim=True)
+    seen = at_once.amax(dim=1, keepdim=True).expand_as(at_once) if both else at_once.cummax(dim=1).values
+    return seen.expand(*x.shape[:2], module(x).shape[2]).contiguous()
 
 
 def _average(

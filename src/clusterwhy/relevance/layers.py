@@ -12,7 +12,7 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.relevance.canonical import Call, Canonical, Step, canonize
-from clusterwhy.relevance.explaining import Explained
+from clusterwhy.relevance.explaining import with_target
 from clusterwhy.relevance.fields import reach
 from clusterwhy.types import IntArray
 
@@ -96,7 +96,7 @@ def traced(
     network: nn.Module, example: torch.Tensor, target: Callable[[torch.Tensor], torch.Tensor] | None
 ) -> Canonical:
     """The canonical form of a network with a head behind it, if there is one."""
-    whole = network if target is None else Explained(network, target).train(network.training)
+    whole = network if target is None else with_target(network, target)
     return canonize(whole, example[:2] if len(example) > 1 else example[:1].repeat(2, 1, 1))
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from zennit.core import BasicHook, Composite, Hook, Stabilizer
 from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, NoMod, Norm, Pass, WSquare, ZBox, ZPlus
 
+from clusterwhy.errors import CompositeError
 from clusterwhy.relevance.canonical import Addition, Canonical, Step
 from clusterwhy.relevance.engine import NORM_STABILIZER, Rules
 from clusterwhy.relevance.heads import RootedLinear, SquaredDistances
@@ -88,6 +89,8 @@ def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
         return {step.module: Rooted(rules.of(step).stabilizer)}
     if isinstance(step.module, SquaredDistances):
         return {step.module: Distances()}
+    if step.kind == "sequence":
+        raise CompositeError(f"{step.name}: zennit has no rule for LSTM and attention; use engine='fused'")
     if step.kind == "linear":
         return {step.module: zennit_rule(rules.of(step))}
     if step.kind == "norm":

@@ -44,11 +44,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Shared:
-    """What a linear layer passes on (`inputs`), and what its bias and the stabiliser keep, (window,) each."""
+    """What a layer passes on (`inputs`), and what its bias, the stabiliser and a softmax keep, (window,) each."""
 
     inputs: torch.Tensor
     bias: torch.Tensor
     stabilizer: Callable[[], torch.Tensor]  # computed for a ledger only
+    softmax: torch.Tensor | None = None
 
 
 def stabilize(z: torch.Tensor, epsilon: float) -> torch.Tensor:
