@@ -271,7 +271,9 @@ class Recorder(nn.Module):
     def __init__(self, network: nn.Module, name: str) -> None:
         super().__init__()
         self.network, self.seen = network, []
-        network.get_submodule(name).register_forward_hook(lambda module, x, y: self.seen.append(y))
+        network.get_submodule(name).register_forward_hook(
+            lambda module, x, y: self.seen.append(y[0] if isinstance(y, tuple) else y)
+        )
 
     def forward(self, windows: Any) -> Any:
         self.seen.clear()

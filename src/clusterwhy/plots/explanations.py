@@ -73,6 +73,7 @@ def draw_colours(ax: Axes, signals: Signals, relevance: FloatArray, limit: float
     )
     image.set_data(relevance[None])
     image.set_transform(ax.get_xaxis_transform())
+    image.set_clip_path(ax.patch)
     ax.add_image(image)
     ax.set_xlim(signals.ends(0, len(relevance)))
     ax.tick_params(labelsize=6)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clusterwhy.errors import CompositeError
+from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.relevance.composites import CompositeSettings, settings_of
 from clusterwhy.relevance.conditions import (
     Condition,
@@ -165,7 +165,7 @@ class ConceptExplainer:
 
             values.append(self.engine.relevance(tape, seed, self.rules, observer=mask)[0].numpy(force=True))
             targets.append(seed.reshape(len(seed), -1).sum(1).numpy(force=True))
-        about = self.provenance | {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
+        about = self.provenance | {"unit": unit, "conditioned"| {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
 
@@ -207,7 +207,9 @@ class ConceptExplainer:
 
     def passes(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
         """Parts of the windows: which they are, their forward pass, and the relevance of the output."""
-        units = None if unit is None else np.broadcast_to(np.asarray(unit), (len(data),)).copy()
+        if np.ndim(unit) and np.shape(unit) != (len(data),):
+            raise ShapeError(f"expected one unit for all windows or (window,) {len(data)}, got {np.shape(unit)}")
+        units = None if unit is None else np.broadcast_to(unit, (len(data),)).copy()
         for first in range(0, len(data), PART):
             part = slice(first, first + PART)
             tape = self.engine.run(data[part].to(self.device))
