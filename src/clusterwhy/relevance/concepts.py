@@ -165,7 +165,7 @@ class ConceptExplainer:
 
             values.append(self.engine.relevance(tape, seed, self.rules, observer=mask)[0].numpy(force=True))
             targets.append(seed.reshape(len(seed), -1).sum(1).numpy(force=True))
-        about = self.provenance | {"unit": unit, "conditioned"| {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
+        about = self.provenance | {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
 
