@@ -51,3 +51,7 @@ class MethodError(ClusterWhyError, ValueError):
 
 class WorkerError(ClusterWhyError, RuntimeError):
     """Workers that died again and again, or a cluster that is not there."""
+
+
+class ConceptError(ClusterWhyError, LookupError):
+    """A layer or a concept that a network does not have, or conditions that no path of relevance meets."""

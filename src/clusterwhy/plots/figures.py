@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE_COLOUR = "#b5b5b5"
@@ -67,7 +68,7 @@ def draw_series(
     step = max(1, len(values) // limit)
     for ax, channel, unit, column in zip(axes, channels, units, values.T, strict=True):
         ax.plot(time_s[::step], column[::step], linewidth=0.4, color="#333333")
-        ax.set_ylabel(f"{channel}\n({unit or 'no unit'})", rotation=0, ha="right", va="center", fontsize=7)
+        ax.set_ylabel(with_unit(channel, unit), rotation=0, ha="right", va="center", fontsize=7)
         ax.tick_params(labelsize=6)
         ax.margins(x=0)
 
@@ -90,7 +91,7 @@ def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], time_s: FloatAr
     for first, last in zip([0, *change], [*change, len(labels)], strict=True):
         start, stop = time_s[index["start"].iloc[first]], time_s[index["stop"].iloc[last - 1] - 1]
         ax.axvspan(start, stop, color="#dddddd" if labels[first] % 2 else "#f2f2f2", linewidth=0)
-        ax.text((start + stop) / 2, 0.5, names[labels[first]], ha="center", va="center", fontsize=6)
+        ax.text((start + stop) / 2, 0.5, shown(names[labels[first]]), ha="center", va="center", fontsize=6)
     ax.set_yticks([])
     ax.set_ylabel("label", rotation=0, ha="right", va="center", fontsize=7)
     ax.tick_params(labelsize=6)
@@ -102,7 +103,7 @@ def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
     positions = np.arange(len(table))
     ax.barh(positions, table["share"] * 100, color=np.where(table["share"] > 0, "#b2182b", "#2166ac"))
     ax.axvline(0, color="#333333", linewidth=0.6)
-    ax.set_yticks(positions, table["channel"], fontsize=7)
+    ax.set_yticks(positions, [shown(name) for name in table["channel"]], fontsize=7)
     ax.invert_yaxis()
     ax.tick_params(axis="x", labelsize=6)
 
@@ -120,7 +121,7 @@ def draw_beside_references(
             label="normal windows it is held against" if i == 0 else None,
         )
     ax.plot(seconds, window, color="#b2182b", linewidth=1.2, label="this window")
-    ax.set_ylabel(label, fontsize=7)
+    ax.set_ylabel(shown(label, 40), fontsize=7)
     ax.tick_params(labelsize=6)
     ax.margins(x=0)
 
@@ -132,7 +133,7 @@ def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
     errors = np.abs(np.stack([own["signed"] - own["signed_low"], own["signed_high"] - own["signed"]]))
     ax.barh(positions, own["signed"], xerr=errors, color=cluster_colour(cluster), error_kw={"linewidth": 0.8})
     ax.axvline(0, color="#333333", linewidth=0.6)
-    ax.set_yticks(positions, own["channel"], fontsize=7)
+    ax.set_yticks(positions, [shown(name) for name in own["channel"]], fontsize=7)
     ax.invert_yaxis()
     ax.tick_params(axis="x", labelsize=6)
 
@@ -149,7 +150,7 @@ def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds
         interpolation="nearest",
         extent=(0, seconds, len(channels) - 0.5, -0.5),
     )
-    ax.set_yticks(range(len(channels)), channels, fontsize=7)
+    ax.set_yticks(range(len(channels)), [shown(name) for name in channels], fontsize=7)
     ax.tick_params(axis="x", labelsize=6)
     return image
 
@@ -160,7 +161,8 @@ def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int]) -> Any:
     shares = shares.loc[clusters, table["channel"].unique()]
     limit = float(np.abs(shares.to_numpy()).max()) or 1.0
     image = ax.imshow(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(shares.shape[1]), shares.columns, fontsize=7, rotation=90 if shares.shape[1] > 10 else 0)
+    names = [shown(name) for name in shares.columns]
+    ax.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if len(names) > 10 else 0)
     ax.set_yticks(range(len(clusters)), [str(cluster) for cluster in clusters], fontsize=7)
     ax.set_xlabel("channel", fontsize=8)
     ax.set_ylabel("cluster", fontsize=8)

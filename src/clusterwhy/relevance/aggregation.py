@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from clusterwhy.errors import ShapeError
 from clusterwhy.types import FloatArray, IntArray
 
 N_BOOTSTRAP = 1000
@@ -81,6 +82,15 @@ def shifted(relevance: FloatArray, lags: IntArray) -> FloatArray:
     return moved
 
 
+def bootstrap_means(values: FloatArray, seed: int, n_draws: int = N_BOOTSTRAP) -> FloatArray:
+    """(draw, ...) means over windows drawn with replacement from values (window, ...) (Efron 1979)."""
+    count = len(values)
+    # how often each window is drawn, which needs no copies of the windows
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), n_draws) / count
+    means = weights @ np.asarray(values, dtype=np.float64).reshape(count, -1)
+    return np.asarray(means.reshape(n_draws, *values.shape[1:]))
+
+
 def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_s: float, seed: int) -> pd.DataFrame:
     """Share of each channel in each stretch of time, with 95 % intervals over windows.
 
@@ -89,10 +99,30 @@ def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_
         n_bins: stretches of (nearly) equal length.
         dt_s: seconds between samples.
     """
+    edges = np.linspace(0, relevance.shape[2], n_bins + 1).round().astype(int)
+    return _in_stretches(relevance, channels, edges, dt_s, seed)
+
+
+def time_bins_of_width(
+    relevance: FloatArray, channels: tuple[str, ...], width: int, dt_s: float, seed: int
+) -> pd.DataFrame:
+    """The same for stretches of `width` samples; the last one is shorter where the window is no multiple of it.
+
+    Raises:
+        ShapeError: a width below one sample.
+    """
+    if width < 1:
+        raise ShapeError(f"expected bins of one or more samples, got {width}")
+    edges = np.minimum(np.arange(0, relevance.shape[2] + width, width), relevance.shape[2])
+    return _in_stretches(relevance, channels, edges, dt_s, seed)
+
+
+def _in_stretches(
+    relevance: FloatArray, channels: tuple[str, ...], edges: IntArray, dt_s: float, seed: int
+) -> pd.DataFrame:
     kept = np.nan_to_num(relevance)
     size = np.abs(kept).sum(axis=(1, 2), keepdims=True)
     shares = kept / np.where(size > 0, size, 1.0)
-    edges = np.linspace(0, relevance.shape[2], n_bins + 1).round().astype(int)
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(shares), (N_BOOTSTRAP, len(shares)))
     rows = []

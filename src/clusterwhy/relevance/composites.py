@@ -160,3 +160,18 @@ COMPOSITES = {
     "epsilon_gamma_box": _made("EpsilonGammaBox", gamma=0.25, box="data"),
     "epsilon_w_square": _made("EpsilonWSquare"),
 }
+
+
+def settings_of(composite: str | CompositeSettings) -> CompositeSettings:
+    """A composite by its name, or as it is given.
+
+    Raises:
+        CompositeError: no composite of this name, or one of zennit, whose rules the engine does not know.
+    """
+    from clusterwhy.errors import CompositeError
+
+    if isinstance(composite, CompositeSettings):
+        return composite
+    if composite not in COMPOSITES:
+        raise CompositeError(f"no composite {composite!r}; there are {', '.join(sorted(COMPOSITES))}")
+    return COMPOSITES[composite]

@@ -1,6 +1,6 @@
 """LRP on a canonical network: one forward pass, then one relevance pass per composite."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from clusterwhy.relevance.sequences import AttentionRule, Recurrent, SelfAttenti
 # of means and sums, in units of their output
 NORM_STABILIZER = 1e-12
 PART = 32  # windows that go through the network at a time
+# gets a step's position, the relevance that arrives at its output and all that waits at other values (to be replaced,
+# never changed in place); gives the relevance that goes on
+Observer = Callable[[int, torch.Tensor, dict[int, torch.Tensor]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -173,27 +176,37 @@ class Engine:
 
     @torch.no_grad()
     def relevance(
-        self, tape: Tape, seed: torch.Tensor, rules: Rules, ledger: Ledger | None = None
+        self,
+        tape: Tape,
+        seed: torch.Tensor,
+        rules: Rules,
+        ledger: Ledger | None = None,
+        observer: Observer | None = None,
+        at: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Carry relevance of the output back to the input.
+        """Carry relevance of the output, or of an inner value, back to the input.
 
         Args:
             tape: of the same windows.
-            seed: relevance of the output, the same shape as it.
+            seed: relevance of the value it starts from, the same shape as it.
             rules: the composite.
             ledger: filled with what each step kept, when given.
+            observer: sees, and may replace, what arrives at each step.
+            at: position of the value it starts from (`Step.inputs` counts them), the network's output if None.
 
         Returns:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
         steps = self.canonical.steps
-        waiting: dict[int, torch.Tensor] = {self.canonical.output: seed.clone()}
+        waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
         absorbed = seed.new_zeros(len(seed))
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
             if arriving is None or step.kind == "shape":
                 continue
+            if observer is not None:
+                arriving = observer(n, arriving, waiting)
             if step.kind in ("linear", "sequence"):
                 shared = self._share_layer(n, tape, arriving, rules)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]

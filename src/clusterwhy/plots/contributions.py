@@ -1,0 +1,102 @@
+"""Bars, swarms and waterfalls of what features add to a target, as SHAP's plots show it, for any explanation."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
+
+from clusterwhy.plots.explanations import LINE, OPPOSES, SUPPORTS
+from clusterwhy.plots.names import shown
+from clusterwhy.relevance.contributions import Contributions
+from clusterwhy.types import FloatArray, IntArray
+
+NEUTRAL = "#6e6e6e"
+HALF_ROW = 0.38  # of a swarm
+
+
+def strongest(found: Contributions, n: int) -> IntArray:
+    """Positions of the n features with the greatest mean |contribution|, greatest first."""
+    return np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")[:n]
+
+
+def draw_bars(ax: Axes, found: Contributions, n: int = 10, unit: str = "target") -> None:
+    """Mean size of contributions over windows; with sign and in two colours where there is one window."""
+    order = strongest(found, n)
+    if len(found.values) == 1:
+        sizes, label = found.values[0, order], f"contribution (units of the {unit})"
+        colours = np.where(sizes > 0, SUPPORTS, OPPOSES).tolist()
+    else:
+        sizes = np.abs(found.values[:, order]).mean(axis=0)
+        label, colours = f"mean |contribution| (units of the {unit})", [NEUTRAL] * len(order)
+    ax.barh(np.arange(len(order)), sizes, color=colours)
+    ax.axvline(0.0, color=LINE, linewidth=0.6)
+    _name_rows(ax, found, order, label)
+
+
+def draw_beeswarm(ax: Axes, found: Contributions, n: int = 10, unit: str = "target", bins: int = 60) -> PathCollection:
+    """Each window as a dot per feature: its contribution across, the rank of its input among all windows as colour."""
+    order = strongest(found, n)
+    values, inputs = found.values[:, order], found.inputs[:, order]
+    ranks = inputs.argsort(axis=0).argsort(axis=0) / max(len(inputs) - 1, 1)
+    span = float(np.ptp(values)) or 1.0
+    heights = np.stack([_heights(column, span / bins) for column in values.T], axis=1)
+    rows = np.arange(len(order)) + heights * HALF_ROW / max(float(np.abs(heights).max()), 4.0)
+    dots = ax.scatter(values, rows, c=ranks, cmap="cividis", norm=Normalize(0.0, 1.0), s=9, linewidths=0, zorder=2)
+    ax.axvline(0.0, color=LINE, linewidth=0.6, zorder=1)
+    _name_rows(ax, found, order, f"contribution (units of the {unit})")
+    return dots
+
+
+def _heights(values: FloatArray, width: float) -> FloatArray:
+    """(window,) dots of one bin stacked around 0: 0, 1, -1, 2, -2, ..."""
+    which = np.floor(values / width).astype(int)
+    heights = np.zeros(len(values))
+    for one in np.unique(which):
+        (own,) = np.nonzero(which == one)
+        steps = np.arange(len(own))
+        heights[own] = (steps + 1) // 2 * np.where(steps % 2, 1, -1)
+    return heights
+
+
+def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "target") -> None:
+    """How one window gets from the base value to its target, greatest contribution first, the rest in one bar."""
+    (values,), (base,), (target,) = found.values, found.base, found.target
+    order = strongest(found, n)
+    steps = values[order].tolist()
+    names = [shown(found.names[i]) for i in order]
+    if len(order) < len(values):
+        steps.append(float(values.sum() - values[order].sum()))
+        names.append(f"{len(values) - len(order)} others")
+    ends = base + np.cumsum([0.0, *steps])
+    for row, (step, start, stop) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True)):
+        ax.barh(row, step, left=start, color=SUPPORTS if step > 0 else OPPOSES, height=0.7)
+        ax.annotate(
+            f"{step:+.3g}",
+            (max(start, stop), row),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+        )
+        ax.plot([stop, stop], [row - 0.35, min(row + 1.35, len(steps) - 0.65)], color=LINE, linewidth=0.5)
+    for value, label, style in ((base, "base", ":"), (target, "target", "--")):
+        ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0, label=f"{label} {value:.3g}")
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+    ax.invert_yaxis()
+    ax.margins(x=0.14)
+    ax.set_xlabel(f"target (units of the {unit})" if unit != "target" else "target", fontsize=7)
+    ax.tick_params(axis="x", labelsize=6)
+    ax.legend(fontsize=6, frameon=False, loc="best")
+
+
+def _name_rows(ax: Axes, found: Contributions, order: IntArray, label: str) -> None:
+    ax.set_yticks(range(len(order)), [shown(found.names[i]) for i in order], fontsize=7)
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set_xlabel(label, fontsize=7)
+    ax.tick_params(axis="x", labelsize=6)
+
+
+def verdict(predicted: str, true: str | None = None, probability: float | None = None) -> str:
+    """What a network said about a window and what is right, in one line."""
+    text = f"predicted {shown(predicted)}" + ("" if probability is None else f" ({probability:.0%})")
+    return text if true is None else f"{text}, true {shown(true)}"

@@ -1,0 +1,216 @@
+"""Windows with their relevance: one method, several side by side, averages of a class, and stretches of time.
+
+Relevance is drawn behind the signal: red where it supports the target, blue where it speaks against it, white at 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.image import AxesImage
+from scipy.stats import t as student
+
+from clusterwhy.errors import ShapeError
+from clusterwhy.plots.names import shown, with_unit
+from clusterwhy.relevance.aggregation import bootstrap_means
+from clusterwhy.types import FloatArray
+
+SIGNED = "RdBu_r"
+SUPPORTS, OPPOSES = "#b2182b", "#2166ac"
+LINE, BAND = "#222222", "#8c8c8c"
+SHARE = "relevance (% of the window's |relevance|)"
+IntervalName = Literal["bootstrap", "standard error"]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the axes of windows (window, channel, time) mean.
+
+    Attributes:
+        channels: name of each channel.
+        units: unit of each channel, "" where unknown.
+        dt_s: seconds between samples.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    dt_s: float
+
+    def seconds(self, length: int) -> FloatArray:
+        """(time,) of each sample."""
+        return np.arange(length) * self.dt_s
+
+    def ends(self, start: int, stop: int) -> tuple[float, float]:
+        """Seconds where samples begin and end: half a sample beside the first and the last one."""
+        return (start - 0.5) * self.dt_s, (stop - 0.5) * self.dt_s
+
+
+def shares(relevance: FloatArray) -> FloatArray:
+    """(..., channel, time) in per cent of the sum of |relevance| of the window: comparable between methods."""
+    size = np.abs(relevance).sum(axis=(-2, -1), keepdims=True)
+    return np.asarray(100.0 * relevance / np.where(size > 0, size, 1.0))
+
+
+def limit_of(*maps: FloatArray, quantile: float = 0.995) -> float:
+    """One colour limit for all panels that are compared; what lies beyond (0.5 % of the cells) has the last colour."""
+    sizes = np.concatenate([np.abs(one).ravel() for one in maps])
+    return float(np.quantile(sizes, quantile)) or float(sizes.max()) or 1.0
+
+
+def draw_colours(ax: Axes, signals: Signals, relevance: FloatArray, limit: float) -> AxesImage:
+    """Relevance (time,) as colours from -limit to limit, over the whole height of the panel and behind all else."""
+    image = AxesImage(
+        ax,
+        cmap=SIGNED,
+        norm=Normalize(-limit, limit),
+        interpolation="nearest",
+        extent=(*signals.ends(0, len(relevance)), 0.0, 1.0),
+        zorder=0,
+    )
+    image.set_data(relevance[None])
+    image.set_transform(ax.get_xaxis_transform())
+    image.set_clip_path(ax.patch)
+    ax.add_image(image)
+    ax.set_xlim(signals.ends(0, len(relevance)))
+    ax.tick_params(labelsize=6)
+    return image
+
+
+def draw_relevance(ax: Axes, signals: Signals, values: FloatArray, relevance: FloatArray, limit: float) -> AxesImage:
+    """One channel of a window (time,) over the colours of its relevance (time,)."""
+    if values.shape != relevance.shape or values.ndim != 1:
+        raise ShapeError(f"expected values and relevance (time,), got {values.shape} and {relevance.shape}")
+    ax.plot(signals.seconds(len(values)), values, color=LINE, linewidth=0.9)
+    return draw_colours(ax, signals, relevance, limit)
+
+
+def draw_methods(
+    axes: Any, signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], limit: float
+) -> AxesImage:
+    """The same window with the relevance of several methods, in the same colours.
+
+    Args:
+        axes: (channel, method) panels.
+        signals: names and units.
+        window: (channel, time).
+        maps: name of a method -> relevance (channel, time), such as `shares`.
+        limit: of the colours of all panels.
+    """
+    if axes.shape != (len(window), len(maps)):
+        raise ShapeError(f"expected panels (channel, method) {(len(window), len(maps))}, got {axes.shape}")
+    for column, (method, relevance) in zip(axes.T, maps.items(), strict=True):
+        for ax, values, own in zip(column, window, relevance, strict=True):
+            image = draw_relevance(ax, signals, values, own, limit)
+        column[0].set_title(shown(method), fontsize=8)
+    name_panels(axes, signals)
+    return image
+
+
+def name_panels(axes: Any, signals: Signals) -> None:
+    """Channels with units at the left of panels (channel, ...), time below them."""
+    for row, channel, unit in zip(axes, signals.channels, signals.units, strict=True):
+        row[0].set_ylabel(with_unit(channel, unit), rotation=0, ha="right", va="center", fontsize=7)
+    name_time(axes[-1])
+
+
+def name_time(axes: Sequence[Axes]) -> None:
+    """The axis below panels."""
+    for ax in axes:
+        ax.set_xlabel("time in window (s)", fontsize=7)
+
+
+def draw_average(
+    ax: Axes, signals: Signals, windows: FloatArray, interval: IntervalName, confidence: float, seed: int = 0
+) -> None:
+    """Mean of one channel of many windows (window, time), with a band of confidence of the mean.
+
+    Args:
+        ax: panel.
+        signals: seconds between samples.
+        windows: (window, time) of one channel.
+        interval: `bootstrap` (percentiles of means over windows drawn with replacement) or `standard error`
+            (Student's t).
+        confidence: of each sample's interval, not of the whole curve at once.
+        seed: of the bootstrap.
+    """
+    seconds, mean = signals.seconds(windows.shape[1]), windows.mean(axis=0)
+    low, high = mean_limits(windows, interval, confidence, seed)
+    method = "bootstrap" if interval == "bootstrap" else "standard error"
+    ax.fill_between(seconds, low, high, color=BAND, alpha=0.55, linewidth=0, label=f"{confidence:.0%} ({method})")
+    ax.plot(seconds, mean, color=LINE, linewidth=1.0, label=f"mean of {len(windows)} windows")
+    ax.set_xlim(signals.ends(0, windows.shape[1]))
+    ax.tick_params(labelsize=6)
+
+
+def mean_limits(windows: FloatArray, interval: IntervalName, confidence: float, seed: int) -> FloatArray:
+    """(low and high, time) limits of the mean of windows (window, time); the mean itself for a single window."""
+    count, mean = len(windows), windows.mean(axis=0)
+    if count < 2:
+        return np.stack([mean, mean])
+    if interval == "bootstrap":
+        draws = bootstrap_means(windows, seed)
+        return np.asarray(np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0))
+    half = student.ppf(0.5 + confidence / 2, count - 1) * windows.std(axis=0, ddof=1) / np.sqrt(count)
+    return np.stack([mean - half, mean + half])
+
+
+def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) -> None:
+    """Signed share of relevance in each stretch of time, one panel per channel with the same limits.
+
+    Args:
+        axes: (channel,) panels.
+        signals: names of the channels in the table.
+        table: of `time_bins` or `time_bins_of_width`.
+    """
+    columns = ["signed", "signed_low", "signed_high"]
+    limit = 105.0 * float(table[columns].abs().to_numpy().max()) or 1.0
+    for ax, channel in zip(axes, signals.channels, strict=True):
+        own = table[table["channel"] == channel]
+        values = 100.0 * own[columns].to_numpy().T
+        start, width = own["start_s"].to_numpy(), (own["stop_s"] - own["start_s"]).to_numpy()
+        errors = np.stack([values[0] - values[1], values[2] - values[0]]).clip(min=0.0)
+        ax.bar(
+            start - signals.dt_s / 2,
+            values[0],
+            width,
+            align="edge",
+            color=np.where(values[0] > 0, SUPPORTS, OPPOSES),
+            edgecolor="white",
+            linewidth=0.4,
+            yerr=errors,
+            error_kw={"linewidth": 0.7, "ecolor": LINE},
+        )
+        ax.axhline(0.0, color=LINE, linewidth=0.6)
+        ax.set_ylim(-limit, limit)
+        ax.set_ylabel(shown(channel), rotation=0, ha="right", va="center", fontsize=7)
+        ax.tick_params(labelsize=6)
+    name_time(axes[-1:])
+
+
+def draw_attention(ax: Axes, weights: FloatArray, seconds: float, limit: float | None = None) -> AxesImage:
+    """Attention of each position in time (rows) to each other (columns).
+
+    Args:
+        ax: panel.
+        weights: (time, time), rows add up to 1.
+        seconds: length of the window; positions share it evenly.
+        limit: greatest weight of all panels that are compared; of this one if None.
+    """
+    if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
+        raise ShapeError(f"expected attention weights (time, time), got {weights.shape}")
+    image = ax.imshow(
+        weights,
+        cmap="cividis",
+        vmin=0.0,
+        vmax=float(weights.max()) if limit is None else limit,
+        interpolation="nearest",
+        extent=(0.0, seconds, seconds, 0.0),
+    )
+    ax.set_xlabel("attends to time (s)", fontsize=7)
+    ax.set_ylabel("time in window (s)", fontsize=7)
+    ax.tick_params(labelsize=6)
+    return image

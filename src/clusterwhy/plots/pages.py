@@ -1,0 +1,184 @@
+"""Whole figures of explanations, written as PNG and SVG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from clusterwhy.plots import contributions, explanations
+from clusterwhy.plots.concepts import draw_references
+from clusterwhy.plots.explanations import SHARE, IntervalName, Signals, limit_of, name_panels, name_time, shares
+from clusterwhy.plots.names import shown
+from clusterwhy.plots.saving import save
+from clusterwhy.relevance.concept_tables import ReferenceWindow
+from clusterwhy.relevance.contributions import Contributions
+from clusterwhy.types import FloatArray, IntArray
+
+N_CHANNELS = 12  # drawn at most
+Files = tuple[Path, Path]
+
+
+def methods_page(
+    stem: Path, signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], title: str = ""
+) -> Files:
+    """One window (channel, time) with the relevance of several methods side by side, as shares of each one's own.
+
+    Args:
+        stem: path without ending.
+        signals: names and units.
+        window: (channel, time).
+        maps: name of a method -> relevance (channel, time).
+        title: such as `verdict`.
+    """
+    relevance = shares(np.stack(list(maps.values())))
+    kept = leading_channels(relevance)
+    figure, axes = _grid(len(kept), len(maps))
+    own = dict(zip(maps, relevance[:, kept], strict=True))
+    image = explanations.draw_methods(axes, _only(signals, kept), window[kept], own, limit_of(relevance))
+    _finish(figure, axes, image, title, len(window) - len(kept))
+    return save(figure, stem)
+
+
+def averages_page(
+    stem: Path,
+    signals: Signals,
+    groups: Mapping[str, tuple[FloatArray, FloatArray]],
+    interval: IntervalName = "bootstrap",
+    confidence: float = 0.95,
+) -> Files:
+    """The average window of each class with a band of confidence, its mean relevance under it.
+
+    Args:
+        stem: path without ending.
+        signals: names and units.
+        groups: class -> its windows and their relevance, (window, channel, time) each.
+        interval: of the mean, as in `draw_average`.
+        confidence: of each sample's interval.
+    """
+    maps = np.stack([shares(relevance).mean(axis=0) for _, relevance in groups.values()])
+    kept, limit = leading_channels(maps), limit_of(maps)
+    own = _only(signals, kept)
+    figure, axes = _grid(2 * len(kept), len(groups), (3, 1), height=0.5)
+    for column, (name, (windows, _)), means in zip(axes.T, groups.items(), maps, strict=True):
+        for above, below, channel in zip(column[::2], column[1::2], kept, strict=True):
+            explanations.draw_average(above, own, windows[:, channel], interval, confidence)
+            image = explanations.draw_colours(below, own, means[channel], limit)
+            below.set_yticks([])
+        column[0].set_title(f"{shown(name)} ({len(windows)} windows)", fontsize=8)
+    name_panels(axes[::2], own)
+    for ax in axes[-2]:
+        ax.set_xlabel("")
+    name_time(axes[-1])
+    title = f"mean of each sample with its {confidence:.0%} interval ({interval}); below it mean relevance"
+    _finish(figure, axes, image, title, maps.shape[1] - len(kept))
+    return save(figure, stem)
+
+
+def references_page(
+    stem: Path,
+    signals: Signals,
+    references: Sequence[ReferenceWindow],
+    windows: FloatArray,
+    relevance: FloatArray,
+    title: str = "",
+) -> Files:
+    """Windows that show a concept, coloured by the relevance that passes through it: see `draw_references`."""
+    maps = shares(relevance)
+    kept = leading_channels(maps)
+    figure, axes = _grid(len(kept), len(references), width=1.7)
+    image = draw_references(axes, _only(signals, kept), references, windows[:, kept], maps[:, kept], limit_of(maps))
+    _finish(figure, axes, image, title, windows.shape[1] - len(kept))
+    return save(figure, stem)
+
+
+def time_bins_page(stem: Path, signals: Signals, table: pd.DataFrame) -> Files:
+    """Signed share of relevance per channel and stretch of time, a table of `time_bins_of_width`."""
+    sizes = table.groupby("channel")["signed"].apply(lambda share: share.abs().sum())
+    order = np.argsort([-sizes[channel] for channel in signals.channels], kind="stable")
+    kept = np.sort(order[:N_CHANNELS])
+    figure, axes = _grid(len(kept), 1, width=5.0)
+    explanations.draw_time_bins(axes[:, 0], _only(signals, kept), table)
+    figure.supylabel("share of relevance (% of the window's), 95 % bootstrap intervals", fontsize=7)
+    _finish(figure, axes, None, "", len(order) - len(kept))
+    return save(figure, stem)
+
+
+def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, title: str = "") -> Files:
+    """Attention maps (time, time) side by side in the same colours."""
+    figure, axes = _grid(1, len(heads), width=2.2, height=2.2)
+    limit = max(float(weights.max()) for weights in heads.values())
+    for ax, (name, weights) in zip(axes[0], heads.items(), strict=True):
+        image = explanations.draw_attention(ax, weights, seconds, limit)
+        ax.set_title(shown(name), fontsize=8)
+    for ax in axes[0, 1:]:
+        ax.set_ylabel("")
+    _finish(figure, axes, image, title, 0, "attention (each row adds up to 1)", "neither")
+    return save(figure, stem)
+
+
+def contributions_page(stem: Path, found: Contributions, window: int, title: str, n: int = 10) -> Files:
+    """What features add to the target: over all windows (bars and a swarm), and for one window (a waterfall).
+
+    Args:
+        stem: path without ending.
+        found: contributions of the windows.
+        window: position of the one in the waterfall.
+        title: of the waterfall, such as `verdict`.
+        n: features.
+    """
+    figure = Figure(figsize=(11.0, 1.2 + 0.24 * n), layout="constrained")
+    bars, swarm, waterfall = figure.subplots(1, 3)
+    contributions.draw_bars(bars, found, n)
+    dots = contributions.draw_beeswarm(swarm, found, n)
+    bar = figure.colorbar(dots, ax=swarm, ticks=[0.0, 1.0])
+    bar.ax.set_yticklabels(["lowest", "highest"], fontsize=6)
+    bar.set_label("input, among all windows", fontsize=7)
+    contributions.draw_waterfall(waterfall, found.of([window]), n - 2)
+    for ax, text in ((bars, f"{len(found.values)} windows"), (swarm, "each window"), (waterfall, title)):
+        ax.set_title(text, fontsize=8)
+    return save(figure, stem)
+
+
+def leading_channels(relevance: FloatArray, n: int = N_CHANNELS) -> IntArray:
+    """Positions of the n channels of (..., channel, time) with the most |relevance|, in their own order."""
+    sizes = np.abs(relevance).sum(axis=-1).reshape(-1, relevance.shape[-2]).sum(axis=0)
+    return np.sort(np.argsort(-sizes, kind="stable")[:n])
+
+
+def _only(signals: Signals, kept: IntArray) -> Signals:
+    names, units = (tuple(words[i] for i in kept) for words in (signals.channels, signals.units))
+    return Signals(names, units, signals.dt_s)
+
+
+def _grid(
+    rows: int, columns: int, ratios: tuple[int, ...] = (1,), width: float = 1.9, height: float = 0.75
+) -> tuple[Figure, Any]:
+    """Panels (row, column) whose rows share their y axis."""
+    figure = Figure(figsize=(2.2 + width * columns, 0.9 + height * rows), layout="constrained")
+    heights = {"height_ratios": list(ratios) * (rows // len(ratios))}
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False, gridspec_kw=heights)
+    return figure, axes
+
+
+def _finish(
+    figure: Figure,
+    axes: Any,
+    image: AxesImage | None,
+    title: str,
+    n_left_out: int,
+    label: str = SHARE,
+    extend: str = "both",
+) -> None:
+    """Colours explained at the right, a title, and how many channels there was no room for."""
+    if image is not None:
+        bar = figure.colorbar(image, ax=axes, extend=extend, shrink=min(1.0, 2.6 / figure.get_figheight()), aspect=25)
+        bar.set_label(label, fontsize=7)
+        bar.ax.tick_params(labelsize=6)
+    left_out = f"{n_left_out} more channels have less relevance and are not drawn" if n_left_out else ""
+    text = "\n".join(line for line in (title, left_out) if line)
+    if text:
+        figure.suptitle(text, fontsize=8)

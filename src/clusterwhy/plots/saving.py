@@ -1,0 +1,17 @@
+"""Figures as files, the same bytes from the same run."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+DPI = 150
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure as `<stem>.png` and `<stem>.svg`, without dates, versions or random ids."""
+    png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
+    figure.savefig(png, dpi=DPI, metadata={"Software": None})
+    with mpl.rc_context({"svg.hashsalt": "clusterwhy"}):
+        figure.savefig(svg, dpi=DPI, metadata={"Date": None, "Creator": None})
+    return png, svg
