@@ -89,7 +89,12 @@ def run(name: str, per_class: int, names: list[str]) -> tuple[list[dict[str, Any
     elsewhere = planted_classes(8, 11)
     others = {c: elsewhere.windows[elsewhere.labels != c] for c in SUPPORT}
     settings = MethodSettings(
-        names=tuple(names), windows_per_class=per_class, n_references=24, n_stretches=16, layer=None, n_concept_windows=1
+        names=tuple(names),
+        windows_per_class=per_class,
+        n_references=24,
+        n_stretches=16,
+        layer=None,
+        n_concept_windows=1,
     )
     found = compare(network, planted.windows, planted.labels, others, settings, SEED)
     cost = costs(network, planted.windows, others[0], list(found.relevance))
@@ -177,7 +182,9 @@ def figure(result: Result, figure: Figure) -> None:
         axes.legend(frameon=False, fontsize=7, loc="lower right")
 
 
-def summarised(runs: pd.DataFrame, failures: list[dict[str, str]], accuracy: dict[str, float]) -> dict[str, pd.DataFrame]:
+def summarised(
+    runs: pd.DataFrame, failures: list[dict[str, str]], accuracy: dict[str, float]
+) -> dict[str, pd.DataFrame]:
     """The tables."""
     order = [*list_methods(), "z_score", "random"]
     figures = [name for name in FIGURES if name in runs]

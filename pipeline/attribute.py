@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -147,9 +147,7 @@ def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier"
         rows = [one.window for one in references]
         through = concept_relevance(network, explained.scaled[rows], int(code), {layer: [first]}).values
         title = f"{trained.card.classes[code]}: concept {first} of {layer}, windows by share of relevance"
-        references_page(
-            run.out / f"concept_{code}", signals, references, explained.recorded[rows], through, title
-        )
+        references_page(run.out / f"concept_{code}", signals, references, explained.recorded[rows], through, title)
 
 
 @study_stage

@@ -101,7 +101,7 @@ def main(run: StageRun) -> None:
     from clusterwhy.encoders.supervised import LabelledWindows, logits_of
     from clusterwhy.evaluation.calibration import fit_temperature, softmax
     from clusterwhy.evaluation.classification import confusion, measures, report
-    from clusterwhy.plots.classifiers import save_figure, training_figure, verdict_figure
+    from clusterwhy.plots.pages import training_page, verdict_page
 
     mpl.use("agg")
     data = _prepare(run)
@@ -135,8 +135,8 @@ def main(run: StageRun) -> None:
         write_table(run.out / f"{name}.csv", table)
         run.tracker.table(name, table)
     write_table(run.out / "predictions.parquet", _predictions(data, mended))
-    save_figure(training_figure(history), run.out / "training")
-    save_figure(verdict_figure(tables["confusion"], tables["calibration"]), run.out / "test")
+    training_page(run.out / "training", history)
+    verdict_page(run.out / "test", tables["confusion"], tables["calibration"])
     run.metrics = {
         "n_windows": {part: len(parts[part]) for part in PARTS},
         "n_groups": {part: int(data.index.loc[split == part, "group"].nunique()) for part in PARTS},

@@ -33,7 +33,7 @@ from clusterwhy.evaluation.calibration import (  # noqa: E402
     softmax,
 )
 from clusterwhy.evaluation.classification import baselines, confusion, measures, report  # noqa: E402
-from clusterwhy.plots.classifiers import save_figure, training_figure, verdict_figure  # noqa: E402
+from clusterwhy.plots.pages import training_page, verdict_page  # noqa: E402
 from clusterwhy.relevance import explain  # noqa: E402
 from clusterwhy.relevance.targets import MaskedPredictionError  # noqa: E402
 from pipeline.predict import main as predict_command  # noqa: E402
@@ -366,14 +366,12 @@ def test_pictures_hold_the_numbers_and_are_the_same_each_time(tmp_path: Path) ->
     history = history.assign(train_accuracy=[0.1, 0.2, 0.3], validation_accuracy=[0.1, 0.3, 0.2])
     counts = confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("$a_1$", "b"))
     bins = pd.DataFrame({"confidence": [0.4, 0.8], "accuracy": [0.5, 0.7], "n_windows": [3, 9], "probabilities": "x"})
-    curves, verdict = training_figure(history), verdict_figure(counts, bins)
-    np.testing.assert_array_equal(curves.axes[0].lines[1].get_ydata(), [3.0, 1.0, 2.0])
-    assert curves.axes[0].lines[2].get_label() == "kept: epoch 2"
-    np.testing.assert_allclose(verdict.axes[0].images[0].get_array(), [[0.5, 0.5], [0.0, 1.0]])
     for name in ("one", "other"):
-        save_figure(verdict_figure(counts, bins), tmp_path / name)
-    for suffix in ("png", "svg"):
-        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"other.{suffix}").read_bytes()
+        verdict_page(tmp_path / name, counts, bins)
+        training_page(tmp_path / f"{name}_training", history)
+    for ending in (".png", ".svg", "_training.png", "_training.svg"):
+        assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"other{ending}").read_bytes()
+    assert "kept: epoch 2" in (tmp_path / "one_training.svg").read_text()
     assert "$a_1$" in (tmp_path / "one.svg").read_text()
 
 

@@ -121,10 +121,7 @@ def compare(
     areas = _areas(network, windows, predicted, references, found, cells, seed)
     quality = areas.merge(pd.DataFrame(rows), how="left", on=["method", "class"]) if rows else areas
     agreement = pd.DataFrame(
-        {
-            second: {first: similarity_signed(a, b) for first, a in found.items()}
-            for second, b in found.items()
-        }
+        {second: {first: similarity_signed(a, b) for first, a in found.items()} for second, b in found.items()}
     )
     return Comparison(found, quality, agreement, failures)
 
