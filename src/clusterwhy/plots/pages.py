@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from clusterwhy.plots import contributions, explanations
+from clusterwhy.plots import classifiers, contributions, explanations
 from clusterwhy.plots.concepts import draw_references
 from clusterwhy.plots.explanations import SHARE, IntervalName, Signals, limit_of, name_panels, name_time, shares
 from clusterwhy.plots.names import shown
@@ -151,7 +151,7 @@ def training_page(stem: Path, history: pd.DataFrame) -> Files:
         history: as from `SupervisedFit.fit`.
     """
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")
-    epochs, best = history["epoch"].to_numpy(), int(history.loc[history["validation_loss"].idxmin(), "epoch"])
+    epochs, best = history["epoch"].to_numpy(), int(history["epoch"][history["validation_loss"].argmin()])
     quantities = {"loss": ("cross-entropy (nats)", 1.0), "accuracy": ("right predictions (%)", 100.0)}
     for ax, (quantity, (label, factor)) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
         curves = {part: factor * history[f"{part}_{quantity}"].to_numpy() for part in ("train", "validation")}
