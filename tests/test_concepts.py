@@ -67,10 +67,10 @@ class Residual(nn.Module):
 class Sequences(nn.Module):
     """A convolution, an LSTM, attention with a residual, the mean over time."""
 
-    def __init__(self, bidirectional: bool) -> None:
+    def __init__(self, bidirectional: bool, layers: int = 1) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(CHANNELS, 4, 3, stride=2, padding=1)
-        self.lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=bidirectional)
+        self.lstm = nn.LSTM(4, 3, layers, batch_first=True, bidirectional=bidirectional)
         width = 6 if bidirectional else 3
         self.attention = nn.MultiheadAttention(width, 3, batch_first=True)
         self.dense = nn.Linear(width, CLASSES)
@@ -303,6 +303,7 @@ def support(network: nn.Module, name: str, time_axis: int) -> tuple[Any, Any]:
         (Residual, {"first": 2, "second": 2, "shortcut": 2, "third": 2}),
         (lambda: Sequences(False), {"convolution": 2, "lstm": 1, "attention": 1, "dense": 1}),
         (lambda: Sequences(True), {"lstm": 1}),
+        (lambda: Sequences(True, 2), {"lstm": 1, "attention": 1}),
         (Varied, {"wide": 2, "grouped": 2, "even": 2, "far": 2, "mixed": 1, "dense": 1}),
     ],
 )

@@ -52,8 +52,6 @@ def _through(step: Step, inputs: list[Any]) -> Any:
     for kind, greatest in MODULES.items():
         if isinstance(module, kind):
             return greatest(module, x)
-    if isinstance(module, Recurrent | SelfAttention):
-        return _sequence(module, x)
     if step.kind in ("shape", "route", "concatenate"):
         return module(*inputs)
     farthest = x.flatten(1).amax(dim=1)  # distances: every feature
@@ -69,12 +67,20 @@ def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
     return found.repeat_interleave(module.out_channels // module.groups, dim=1)
 
 
-def _sequence(module: Recurrent | SelfAttention, x: torch.Tensor) -> torch.Tensor:
-    """Each time step sees all others, or all before it where an LSTM reads forth only; x is (2, time, feature)."""
-    both = isinstance(module, SelfAttention) or module.lstm.bidirectional
-    at_once = x.amax(dim=2, keepdim=True)
-    seen = at_once.amax(dim=1, keepdim=True).expand_as(at_once) if both else at_once.cummax(dim=1).values
-    return seen.expand(*x.shape[:2], module(x).shape[2]).contiguous()
+def _recurrent(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
+    """Cells that read forth see all time steps before theirs, those that read back all behind it."""
+    for _ in range(lstm.num_layers):
+        at_once = x.amax(dim=2, keepdim=True)
+        ways = [at_once.cummax(dim=1).values]
+        if lstm.bidirectional:
+            ways.append(at_once.flip(1).cummax(dim=1).values.flip(1))
+        x = torch.cat([way.expand(-1, -1, lstm.hidden_size) for way in ways], dim=2)
+    return x
+
+
+def _attention(x: torch.Tensor) -> torch.Tensor:
+    """Each time step sees all others."""
+    return x.amax(dim=(1, 2), keepdim=True).expand_as(x).contiguous()
 
 
 def _average(
@@ -99,4 +105,6 @@ MODULES: dict[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]] = {
     Sum: lambda m, x: x.amax(dim=m.dim),
     SoftExtremum: lambda m, x: x.amax(dim=m.dim),
     MeanOfSmallest: lambda m, x: x.amax(dim=1),
+    Recurrent: lambda m, x: _recurrent(m.lstm, x),
+    SelfAttention: lambda m, x: _attention(x),
 }
