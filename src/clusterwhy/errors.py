@@ -45,5 +45,9 @@ class CompositeError(ClusterWhyError, ValueError):
     """A composite or canonizer that does not fit the network."""
 
 
+class TrainingError(ClusterWhyError, ArithmeticError):
+    """A training that leads nowhere."""
+
+
 class WorkerError(ClusterWhyError, RuntimeError):
     """Workers that died again and again, or a cluster that is not there."""
