@@ -198,22 +198,15 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     final = Path(hydra_config.runtime.output_dir)
     # complete or not at all: an interrupted stage leaves nothing that looks like an artifact
     out = final.with_name(f".{final.name}.partial") if by_dvc else final
-    study = str(choices.get("study") or "")
-    tags = [str(choices[key]) for key in ("composite", "preset") if choices.get(key) and key in own | {"preset": 0}]
+    study, place = str(choices.get("study") or ""), plain["place"]
+    tagged = own | {"preset": 0, "study": 0}
+    tags = [
+        str(choices[key]) for key in ("study", "network", "composite", "preset") if choices.get(key) and key in tagged
+    ]
     began = time.monotonic()
-    with track(
-        settings["wandb"], main_root(), name, run_group(study), own, metadata, tags + [study] * bool(study)
-    ) as tracker:
-        run = StageRun(
-            name=name,
-            place=plain["place"],
-            settings=settings,
-            config=own,
-            inputs=(ROOT / "artifacts" / plain["place"]).parent,
-            out=out,
-            final=final,
-            tracker=tracker,
-        )
+    with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
+        inputs = (ROOT / "artifacts" / place).parent
+        run = StageRun(name, place, settings, own, inputs, out, final, tracker)
         if by_dvc:
             shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from clusterwhy.encoders.masked import embed  # noqa: E402
 from clusterwhy.encoders.supervised import LabelledWindows, SupervisedFit, features_of, logits_of  # noqa: E402
 from clusterwhy.encoders.training import MaskedPrediction  # noqa: E402
 from clusterwhy.encoders.wide_cnn import WideCnn  # noqa: E402
-from clusterwhy.errors import ArtifactError, ConfigError, ShapeError  # noqa: E402
+from clusterwhy.errors import ArtifactError, ConfigError, ShapeError, TrainingError  # noqa: E402
 from clusterwhy.evaluation.calibration import (  # noqa: E402
     brier_score,
     expected_calibration_error,
@@ -211,10 +211,18 @@ def test_training_stops_when_validation_gets_no_better_and_keeps_the_best_weight
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
+    labels = made(0).labels
+    expected = compute_class_weight("balanced", classes=np.arange(CLASSES), y=labels)
+    np.testing.assert_allclose(FIT._loss(labels, CLASSES).weight.cpu(), expected, rtol=1e-6)
+
+
+def test_a_training_that_leads_nowhere_says_so() -> None:
     data = made(0)
-    loss = FIT._loss(data, torch.device("cpu"), build(NETWORK))
-    expected = compute_class_weight("balanced", classes=np.arange(CLASSES), y=data.labels)
-    np.testing.assert_allclose(loss.weight, expected, rtol=1e-6)
+    broken = LabelledWindows(data.values * np.float32(np.nan), data.starts, data.labels, LENGTH)
+    with pytest.raises(TrainingError, match=r"validation loss of epoch 1 is nan: lower `fit.learning_rate` \(0.01\)"):
+        FIT.fit(build(NETWORK), (broken, broken), 0, None, lambda row: None)
+    with pytest.raises(ShapeError, match="expected labels 0 to 1, got 0 to 2"):
+        FIT.fit(build(NETWORK, n_classes=2), (data, data), 0, None, lambda row: None)
 
 
 def card(**changes: Any) -> ClassifierCard:

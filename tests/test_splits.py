@@ -100,6 +100,7 @@ def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
         (lambda t: t.drop(columns="group"), "windows have no group"),
         (lambda t: t.drop(columns="label"), "windows have no label"),
         (lambda t: t[t["group"] < 2], "2 groups, but train, validation and test need one each"),
+        (lambda t: t.assign(label=t["label"] - 1), "48 windows have no label"),
         (lambda t: t[(t["label"] == 0) | (t["group"] == 3)], "no window of class 'walk' in"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_study_leaves_its_artifacts_and_nothing_else(trained: Checkout) -> Non
     (record,) = (trained.root / "wandb").glob("offline-run-*")
     lines = trained.run("wandb", "leet", "inspect", "--json", str(record)).stdout.splitlines()
     run = next(found["run"] for found in map(json.loads, lines) if found["type"] == "run")
-    assert run["job_type"] == "classify" and run["tags"] == ["ecg"] and run["run_group"].startswith("ecg-")
+    assert run["job_type"] == "classify" and run["tags"] == ["ecg", "ecg_cnn"] and run["run_group"].startswith("ecg-")
 
 
 def test_the_checkpoint_predicts_what_the_study_predicted(trained: Checkout) -> None:

@@ -49,6 +49,10 @@ class MethodError(ClusterWhyError, ValueError):
     """A method of explanation that is unknown, or that asks for what a network has not."""
 
 
+class TrainingError(ClusterWhyError, ArithmeticError):
+    """A training that leads nowhere."""
+
+
 class WorkerError(ClusterWhyError, RuntimeError):
     """Workers that died again and again, or a cluster that is not there."""
 

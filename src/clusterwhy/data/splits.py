@@ -39,12 +39,8 @@ class SplitSettings(Settings):
         Raises:
             DataError: windows have no labels or groups, there are too few groups, or a part lacks a class.
         """
-        missing = [column for column in ("label", "group") if column not in index]
-        if missing:
-            raise DataError(source, [f"windows have no {name}: this reader knows none" for name in missing])
-        n_groups = index["group"].nunique()
-        if n_groups < len(PARTS):
-            raise DataError(source, [f"{n_groups} groups, but train, validation and test need one each at least"])
+        if faults := self._faults(index, names):
+            raise DataError(source, faults)
         rng = np.random.default_rng(seed)
         part = np.full(len(index), "train", dtype="<U10")
         rest = np.arange(len(index))
@@ -56,11 +52,24 @@ class SplitSettings(Settings):
             f"no window of class {names[label]!r} in {name}: its windows come from "
             f"{index.loc[index['label'] == label, 'group'].nunique()} groups; merge classes, or choose another seed"
             for name in PARTS
-            for label in sorted(set(index["label"]) - set(index.loc[part == name, "label"]))
+            for label in sorted(set(range(len(names))) - set(index.loc[part == name, "label"]))
         ]
         if faults:
             raise DataError(source, faults)
         return part
+
+    @staticmethod
+    def _faults(index: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
+        missing = [column for column in ("label", "group") if column not in index]
+        if missing:
+            return [f"windows have no {column}: this reader knows none" for column in missing]
+        faults = [] if len(names) > 1 else [f"one class only, {', '.join(names)}: nothing to tell apart"]
+        n_groups, unlabelled = index["group"].nunique(), int((index["label"] < 0).sum())
+        if n_groups < len(PARTS):
+            faults.append(f"{n_groups} groups, but train, validation and test need one each at least")
+        if unlabelled:
+            faults.append(f"{unlabelled} windows have no label: fill the empty cells of the column")
+        return faults
 
 
 def _fold(index: pd.DataFrame, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -25,6 +25,11 @@ class Classifier(nn.Module):
         self.body = body
         self.head = head
 
+    @property
+    def n_classes(self) -> int:
+        """Logits of each window: outputs of the last linear layer."""
+        return [module for module in self.head.modules() if isinstance(module, nn.Linear)][-1].out_features
+
     def features(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> (window, feature): what the last linear layer reads; the embedding."""
         found: torch.Tensor = self.body(windows)

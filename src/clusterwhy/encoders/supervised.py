@@ -19,6 +19,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.classifier import Classifier
 from clusterwhy.encoders.masked import best_device
 from clusterwhy.encoders.training_state import TrainingState, fingerprint
+from clusterwhy.errors import ShapeError, TrainingError
 from clusterwhy.seeding import seed_torch
 from clusterwhy.types import FloatArray, IntArray
 
@@ -86,12 +87,15 @@ class SupervisedFit(Settings):
         Returns:
             History with `epoch`, `learning_rate`, `train_loss`, `train_accuracy` (while it learned, with dropout),
             `validation_loss` and `validation_accuracy`; losses are cross-entropies in nats, weighted as in training.
+
+        Raises:
+            ShapeError: labels that the network has no class for.
+            TrainingError: the loss is not finite.
         """
         train, validation = data
         seed_torch(seed)
-        device = best_device()
-        network.to(device).train()
-        loss = self._loss(train, next(p for p in network.parameters() if p.ndim).device, network)
+        network.to(best_device()).train()
+        loss = self._loss(train.labels, network.n_classes)
         state = self._start(network, -(-len(train) // self.batch_size))
         made_for = fingerprint(self, seed, network, data)
         if resume is not None and state.restore(resume, made_for):
@@ -100,6 +104,11 @@ class SupervisedFit(Settings):
         began = time.monotonic()
         while state.epoch < self.n_epochs and state.epochs_since_best < self.patience:
             row = self._epoch(state, loss, train, seed) | self._validation(network, loss, validation)
+            if not np.isfinite(row["validation_loss"]):
+                raise TrainingError(
+                    f"the validation loss of epoch {row['epoch']:.0f} is {row['validation_loss']}: lower "
+                    f"`fit.learning_rate` ({self.learning_rate:g}), or look for windows with values that are not finite"
+                )
             state.note(row)
             if resume is not None:
                 state.save(resume, made_for)
@@ -111,18 +120,14 @@ class SupervisedFit(Settings):
         network.eval()
         return pd.DataFrame(state.history)
 
-    def _loss(self, train: LabelledWindows, device: torch.device, network: Classifier) -> nn.CrossEntropyLoss:
-        with torch.no_grad():
-            network.eval()
-            n_classes = network(train.windows(slice(0, 1)).to(device)).shape[1]
-            network.train()
-        counts = np.bincount(train.labels, minlength=n_classes)
+    def _loss(self, labels: IntArray, n_classes: int) -> nn.CrossEntropyLoss:
+        if labels.min() < 0 or labels.max() >= n_classes:
+            raise ShapeError(f"expected labels 0 to {n_classes - 1}, got {labels.min()} to {labels.max()}")
+        counts = np.bincount(labels, minlength=n_classes)
         # as scikit-learn's "balanced": weights of the training windows have mean 1
-        balanced = len(train) / (n_classes * np.maximum(counts, 1))
-        weights = balanced if self.class_weights == "balanced" else np.ones(n_classes)
-        return nn.CrossEntropyLoss(
-            torch.tensor(weights, dtype=torch.float32, device=device), label_smoothing=self.label_smoothing
-        )
+        balanced = len(labels) / (n_classes * np.maximum(counts, 1))
+        weights = torch.tensor(balanced if self.class_weights == "balanced" else np.ones(n_classes)).float()
+        return nn.CrossEntropyLoss(weights.to(best_device()), label_smoothing=self.label_smoothing)
 
     def _start(self, network: Classifier, n_batches: int) -> TrainingState:
         optimiser = torch.optim.AdamW(network.parameters(), self.learning_rate, weight_decay=self.weight_decay)
