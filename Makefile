@@ -33,7 +33,7 @@ repro: $(VENV)/.ready
 	@echo "open artifacts/report/report.html"
 
 study-%: $(VENV)/.ready
-	dvc repro studies/dvc.yaml:classify@$*
+	dvc repro studies/dvc.yaml:attribute@$*
 	@echo "look at artifacts/studies/$*"
 
 test: $(VENV)/.ready

@@ -101,7 +101,7 @@ def main(run: StageRun) -> None:
     from clusterwhy.encoders.supervised import LabelledWindows, logits_of
     from clusterwhy.evaluation.calibration import fit_temperature, softmax
     from clusterwhy.evaluation.classification import confusion, measures, report
-    from clusterwhy.plots.pages import training_page, verdict_page
+    from clusterwhy.plots.classifier_pages import training_page, verdict_page
 
     mpl.use("agg")
     data = _prepare(run)

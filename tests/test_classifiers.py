@@ -33,7 +33,7 @@ from clusterwhy.evaluation.calibration import (  # noqa: E402
     softmax,
 )
 from clusterwhy.evaluation.classification import baselines, confusion, measures, report  # noqa: E402
-from clusterwhy.plots.pages import training_page, verdict_page  # noqa: E402
+from clusterwhy.plots.classifier_pages import training_page, verdict_page  # noqa: E402
 from clusterwhy.relevance import explain  # noqa: E402
 from clusterwhy.relevance.targets import MaskedPredictionError  # noqa: E402
 from pipeline.predict import main as predict_command  # noqa: E402

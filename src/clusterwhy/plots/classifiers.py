@@ -8,8 +8,7 @@ from matplotlib.image import AxesImage
 from scipy.stats import binomtest
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.plots.explanations import LINE
-from clusterwhy.plots.figures import NOISE_COLOUR, cluster_colour
+from clusterwhy.plots.figures import LINE, NOISE_COLOUR, cluster_colour
 from clusterwhy.plots.names import shown
 from clusterwhy.types import FloatArray, IntArray
 

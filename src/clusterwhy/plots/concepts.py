@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.plots.explanations import LINE, OPPOSES, SUPPORTS, Signals, draw_relevance, name_panels
+from clusterwhy.plots.explanations import OPPOSES, SUPPORTS, Signals, draw_relevance, name_panels
+from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown
 from clusterwhy.relevance.concept_tables import ReferenceWindow
 from clusterwhy.types import FloatArray

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 
-from clusterwhy.plots.explanations import LINE, OPPOSES, SUPPORTS
+from clusterwhy.plots.explanations import OPPOSES, SUPPORTS
+from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown
 from clusterwhy.relevance.contributions import Contributions
 from clusterwhy.types import FloatArray, IntArray

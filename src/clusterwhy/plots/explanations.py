@@ -15,13 +15,14 @@ from matplotlib.image import AxesImage
 from scipy.stats import t as student
 
 from clusterwhy.errors import ShapeError
+from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.relevance.aggregation import bootstrap_means
 from clusterwhy.types import FloatArray
 
 SIGNED = "RdBu_r"
 SUPPORTS, OPPOSES = "#b2182b", "#2166ac"
-LINE, BAND = "#222222", "#8c8c8c"
+BAND = "#8c8c8c"
 SHARE = "relevance (% of the window's |relevance|)"
 IntervalName = Literal["bootstrap", "standard error"]
 

@@ -11,6 +11,7 @@ from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE_COLOUR = "#b5b5b5"
+LINE = "#222222"  # of signals and text on colours
 
 
 def cluster_colour(cluster: int) -> Any:
