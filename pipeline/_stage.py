@@ -166,7 +166,7 @@ def git_revision() -> str:
     return answer.stdout.strip() or "none"
 
 
-def run_group(study: str) -> str:
+def run_group(study: str = "") -> str:
     """One name for all runs of one repro: the experiment's, else revision and parameters; a study's name before it."""
     if name := os.environ.get("DVC_EXP_NAME"):
         return name

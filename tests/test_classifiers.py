@@ -53,6 +53,8 @@ FIT = SupervisedFit(
     schedule="one_cycle",
     class_weights="balanced",
     label_smoothing=0.0,
+    noise=0.1,
+    scale_spread=0.1,
     patience=6,
 )
 

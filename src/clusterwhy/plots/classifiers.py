@@ -22,7 +22,7 @@ def draw_curve(ax: Axes, history: pd.DataFrame, quantity: str, label: str) -> No
     """
     for part, colour in (("train", TRAIN_COLOUR), ("validation", VALIDATION_COLOUR)):
         ax.plot(history["epoch"], history[f"{part}_{quantity}"], color=colour, linewidth=1.4, label=part)
-    best = history.loc[history["validation_loss"].idxmin(), "epoch"]
+    best = history["epoch"].to_numpy()[history["validation_loss"].to_numpy().argmin()]
     ax.axvline(best, color="#333333", linewidth=0.8, linestyle=":", label=f"kept: epoch {best:.0f}")
     ax.set_xlabel("epoch", fontsize=8)
     ax.set_ylabel(label, fontsize=8)
