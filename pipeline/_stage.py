@@ -247,7 +247,6 @@ def _command(body: Callable[[StageRun], None], config_name: str) -> Callable[[],
             # in a sweep the exit code of one job must not end the others' process unseen
             raise SystemExit(1) from error
 
-    command: Callable[[], None] = hydra.main(
-        version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name
-    )(task)
+    decorate = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)
+    command: Callable[[], None] = decorate(task)
     return command
