@@ -166,7 +166,7 @@ def git_revision() -> str:
     return answer.stdout.strip() or "none"
 
 
-def run_group(study: str) -> str:
+def run_group(study: str = "") -> str:
     """One name for all runs of one repro: the experiment's, else revision and parameters; a study's name before it."""
     if name := os.environ.get("DVC_EXP_NAME"):
         return name
@@ -247,7 +247,6 @@ def _command(body: Callable[[StageRun], None], config_name: str) -> Callable[[],
             # in a sweep the exit code of one job must not end the others' process unseen
             raise SystemExit(1) from error
 
-    command: Callable[[], None] = hydra.main(
-        version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name
-    )(task)
+    decorate = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)
+    command: Callable[[], None] = decorate(task)
     return command

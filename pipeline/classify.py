@@ -141,7 +141,7 @@ def main(run: StageRun) -> None:
         "n_windows": {part: len(parts[part]) for part in PARTS},
         "n_groups": {part: int(data.index.loc[split == part, "group"].nunique()) for part in PARTS},
         "n_parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "best_epoch": int(history.loc[history["validation_loss"].idxmin(), "epoch"]),
+        "best_epoch": int(history["epoch"].to_numpy()[history["validation_loss"].to_numpy().argmin()]),
         "temperature": temperature,
         "test": {
             "network": measures(mended[test], labels[test]),

@@ -53,6 +53,8 @@ FIT = SupervisedFit(
     schedule="one_cycle",
     class_weights="balanced",
     label_smoothing=0.0,
+    noise=0.1,
+    scale_spread=0.1,
     patience=6,
 )
 
@@ -149,7 +151,7 @@ def test_arguments_that_tsai_does_not_know_are_refused() -> None:
 def test_training_finds_what_tells_classes_apart_and_is_repeatable() -> None:
     networks = [build(NETWORK) for _ in range(2)]
     reported: list[dict[str, float]] = []
-    fit = FIT.model_copy(update={"n_epochs": 20, "patience": 20})
+    fit = FIT.model_copy(update={"n_epochs": 12, "patience": 12})
     histories = [fit.fit(network, (made(0, 90), made(1)), 0, None, reported.append) for network in networks]
     pd.testing.assert_frame_equal(*histories)
     for one, other in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True):
@@ -157,7 +159,7 @@ def test_training_finds_what_tells_classes_apart_and_is_repeatable() -> None:
     assert histories[0]["train_loss"].iloc[-1] < 0.5 * histories[0]["train_loss"].iloc[0]
     unseen = made(2)
     assert (logits_of(networks[0], unseen, 16).argmax(axis=1) == unseen.labels).mean() > 0.9
-    assert len(reported) == 40 and not networks[0].training
+    assert len(reported) == 24 and not networks[0].training
     assert features_of(networks[0], unseen, 7).shape == (60, 8)
 
 
@@ -383,7 +385,7 @@ def test_pictures_hold_the_numbers_and_are_the_same_each_time(tmp_path: Path) ->
     assert "$a_1$" in (tmp_path / "one.svg").read_text()
 
 
-DCAE = Dcae(delta=6, n_filters=[8, 8], kernel_sizes=[5, 3], pools=[2, 3], output_kernel=3)
+DCAE = Dcae(delta=16, n_filters=[16, 16], kernel_sizes=[5, 3], pools=[2, 2], output_kernel=3)
 
 
 def test_the_autoencoder_learns_embeds_and_can_be_explained() -> None:
@@ -391,13 +393,13 @@ def test_the_autoencoder_learns_embeds_and_can_be_explained() -> None:
     torch.manual_seed(0)
     encoder = DCAE.build(CHANNELS, LENGTH)
     fit = MaskedPrediction(
-        **{"n_steps": 60, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
+        **{"n_steps": 80, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
         **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 2},
     )
     history = fit.fit(encoder, data.values, data.starts, LENGTH, 0, lambda row: None)
-    assert history["validation_loss"].iloc[-1] < 0.8 * history["validation_loss"].iloc[0]
+    assert history["validation_loss"].iloc[-1] < 0.7 * history["validation_loss"].iloc[0]
     embeddings = embed(encoder, data.values, data.starts, LENGTH, 16)
-    assert embeddings.shape == (60, 6)
+    assert embeddings.shape == (60, 16)
     windows = data.windows(slice(0, 4)).numpy()
     found = explain(encoder.cpu(), windows, target=2)
     np.testing.assert_allclose(found.target, embeddings[:4, 2], rtol=1e-4, atol=1e-5)
@@ -422,7 +424,7 @@ def test_a_step_of_the_bottleneck_is_spread_over_its_samples() -> None:
 
 def test_too_short_windows_for_the_autoencoder_are_refused() -> None:
     with pytest.raises(ConfigError, match="leave 1 step after the pools"):
-        DCAE.build(CHANNELS, 6)
+        DCAE.build(CHANNELS, 4)
     with pytest.raises(ConfigError, match="kernels are odd"):
         build_settings(
             {"encoder": DCAE.model_dump() | {"_target_": "clusterwhy.encoders.dcae.Dcae", "kernel_sizes": [4, 3]}}

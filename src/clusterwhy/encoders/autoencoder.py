@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Autoencoder(MaskedEncoder):
     """Embedding: the mean over time of the bottleneck. Prediction: what the decoder makes of the bottleneck."""
 
-    def __init__(self, backbone: nn.Module, decoder: nn.Module, n_features: int, n_channels: int) -> None:
+    def __init__(self, backbone: nn.Module, decoder: nn.Sequential, n_features: int, n_channels: int) -> None:
         super().__init__(backbone, n_features, n_channels, dropout=0.0)
         self.predictor = decoder
 

@@ -55,6 +55,9 @@ class SupervisedFit(Settings):
 
     Args:
         class_weights: balanced: each class counts alike, however many windows it has.
+        noise: standard deviation of normal noise on each training value, in units of the scaled channels.
+        scale_spread: each channel of a training window is multiplied by exp(normal with this deviation), so that the
+            network does not learn how strong the people or machines of the training groups are (Um et al. 2017).
         patience: epochs without a lower validation loss before training ends; the best weights are kept.
     """
 
@@ -65,6 +68,8 @@ class SupervisedFit(Settings):
     schedule: Literal["one_cycle", "cosine"]
     class_weights: Literal["balanced", "equal"]
     label_smoothing: float = Field(ge=0.0, lt=1.0)
+    noise: float = Field(ge=0.0)
+    scale_spread: float = Field(ge=0.0)
     patience: int = Field(ge=1)
 
     def fit(
@@ -144,14 +149,15 @@ class SupervisedFit(Settings):
     ) -> dict[str, float]:
         device = best_device()
         network = state.network.train()
-        # the order depends on seed and epoch alone, so that it need not be stored
-        order = np.random.default_rng([seed, state.epoch]).permutation(len(train))
+        # what is drawn depends on seed and epoch alone, so that it need not be stored
+        rng = np.random.default_rng([seed, state.epoch])
+        order = rng.permutation(len(train))
         rate = float(state.optimiser.param_groups[0]["lr"])
         losses, right = [], 0
         # even parts: batch norm cannot work on a last batch of one window
         for rows in np.array_split(order, -(-len(train) // self.batch_size)):
             labels = torch.from_numpy(train.labels[rows]).to(device)
-            logits = network(train.windows(rows).to(device))
+            logits = network(self._varied(train.windows(rows), rng).to(device))
             value = loss(logits, labels)
             state.optimiser.zero_grad()
             value.backward()
@@ -165,6 +171,11 @@ class SupervisedFit(Settings):
             "train_loss": sum(losses) / len(train),
             "train_accuracy": right / len(train),
         }
+
+    def _varied(self, windows: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        factors = np.exp(self.scale_spread * rng.normal(size=(*windows.shape[:2], 1)))
+        noise = self.noise * rng.normal(size=windows.shape)
+        return windows * torch.from_numpy(factors).float() + torch.from_numpy(noise).float()
 
     def _validation(self, network: Classifier, loss: nn.CrossEntropyLoss, data: LabelledWindows) -> dict[str, float]:
         logits = torch.from_numpy(logits_of(network, data, self.batch_size))

@@ -36,7 +36,7 @@ class WideCnn(ClassifierSettings):
 
     def build(self, n_channels: int, length: int, n_classes: int) -> Classifier:
         """An untrained classifier for windows (window, channel, time)."""
-        steps = pooled_length(length, [self.first_stride, *[2] * len(self.n_filters)], "WideCnn")
+        pooled_length(length, [self.first_stride, *[2] * len(self.n_filters)], "WideCnn")
         blocks: list[tuple[str, nn.Module]] = []
         n_inputs = n_channels
         for i, n_filters in enumerate(self.n_filters):
@@ -44,7 +44,8 @@ class WideCnn(ClassifierSettings):
             layers = [*convolution(n_inputs, n_filters, kernel, stride), ("pool", nn.MaxPool1d(2))]
             blocks.append((f"block{i + 1}" if i else "wide", nn.Sequential(OrderedDict(layers))))
             n_inputs = n_filters
-        hidden = nn.Linear(n_inputs * steps, self.n_hidden)
-        body = [*blocks, ("flatten", nn.Flatten()), ("hidden", hidden), ("relu", nn.ReLU())]
+        # the mean over time: a vibration has no phase that would be the same in the next window
+        pool = [("mean", nn.AdaptiveAvgPool1d(1)), ("flatten", nn.Flatten())]
+        body = [*blocks, *pool, ("hidden", nn.Linear(n_inputs, self.n_hidden)), ("relu", nn.ReLU())]
         head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(self.n_hidden, n_classes))
         return Classifier(nn.Sequential(OrderedDict(body)), head)
