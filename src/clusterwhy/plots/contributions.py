@@ -59,11 +59,11 @@ def _heights(values: FloatArray, width: float) -> FloatArray:
 
 
 def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "target") -> None:
-    """How one window gets from the base value to its target, greatest contribution first, the rest in one bar."""
+    """How one window gets from the base to its target, greatest contribution first, the rest in one bar."""
     (values,), (base,), (target,) = found.values, found.base, found.target
     order = strongest(found, n)
     steps = values[order].tolist()
-    names = [shown(found.names[i]) for i in order]
+    names = [shown(found.names[i], 28) for i in order]
     if len(order) < len(values):
         steps.append(float(values.sum() - values[order].sum()))
         names.append(f"{len(values) - len(order)} others")
@@ -71,7 +71,7 @@ def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "targ
     for row, (step, start, stop) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True)):
         ax.barh(row, step, left=start, color=SUPPORTS if step > 0 else OPPOSES, height=0.7)
         ax.annotate(
-            f"{step:+.3g}",
+            f"{step:+.3g}".replace("-", "−"),
             (max(start, stop), row),
             xytext=(3, 0),
             textcoords="offset points",
@@ -79,18 +79,19 @@ def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "targ
             fontsize=6,
         )
         ax.plot([stop, stop], [row - 0.35, min(row + 1.35, len(steps) - 0.65)], color=LINE, linewidth=0.5)
-    for value, label, style in ((base, "base", ":"), (target, "target", "--")):
-        ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0, label=f"{label} {value:.3g}")
+    for value, style in ((base, ":"), (target, "--")):
+        ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0)
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.invert_yaxis()
-    ax.margins(x=0.14)
-    ax.set_xlabel(f"target (units of the {unit})" if unit != "target" else "target", fontsize=7)
+    ax.use_sticky_edges = False  # room for numbers at both ends
+    ax.margins(x=0.28)
+    label = f"{unit} (dotted: base {base:.3g}, dashed: this window {target:.3g})"
+    ax.set_xlabel(label.replace("-", "−"), fontsize=7, loc="right")
     ax.tick_params(axis="x", labelsize=6)
-    ax.legend(fontsize=6, frameon=False, loc="best")
 
 
 def _name_rows(ax: Axes, found: Contributions, order: IntArray, label: str) -> None:
-    ax.set_yticks(range(len(order)), [shown(found.names[i]) for i in order], fontsize=7)
+    ax.set_yticks(range(len(order)), [shown(found.names[i], 28) for i in order], fontsize=7)
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xlabel(label, fontsize=7)
     ax.tick_params(axis="x", labelsize=6)
