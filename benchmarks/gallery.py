@@ -114,9 +114,9 @@ def _explanations(
     found = lrp(network, windows, 1, "epsilon_plus")
     for name, n_segments in (("channels", 1), ("segments", 4)):
         parts = contributions(found.values, found.target, shown, SIGNALS.channels, n_segments, SIGNALS.dt_s)
-        pages.contributions_page(folder / f"contributions_{name}", parts, 0, title)
+        pages.contributions_page(folder / f"contributions_{name}", parts, 0, title, 10, f"logit of {classes[1]}")
     figure = Figure(figsize=(3.6, 2.2), layout="constrained")
-    draw_bars(figure.subplots(), parts.of([3]), 8)
+    draw_bars(figure.subplots(), parts.of([3]), 8, f"logit of {classes[1]}")
     save(figure, folder / "bars")
     hidden = network.second(network.pool(network.relu(network.norm(network.first(windows[:1])))))[0]
     heads = {f"head {i}": (part.T @ part / 4).softmax(1).detach().numpy() for i, part in enumerate(hidden.split(4))}

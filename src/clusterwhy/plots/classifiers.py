@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
 from clusterwhy.errors import ShapeError
@@ -48,7 +49,7 @@ def draw_curves(
     ax.set_xlabel("epoch", fontsize=7)
     ax.set_ylabel(quantity, fontsize=7)
     ax.tick_params(labelsize=6)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=6, frameon=False)
 
 

@@ -168,7 +168,8 @@ def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) 
     """
     columns = ["signed", "signed_low", "signed_high"]
     own = table[table["channel"].isin(signals.channels)]
-    low, high = min(0.0, 105.0 * float(own[columns].min(axis=None))), 105.0 * float(own[columns].max(axis=None))
+    sizes = 105.0 * own[columns].to_numpy(dtype=float)
+    low, high = min(0.0, float(sizes.min())), max(0.0, float(sizes.max()))
     ends = own["start_s"].min() - signals.dt_s / 2, own["stop_s"].max() - signals.dt_s / 2
     for ax, channel in zip(axes, signals.channels, strict=True):
         own = table[table["channel"] == channel]
@@ -188,7 +189,7 @@ def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) 
         )
         ax.axhline(0.0, color=LINE, linewidth=0.6)
         ax.set_xlim(ends)
-        ax.set_ylim(low, max(high, 0.0) or 1.0)
+        ax.set_ylim(low, high if high > low else 1.0)
         ax.set_ylabel(shown(channel), rotation=0, ha="right", va="center", fontsize=7)
         ax.tick_params(labelsize=6)
     name_time(axes[-1:])

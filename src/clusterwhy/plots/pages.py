@@ -76,7 +76,7 @@ def averages_page(
     for ax in axes[-2]:
         ax.set_xlabel("")
     name_time(axes[-1])
-    figure.get_layout_engine().set(h_pad=0.025)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", h_pad=0.025)
     title = f"mean of each sample with its {confidence:.0%} interval ({interval}); below it mean relevance"
     _finish(figure, axes, image, title, maps.shape[1] - len(kept))
     return save(figure, stem)
@@ -124,7 +124,9 @@ def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, 
     return save(figure, stem)
 
 
-def contributions_page(stem: Path, found: Contributions, window: int, title: str, n: int = 10) -> Files:
+def contributions_page(
+    stem: Path, found: Contributions, window: int, title: str, n: int = 10, target: str = "target"
+) -> Files:
     """What features add to the target: over all windows (bars and a swarm), and for one window (a waterfall).
 
     Args:
@@ -133,15 +135,16 @@ def contributions_page(stem: Path, found: Contributions, window: int, title: str
         window: position of the one in the waterfall.
         title: of the waterfall, such as `verdict`.
         n: features.
+        target: what is explained, such as `logit of running`.
     """
     figure = Figure(figsize=(11.5, 1.3 + 0.24 * n), layout="constrained")
     bars, swarm, waterfall = figure.subplots(1, 3)
-    contributions.draw_bars(bars, found, n)
-    dots = contributions.draw_beeswarm(swarm, found, n)
+    contributions.draw_bars(bars, found, n, target)
+    dots = contributions.draw_beeswarm(swarm, found, n, target)
     bar = figure.colorbar(dots, ax=swarm, ticks=[0.0, 1.0])
     bar.ax.set_yticklabels(["lowest", "highest"], fontsize=6)
     bar.set_label("input, among all windows", fontsize=7)
-    contributions.draw_waterfall(waterfall, found.of([window]), n - 2)
+    contributions.draw_waterfall(waterfall, found.of([window]), n - 2, target)
     bars.set_title(f"{len(found.values)} windows", fontsize=8)
     swarm.set_title("each window", fontsize=8)
     waterfall.set_title(textwrap.fill(title, 44), fontsize=8, loc="right")
