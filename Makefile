@@ -12,6 +12,7 @@ export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
 
 help:
 	@echo "make repro  environment + the whole pipeline (dvc repro); then open artifacts/report/report.html"
+	@echo "make study-vibration  (study-ecg, study-hybrid, ...)  environment + one supervised study of studies/params.yaml"
 	@echo "make test   environment + the tests"
 	@echo "make test-newest  the attribution tests on the newest versions of everything (PYTHON=python3.13: zennit 1.0)"
 	@echo "make lint   style, types, import contracts"
@@ -30,6 +31,10 @@ $(VENV)/.ready: requirements.lock
 repro: $(VENV)/.ready
 	dvc repro
 	@echo "open artifacts/report/report.html"
+
+study-%: $(VENV)/.ready
+	dvc repro studies/dvc.yaml:classify@$*
+	@echo "look at artifacts/studies/$*"
 
 test: $(VENV)/.ready
 	python -m pytest

@@ -39,15 +39,17 @@ class StageRun:
     """What a stage's main function works with.
 
     Attributes:
+        place: where its artifacts and reports are: the stage's name, in a study `studies/<study>/<stage>`.
         settings: the stage's own groups as settings objects, and `seed`.
         config: the same as plain values.
-        inputs: artifacts of the last `dvc repro`.
+        inputs: artifacts of the last `dvc repro`, of the study where it is one.
         out: where this run writes; a stage's folder gets its final name when all is written.
         final: the stage's artifacts, or the same as `out` when run by hand.
         metrics: figures that `finish` writes beside the artifacts.
     """
 
     name: str
+    place: str
     settings: dict[str, Any]
     config: dict[str, Any]
     inputs: Path
@@ -61,7 +63,7 @@ class StageRun:
         """The folder of an earlier stage, noted as an input."""
         folder = self.inputs / stage
         self.used.append(folder)
-        self.tracker.artifact(stage, folder, as_input=True)
+        self.tracker.artifact(f"{Path(self.place).parent / stage}", folder, as_input=True)
         return folder
 
     def finish(self) -> None:
@@ -70,7 +72,7 @@ class StageRun:
             self.out / "provenance.json",
             {
                 "schema_version": SCHEMA_VERSION,
-                "stage": self.name,
+                "stage": self.place,
                 "config": self.config,
                 "inputs_md5": {folder.name: dvc_md5(folder) for folder in self.used},
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -79,14 +81,14 @@ class StageRun:
         if self.out == self.final:
             write_json(self.out / "metrics.json", self.metrics)
         else:
-            write_json(ROOT / "reports" / f"{self.name}.json", self.metrics)
+            write_json(ROOT / "reports" / f"{self.place}.json", self.metrics)
             shutil.rmtree(self.final, ignore_errors=True)
             os.replace(self.out, self.final)
         self.tracker.summarise(flat(self.metrics))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
         # a run by hand is no newer version of the study's artifact
-        self.tracker.artifact(self.name if self.out != self.final else f"{self.name}-adhoc", self.final)
+        self.tracker.artifact(self.place if self.out != self.final else f"{self.place}-adhoc", self.final)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -102,11 +104,21 @@ def groups() -> set[str]:
     return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
 
 
+def declared(stage: str) -> dict[str, Any]:
+    """What dvc.yaml says of a stage, or studies/dvc.yaml of a stage of each study."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    of_studies = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
+    found: dict[str, Any] = stages[stage] if stage in stages else of_studies[stage]["do"]
+    return found
+
+
 def owned(stage: str) -> set[str]:
     """The parameters that dvc.yaml says a stage depends on."""
-    declared = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage].get("params", [])
-    names = [name for entry in declared for name in (entry if isinstance(entry, dict) else [entry])]
-    return {Path(name).parts[1] if name.startswith("conf/") else name.split(".")[0] for name in names}
+    names: list[str] = []
+    for entry in declared(stage).get("params", []):
+        for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
+            names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
+    return set(names)
 
 
 def check_overrides(stage: str, overrides: list[str]) -> None:
@@ -115,7 +127,7 @@ def check_overrides(stage: str, overrides: list[str]) -> None:
     Raises:
         ConfigError: an override names a parameter of another stage.
     """
-    mine = owned(stage)
+    mine = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
     faults = [
         f"`{override}` is no parameter of the stage `{stage}` (it has {', '.join(sorted(mine))}), so it would change "
         "nothing here; use `dvc exp run -S ...`"
@@ -132,7 +144,18 @@ def register_params() -> None:
     params: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
     chosen = [key for key in params if key in groups()]
     defaults = [{key: params.pop(key)} for key in chosen]
-    ConfigStore.instance().store("params", {"defaults": [*defaults, "_self_"], **params})
+    node = {"defaults": [*defaults, "_self_"], "place": "${hydra:job.name}", **params}
+    ConfigStore.instance().store("params", node)
+
+
+def register_studies() -> None:
+    """Make each study of studies/params.yaml an option of Hydra's group `study`."""
+    studies: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "studies" / "params.yaml"))
+    for study, choices in studies["studies"].items():
+        defaults = [{f"/{key}": option} for key, option in choices.items() if key in groups()]
+        values = {key: value for key, value in choices.items() if key not in groups()}
+        node = {"defaults": [*defaults, "_self_"], "place": f"studies/{study}/${{hydra:job.name}}", **values}
+        ConfigStore.instance().store(study, node, group="study", package="_global_")
 
 
 def git_revision() -> str:
@@ -143,14 +166,14 @@ def git_revision() -> str:
     return answer.stdout.strip() or "none"
 
 
-def run_group() -> str:
-    """One name for all runs of one repro: the experiment's, else revision and parameters."""
+def run_group(study: str) -> str:
+    """One name for all runs of one repro: the experiment's, else revision and parameters; a study's name before it."""
     if name := os.environ.get("DVC_EXP_NAME"):
         return name
-    digest = hashlib.md5((ROOT / "params.yaml").read_bytes())
+    digest = hashlib.md5((ROOT / ("studies" if study else "") / "params.yaml").read_bytes())
     for path in sorted((ROOT / "conf").rglob("*.yaml")):
         digest.update(path.read_bytes())
-    return f"{git_revision()}-{digest.hexdigest()[:6]}"
+    return f"{study}-" * bool(study) + f"{git_revision()}-{digest.hexdigest()[:6]}"
 
 
 def main_root() -> Path:
@@ -175,18 +198,15 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     final = Path(hydra_config.runtime.output_dir)
     # complete or not at all: an interrupted stage leaves nothing that looks like an artifact
     out = final.with_name(f".{final.name}.partial") if by_dvc else final
-    tags = [str(choices[key]) for key in ("composite", "preset") if choices.get(key) and key in own | {"preset": 0}]
+    study, place = str(choices.get("study") or ""), plain["place"]
+    tagged = own | {"preset": 0, "study": 0}
+    tags = [
+        str(choices[key]) for key in ("study", "network", "composite", "preset") if choices.get(key) and key in tagged
+    ]
     began = time.monotonic()
-    with track(settings["wandb"], main_root(), name, run_group(), own, metadata, tags) as tracker:
-        run = StageRun(
-            name=name,
-            settings=settings,
-            config=own,
-            inputs=ROOT / "artifacts",
-            out=out,
-            final=final,
-            tracker=tracker,
-        )
+    with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
+        inputs = (ROOT / "artifacts" / place).parent
+        run = StageRun(name, place, settings, own, inputs, out, final, tracker)
         if by_dvc:
             shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
@@ -205,6 +225,16 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
 def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     """Make a command of a stage's main function: expected errors end it with one message and exit code 1."""
     register_params()
+    return _command(body, "config")
+
+
+def study_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
+    """The same for a stage of studies/dvc.yaml, whose command chooses the study: `study=<name>`."""
+    register_studies()
+    return _command(body, "study")
+
+
+def _command(body: Callable[[StageRun], None], config_name: str) -> Callable[[], None]:
     # fastai's import: not in the user's hands
     warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
@@ -217,7 +247,7 @@ def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
             # in a sweep the exit code of one job must not end the others' process unseen
             raise SystemExit(1) from error
 
-    command: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")(
-        task
-    )
+    command: Callable[[], None] = hydra.main(
+        version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name
+    )(task)
     return command

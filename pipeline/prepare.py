@@ -1,14 +1,13 @@
 """Read a dataset, check it, scale it on its training span, cut windows."""
 
-import dataclasses
 import logging
 
 import numpy as np
 
-from clusterwhy.data.series import constant_channels
+from clusterwhy.data.scaling import standardised
+from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
-from clusterwhy.errors import DataError
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
@@ -21,15 +20,7 @@ def main(run: StageRun) -> None:
     constant = constant_channels(series.values[: series.train_stop])
     names = [series.channels[i] for i in constant]
     if constant and scaler.constant_channels == "drop":
-        kept = [i for i in range(len(series.channels)) if i not in constant]
-        if not kept:
-            raise DataError(series.name, [f"all channels are constant in the training span: {', '.join(names)}"])
-        series = dataclasses.replace(
-            series,
-            values=series.values[:, kept],
-            channels=tuple(series.channels[i] for i in kept),
-            units=tuple(series.units[i] for i in kept),
-        )
+        series = without_channels(series, constant)
     if constant:
         log.warning(
             "constant in the training span, %s: %s",
@@ -38,8 +29,7 @@ def main(run: StageRun) -> None:
         )
     index = window_index(series, window)
     centre, scale = scaler.fit(series.values[: series.train_stop])
-    # clipped as in the benchmarks: a resting channel that moves would otherwise reach 1e6
-    scaled = np.clip((series.values - centre) / scale, -50.0, 50.0)
+    scaled = standardised(series.values, centre, scale)
     about = {
         "length": window.length,
         "stride": window.stride,

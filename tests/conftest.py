@@ -57,7 +57,8 @@ def make_checkout(root: Path) -> Checkout:
     shutil.copytree(ROOT, root, ignore=lambda folder, names: SKIPPED & set(names) if Path(folder) == ROOT else set())
     for left in ("cache", "tmp"):
         shutil.rmtree(root / ".dvc" / left, ignore_errors=True)
-    (root / "dvc.lock").unlink(missing_ok=True)
+    for lock in ("dvc.lock", "studies/dvc.lock"):
+        (root / lock).unlink(missing_ok=True)
     (root / ".home").mkdir()
     write_own_csv(root / "data" / "pump.csv")
     (root / "conf" / "dataset" / "pump.yaml").write_text(

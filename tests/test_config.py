@@ -11,7 +11,7 @@ from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.methods import ATTRIBUTORS, method_of
-from pipeline._stage import check_overrides, owned, register_params
+from pipeline._stage import check_overrides, owned, register_params, register_studies
 from tests.conftest import ROOT
 
 CHOICES = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if "# @package _global_" not in p.read_text())
@@ -44,6 +44,20 @@ def test_every_run_sweep_and_preset_composes(path: Path) -> None:
     assert found.seed == 0 and found.encoder._target_
 
 
+@pytest.mark.parametrize("study", OmegaConf.load(ROOT / "studies" / "params.yaml").studies)
+def test_every_study_composes_to_what_it_chose(study: str) -> None:
+    register_studies()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="classify"):
+        found: Any = compose("study", overrides=[f"study={study}", "run=stage"], return_hydra_config=True)
+    choices = OmegaConf.load(ROOT / "studies" / "params.yaml").studies[study]
+    groups = owned("classify") - {"seed"}
+    assert {group: found.hydra.runtime.choices[group] for group in groups} == {g: choices[g] for g in groups}
+    assert found.seed == choices.seed
+    assert OmegaConf.to_container(found)["place"] == f"studies/{study}/${{hydra:job.name}}"
+    made = build_settings({group: OmegaConf.to_container(found[group], resolve=True) for group in groups})
+    assert all(isinstance(value, Settings) for value in made.values())
+
+
 def test_every_fault_is_listed_by_its_full_key() -> None:
     config = {
         "window": {"_target_": "clusterwhy.data.windows.WindowSettings", "length": "long", "stride": 0},
@@ -70,6 +84,15 @@ def test_overrides_of_another_stage_are_refused() -> None:
         check_overrides("explain", ["clusterer.min_samples=5", "+window.length=3", "composite=epsilon"])
     assert len(caught.value.faults) == 2
     assert owned("embed") == set()
+
+
+def test_a_stage_of_studies_owns_its_groups_the_seed_and_the_study() -> None:
+    assert owned("classify") == {"dataset", "scaler", "window", "split", "network", "fit", "seed"}
+    check_overrides("classify", ["study=ecg", "fit.n_epochs=3", "network=hybrid", "run=stage"])
+    with pytest.raises(ConfigError, match="`encoder=dcae` is no parameter of the stage `classify`"):
+        check_overrides("classify", ["encoder=dcae"])
+    with pytest.raises(ConfigError, match="`study=ecg` is no parameter of the stage `explain`"):
+        check_overrides("explain", ["study=ecg"])
 
 
 @pytest.mark.parametrize("name", COMPOSITES)

@@ -1,14 +1,20 @@
-"""dvc.yaml says of each stage exactly what it depends on."""
+"""dvc.yaml and studies/dvc.yaml say of each stage exactly what it depends on."""
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STUDIES = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())["studies"]
+STUDY_STAGES = {
+    name: stage["do"] for name, stage in yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"].items()
+}
+ROOT_STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES: dict[str, dict[str, Any]] = ROOT_STAGES | STUDY_STAGES
 # seen by every stage; a change there is checked by the tests, and would rerun everything
 EVERYWHERE = {"__init__", "artifacts", "config", "errors", "types", "tracking", "workers"}
 
@@ -36,7 +42,8 @@ def imported(path: Path) -> set[str]:
 
 
 def groups(stage: str) -> list[str]:
-    return [next(iter(entry)).split("/")[1] for entry in STAGES[stage].get("params", []) if isinstance(entry, dict)]
+    entries = [entry for entry in STAGES[stage].get("params", []) if isinstance(entry, dict)]
+    return [file.split("/")[1] for entry in entries for file, keys in entry.items() if keys is None]
 
 
 def needed(stage: str) -> set[str]:
@@ -66,8 +73,9 @@ def test_a_stage_depends_on_each_module_that_it_imports(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_each_artifact_that_it_takes(stage: str) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{stage}.py").read_text())
+    folder = "artifacts/studies/${key}" if stage in STUDY_STAGES else "artifacts"
     taken = {
-        f"artifacts/{node.args[0].value}"
+        f"{folder}/{node.args[0].value}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -79,4 +87,22 @@ def test_a_stage_depends_on_each_artifact_that_it_takes(stage: str) -> None:
 
 def test_every_group_of_params_yaml_belongs_to_a_stage() -> None:
     params = set(yaml.safe_load((ROOT / "params.yaml").read_text()))
-    assert {group for stage in STAGES for group in groups(stage)} | {"seed"} == params
+    assert {group for stage in ROOT_STAGES for group in groups(stage)} | {"seed"} == params
+
+
+def test_no_stage_of_a_study_is_called_like_one_of_the_root() -> None:
+    assert not set(ROOT_STAGES) & set(STUDY_STAGES)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_chooses_one_file_of_each_group_that_its_stages_use(study: str) -> None:
+    used = {group for stage in STUDY_STAGES for group in groups(stage)}
+    assert set(STUDIES[study]) == used | {"seed"}
+    assert all((ROOT / "conf" / group / f"{STUDIES[study][group]}.yaml").is_file() for group in used)
+
+
+@pytest.mark.parametrize("stage", STUDY_STAGES)
+def test_no_study_writes_where_another_writes(stage: str) -> None:
+    written = [*STUDY_STAGES[stage]["outs"], *STUDY_STAGES[stage]["metrics"]]
+    assert all("/studies/${key}/" in path for path in written)
+    assert "study=${key}" in STUDY_STAGES[stage]["cmd"]

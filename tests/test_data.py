@@ -55,6 +55,18 @@ def test_csv_keeps_every_figure_the_rate_the_names_and_the_units(tmp_path: Path)
     assert read.values[0, 0] == 0.1234567890123456
 
 
+def test_csv_labels_and_groups_are_read_from_their_columns(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 3},{'ab'[i // 6]},{['m2', 'm1', ''][i // 4]}\n" for i in range(12))
+    (tmp_path / "own.csv").write_text("t,x,state,machine\n" + rows)
+    read = CsvFile(path=str(tmp_path / "own.csv"), time="t", label="state", group="machine").read()
+    assert read.channels == ("x",) and read.label_names == ("a", "b") and read.group_names == ("m1", "m2")
+    assert read.labels is not None and read.groups is not None
+    assert read.labels.tolist() == [0] * 6 + [1] * 6
+    assert read.groups.tolist() == [1] * 4 + [0] * 4 + [-1] * 4
+    with pytest.raises(DataError, match="no column 'nobody'"):
+        CsvFile(path=str(tmp_path / "own.csv"), time="t", group="nobody").read()
+
+
 def test_csv_time_stamps_keep_their_nanoseconds(tmp_path: Path) -> None:
     stamps = pd.date_range("2024-01-01T00:00:00.123456789Z", periods=20, freq="1s")
     path = tmp_path / "own.csv"

@@ -309,6 +309,14 @@ def test_attention_weights_add_up_to_one_and_peak_where_all_look(windows: np.nda
     np.testing.assert_array_equal(peak, x[:, 0].argmax(dim=1).numpy())
 
 
+def test_concepts_of_a_layer_add_up_to_lrp(network: nn.Module, windows: np.ndarray) -> None:
+    whole = explain(network, windows, "lrp_epsilon_plus", 1).values
+    each = [explain(network, windows, f"crp(layer=first, concepts=[{i}])", 1).values for i in range(8)]
+    np.testing.assert_allclose(sum(each), whole, rtol=1e-6, atol=1e-12)
+    last = explain(network, windows, "crp(composite=epsilon_gamma)", 1)
+    assert last.provenance["layer"].endswith("second") and last.provenance["composite"]["name"] == "EpsilonGamma"
+
+
 def test_names_carry_parameters() -> None:
     by_name, beside = method_of("lrp_epsilon(epsilon=0.5)"), method_of("lrp_epsilon", epsilon=0.5)
     assert by_name.composite == beside.composite and by_name.composite.epsilon == 0.5

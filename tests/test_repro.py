@@ -25,7 +25,7 @@ def digests(checkout: Checkout) -> dict[str, str]:
 
 
 def status(checkout: Checkout) -> dict[str, object]:
-    found: dict[str, object] = json.loads(checkout.run("dvc", "status", "--json").stdout)
+    found: dict[str, object] = json.loads(checkout.run("dvc", "status", "--json", "dvc.yaml").stdout)
     return found
 
 
@@ -56,6 +56,10 @@ def test_an_own_csv_goes_through_the_whole_pipeline(study: Checkout) -> None:
     page = (study.root / "artifacts/report/report.html").read_text()
     assert all(name in page for name in about["channels"])
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page), "the page needs the network"
+
+
+def test_the_studies_are_not_run_along(study: Checkout) -> None:
+    assert not (study.root / "artifacts" / "studies").exists() and not (study.root / "studies" / "dvc.lock").exists()
 
 
 @pytest.fixture(scope="module")

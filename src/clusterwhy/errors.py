@@ -25,6 +25,14 @@ class ConfigError(FaultsError):
     """Settings that are unknown, out of range or that contradict each other."""
 
 
+class LeakageError(FaultsError):
+    """A split whose parts know of each other: what is measured on one would flatter."""
+
+    def __init__(self, source: str, faults: Sequence[str], groups: Sequence[str]) -> None:
+        self.groups = tuple(groups)
+        super().__init__(source, faults)
+
+
 class ShapeError(ClusterWhyError, ValueError):
     """An array whose axes are not the documented ones."""
 
@@ -39,6 +47,10 @@ class CompositeError(ClusterWhyError, ValueError):
 
 class MethodError(ClusterWhyError, ValueError):
     """A method of explanation that is unknown, or that asks for what a network has not."""
+
+
+class TrainingError(ClusterWhyError, ArithmeticError):
+    """A training that leads nowhere."""
 
 
 class WorkerError(ClusterWhyError, RuntimeError):

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from clusterwhy.config import Settings
 from clusterwhy.data.series import Series, fill_missing
 from clusterwhy.errors import DataError
+from clusterwhy.types import IntArray
 
 
 class Archive(Settings):
@@ -115,18 +117,32 @@ class SkabArchive(Archive):
 
 
 class EcgArchive(Archive):
-    """A two-lead ECG with beat annotations; a sample carries the symbol of the nearest beat."""
+    """A two-lead ECG with beat annotations.
+
+    Without `classes` a sample carries the symbol of the nearest beat. With `classes`, such as {"normal": ["N"],
+    "premature": ["A", "V"]} from the most usual to the most abnormal, it carries the class of the nearest beat, and
+    beyond 60 ms of the beat's mark (about half a QRS complex) the first one: so a window has the class of the most
+    abnormal beat whose mark lies inside. Premature beats differ by their timing: windows must hold two beats or more.
+
+    With `block_s` each stretch of so many seconds is a group, without its last `gap_s`: no beat of one block is the
+    neighbour of a beat of the next.
+    """
 
     train_share: float
+    classes: dict[str, list[str]] | None
+    block_s: float | None = Field(gt=0.0)
+    gap_s: float = Field(ge=0.0)
 
     def read(self) -> Series:
         arrays = self.load("signal", "fs", "beat_sample", "beat_symbol", "channels")
         signal = arrays["signal"].astype(np.float64)
         if np.issubdtype(arrays["signal"].dtype, np.integer):
             signal = signal / self.load("gain")["gain"]
-        beats, rate_hz = arrays["beat_sample"].astype(np.int64), float(arrays["fs"])
-        nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, np.arange(len(signal)))
-        names, codes = np.unique(arrays["beat_symbol"].astype(str), return_inverse=True)
+        rate_hz = float(arrays["fs"])
+        names, labels = self._labels(
+            arrays["beat_sample"].astype(np.int64), arrays["beat_symbol"], len(signal), rate_hz
+        )
+        groups = self._blocks(len(signal), rate_hz)
         return Series(
             name=Path(self.path).stem,
             values=signal,
@@ -135,13 +151,37 @@ class EcgArchive(Archive):
             channels=_names(arrays["channels"]),
             units=("mV",) * signal.shape[1],
             train_stop=round(self.train_share * len(signal)),
-            labels=codes[nearest].astype(np.int64),
-            label_names=_names(names),
+            labels=labels,
+            label_names=names,
+            label_ranks=tuple(range(len(names))) if self.classes is not None else (),
+            groups=groups,
+            group_names=() if groups is None else tuple(f"block {i}" for i in range(groups.max() + 1)),
         )
+
+    def _labels(
+        self, beats: IntArray, symbols: np.ndarray, n_samples: int, rate_hz: float
+    ) -> tuple[tuple[str, ...], IntArray]:
+        samples = np.arange(n_samples)
+        nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, samples)
+        names, codes = np.unique(symbols.astype(str), return_inverse=True)
+        if self.classes is None:
+            return _names(names), codes[nearest].astype(np.int64)
+        owner = {symbol: i for i, members in enumerate(self.classes.values()) for symbol in members}
+        if unknown := [str(name) for name in names if name not in owner]:
+            raise DataError(self.path, [f"beats {', '.join(unknown)} belong to no class of `dataset.classes`"])
+        of_beat = np.array([owner[str(symbol)] for symbol in symbols])
+        near = np.abs(samples - beats[nearest]) <= 0.06 * rate_hz
+        return tuple(self.classes), np.where(near, of_beat[nearest], 0).astype(np.int64)
+
+    def _blocks(self, n_samples: int, rate_hz: float) -> IntArray | None:
+        if self.block_s is None:
+            return None
+        block, place = np.divmod(np.arange(n_samples) / rate_hz, self.block_s)
+        return np.where(place < self.block_s - self.gap_s, block, -1).astype(np.int64)
 
 
 class VibrationArchive(Archive):
-    """Fan recordings (recording, channel, time), joined; labels are the classes or the speeds."""
+    """Fan recordings (recording, channel, time), joined; labels are the classes or the speeds, groups the others."""
 
     label: Literal["y", "speed_pct"]
 
@@ -150,10 +190,10 @@ class VibrationArchive(Archive):
         recordings = arrays["X"].astype(np.float64)
         count, n_channels, steps = recordings.shape
         values = recordings.transpose(0, 2, 1).reshape(count * steps, n_channels)
-        codes, names = arrays["y"], _names(arrays["classes"])
-        if self.label == "speed_pct":
-            speeds, codes = np.unique(arrays["speed_pct"], return_inverse=True)
-            names = tuple(f"{speed} %" for speed in speeds)
+        speeds, of_speed = np.unique(arrays["speed_pct"], return_inverse=True)
+        layout = (arrays["y"], _names(arrays["classes"]))
+        speed = (of_speed, tuple(f"{speed} %" for speed in speeds))
+        (codes, names), (groups, group_names) = (layout, speed) if self.label == "y" else (speed, layout)
         rate_hz = float(arrays["fs"])
         return Series(
             name=Path(self.path).stem,
@@ -166,4 +206,6 @@ class VibrationArchive(Archive):
             pieces=tuple(range(0, len(values), steps)),
             labels=np.repeat(codes, steps).astype(np.int64),
             label_names=names,
+            groups=np.repeat(groups, steps).astype(np.int64),
+            group_names=group_names,
         )

@@ -7,6 +7,9 @@ import numpy as np
 from clusterwhy.config import Settings
 from clusterwhy.types import FloatArray
 
+# as in the benchmarks: a resting channel that moves would otherwise reach 1e6
+LIMIT = 50.0
+
 
 class ScalerSettings(Settings):
     """How each channel is centred and scaled."""
@@ -25,3 +28,9 @@ class ScalerSettings(Settings):
             # a channel that rests most of the time has no quartile range: its spread is used
             scale = np.where(scale > 0, scale, values.std(axis=0))
         return centre, np.where(scale > 1e-12 * np.maximum(1.0, np.abs(centre)), scale, 1.0)
+
+
+def standardised(values: FloatArray, centre: FloatArray, scale: FloatArray) -> FloatArray:
+    """Values less centre over scale, between -50 and 50; shapes as NumPy broadcasts them."""
+    clipped: FloatArray = np.clip((values - centre) / scale, -LIMIT, LIMIT)
+    return clipped

@@ -1,6 +1,6 @@
 """A multivariate series as it was recorded, and the checks that it can be used."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,7 +21,11 @@ class Series:
         units: unit of each channel, "" where unknown.
         pieces: first sample of each contiguous piece; windows never cross from one to the next.
         train_stop: samples before this one fit the scaler, the encoder and the detectors.
-        labels: (time,) index into `label_names`, or None. Never used in training.
+        labels: (time,) index into `label_names`, or None. Only classifiers see them in training.
+        label_ranks: one for each label name: a window has the label with the highest rank inside, such as its most
+            abnormal beat. Empty: the most frequent label inside.
+        groups: (time,) index into `group_names`, or None: what must not be on both sides of a split, such as the
+            person or the speed. -1 is between two groups; a window that touches it or two groups is left out.
         anomalous: (time,) True where an expert marked an anomaly, or None.
         notes: what the reader changed or noticed, for the data report.
     """
@@ -36,6 +40,9 @@ class Series:
     pieces: tuple[int, ...] = (0,)
     labels: IntArray | None = None
     label_names: tuple[str, ...] = ()
+    label_ranks: tuple[int, ...] = ()
+    groups: IntArray | None = None
+    group_names: tuple[str, ...] = ()
     anomalous: BoolArray | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -49,6 +56,24 @@ class Series:
 def constant_channels(values: FloatArray) -> list[int]:
     """The channels (second axis of (time, channel)) that never change."""
     return [int(i) for i in np.flatnonzero(np.ptp(values, axis=0) == 0)]
+
+
+def without_channels(series: Series, dropped: list[int]) -> Series:
+    """The series without some channels, which are constant where anything is fitted.
+
+    Raises:
+        DataError: none would be left.
+    """
+    kept = [i for i in range(len(series.channels)) if i not in dropped]
+    if not kept:
+        names = ", ".join(series.channels)
+        raise DataError(series.name, [f"all channels are constant in the training span: {names}"])
+    return replace(
+        series,
+        values=series.values[:, kept],
+        channels=tuple(series.channels[i] for i in kept),
+        units=tuple(series.units[i] for i in kept),
+    )
 
 
 def _rows(mask: BoolArray, limit: int = 5) -> str:

@@ -21,7 +21,7 @@ class Prepared:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """name, channels, units, rate_hz, length, stride, label_names, centre, scale."""
+        """name, channels, units, rate_hz, length, stride, label_names, group_names, centre, scale."""
         return read_json(self.folder / "series.json")
 
     @property
@@ -34,7 +34,7 @@ class Prepared:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row per window: window, start, stop, train, and label or anomalous where known."""
+        """One row per window: window, start, stop, train, and label, group or anomalous where known."""
         return read_table(self.folder / "windows.parquet")
 
     @property
@@ -63,6 +63,11 @@ class Prepared:
         """(window,) most frequent label, where the series has labels."""
         return self.index["label"].to_numpy() if "label" in self.index else None
 
+    @property
+    def groups(self) -> IntArray | None:
+        """(window,) index into `group_names`, where the series has groups."""
+        return self.index["group"].to_numpy() if "group" in self.index else None
+
     @cached_property
     def anomalous_samples(self) -> Any:
         """(time,) bool, or None where no expert marked anomalies."""
@@ -86,6 +91,7 @@ def save_prepared(folder: Path, series: Series, scaled: FloatArray, index: pd.Da
             "units": list(series.units),
             "rate_hz": series.rate_hz,
             "label_names": list(series.label_names),
+            **({"group_names": list(series.group_names)} if series.groups is not None else {}),
             "notes": list(series.notes),
             **about,
         },

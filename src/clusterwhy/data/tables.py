@@ -38,6 +38,7 @@ class WideTable(FileSettings):
     time: str
     channels: list[str] | None = None
     label: str | None = None
+    group: str | None = None  # what must not be on both sides of a split, such as the machine
 
     def read_table(self, path: Path) -> pd.DataFrame:
         raise NotImplementedError
@@ -69,11 +70,8 @@ class WideTable(FileSettings):
             faults += error.faults
         if faults or time is None:
             raise DataError(self.path, faults)
-        labels: IntArray | None = None
-        label_names: tuple[str, ...] = ()
-        if self.label is not None:
-            codes, uniques = pd.factorize(table[self.label], sort=True)
-            labels, label_names = codes, tuple(str(name) for name in uniques)
+        labels, label_names = _codes(table, self.label)
+        groups, group_names = _codes(table, self.group)
         return Series(
             name=path.stem,
             values=values,
@@ -84,11 +82,13 @@ class WideTable(FileSettings):
             train_stop=round(self.train_share * len(values)),
             labels=labels,
             label_names=label_names,
+            groups=groups,
+            group_names=group_names,
             notes=notes,
         )
 
     def _column_faults(self, table: pd.DataFrame) -> list[str]:
-        wanted = [self.time, *(self.channels or []), *([self.label] if self.label else [])]
+        wanted = [self.time, *(self.channels or []), *(name for name in (self.label, self.group) if name)]
         faults = [
             f"no column {name!r}; the file has {', '.join(repr(str(c)) for c in table.columns)}"
             for name in wanted
@@ -104,7 +104,7 @@ class WideTable(FileSettings):
     def _channel_names(self, table: pd.DataFrame) -> list[str]:
         if self.channels is not None:
             return list(self.channels)
-        names = [str(c) for c in table.columns if c not in (self.time, self.label)]
+        names = [str(c) for c in table.columns if c not in (self.time, self.label, self.group)]
         # a column without a single number is text, not a channel with faults
         return [n for n in names if pd.to_numeric(table[n], errors="coerce").notna().any()]
 
@@ -178,6 +178,14 @@ class NumpyFile(FileSettings):
             train_stop=round(self.train_share * len(values)),
             notes=notes,
         )
+
+
+def _codes(table: pd.DataFrame, column: str | None) -> tuple[IntArray | None, tuple[str, ...]]:
+    """Codes and names of a column with names; -1 where a cell is empty."""
+    if column is None:
+        return None, ()
+    codes, names = pd.factorize(table[column], sort=True)
+    return codes, tuple(str(name) for name in names)
 
 
 def _numeric(table: pd.DataFrame) -> tuple[FloatArray, list[str]]:

@@ -1,4 +1,4 @@
-"""The default recording: seglearn's smartwatch data (Burns et al. 2018, arXiv 1802.01489; BSD-3)."""
+"""seglearn's smartwatch recordings (Burns et al. 2018, arXiv 1802.01489; BSD-3): 7 exercises, 10 people, both arms."""
 
 import hashlib
 import importlib.metadata
@@ -12,18 +12,17 @@ from pydantic import Field
 from clusterwhy.config import Settings
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError
+from clusterwhy.types import IntArray
 
 
-class WatchRecordings(Settings):
-    """One subject's seven exercises in a row, one arm, 50 Hz, six channels."""
+class WatchFile(Settings):
+    """The published file, joined recording after recording; 50 Hz, six channels."""
 
-    subject: int = Field(ge=1, le=10)
-    side: int = Field(ge=0, le=1)
     sha256: str
     path: str | None = None  # None: the copy inside the installed seglearn wheel
 
-    def read(self) -> Series:
-        """Read the subject's recordings, in the order of the exercises.
+    def recordings(self) -> dict[str, Any]:
+        """`X` (a list of (time, channel)), `y`, `subject`, `side`, `X_labels`, `y_labels`.
 
         Raises:
             DataError: the file is missing or its bytes are not the pinned ones.
@@ -31,25 +30,8 @@ class WatchRecordings(Settings):
         content = self._checked_bytes()
         # The published file is a pickled dict. It is unpickled only after its bytes proved to be
         # those of the pinned wheel, so it can do nothing that the wheel's author did not write.
-        recordings: dict[str, Any] = np.load(io.BytesIO(content), allow_pickle=True).item()
-        chosen = np.flatnonzero((recordings["subject"] == self.subject) & (recordings["side"] == self.side))
-        chosen = chosen[np.argsort(recordings["y"][chosen], kind="stable")]
-        pieces = [np.asarray(recordings["X"][i], dtype=np.float64) for i in chosen]
-        values = np.concatenate(pieces)
-        channels = tuple(str(name) for name in recordings["X_labels"])
-        return Series(
-            name=f"watch, subject {self.subject}, side {self.side}",
-            values=values,
-            time=np.arange(len(values)) / 50.0,
-            rate_hz=50.0,
-            channels=channels,
-            units=tuple("g" if name.startswith("a") else "rad/s" for name in channels),
-            train_stop=len(values),
-            pieces=tuple(int(n) for n in np.cumsum([0, *(len(p) for p in pieces[:-1])])),
-            labels=np.repeat(recordings["y"][chosen], [len(p) for p in pieces]).astype(np.int64),
-            label_names=tuple(str(name) for name in recordings["y_labels"]),
-            notes=(f"{len(pieces)} recordings joined; no window crosses from one to the next",),
-        )
+        found: dict[str, Any] = np.load(io.BytesIO(content), allow_pickle=True).item()
+        return found
 
     def _checked_bytes(self) -> bytes:
         path = Path(self.path) if self.path else _wheel_file()
@@ -63,6 +45,78 @@ class WatchRecordings(Settings):
                 [f"sha256 is {digest}, expected {self.sha256}: not the published file, so it was not unpickled"],
             )
         return content
+
+
+class WatchRecordings(WatchFile):
+    """One subject's seven exercises in a row, one arm."""
+
+    subject: int = Field(ge=1, le=10)
+    side: int = Field(ge=0, le=1)
+
+    def read(self) -> Series:
+        """Read the subject's recordings, in the order of the exercises.
+
+        Raises:
+            DataError: the file is missing or its bytes are not the pinned ones.
+        """
+        recordings = self.recordings()
+        chosen = np.flatnonzero((recordings["subject"] == self.subject) & (recordings["side"] == self.side))
+        chosen = chosen[np.argsort(recordings["y"][chosen], kind="stable")]
+        return _joined(recordings, chosen, f"watch, subject {self.subject}, side {self.side}", {})
+
+
+class WatchSubjects(WatchFile):
+    """Several subjects, both arms: labels are the exercises, groups the subjects."""
+
+    subjects: list[int] = Field(min_length=1)
+    channels: list[str] = Field(min_length=1)
+
+    def read(self) -> Series:
+        """Read the subjects' recordings, one subject after the other.
+
+        Raises:
+            DataError: the file is missing, its bytes are not the pinned ones, or it has no such subject or channel.
+        """
+        recordings = self.recordings()
+        all_channels = [str(name) for name in recordings["X_labels"]]
+        faults = [
+            f"no channel {name!r}; it has {', '.join(all_channels)}"
+            for name in self.channels
+            if name not in all_channels
+        ]
+        faults += [f"no subject {n}" for n in self.subjects if n not in recordings["subject"]]
+        if faults:
+            raise DataError("watch", faults)
+        of_recording = np.asarray(recordings["subject"])
+        chosen = np.concatenate([np.flatnonzero(of_recording == subject) for subject in self.subjects])
+        lengths = [len(recordings["X"][i]) for i in chosen]
+        groups = np.repeat([self.subjects.index(n) for n in of_recording[chosen]], lengths).astype(np.int64)
+        extra = {"groups": groups, "group_names": tuple(f"subject {n}" for n in self.subjects)}
+        kept = [all_channels.index(name) for name in self.channels]
+        return _joined(recordings, chosen, f"watch, {len(self.subjects)} subjects", extra, kept)
+
+
+def _joined(
+    recordings: dict[str, Any], chosen: IntArray, name: str, extra: dict[str, Any], kept: list[int] | None = None
+) -> Series:
+    columns = slice(None) if kept is None else kept
+    pieces = [np.asarray(recordings["X"][i], dtype=np.float64)[:, columns] for i in chosen]
+    values = np.concatenate(pieces)
+    channels = tuple(str(channel) for channel in np.asarray(recordings["X_labels"])[columns])
+    return Series(
+        name=name,
+        values=values,
+        time=np.arange(len(values)) / 50.0,
+        rate_hz=50.0,
+        channels=channels,
+        units=tuple("g" if channel.startswith("a") else "rad/s" for channel in channels),
+        train_stop=len(values),
+        pieces=tuple(int(n) for n in np.cumsum([0, *(len(p) for p in pieces[:-1])])),
+        labels=np.repeat(recordings["y"][chosen], [len(p) for p in pieces]).astype(np.int64),
+        label_names=tuple(str(label) for label in recordings["y_labels"]),
+        notes=(f"{len(pieces)} recordings joined; no window crosses from one to the next",),
+        **extra,
+    )
 
 
 def _wheel_file() -> Path:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from clusterwhy.config import Settings
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, ShapeError
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 
 class WindowSettings(Settings):
@@ -35,10 +35,11 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
     Returns:
         Columns `window` (stable id), `start`, `stop` (samples, stop exclusive), `train` (whole
         window before `train_stop`), and where the series has them `label` (the most frequent
-        label inside) and `anomalous` (any anomalous sample inside).
+        label inside, or the one of the highest rank), `group` (windows of two groups are left out) and
+        `anomalous` (any anomalous sample inside).
 
     Raises:
-        DataError: no piece of the series is as long as one window.
+        DataError: no piece of the series is as long as one window, or no window lies in one group.
     """
     stops = [*series.pieces[1:], len(series.values)]
     starts = np.concatenate(
@@ -53,21 +54,36 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
             series.name,
             [f"fewer steps than one window: the longest piece has {longest}, `window.length` is {settings.length}"],
         )
+    if series.groups is not None:
+        starts = starts[_in_one_group(series.groups, starts, settings.length)]
+        if not len(starts):
+            raise DataError(
+                series.name, [f"no window of {settings.length} samples lies in one group; choose shorter ones"]
+            )
     stop_samples = starts + settings.length
     table = pd.DataFrame({"window": np.arange(len(starts)), "start": starts, "stop": stop_samples})
     table["train"] = stop_samples <= series.train_stop
     if not table["train"].any():
         raise DataError(series.name, [f"no window lies in the training span (first {series.train_stop} samples)"])
     if series.labels is not None:
-        table["label"] = [_most_frequent(series.labels[a:b]) for a, b in zip(starts, stop_samples, strict=True)]
+        ranks = np.asarray(series.label_ranks)
+        table["label"] = [_label(series.labels[a:b], ranks) for a, b in zip(starts, stop_samples, strict=True)]
+    if series.groups is not None:
+        table["group"] = series.groups[starts]
     if series.anomalous is not None:
         table["anomalous"] = [bool(series.anomalous[a:b].any()) for a, b in zip(starts, stop_samples, strict=True)]
     return table
 
 
-def _most_frequent(labels: IntArray) -> int:
+def _in_one_group(groups: IntArray, starts: IntArray, length: int) -> BoolArray:
+    changes = np.concatenate([[0], np.cumsum(np.diff(groups) != 0)])
+    alike: BoolArray = changes[starts] == changes[starts + length - 1]
+    return alike & (groups[starts] >= 0)
+
+
+def _label(labels: IntArray, ranks: IntArray) -> int:
     values, counts = np.unique(labels, return_counts=True)
-    return int(values[counts.argmax()])
+    return int(values[(ranks[values] if len(ranks) else counts).argmax()])
 
 
 def windows_at(values: FloatArray, starts: IntArray, length: int) -> FloatArray:

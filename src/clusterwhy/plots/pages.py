@@ -179,6 +179,46 @@ def reliability_page(stem: Path, confidence: FloatArray, correct: FloatArray, co
     return save(figure, stem)
 
 
+def training_page(stem: Path, history: pd.DataFrame) -> Files:
+    """Loss and accuracy by epoch, in training and validation.
+
+    Args:
+        stem: path without ending.
+        history: as from `SupervisedFit.fit`.
+    """
+    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+    epochs, best = history["epoch"].to_numpy(), int(history["epoch"][history["validation_loss"].argmin()])
+    quantities = {"loss": ("cross-entropy (nats)", 1.0), "accuracy": ("right predictions (%)", 100.0)}
+    for ax, (quantity, (label, factor)) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
+        curves = {part: factor * history[f"{part}_{quantity}"].to_numpy() for part in ("train", "validation")}
+        classifiers.draw_curves(ax, epochs, curves, label, best)
+    return save(figure, stem)
+
+
+def verdict_page(stem: Path, counts: pd.DataFrame, bins: pd.DataFrame) -> Files:
+    """What a classifier confuses, and whether its probabilities mean what they say.
+
+    Args:
+        stem: path without ending.
+        counts: as from `evaluation.classification.confusion`.
+        bins: as from `evaluation.calibration.reliability`, with the kind of `probabilities` beside it.
+    """
+    kinds = list(bins.groupby("probabilities", sort=False))
+    size = 3.0 + 0.28 * len(counts)
+    figure = Figure(figsize=(size + 0.6 + 3.2 * len(kinds), size), layout="constrained")
+    first, *rest = figure.subplots(1, 1 + len(kinds), width_ratios=[size, *[3.0] * len(kinds)])
+    image = classifiers.draw_confusion(first, counts.drop(columns="true").to_numpy(), counts["true"].tolist())
+    bar = figure.colorbar(image, ax=first, shrink=0.8)
+    bar.set_label("share of the true class (%)", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    for ax, (kind, rows) in zip(rest, kinds, strict=True):
+        columns = (rows[name].to_numpy() for name in ("confidence", "accuracy", "n_windows"))
+        classifiers.draw_reliability(ax, *columns)
+        ax.set_title(f"probabilities {kind}", fontsize=8)
+        ax.set_box_aspect(1)
+    return save(figure, stem)
+
+
 def leading_channels(relevance: FloatArray, n: int = N_CHANNELS) -> IntArray:
     """Positions of the n channels of (..., channel, time) with the most |relevance|, in their own order."""
     sizes = np.abs(relevance).sum(axis=-1).reshape(-1, relevance.shape[-2]).sum(axis=0)

@@ -13,6 +13,7 @@ from clusterwhy.errors import MethodError
 from clusterwhy.relevance.activations import AttentionWeights, GradCam
 from clusterwhy.relevance.attributors import Attributor, Contrast, Difference, Once, Question, Smooth
 from clusterwhy.relevance.composites import COMPOSITES, CompositeSettings
+from clusterwhy.relevance.conditional import Crp
 from clusterwhy.relevance.gradients import (
     Gradient,
     GradientShap,
@@ -35,6 +36,7 @@ _ZERO = {**_BATCH, "baseline": "zero", "n_references": 8}
 # conf/attributor holds the same (tests/test_config.py)
 ATTRIBUTORS: dict[str, Attributor] = {
     "contrast": Contrast.model_validate({**_BATCH, "n_references": 64}),
+    "crp": Crp.model_validate({**_BATCH, "layer": None, "concepts": None}),
     "smooth": Smooth.model_validate({**_BATCH, "n_samples": 20, "noise_share": 0.1}),
     "difference": Difference.model_validate({**_BATCH, "n_references": 8}),
     "gradient": Gradient.model_validate(_BATCH),
@@ -112,7 +114,7 @@ def method_of(name: str, /, **parameters: Any) -> Method:
     Args:
         name: one of `list_methods()`, which may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
         parameters: more of them. Of `lrp_*` those of its composite, of others those of the attributor
-            (conf/composite, conf/attributor); `canonizer` where LRP is used, and `composite` for `contrast`, `smooth`.
+            (conf/composite, conf/attributor); `canonizer` where LRP is used, `composite` for `contrast`, `smooth`, `crp`.
 
     Raises:
         MethodError: no such name, no such parameter (the near ones are listed), or a value out of range.

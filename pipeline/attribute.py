@@ -1,0 +1,175 @@
+"""Explain the classifier of a study: by every method side by side, and by the concepts of a layer."""
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts import read_table, write_array, write_json, write_table
+from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import windows_at
+from clusterwhy.types import FloatArray, IntArray
+from pipeline._stage import StageRun, study_stage
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.checkpoint import TrainedClassifier
+    from clusterwhy.plots.explanations import Signals
+    from clusterwhy.relevance.comparison import Comparison
+
+log = logging.getLogger("clusterwhy")
+SHAPLEY = "shapley_sampling"
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """The windows that are explained: (window, channel, time) as recorded and as scaled, and what is known of them.
+
+    `table` has a row for each, with `label` and `predicted` by name and `code` of the predicted class.
+    """
+
+    recorded: FloatArray
+    scaled: FloatArray
+    table: pd.DataFrame
+
+    @property
+    def codes(self) -> IntArray:
+        return self.table["code"].to_numpy()
+
+    def title(self, window: int) -> str:
+        """What the network says of a window, and whether that is so."""
+        from clusterwhy.plots.contributions import verdict
+
+        row = self.table.iloc[window]
+        return verdict(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
+
+
+def _choose(run: StageRun, data: Prepared, predictions: pd.DataFrame, classes: tuple[str, ...]) -> _Explained:
+    test = predictions[predictions["split"] == "test"].reset_index(drop=True)
+    test["code"] = test["predicted"].map({name: code for code, name in enumerate(classes)})
+    chosen = test.iloc[run.settings["methods"].choose(test["code"].to_numpy(), run.settings["seed"])]
+    starts = data.index.set_index("window")["start"].loc[chosen["window"]].to_numpy()
+    recorded, scaled = (windows_at(values, starts, data.length) for values in (data.values, data.scaled))
+    return _Explained(recorded, scaled, chosen.reset_index(drop=True))
+
+
+def _references(data: Prepared, codes: IntArray, count: int, seed: int) -> dict[int, FloatArray]:
+    """For each predicted class training windows of other classes."""
+    labels, train = data.index["label"].to_numpy(), data.index["split"].to_numpy() == "train"
+    rng, found = np.random.default_rng(seed), {}
+    for code in np.unique(codes):
+        others = rng.permutation(np.flatnonzero(train & (labels != code)))[:count]
+        found[int(code)] = windows_at(data.scaled, data.starts[others], data.length)
+    return found
+
+
+def _write_comparison(run: StageRun, found: "Comparison", explained: _Explained, classes: tuple[str, ...]) -> None:
+    quality = found.quality.assign(**{"class": np.array(classes)[found.quality["class"]]})
+    write_array(run.out / "relevance.npy", np.stack(list(found.relevance.values())).astype(np.float32))
+    write_json(run.out / "methods.json", {"methods": list(found.relevance), "failures": found.failures})
+    write_table(run.out / "windows.parquet", explained.table)
+    write_table(run.out / "quality.csv", quality)
+    write_table(run.out / "agreement.csv", found.agreement.rename_axis("method").reset_index())
+    run.tracker.table("quality", quality)
+    means = quality.drop(columns="class").groupby("method", sort=False).mean()
+    run.metrics["n_explained"] = len(explained.table)
+    run.metrics["methods"] = {str(name): row.dropna().to_dict() for name, row in means.iterrows()}
+
+
+def _draw_methods(
+    run: StageRun, found: "Comparison", explained: _Explained, signals: "Signals", trained: "TrainedClassifier"
+) -> None:
+    """One page per class of methods side by side and of Shapley values, one of the averages, one of attention."""
+    import torch
+
+    from clusterwhy.plots import pages
+    from clusterwhy.relevance.contributions import contributions
+    from clusterwhy.relevance.explaining import with_target
+
+    codes, main = explained.codes, next(iter(found.relevance.values()))
+    shapley = [name for name in found.relevance if name.startswith(SHAPLEY)]
+    groups = {}
+    for code in np.unique(codes):
+        mine, name = np.flatnonzero(codes == code), trained.card.classes[code]
+        maps = {method: values[mine[0]] for method, values in found.relevance.items()}
+        pages.methods_page(
+            run.out / f"methods_{code}", signals, explained.recorded[mine[0]], maps, explained.title(mine[0])
+        )
+        groups[name] = (explained.recorded[mine], main[mine])
+        if shapley:
+            with torch.no_grad():
+                logits = with_target(trained.network, int(code))(torch.from_numpy(explained.scaled[mine])).numpy()
+            parts = contributions(
+                found.relevance[shapley[0]][mine], logits, explained.recorded[mine], signals.channels, 4, signals.dt_s
+            )
+            pages.contributions_page(run.out / f"shapley_{code}", parts, 0, explained.title(mine[0]))
+    pages.averages_page(run.out / "averages", signals, groups)
+
+
+def _draw_attention(run: StageRun, explained: _Explained, trained: "TrainedClassifier", dt_s: float) -> None:
+    import torch
+
+    from clusterwhy.plots.pages import attention_page
+    from clusterwhy.relevance.activations import attention_of
+
+    if not any(isinstance(module, torch.nn.MultiheadAttention) for module in trained.network.modules()):
+        return
+    codes = explained.codes
+    with torch.no_grad():
+        layers = attention_of(trained.network, torch.from_numpy(explained.scaled))
+    weights = list(layers.values())[-1].mean(dim=1).numpy()
+    maps = {trained.card.classes[code]: weights[codes == code].mean(axis=0) for code in np.unique(codes)}
+    attention_page(run.out / "attention", maps, explained.scaled.shape[2] * dt_s, "mean over heads and windows")
+
+
+def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier", signals: "Signals") -> None:
+    """Which concepts of a layer each class rests on, and the windows that show the first of them."""
+    import torch
+
+    from clusterwhy.plots.pages import references_page
+    from clusterwhy.relevance.concept_tables import concept_scores, concept_table, reference_windows
+    from clusterwhy.relevance.concepts import concept_relevance
+    from clusterwhy.relevance.layers import layer_graph
+
+    how, network, codes = run.settings["methods"], trained.network, explained.codes
+    graph = layer_graph(network, torch.from_numpy(explained.scaled[:2]))
+    layer = how.layer or [one.name for one in graph if one.operation == "Conv1d"][-1]
+    scores = concept_scores(network, explained.scaled, codes, [layer])[layer]
+    table = concept_table([scores], np.array(trained.card.classes)[codes], run.settings["seed"])
+    write_table(run.out / "concepts.csv", table)
+    write_json(run.out / "layers.json", {"layers": [asdict(one) for one in graph], "explained": layer})
+    for code in np.unique(codes):
+        own = table[table["group"] == trained.card.classes[code]].sort_values("relevance_rank")
+        first = int(own["concept"].iloc[0])
+        references = reference_windows(scores, first, how.n_concept_windows, among=codes == code)
+        rows = [one.window for one in references]
+        through = concept_relevance(network, explained.scaled[rows], int(code), {layer: [first]}).values
+        title = f"{trained.card.classes[code]}: concept {first} of {layer}, windows by share of relevance"
+        references_page(run.out / f"concept_{code}", signals, references, explained.recorded[rows], through, title)
+
+
+@study_stage
+def main(run: StageRun) -> None:
+    from clusterwhy.encoders.checkpoint import load_classifier
+    from clusterwhy.plots.explanations import Signals
+    from clusterwhy.relevance.comparison import compare
+
+    mpl.use("agg")
+    folder, how, seed = run.take("classify"), run.settings["methods"], run.settings["seed"]
+    data, trained = Prepared(folder), load_classifier(folder / "checkpoint")
+    classes = trained.card.classes
+    explained = _choose(run, data, read_table(folder / "predictions.parquet"), classes)
+    references = _references(data, explained.codes, how.n_references, seed)
+    found = compare(trained.network, explained.scaled, explained.codes, references, how, seed)
+    _write_comparison(run, found, explained, classes)
+    signals = Signals(data.channels, tuple(data.about["units"]), 1.0 / data.about["rate_hz"])
+    _draw_methods(run, found, explained, signals, trained)
+    _draw_attention(run, explained, trained, signals.dt_s)
+    _concepts(run, explained, trained, signals)
+    log.info("explained %d windows by %d methods", len(explained.table), len(found.relevance))
+
+
+if __name__ == "__main__":
+    main()

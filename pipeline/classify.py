@@ -1,0 +1,157 @@
+"""Train a classifier on whole groups, test it on others, beside baselines; write a checkpoint that stands alone."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts import write_table
+from clusterwhy.data.scaling import standardised
+from clusterwhy.data.series import Series, constant_channels, without_channels
+from clusterwhy.data.splits import PARTS, check_split, covered
+from clusterwhy.data.storage import Prepared, save_prepared
+from clusterwhy.data.windows import window_index
+from clusterwhy.types import FloatArray
+from pipeline._stage import StageRun, study_stage
+
+if TYPE_CHECKING:
+    from clusterwhy.encoders.classifier import Classifier
+    from clusterwhy.encoders.supervised import LabelledWindows
+
+log = logging.getLogger("clusterwhy")
+
+
+def _prepare(run: StageRun) -> Prepared:
+    """Read, split, scale by training windows alone; the folder is read like that of the stage `prepare`."""
+    series: Series = run.settings["dataset"].read()
+    window, scaler = run.settings["window"], run.settings["scaler"]
+    index = window_index(series, window)
+    part = run.settings["split"].split(index, series.label_names, series.name, run.settings["seed"])
+    check_split(series.values, index, part, series.group_names, series.name)
+    index["split"], index["train"] = part, part == "train"
+    fitted = covered(index[index["train"]], len(series.values))
+    constant = constant_channels(series.values[fitted])
+    names = [series.channels[i] for i in constant]
+    if constant:
+        log.warning("constant in the training windows: %s", ", ".join(names))
+    if constant and scaler.constant_channels == "drop":
+        series = without_channels(series, constant)
+    centre, scale = scaler.fit(series.values[fitted])
+    about = {
+        "length": window.length,
+        "stride": window.stride,
+        "train_stop": series.train_stop,
+        "pieces": list(series.pieces),
+        "constant_channels": names,
+        "centre": centre.tolist(),
+        "scale": scale.tolist(),
+    }
+    save_prepared(run.out, series, standardised(series.values, centre, scale), index, about)
+    return Prepared(run.out)
+
+
+def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -> "tuple[Classifier, pd.DataFrame]":
+    from clusterwhy.seeding import seed_torch
+
+    seed = run.settings["seed"]
+    seed_torch(seed)
+    network = run.settings["network"].build(len(data.channels), data.length, len(data.about["label_names"]))
+    # beside the stage's folder, which only holds what is finished: an interrupted training goes on from here
+    state = run.final.with_name(f".{run.final.name}.training")
+    history = run.settings["fit"].fit(network, (parts["train"], parts["validation"]), seed, state, run.tracker.log)
+    state.unlink(missing_ok=True)
+    return network, history
+
+
+def _predictions(data: Prepared, probabilities: FloatArray) -> pd.DataFrame:
+    names, groups = np.array(data.about["label_names"]), np.array(data.about["group_names"])
+    table = pd.DataFrame(
+        {
+            "window": data.index["window"],
+            "split": data.index["split"],
+            "group": groups[data.index["group"]],
+            "label": names[data.index["label"]],
+            "predicted": names[probabilities.argmax(axis=1)],
+        }
+    )
+    return table.assign(**{f"probability_{name}": probabilities[:, i] for i, name in enumerate(names)})
+
+
+def _calibration(raw: FloatArray, mended: FloatArray, labels: Any) -> pd.DataFrame:
+    from clusterwhy.evaluation.calibration import reliability
+    from clusterwhy.evaluation.classification import N_BINS
+
+    tables = {"as trained": raw, "with temperature": mended}
+    return pd.concat([reliability(found, labels, N_BINS).assign(probabilities=kind) for kind, found in tables.items()])
+
+
+def _baselines(run: StageRun, parts: "dict[str, LabelledWindows]") -> dict[str, dict[str, float]]:
+    from clusterwhy.evaluation.classification import baselines, measures
+
+    train, test = (parts[name].windows(slice(None)).numpy() for name in ("train", "test"))
+    found = baselines(train, parts["train"].labels, test, run.settings["seed"])
+    return {name: measures(probabilities, parts["test"].labels) for name, probabilities in found.items()}
+
+
+@study_stage
+def main(run: StageRun) -> None:
+    from clusterwhy.encoders.checkpoint import ClassifierCard, save_classifier
+    from clusterwhy.encoders.supervised import LabelledWindows, logits_of
+    from clusterwhy.evaluation.calibration import fit_temperature, softmax
+    from clusterwhy.evaluation.classification import confusion, measures, report
+    from clusterwhy.plots.pages import training_page, verdict_page
+
+    mpl.use("agg")
+    data = _prepare(run)
+    about, names = data.about, tuple(data.about["label_names"])
+    labels, split = data.index["label"].to_numpy(), data.index["split"].to_numpy()
+    whole = LabelledWindows(data.scaled, data.starts, labels, data.length)
+    parts = {
+        part: LabelledWindows(data.scaled, data.starts[split == part], labels[split == part], data.length)
+        for part in PARTS
+    }
+    network, history = _train(run, data, parts)
+    logits = logits_of(network, whole, run.settings["fit"].batch_size)
+    validation, test = split == "validation", split == "test"
+    temperature = fit_temperature(logits[validation], labels[validation])
+    raw, mended = softmax(logits, 1.0), softmax(logits, temperature)
+    card = ClassifierCard(
+        network=run.config["network"],
+        classes=names,
+        temperature=temperature,
+        **{key: about[key] for key in ("channels", "units", "length", "rate_hz", "centre", "scale")},
+    )
+    save_classifier(run.out / "checkpoint", network, card)
+    predicted = mended.argmax(axis=1)[test]
+    tables = {
+        "history": history,
+        "report": report(labels[test], predicted, names),
+        "confusion": confusion(labels[test], predicted, names),
+        "calibration": _calibration(raw[test], mended[test], labels[test]),
+    }
+    for name, table in tables.items():
+        write_table(run.out / f"{name}.csv", table)
+        run.tracker.table(name, table)
+    write_table(run.out / "predictions.parquet", _predictions(data, mended))
+    training_page(run.out / "training", history)
+    verdict_page(run.out / "test", tables["confusion"], tables["calibration"])
+    run.metrics = {
+        "n_windows": {part: len(parts[part]) for part in PARTS},
+        "n_groups": {part: int(data.index.loc[split == part, "group"].nunique()) for part in PARTS},
+        "n_parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "best_epoch": int(history.loc[history["validation_loss"].idxmin(), "epoch"]),
+        "temperature": temperature,
+        "test": {
+            "network": measures(mended[test], labels[test]),
+            "network_as_trained": measures(raw[test], labels[test]),
+            **_baselines(run, parts),
+        },
+    }
+    for method, figures in run.metrics["test"].items():
+        log.info("%s: balanced accuracy %.3f on unseen groups", method, figures["balanced_accuracy"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Classify windows by a stored classifier, without the study that made it."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from clusterwhy.artifacts import read_array, write_table
+from clusterwhy.errors import ClusterWhyError
+
+log = logging.getLogger("clusterwhy")
+
+
+def main() -> None:
+    """Write a CSV with the predicted class and the probability of each class for every window."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "checkpoint", type=Path, help="a folder such as artifacts/studies/vibration/classify/checkpoint"
+    )
+    parser.add_argument("windows", type=Path, help=".npy, (window, channel, time), as recorded")
+    parser.add_argument("out", type=Path, help="the CSV to write")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        from clusterwhy.encoders.checkpoint import predict
+
+        found = predict(arguments.checkpoint, read_array(arguments.windows))
+        write_table(arguments.out, found.table())
+    except ClusterWhyError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from error
+    log.info("%d windows classified: %s", len(found.probabilities), arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Splits keep groups apart, and what leaks is named; windows carry the group and the label they should."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clusterwhy.data.benchmarks import EcgArchive, VibrationArchive
+from clusterwhy.data.motions import BasicMotions
+from clusterwhy.data.series import Series
+from clusterwhy.data.splits import PARTS, SplitSettings, check_split, covered
+from clusterwhy.data.watch import WatchSubjects
+from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.errors import DataError, LeakageError
+
+WATCH_SHA = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
+NAMES = tuple(f"person {i}" for i in range(12))
+SPLIT = SplitSettings(test_share=0.25, validation_share=0.15)
+
+
+def recordings(rng: np.random.Generator, n_groups: int = 12) -> Series:
+    """Each person makes two recordings of 40 samples, one of each label."""
+    n = n_groups * 80
+    return Series(
+        name="made",
+        values=rng.normal(size=(n, 2)),
+        time=np.arange(n) / 10,
+        rate_hz=10.0,
+        channels=("a", "b"),
+        units=("", ""),
+        train_stop=n,
+        pieces=tuple(range(0, n, 40)),
+        labels=np.tile(np.repeat([0, 1], 40), n_groups),
+        label_names=("rest", "walk"),
+        groups=np.repeat(np.arange(n_groups), 80),
+        group_names=NAMES[:n_groups],
+    )
+
+
+@pytest.fixture
+def index(rng: np.random.Generator) -> pd.DataFrame:
+    return window_index(recordings(rng), WindowSettings(length=16, stride=8))
+
+
+def test_no_group_is_in_two_parts_and_each_part_has_each_class(index: pd.DataFrame) -> None:
+    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
+    assert set(part) == set(PARTS)
+    assert (index.groupby("group")["window"].agg(lambda rows: len(set(part[rows]))) == 1).all()
+    assert all(set(index.loc[part == name, "label"]) == {0, 1} for name in PARTS)
+    assert [index.loc[part == name, "group"].nunique() for name in PARTS] == [7, 2, 3]
+
+
+def test_the_seed_decides_which_groups_are_tested(index: pd.DataFrame) -> None:
+    parts = [SPLIT.split(index, ("rest", "walk"), "made", seed) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(parts[0], parts[1])
+    assert (parts[0] != parts[2]).any()
+
+
+def test_a_clean_split_does_not_leak(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
+    check_split(recordings(rng).values, index, part, NAMES, "made")
+
+
+def test_a_group_on_both_sides_is_named(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
+    stray = index.index[(part == "test") & (index["start"] % 40 == 0)][0]
+    part[stray] = "train"
+    with pytest.raises(LeakageError) as caught:
+        check_split(np.random.default_rng(0).normal(size=(960, 2)), index, part, NAMES, "made")
+    assert caught.value.groups == (NAMES[index.loc[stray, "group"]],)
+    # its neighbour begins eight samples later
+    assert len(caught.value.faults) == 2 and "8 samples lie in windows" in str(caught.value)
+
+
+def test_overlapping_windows_of_two_groups_leak(rng: np.random.Generator) -> None:
+    index = pd.DataFrame({"start": [0, 20, 28], "stop": [16, 36, 44], "group": [0, 1, 2]})
+    with pytest.raises(
+        LeakageError, match="8 samples lie in windows of train and of test: person 1, person 2"
+    ) as caught:
+        check_split(rng.normal(size=(50, 2)), index, np.array(["train", "train", "test"]), NAMES, "made")
+    assert caught.value.groups == ("person 1", "person 2")
+
+
+def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(60, 2))
+    values[40:56] = values[0:16]
+    index = pd.DataFrame({"start": [0, 20, 40], "stop": [16, 36, 56], "group": [0, 1, 2]})
+    part = np.array(["train", "train", "test"])
+    with pytest.raises(LeakageError, match="1 windows of test are identical to some of train: person 2"):
+        check_split(values, index, part, NAMES, "made")
+    values[55, 1] += 1e-9
+    check_split(values, index, part, NAMES, "made")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="group"), "windows have no group"),
+        (lambda t: t.drop(columns="label"), "windows have no label"),
+        (lambda t: t[t["group"] < 2], "2 groups, but train, validation and test need one each"),
+        (lambda t: t.assign(label=t["label"] - 1), "48 windows have no label"),
+        (lambda t: t[(t["label"] == 0) | (t["group"] == 3)], "no window of class 'walk' in"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(index: pd.DataFrame, change, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        SPLIT.split(change(index), ("rest", "walk"), "made", 0)
+
+
+def test_covered_samples_are_those_of_any_window(rng: np.random.Generator) -> None:
+    starts = rng.integers(0, 90, size=7)
+    index = pd.DataFrame({"start": starts, "stop": starts + 10})
+    expected = np.array([any(a <= i < a + 10 for a in starts) for i in range(100)])
+    np.testing.assert_array_equal(covered(index, 100), expected)
+
+
+def test_windows_of_two_groups_or_of_none_are_left_out() -> None:
+    groups = np.array([0] * 10 + [-1] * 3 + [1] * 10)
+    values = np.zeros((23, 1))
+    series = Series("made", values, np.arange(23.0), 1.0, ("a",), ("",), 23, groups=groups, group_names=("x", "y"))
+    index = window_index(series, WindowSettings(length=4, stride=1))
+    assert index["start"].tolist() == [*range(7), *range(13, 20)]
+    assert index["group"].tolist() == [0] * 7 + [1] * 7
+    assert index["window"].tolist() == list(range(14))
+    with pytest.raises(DataError, match="no window of 12 samples lies in one group"):
+        window_index(series, WindowSettings(length=12, stride=1))
+
+
+def test_a_ranked_label_needs_one_sample_only() -> None:
+    labels = np.zeros(12, dtype=np.int64)
+    labels[5], labels[9] = 2, 1
+    series = Series("made", np.zeros((12, 1)), np.arange(12.0), 1.0, ("a",), ("",), 12, labels=labels)
+    most = window_index(series, WindowSettings(length=4, stride=4))
+    assert most["label"].tolist() == [0, 0, 0]
+    ranked = Series(**(vars(series) | {"label_ranks": (0, 1, 2)}))
+    assert window_index(ranked, WindowSettings(length=4, stride=4))["label"].tolist() == [0, 2, 1]
+
+
+def test_watch_subjects_are_groups_and_channels_can_be_chosen() -> None:
+    read = WatchSubjects(subjects=[3, 1], channels=["az", "wx"], sha256=WATCH_SHA).read()
+    whole = WatchSubjects(subjects=[1, 2, 3], channels=["ax", "ay", "az", "wx", "wy", "wz"], sha256=WATCH_SHA).read()
+    assert read.channels == ("az", "wx") and read.units == ("g", "rad/s")
+    assert read.groups is not None and whole.groups is not None and read.labels is not None
+    assert read.group_names == ("subject 3", "subject 1") and len(read.pieces) == 28
+    for code, subject in enumerate((3, 1)):
+        np.testing.assert_array_equal(
+            read.values[read.groups == code], whole.values[whole.groups == subject - 1][:, 2:4]
+        )
+    assert (np.flatnonzero(np.diff(read.groups)) + 1).tolist() == [read.pieces[14]]
+    assert {*np.flatnonzero(np.diff(read.labels)) + 1} <= set(read.pieces)
+    with pytest.raises(DataError) as caught:
+        WatchSubjects(subjects=[11], channels=["bx"], sha256=WATCH_SHA).read()
+    assert len(caught.value.faults) == 2
+
+
+def test_each_basic_motion_is_a_window_and_a_group_of_its_own() -> None:
+    index = window_index(BasicMotions().read(), WindowSettings(length=100, stride=100))
+    assert index["group"].tolist() == list(range(80))
+    assert index["label"].value_counts().tolist() == [20] * 4
+
+
+@pytest.fixture
+def beats(tmp_path: Path, rng: np.random.Generator) -> str:
+    """Sixty seconds at 100 Hz, a beat each second in its middle; the 15th is atrial, the 40th ventricular."""
+    symbols = np.array(["N"] * 60)
+    symbols[15], symbols[40] = "A", "V"
+    arrays = {"signal": rng.normal(size=(6000, 2)), "fs": 100.0, "channels": np.array(["I", "II"])}
+    np.savez(tmp_path / "ecg.npz", beat_sample=np.arange(60) * 100 + 50, beat_symbol=symbols, **arrays)
+    return str(tmp_path / "ecg.npz")
+
+
+def test_an_ecg_window_has_the_label_of_the_most_abnormal_beat_inside(beats: str) -> None:
+    classes = {"normal": ["N"], "premature": ["A", "V"]}
+    read = EcgArchive(path=beats, train_share=1.0, classes=classes, block_s=None, gap_s=0.0).read()
+    index = window_index(read, WindowSettings(length=300, stride=50))
+    marks = np.array([1550, 4050])
+    inside = [bool(((marks >= a) & (marks < b)).any()) for a, b in zip(index["start"], index["stop"], strict=True)]
+    # marks lie on the edge of some windows, where half a QRS complex is inside
+    clear = [np.abs(marks[:, None] - (a, b)).min() > 6 for a, b in zip(index["start"], index["stop"], strict=True)]
+    assert read.label_names == ("normal", "premature")
+    np.testing.assert_array_equal(index["label"][clear], np.array(inside)[clear])
+    with pytest.raises(DataError, match="beats V belong to no class"):
+        EcgArchive(path=beats, train_share=1.0, classes={"n": ["N"], "a": ["A"]}, block_s=None, gap_s=0.0).read()
+
+
+def test_neighbouring_beats_are_never_in_windows_of_two_blocks(beats: str) -> None:
+    read = EcgArchive(path=beats, train_share=1.0, classes=None, block_s=20.0, gap_s=2.0).read()
+    index = window_index(read, WindowSettings(length=300, stride=50))
+    assert read.group_names == ("block 0", "block 1", "block 2")
+    ends = [(rows["start"].min(), rows["stop"].max()) for _, rows in index.groupby("group")]
+    # between the last sample of a block and the first of the next lie two beats
+    assert [later[0] - earlier[1] for earlier, later in itertools.pairwise(ends)] == [200, 200]
+
+
+@pytest.mark.parametrize(("label", "labels", "groups"), [("y", 3, 2), ("speed_pct", 2, 3)])
+def test_fan_recordings_are_grouped_by_what_is_not_their_label(
+    tmp_path: Path, rng: np.random.Generator, label: str, labels: int, groups: int
+) -> None:
+    arrays = {"classes": np.array(["n", "p", "o"]), "channels": np.array(["x", "y", "z"]), "fs": 50.0}
+    about = {"y": np.repeat([0, 1, 2], 2), "speed_pct": np.tile([20, 60], 3)}
+    np.savez(tmp_path / "fan.npz", X=rng.normal(size=(6, 3, 40)), **about, **arrays)
+    read = VibrationArchive(path=str(tmp_path / "fan.npz"), label=label).read()
+    index = window_index(read, WindowSettings(length=40, stride=40))
+    assert (len(read.label_names), len(read.group_names)) == (labels, groups)
+    assert not index.duplicated(["label", "group"]).any()

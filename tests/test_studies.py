@@ -1,0 +1,92 @@
+"""A supervised study from one command: what it leaves behind, and that its checkpoint needs nothing else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import windows_at
+from clusterwhy.encoders.checkpoint import predict
+from tests.conftest import Checkout, make_checkout
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout after the study `ecg` with a short training."""
+    checkout = make_checkout(tmp_path_factory.mktemp("supervised") / "project")
+    path = checkout.root / "conf" / "fit" / "small.yaml"
+    path.write_text(path.read_text().replace("n_epochs: 60", "n_epochs: 12"))
+    checkout.run("dvc", "repro", "studies/dvc.yaml:classify@ecg")
+    return checkout
+
+
+def folder(checkout: Checkout) -> Path:
+    return checkout.root / "artifacts" / "studies" / "ecg" / "classify"
+
+
+def test_a_study_leaves_its_artifacts_and_nothing_else(trained: Checkout) -> None:
+    names = {str(path.relative_to(folder(trained))) for path in folder(trained).rglob("*") if path.is_file()}
+    assert names >= {
+        *("checkpoint/classifier.json", "checkpoint/classifier.safetensors", "history.csv", "predictions.parquet"),
+        *("report.csv", "confusion.csv", "calibration.csv", "training.png", "training.svg", "test.png", "test.svg"),
+    }
+    assert [path.name for path in folder(trained).parent.iterdir()] == ["classify"], "the state of the training is left"
+    assert [path.name for path in (trained.root / "artifacts").iterdir()] == ["studies"]
+    assert json.loads(trained.run("dvc", "status", "--json", "studies/dvc.yaml:classify@ecg").stdout) == {}
+    (record,) = (trained.root / "wandb").glob("offline-run-*")
+    lines = trained.run("wandb", "leet", "inspect", "--json", str(record)).stdout.splitlines()
+    run = next(found["run"] for found in map(json.loads, lines) if found["type"] == "run")
+    assert run["job_type"] == "classify" and run["tags"] == ["ecg", "ecg_cnn"] and run["run_group"].startswith("ecg-")
+
+
+def test_the_checkpoint_predicts_what_the_study_predicted(trained: Checkout) -> None:
+    data, table = Prepared(folder(trained)), pd.read_parquet(folder(trained) / "predictions.parquet")
+    windows = windows_at(np.asarray(data.values), data.starts, data.length)
+    found = predict(folder(trained) / "checkpoint", windows)
+    columns = [f"probability_{name}" for name in found.classes]
+    np.testing.assert_allclose(found.probabilities, table[columns], rtol=1e-4, atol=1e-6)
+    assert list(found.names) == table["predicted"].tolist()
+
+
+def test_figures_are_those_of_the_predictions_on_unseen_groups(trained: Checkout) -> None:
+    table = pd.read_parquet(folder(trained) / "predictions.parquet")
+    test = table[table["split"] == "test"]
+    metrics = json.loads((trained.root / "reports" / "studies" / "ecg" / "classify.json").read_text())
+    assert metrics["test"]["network"]["accuracy"] == pytest.approx((test["label"] == test["predicted"]).mean())
+    assert metrics["n_windows"] == {part: int((table["split"] == part).sum()) for part in metrics["n_windows"]}
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    counts = pd.read_csv(folder(trained) / "confusion.csv").set_index("true")
+    np.testing.assert_array_equal(counts, pd.crosstab(test["label"], test["predicted"]).reindex_like(counts).fillna(0))
+    assert metrics["test"].keys() == {"network", "network_as_trained", "random_forest", "logistic_regression"}
+
+
+def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
+    data = Prepared(folder(trained))
+    inside = windows_at(np.asarray(data.values), data.starts[data.index["split"] == "train"], data.length)
+    np.testing.assert_allclose(data.about["centre"], inside.mean(axis=(0, 2)))
+    np.testing.assert_allclose(data.about["scale"], inside.std(axis=(0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "You must specify 'study'"),
+        (("study=nope",), "Could not find 'study/nope'"),
+        (("study=ecg", "encoder=dcae"), "encoder"),
+        (
+            ("study=ecg", "window.length=50", "window.stride=50", "network.pool=4"),
+            "windows of 50 samples are too short",
+        ),
+        (("study=ecg", "split.test_share=0.9"), "split.test_share: Input should be less than or equal to 0.5"),
+    ],
+)
+def test_bad_choices_end_with_one_clear_error(trained: Checkout, arguments: tuple[str, ...], message: str) -> None:
+    done = trained.run("python", "-m", "pipeline.classify", *arguments, "wandb.mode=disabled", ok=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
