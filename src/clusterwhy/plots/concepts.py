@@ -58,7 +58,7 @@ def draw_concepts(ax: Axes, table: pd.DataFrame, n: int = 12) -> None:
     values, low, high = (100.0 * own[f"relevance{end}"].to_numpy() for end in ("", "_low", "_high"))
     _draw_intervals(ax, own["concept"].astype(str).tolist(), values, low, high)
     ax.set_xlabel("share of relevance (% of the layer's)", fontsize=7)
-    ax.set_ylabel(f"concept of {shown(own['layer'].iloc[0])}", fontsize=7)
+    ax.set_ylabel(f"concept of layer {shown(own['layer'].iloc[0])}", fontsize=7)
 
 
 def draw_concept_difference(ax: Axes, table: pd.DataFrame, first: str, second: str, n: int = 12) -> None:

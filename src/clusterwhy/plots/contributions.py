@@ -20,21 +20,23 @@ def strongest(found: Contributions, n: int) -> IntArray:
     return np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")[:n]
 
 
-def draw_bars(ax: Axes, found: Contributions, n: int = 10, unit: str = "target") -> None:
+def draw_bars(ax: Axes, found: Contributions, n: int = 10, target: str = "target") -> None:
     """Mean size of contributions over windows; with sign and in two colours where there is one window."""
     order = strongest(found, n)
     if len(found.values) == 1:
-        sizes, label = found.values[0, order], f"contribution (units of the {unit})"
+        sizes, label = found.values[0, order], f"contribution to the {target}"
         colours = np.where(sizes > 0, SUPPORTS, OPPOSES).tolist()
     else:
         sizes = np.abs(found.values[:, order]).mean(axis=0)
-        label, colours = f"mean |contribution| (units of the {unit})", [NEUTRAL] * len(order)
+        label, colours = f"mean |contribution| to the {target}", [NEUTRAL] * len(order)
     ax.barh(np.arange(len(order)), sizes, color=colours)
     ax.axvline(0.0, color=LINE, linewidth=0.6)
     _name_rows(ax, found, order, label)
 
 
-def draw_beeswarm(ax: Axes, found: Contributions, n: int = 10, unit: str = "target", bins: int = 60) -> PathCollection:
+def draw_beeswarm(
+    ax: Axes, found: Contributions, n: int = 10, target: str = "target", bins: int = 60
+) -> PathCollection:
     """Each window as a dot per feature: its contribution across, the rank of its input among all windows as colour."""
     order = strongest(found, n)
     values, inputs = found.values[:, order], found.inputs[:, order]
@@ -44,7 +46,7 @@ def draw_beeswarm(ax: Axes, found: Contributions, n: int = 10, unit: str = "targ
     rows = np.arange(len(order)) + heights * HALF_ROW / max(float(np.abs(heights).max()), 4.0)
     dots = ax.scatter(values, rows, c=ranks, cmap="cividis", norm=Normalize(0.0, 1.0), s=9, linewidths=0, zorder=2)
     ax.axvline(0.0, color=LINE, linewidth=0.6, zorder=1)
-    _name_rows(ax, found, order, f"contribution (units of the {unit})")
+    _name_rows(ax, found, order, f"contribution to the {target}")
     return dots
 
 
@@ -59,12 +61,12 @@ def _heights(values: FloatArray, width: float) -> FloatArray:
     return heights
 
 
-def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "target") -> None:
-    """How one window gets from the base value to its target, greatest contribution first, the rest in one bar."""
-    (values,), (base,), (target,) = found.values, found.base, found.target
+def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, target: str = "target") -> None:
+    """How one window gets from the base to its target, greatest contribution first, the rest in one bar."""
+    (values,), (base,), (reached,) = found.values, found.base, found.target
     order = strongest(found, n)
     steps = values[order].tolist()
-    names = [shown(found.names[i]) for i in order]
+    names = [shown(found.names[i], 28) for i in order]
     if len(order) < len(values):
         steps.append(float(values.sum() - values[order].sum()))
         names.append(f"{len(values) - len(order)} others")
@@ -72,7 +74,7 @@ def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "targ
     for row, (step, start, stop) in enumerate(zip(steps, ends[:-1], ends[1:], strict=True)):
         ax.barh(row, step, left=start, color=SUPPORTS if step > 0 else OPPOSES, height=0.7)
         ax.annotate(
-            f"{step:+.3g}",
+            f"{step:+.3g}".replace("-", "−"),
             (max(start, stop), row),
             xytext=(3, 0),
             textcoords="offset points",
@@ -80,18 +82,19 @@ def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, unit: str = "targ
             fontsize=6,
         )
         ax.plot([stop, stop], [row - 0.35, min(row + 1.35, len(steps) - 0.65)], color=LINE, linewidth=0.5)
-    for value, label, style in ((base, "base", ":"), (target, "target", "--")):
-        ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0, label=f"{label} {value:.3g}")
+    for value, style in ((base, ":"), (reached, "--")):
+        ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0)
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.invert_yaxis()
-    ax.margins(x=0.14)
-    ax.set_xlabel(f"target (units of the {unit})" if unit != "target" else "target", fontsize=7)
+    ax.use_sticky_edges = False  # room for numbers at both ends
+    ax.margins(x=0.28)
+    label = f"{target} (dotted: base {base:.3g}, dashed: this window {reached:.3g})"
+    ax.set_xlabel(label.replace("-", "−"), fontsize=7, loc="right")
     ax.tick_params(axis="x", labelsize=6)
-    ax.legend(fontsize=6, frameon=False, loc="best")
 
 
 def _name_rows(ax: Axes, found: Contributions, order: IntArray, label: str) -> None:
-    ax.set_yticks(range(len(order)), [shown(found.names[i]) for i in order], fontsize=7)
+    ax.set_yticks(range(len(order)), [shown(found.names[i], 28) for i in order], fontsize=7)
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xlabel(label, fontsize=7)
     ax.tick_params(axis="x", labelsize=6)

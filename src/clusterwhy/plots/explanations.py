@@ -168,7 +168,10 @@ def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) 
         table: of `time_bins` or `time_bins_of_width`.
     """
     columns = ["signed", "signed_low", "signed_high"]
-    limit = 105.0 * float(table[columns].abs().to_numpy().max()) or 1.0
+    own = table[table["channel"].isin(signals.channels)]
+    sizes = 105.0 * own[columns].to_numpy(dtype=float)
+    low, high = min(0.0, float(sizes.min())), max(0.0, float(sizes.max()))
+    ends = own["start_s"].min() - signals.dt_s / 2, own["stop_s"].max() - signals.dt_s / 2
     for ax, channel in zip(axes, signals.channels, strict=True):
         own = table[table["channel"] == channel]
         values = 100.0 * own[columns].to_numpy().T
@@ -186,7 +189,8 @@ def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) 
             error_kw={"linewidth": 0.7, "ecolor": LINE},
         )
         ax.axhline(0.0, color=LINE, linewidth=0.6)
-        ax.set_ylim(-limit, limit)
+        ax.set_xlim(ends)
+        ax.set_ylim(low, high if high > low else 1.0)
         ax.set_ylabel(shown(channel), rotation=0, ha="right", va="center", fontsize=7)
         ax.tick_params(labelsize=6)
     name_time(axes[-1:])

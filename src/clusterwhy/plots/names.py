@@ -4,10 +4,14 @@ ELLIPSIS = "…"
 
 
 def shown(name: object, limit: int = 24) -> str:
-    """A name as a label: one line, at most `limit` characters, `$` as itself and not as the start of a formula."""
+    """A name as a label: one line, at most `limit` characters, `$` as itself and not as the start of a formula.
+
+    Long names lose their middle, since many differ at their ends only.
+    """
     line = " ".join(str(name).split())
     if len(line) > limit:
-        line = line[: limit - 1].rstrip() + ELLIPSIS
+        tail = (limit - 1) // 2
+        line = line[: limit - 1 - tail].rstrip() + ELLIPSIS + line[-tail:].lstrip()
     return line.replace("$", r"\$")
 
 

@@ -1,5 +1,6 @@
 """Whole figures of explanations, written as PNG and SVG."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,14 @@ def averages_page(
             explanations.draw_average(above, own, windows[:, channel], interval, confidence)
             image = explanations.draw_colours(below, own, means[channel], limit)
             below.set_yticks([])
+            for ax in (above, below) if below is not column[-1] else (above,):
+                ax.tick_params(bottom=False)
         column[0].set_title(f"{shown(name)} ({len(windows)} windows)", fontsize=8)
     name_panels(axes[::2], own)
     for ax in axes[-2]:
         ax.set_xlabel("")
     name_time(axes[-1])
+    figure.set_layout_engine("constrained", h_pad=0.025)
     title = f"mean of each sample with its {confidence:.0%} interval ({interval}); below it mean relevance"
     _finish(figure, axes, image, title, maps.shape[1] - len(kept))
     return save(figure, stem)
@@ -120,7 +124,9 @@ def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, 
     return save(figure, stem)
 
 
-def contributions_page(stem: Path, found: Contributions, window: int, title: str, n: int = 10) -> Files:
+def contributions_page(
+    stem: Path, found: Contributions, window: int, title: str, n: int = 10, target: str = "target"
+) -> Files:
     """What features add to the target: over all windows (bars and a swarm), and for one window (a waterfall).
 
     Args:
@@ -129,17 +135,47 @@ def contributions_page(stem: Path, found: Contributions, window: int, title: str
         window: position of the one in the waterfall.
         title: of the waterfall, such as `verdict`.
         n: features.
+        target: what is explained, such as `logit of running`.
     """
-    figure = Figure(figsize=(11.0, 1.2 + 0.24 * n), layout="constrained")
+    figure = Figure(figsize=(11.5, 1.3 + 0.24 * n), layout="constrained")
     bars, swarm, waterfall = figure.subplots(1, 3)
-    contributions.draw_bars(bars, found, n)
-    dots = contributions.draw_beeswarm(swarm, found, n)
+    contributions.draw_bars(bars, found, n, target)
+    dots = contributions.draw_beeswarm(swarm, found, n, target)
     bar = figure.colorbar(dots, ax=swarm, ticks=[0.0, 1.0])
     bar.ax.set_yticklabels(["lowest", "highest"], fontsize=6)
     bar.set_label("input, among all windows", fontsize=7)
-    contributions.draw_waterfall(waterfall, found.of([window]), n - 2)
-    for ax, text in ((bars, f"{len(found.values)} windows"), (swarm, "each window"), (waterfall, title)):
-        ax.set_title(text, fontsize=8)
+    contributions.draw_waterfall(waterfall, found.of([window]), n - 2, target)
+    bars.set_title(f"{len(found.values)} windows", fontsize=8)
+    swarm.set_title("each window", fontsize=8)
+    waterfall.set_title(textwrap.fill(title, 44), fontsize=8, loc="right")
+    return save(figure, stem)
+
+
+def confusion_page(stem: Path, counts: IntArray, classes: Sequence[str]) -> Files:
+    """A confusion matrix (true, predicted)."""
+    side = 2.0 + 0.4 * len(classes)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    ax = figure.subplots()
+    image = classifiers.draw_confusion(ax, counts, classes)
+    _finish(figure, ax, image, "", 0, "share of the true class (%)", "neither")
+    return save(figure, stem)
+
+
+def training_page(
+    stem: Path, epochs: IntArray, curves: Mapping[str, Mapping[str, FloatArray]], best: int | None = None
+) -> Files:
+    """Training by epoch: quantity (with its unit) -> set of windows -> (epoch,), a panel per quantity."""
+    figure = Figure(figsize=(0.6 + 3.2 * len(curves), 2.6), layout="constrained")
+    for ax, (quantity, own) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        classifiers.draw_curves(ax, epochs, own, quantity, best)
+    return save(figure, stem)
+
+
+def reliability_page(stem: Path, confidence: FloatArray, correct: FloatArray, counts: IntArray, title: str) -> Files:
+    """A reliability diagram; the title may hold calibration errors."""
+    figure = Figure(figsize=(3.4, 3.4), layout="constrained")
+    classifiers.draw_reliability(figure.subplots(), confidence, correct, counts)
+    figure.suptitle(title, fontsize=8)
     return save(figure, stem)
 
 

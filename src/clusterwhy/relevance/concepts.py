@@ -207,9 +207,10 @@ class ConceptExplainer:
 
     def passes(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
         """Parts of the windows: which they are, their forward pass, and the relevance of the output."""
-        if np.ndim(unit) and np.shape(unit) != (len(data),):
-            raise ShapeError(f"expected one unit for all windows or (window,) {len(data)}, got {np.shape(unit)}")
-        units = None if unit is None else np.broadcast_to(unit, (len(data),)).copy()
+        units = None if unit is None else np.array(unit)
+        if units is not None and units.shape not in ((), (len(data),)):
+            raise ShapeError(f"expected one unit for all windows or (window,) {len(data)}, got {units.shape}")
+        units = None if units is None else np.broadcast_to(units, (len(data),)).copy()
         for first in range(0, len(data), PART):
             part = slice(first, first + PART)
             tape = self.engine.run(data[part].to(self.device))
