@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from scipy.stats import t as student
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.plots import pages
+from clusterwhy.plots import classifier_pages, pages
 from clusterwhy.plots.classifiers import draw_confusion, draw_curves, draw_reliability
 from clusterwhy.plots.concepts import draw_concept_difference, draw_concepts, draw_references
 from clusterwhy.plots.contributions import draw_bars, draw_beeswarm, draw_waterfall, verdict
@@ -345,7 +345,8 @@ def test_a_figure_is_saved_twice_as_the_same_bytes(tmp_path: Path, windows: Any,
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     """Figures that pages would write."""
     made: list[Figure] = []
-    monkeypatch.setattr(pages, "save", lambda figure, stem: made.append(figure))
+    for module in (pages, classifier_pages):
+        monkeypatch.setattr(module, "save", lambda figure, stem: made.append(figure))
     yield made
 
 
@@ -393,11 +394,14 @@ def test_pages_are_readable_with_awkward_names(
     pages.attention_page(stem, {"head 0": np.eye(5), "head 1": np.full((5, 5), 0.2)}, 2.0, "attention")
     pages.contributions_page(stem, found, 0, verdict("a class with a very long name", "another very long name", 0.5))
     classes = ["a", "$b$", "a class with a very long name", "שלום"]
-    pages.confusion_page(stem, np.diag([90, 8, 7, 6]) + 1, classes)
-    losses = {"training": np.linspace(1, 0, 5), "validation": np.linspace(1, 0.2, 5)}
-    pages.training_page(stem, np.arange(5), {"cross-entropy (nats)": losses, "accuracy (%)": losses}, 3)
-    pages.reliability_page(stem, np.array([0.5, 0.99]), np.array([0.4, 1.0]), np.array([7, 900]), "error 3%")
-    assert len(drawn) == 9
+    counts = pd.DataFrame(np.diag([90, 8, 7, 6]) + 1, columns=classes).assign(true=classes)
+    bins = pd.DataFrame({"confidence": [0.5, 0.99], "accuracy": [0.4, 1.0], "n_windows": [7, 900]})
+    classifier_pages.verdict_page(stem, counts, bins.assign(probabilities="as trained"))
+    history = {
+        f"{part}_{name}": np.linspace(1, 0, 5) for part in ("train", "validation") for name in ("loss", "accuracy")
+    }
+    classifier_pages.training_page(stem, pd.DataFrame({"epoch": np.arange(5), **history}))
+    assert len(drawn) == 8
     for figure in drawn:
         check_readable(figure)
     said = " ".join(texts(drawn[1]))

@@ -151,34 +151,6 @@ def contributions_page(
     return save(figure, stem)
 
 
-def confusion_page(stem: Path, counts: IntArray, classes: Sequence[str]) -> Files:
-    """A confusion matrix (true, predicted)."""
-    side = 2.0 + 0.4 * len(classes)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    ax = figure.subplots()
-    image = classifiers.draw_confusion(ax, counts, classes)
-    _finish(figure, ax, image, "", 0, "share of the true class (%)", "neither")
-    return save(figure, stem)
-
-
-def training_page(
-    stem: Path, epochs: IntArray, curves: Mapping[str, Mapping[str, FloatArray]], best: int | None = None
-) -> Files:
-    """Training by epoch: quantity (with its unit) -> set of windows -> (epoch,), a panel per quantity."""
-    figure = Figure(figsize=(0.6 + 3.2 * len(curves), 2.6), layout="constrained")
-    for ax, (quantity, own) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        classifiers.draw_curves(ax, epochs, own, quantity, best)
-    return save(figure, stem)
-
-
-def reliability_page(stem: Path, confidence: FloatArray, correct: FloatArray, counts: IntArray, title: str) -> Files:
-    """A reliability diagram; the title may hold calibration errors."""
-    figure = Figure(figsize=(3.4, 3.4), layout="constrained")
-    classifiers.draw_reliability(figure.subplots(), confidence, correct, counts)
-    figure.suptitle(title, fontsize=8)
-    return save(figure, stem)
-
-
 def leading_channels(relevance: FloatArray, n: int = N_CHANNELS) -> IntArray:
     """Positions of the n channels of (..., channel, time) with the most |relevance|, in their own order."""
     sizes = np.abs(relevance).sum(axis=-1).reshape(-1, relevance.shape[-2]).sum(axis=0)

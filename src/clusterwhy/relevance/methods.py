@@ -113,8 +113,8 @@ def method_of(name: str, /, **parameters: Any) -> Method:
 
     Args:
         name: one of `list_methods()`, which may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
-        parameters: more of them. Of `lrp_*` those of its composite, of others those of the attributor
-            (conf/composite, conf/attributor); `canonizer` where LRP is used, `composite` for `contrast`, `smooth`, `crp`.
+        parameters: more of them. Of `lrp_*` those of its composite (conf/composite), of others those of the attributor
+            (conf/attributor); `canonizer` where LRP is used, `composite` for `contrast`, `smooth`, `crp`.
 
     Raises:
         MethodError: no such name, no such parameter (the near ones are listed), or a value out of range.
