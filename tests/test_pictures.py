@@ -397,9 +397,8 @@ def test_pages_are_readable_with_awkward_names(
     counts = pd.DataFrame(np.diag([90, 8, 7, 6]) + 1, columns=classes).assign(true=classes)
     bins = pd.DataFrame({"confidence": [0.5, 0.99], "accuracy": [0.4, 1.0], "n_windows": [7, 900]})
     classifier_pages.verdict_page(stem, counts, bins.assign(probabilities="as trained"))
-    history = {
-        f"{part}_{name}": np.linspace(1, 0, 5) for part in ("train", "validation") for name in ("loss", "accuracy")
-    }
+    names = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+    history = {name: np.linspace(1, 0, 5) for name in names}
     classifier_pages.training_page(stem, pd.DataFrame({"epoch": np.arange(5), **history}))
     assert len(drawn) == 8
     for figure in drawn:

@@ -37,7 +37,7 @@ def verdict_page(stem: Path, counts: pd.DataFrame, bins: pd.DataFrame) -> Files:
     """
     kinds = list(bins.groupby("probabilities", sort=False))
     size = 3.0 + 0.28 * len(counts)
-    figure = Figure(figsize=(size + 0.6 + 3.2 * len(kinds), size), layout="constrained")
+    figure = Figure(figsize=(size + 0.6 + 3.2 * len(kinds), size + 0.5), layout="constrained")
     first, *rest = figure.subplots(1, 1 + len(kinds), width_ratios=[size, *[3.0] * len(kinds)])
     image = draw_confusion(first, counts.drop(columns="true").to_numpy(), counts["true"].tolist())
     bar = figure.colorbar(image, ax=first, shrink=0.8)
