@@ -69,8 +69,8 @@ class Comparison:
         quality: one row per method and class. `gap`, median |1 - sum of relevance / target|, where relevance is to
             add up to the target; `bias_share`, its median where known; `deletion` and `insertion` (areas, with
             windows of other classes as the fill); `randomised`, rank correlation of relevance with that of the network
-            with all weights drawn anew, and `randomised_absolute`, the same of |relevance|, both for the first class. Rows of `random` and
-            `z_score` have areas alone.
+            with all weights drawn anew, and `randomised_absolute`, the same of |relevance|, both for the first class.
+            Rows of `random` and `z_score` have areas alone.
         agreement: (method, method) mean rank correlation of relevance.
         failures: methods that this network cannot be explained by -> why.
     """
