@@ -56,7 +56,12 @@ def test_rules_equal_captums(
     network.dense.rule = EpsilonRule(1e-9)
     expected = LRP(network).attribute(torch.from_numpy(windows).requires_grad_(), target=2).detach().numpy()
     composite = CompositeSettings(
-        name=name, epsilon=1e-9, gamma=0.25 if name == "EpsilonGamma" else None, residual="norm", zero_bias=False
+        name=name,
+        epsilon=1e-9,
+        gamma=0.25 if name == "EpsilonGamma" else None,
+        residual="norm",
+        zero_bias=False,
+        attention="constant",
     )
     found = lrp(network, windows, 2, composite, engine=engine)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -304,10 +304,10 @@ class Decides(nn.Module):
 class HasNoRule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.lstm = nn.LayerNorm(TIME), nn.LSTM(TIME, 3, batch_first=True)
+        self.norm, self.gru = nn.LayerNorm(TIME), nn.GRU(TIME, 3, batch_first=True)
 
     def forward(self, x: Any) -> Any:
-        return self.lstm(self.norm(x))[0].mean(1)
+        return self.gru(self.norm(x))[0].mean(1)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ class HasNoRule(nn.Module):
         (Multiplies(), "mul: mul has no rule"),
         (AddsAConstant(), "adds a constant"),
         (Decides(), "cannot be traced"),
-        (HasNoRule(), "0.norm: LayerNorm has no rule\n  - 0.lstm: LSTM has no rule"),
+        (HasNoRule(), "0.norm: LayerNorm has no rule\n  - 0.gru: GRU has no rule"),
         (nn.Conv1d(CHANNELS, 2, 3, padding=1, padding_mode="circular"), "padding mode 'circular'"),
         (nn.ConstantPad1d(2, 1.0), "pads with 1.0"),
         (nn.BatchNorm1d(CHANNELS, track_running_stats=False), "without running statistics"),
