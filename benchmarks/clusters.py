@@ -162,7 +162,6 @@ def figure(result: Result, figure: Figure) -> None:
         ax.scatter(rows["ami"], at, c=colours, s=28, zorder=3)
         ax.set(title=data, xlabel="AMI", yticks=at, yticklabels=order, xlim=(-0.03, 1.03))
         ax.grid(axis="x", alpha=0.3)
-    figure.tight_layout()
 
 
 def main() -> None:
