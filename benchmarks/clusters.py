@@ -1,7 +1,7 @@
 """Do clusters find what people labelled? The trained encoder beside six other kinds of features of the same windows.
 
 Every kind goes through the projection and the clusterer of params.yaml. Watch recordings and basic motions come with
-the environment; SKAB's and the fan's series need ../shared/data and are left out without it. About an hour of one core,
+the environment; SKAB's series need ../shared/data and are left out without it. About an hour of one core,
 nearly all of it for training:
 
     python -m benchmarks.clusters
