@@ -13,6 +13,7 @@ from torch import nn
 
 from clusterwhy.errors import CompositeError, MethodError, ShapeError
 from clusterwhy.relevance import Relevance, explain, list_methods, method_of
+from clusterwhy.relevance.comparison import MethodSettings, compare
 from clusterwhy.relevance.methods import ATTRIBUTORS
 from clusterwhy.relevance.probing import Probing
 
@@ -24,6 +25,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "shapley_sampling": {"samples": 2, "segment": 8},
     "occlusion": {"segment": 8},
 }
+# these draw random numbers batch by batch
+IN_THE_ORDER_OF_BATCHES = {"smoothgrad", "gradient_shap", "shapley_sampling", "smooth"}
 
 
 class Attending(nn.Module):
@@ -102,12 +105,10 @@ def test_every_method_explains_repeats_and_leaves_nothing_behind(
     assert_untouched(network, before)
 
 
-@pytest.mark.parametrize("name", list_methods())
+@pytest.mark.parametrize("name", sorted(set(list_methods()) - IN_THE_ORDER_OF_BATCHES))
 def test_batches_do_not_change_what_is_found(
     name: str, network: nn.Module, windows: np.ndarray, references: np.ndarray
 ) -> None:
-    if name in ("smoothgrad", "gradient_shap", "shapley_sampling", "smooth"):
-        pytest.skip("draws random numbers in the order of batches")
     whole, parts = (run(name, network, windows, references, batch_size=size) for size in (64, 2))
     np.testing.assert_allclose(parts.values, whole.values, rtol=1e-7, atol=1e-10)
 
@@ -376,3 +377,26 @@ def test_what_a_method_needs_is_named(network: nn.Module, windows: np.ndarray) -
     windows[2, 0, 0] = np.nan
     with pytest.raises(MethodError, match="1 of 5 windows is not finite"):
         explain(plain, windows, "gradient_x_input", 0)
+
+
+def test_a_comparison_holds_what_each_method_finds_and_why_others_do_not(
+    network: nn.Module, windows: np.ndarray, references: np.ndarray
+) -> None:
+    names = ("gradient_x_input", "integrated_gradients", "grad_cam(layer=nowhere)")
+    how = {"windows_per_class": 3, "n_references": 4, "n_stretches": 4, "layer": None, "n_concept_windows": 1}
+    settings = MethodSettings.model_validate({"names": names, **how})
+    predicted = np.array([0, 0, 2, 2, 2])
+    found = compare(network, windows, predicted, {0: references, 2: references}, settings, 0)
+    assert list(found.relevance) == list(names[:2]) and "nowhere" in found.failures[names[2]]
+    for unit in (0, 2):
+        mine = predicted == unit
+        own = explain(network, windows[mine], "gradient_x_input", unit).values
+        np.testing.assert_allclose(found.relevance["gradient_x_input"][mine], own, rtol=1e-9, atol=1e-12)
+    quality = found.quality.set_index(["method", "class"])
+    assert set(quality.index.get_level_values(0)) == {*names[:2], "random", "z_score"}
+    assert np.isnan(quality.loc[("gradient_x_input", 0), "gap"])  # promises no sum
+    assert quality.loc[("integrated_gradients", 0), "gap"] < 0.05
+    assert abs(quality.loc[("gradient_x_input", 0), "randomised"]) < 0.9
+    np.testing.assert_allclose(np.diag(found.agreement), 1.0)
+    with pytest.raises(ValueError, match="near: gradient"):
+        MethodSettings.model_validate({"names": ("gradien",), **how})
