@@ -81,7 +81,7 @@ def scaled(made: Study) -> np.ndarray:
 
 def umap(n_neighbors: int, min_dist: float = 0.0) -> Umap:
     """UMAP with another neighbourhood."""
-    return Umap(n_neighbors=n_neighbors, min_dist=min_dist, metric="euclidean")
+    return Umap(n_neighbors=n_neighbors, min_dist=min_dist, metric="euclidean", standardise=False)
 
 
 def sizes(share: float, selection: Any = "eom") -> Hdbscan:
@@ -91,7 +91,7 @@ def sizes(share: float, selection: Any = "eom") -> Hdbscan:
 
 # idea: points, projection (None: that of params.yaml), clusterer (None: likewise)
 IDEAS: dict[str, tuple[Callable[[Study], np.ndarray], Any, Any]] = {
-    "as params.yaml": (default, None, None),
+    "embedding as it is": (default, None, None),
     "standardised": (scaled, None, None),
     "unit length (cosine)": (lambda made: normalize(made.embeddings), None, None),
     "standardised, unit length": (lambda made: normalize(scaled(made)), None, None),

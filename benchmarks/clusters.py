@@ -37,7 +37,8 @@ FIGURES = ["covering", "noise_share", "n_clusters", "dbcv", "stability", "ami wi
 def made(name: str, seed: int, keep: Path | None = None, choices: dict[str, str] | None = None) -> Study:
     """The default study of one of the series, with its windows."""
     source, length, stride, _ = SERIES[name]
-    settings = chosen(choices, window={"length": length, "stride": stride})
+    # each kind of features says itself whether it is standardised
+    settings = chosen(choices, window={"length": length, "stride": stride}, projection={"standardise": False})
     return study(source(), settings, seed, keep and keep / f"{name.replace(' ', '_')}_{seed}.pt")
 
 

@@ -20,6 +20,7 @@ TITLES = {
     "clusters": "Do clusters find what people labelled?",
     "rules": "Which LRP rules explain time series best?",
     "planted": "Are planted faults found?",
+    "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",
     "engine": "What does LRP cost?",
     "sweep": "What does a sweep of rules cost?",

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,10 +107,13 @@ STEPS: dict[str, Callable[[int], Callable[[], object]]] = {
 
 
 def alone(step: str, n_windows: int) -> dict[str, Any]:
-    """Seconds and added peak memory of one step, in this process."""
+    """Seconds and added peak memory of one step, in this process; none where memory does not suffice."""
     run = STEPS[step](n_windows)
     before, began = _peak_mb(), time.perf_counter()
-    run()
+    try:
+        run()
+    except MemoryError:
+        return {"seconds": None, "memory (MB)": None}
     return {"seconds": time.perf_counter() - began, "memory (MB)": _peak_mb() - before}
 
 
@@ -126,16 +130,21 @@ def _alone(step: str, n_windows: int) -> dict[str, Any]:
     return found
 
 
-def growth(most: int) -> pd.DataFrame:
-    """Rows of every step and number of windows, as far as time allows."""
-    rows, bar = [], tqdm(total=len(STEPS) * sum(n <= most for n in N_WINDOWS), unit="step")
+def growth(most: int, keep: Path | None = None) -> pd.DataFrame:
+    """Rows of every step and number of windows, as far as time and memory allow; those in `keep` are not run again."""
+    rows = pd.read_json(keep, lines=True).to_dict("records") if keep and keep.exists() else []
+    known = {(row["step"], row["windows"]): row for row in rows}
+    bar = tqdm(total=len(STEPS) * sum(n <= most for n in N_WINDOWS), unit="step")
     for step in STEPS:
         for n_windows in (n for n in N_WINDOWS if n <= most):
-            found = _alone(step, n_windows)
-            rows.append({"step": step, "windows": n_windows} | found)
+            found = known.get((step, n_windows)) or {"step": step, "windows": n_windows} | _alone(step, n_windows)
+            if found not in rows:
+                rows.append(found)
+                if keep:
+                    keep.open("a").write(json.dumps(found) + "\n")
             bar.update()
-            if found["seconds"] > LIMIT_S / 10 and n_windows * 10 <= most and step in ("UMAP", "HDBSCAN"):
-                break  # the next would be over the limit
+            if not found["seconds"] or (found["seconds"] > LIMIT_S / 10 and step in ("UMAP", "HDBSCAN")):
+                break  # the next would not fit, or be over the limit
     bar.close()
     return pd.DataFrame(rows)
 
@@ -197,14 +206,18 @@ def section(result: Result) -> str:
     """Growth and what a sample loses, in Markdown."""
     rows = result.table("growth")
     wide = rows.assign(
-        cell=[f"{s:.2f} s, {m:.0f} MB" for s, m in zip(rows["seconds"], rows["memory (MB)"], strict=True)]
+        cell=[
+            "not enough memory" if pd.isna(s) else f"{s:.2f} s, {m:.0f} MB"
+            for s, m in zip(rows["seconds"], rows["memory (MB)"], strict=True)
+        ]
     )
     wide = wide.pivot_table("cell", "step", "windows", aggfunc="first", sort=False).fillna("")
     wide.columns = [f"{n:,}" for n in wide.columns]
     return f"""
 Seconds, and memory added at the peak, by number of windows; `windowing` cuts every window ({CHANNELS} channels x
 {LENGTH}) out of the series once, UMAP gets {N_FEATURES} features, HDBSCAN two. An empty cell: the step before took so
-long that this one would be over {LIMIT_S / 60:.0f} minutes.
+long that this one would be over {LIMIT_S / 60:.0f} minutes. fast_hdbscan keeps `min_samples` neighbours (1.25 % of the
+windows) of every window, so that its memory grows with the square.
 
 {shown(wide.reset_index())}
 
@@ -234,12 +247,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="up to 1e4 windows; writes nothing")
     parser.add_argument("--alone", nargs=2, metavar=("STEP", "WINDOWS"), help="one step; prints its figures as JSON")
+    parser.add_argument("--keep", type=Path, help="file of finished steps: begun again, it goes on from there")
     options, began = parser.parse_args(), time.monotonic()
     if options.alone:
         print(json.dumps(alone(options.alone[0], int(options.alone[1]))))
         return
     most = N_WINDOWS[1] if options.quick else N_WINDOWS[-1]
-    rows = growth(most)
+    rows = growth(most, options.keep)
     if options.quick:
         print(shown(rows), shown(quality(3_000, (1_000,))), sep="\n\n")
         return

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts import write_table
-from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import Series, constant_channels, without_channels
 from clusterwhy.data.splits import PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
@@ -39,17 +38,7 @@ def _prepare(run: StageRun) -> Prepared:
     if constant and scaler.constant_channels == "drop":
         series = without_channels(series, constant)
     centre, scale = scaler.fit(series.values[fitted])
-    about = {
-        "length": window.length,
-        "stride": window.stride,
-        "train_stop": series.train_stop,
-        "pieces": list(series.pieces),
-        "constant_channels": names,
-        "centre": centre.tolist(),
-        "scale": scale.tolist(),
-    }
-    save_prepared(run.out, series, standardised(series.values, centre, scale), index, about)
-    return Prepared(run.out)
+    return save_prepared(run.out, series, index, window, centre, scale, names)
 
 
 def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -> "tuple[Classifier, pd.DataFrame]":

@@ -19,15 +19,16 @@ def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
         return []
     rows = [{"question": "clusters", "method": "ours", **label_agreement(data.labels, labels)}]
     windows = windows_at(data.scaled, data.starts, data.length)
+    projection = run.settings["projection"]
+    # features in the units of the scaled series have one scale already: standardised they cluster worse
+    alike = projection.model_copy(update={"standardise": False})
     features = {
-        "untrained encoder": read_array(embed / "untrained_embeddings.npy"),
-        "spectral features": spectral_features(windows),
-        "raw windows": windows.reshape(len(windows), -1),
+        "untrained encoder": (read_array(embed / "untrained_embeddings.npy"), projection),
+        "spectral features": (spectral_features(windows), alike),
+        "raw windows": (windows.reshape(len(windows), -1), alike),
     }
-    for name, points in features.items():
-        found = cluster_like_the_study(
-            points, run.settings["projection"], run.settings["clusterer"], run.settings["seed"]
-        )
+    for name, (points, placing) in features.items():
+        found = cluster_like_the_study(points, placing, run.settings["clusterer"], run.settings["seed"])
         rows.append({"question": "clusters", "method": name, **label_agreement(data.labels, found)})
     return rows
 

@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 
-from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
@@ -29,17 +28,7 @@ def main(run: StageRun) -> None:
         )
     index = window_index(series, window)
     centre, scale = scaler.fit(series.values[: series.train_stop])
-    scaled = standardised(series.values, centre, scale)
-    about = {
-        "length": window.length,
-        "stride": window.stride,
-        "train_stop": series.train_stop,
-        "pieces": list(series.pieces),
-        "constant_channels": names,
-        "centre": centre.tolist(),
-        "scale": scale.tolist(),
-    }
-    save_prepared(run.out, series, scaled, index, about)
+    save_prepared(run.out, series, index, window, centre, scale, names)
     covered = int((np.diff(np.append(index["start"], np.inf)).clip(max=window.length)).sum())
     run.metrics = {
         "n_samples": len(series.values),

@@ -12,11 +12,12 @@ def main(run: StageRun) -> None:
     folder = run.take("embed")
     embeddings = read_array(folder / "embeddings.npy")
     seed = run.settings["seed"]
-    projection = run.settings["projection"].fit(embeddings, seed)
+    settings = run.settings["projection"]
+    projection = settings.fit(embeddings, seed)
     write_array(run.out / "projection.npy", projection)
     points = pd.DataFrame({"window": read_array(folder / "window.npy"), "x": projection[:, 0], "y": projection[:, 1]})
     write_table(run.out / "projection.csv", points)
-    run.metrics = {"trustworthiness": trustworthiness(embeddings, projection, 15, seed)}
+    run.metrics = {"trustworthiness": trustworthiness(settings.points(embeddings), projection, 15, seed)}
 
 
 if __name__ == "__main__":

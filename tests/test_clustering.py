@@ -68,6 +68,23 @@ def test_umap_is_repeatable_and_keeps_neighbours(rng: np.random.Generator) -> No
     assert trustworthiness(points, rng.permutation(first), 10, 0) < 0.7
 
 
+@pytest.mark.parametrize("sample", [None, 150])
+def test_standardised_features_do_not_drown_each_other(rng: np.random.Generator, sample: int | None) -> None:
+    points, truth = blobs(rng, 200)
+    loud = np.column_stack(
+        [np.repeat(points, 3, axis=1), 1000.0 * rng.normal(size=len(points)), np.full(len(points), 7.0)]
+    )
+    standardised = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean", sample=sample)
+    np.testing.assert_allclose(standardised.points(loud).std(axis=0), [1.0] * (loud.shape[1] - 1) + [0.0], atol=1e-6)
+    as_it_is = standardised.model_copy(update={"standardise": False})
+    assert as_it_is.points(loud) is loud
+    agreement = {
+        projection.standardise: label_agreement(truth, SHARES.fit(projection.fit(loud, 0)).labels)["ari"]
+        for projection in (standardised, as_it_is)
+    }
+    assert agreement[True] > 0.8 > 0.4 > agreement[False]
+
+
 def test_windows_outside_the_sample_land_where_their_kind_is(rng: np.random.Generator) -> None:
     points, truth = blobs(rng, 200)
     umap = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean", sample=150)

@@ -421,6 +421,26 @@ def test_averages_and_methods_have_one_limit_for_all_panels(drawn: list[Figure],
     np.testing.assert_allclose(strips[::2], means)
 
 
+def test_many_methods_go_on_below(drawn: list[Figure], windows: Any, rng: np.random.Generator) -> None:
+    n_channels = windows.shape[1]
+    maps = {f"method {i}": rng.normal(size=windows[0].shape) for i in range(13)}
+    pages.methods_page(Path("x"), SIGNALS, windows[0], maps)
+    (figure,) = drawn
+    panels = [ax for ax in figure.axes if ax.get_lines()]
+    assert [ax.get_title() for ax in panels if ax.get_title()] == list(maps)
+    coloured = [ax.get_images()[0].get_array()[0] for ax in panels]
+    expected = [
+        shares(maps[f"method {method}"][None])[0, channel]
+        for band in ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12])
+        for channel in range(n_channels)
+        for method in band
+    ]
+    np.testing.assert_allclose(coloured, expected)
+    assert sum(ax.get_xlabel() == "time in window (s)" for ax in panels) == len(maps)
+    assert figure.get_figwidth() < 14
+    check_readable(figure)
+
+
 def test_pages_of_many_channels_say_what_they_leave_out(drawn: list[Figure], rng: np.random.Generator) -> None:
     signals = Signals(tuple(f"channel {i}" for i in range(30)), ("V",) * 30, 0.1)
     relevance = rng.normal(size=(30, 40)) * np.linspace(1, 2, 30)[:, None]

@@ -14,7 +14,26 @@ from clusterwhy.types import BoolArray, FloatArray
 PART = 10_000  # windows that are projected between those of a sample at a time
 
 
-class Umap(Settings):
+class Projection(Settings):
+    """The base of every projection.
+
+    `standardise` gives each feature of the embedding the mean 0 and the variance 1 over all windows first: features
+    with large values would drown the others. Features that never change become 0.
+    """
+
+    standardise: bool = True
+
+    def points(self, embeddings: FloatArray) -> FloatArray:
+        """(window, feature): the embeddings as they are projected."""
+        if not self.standardise:
+            return embeddings
+        from sklearn.preprocessing import StandardScaler
+
+        scaled = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
+        return np.asarray(scaled, dtype=np.float32)
+
+
+class Umap(Projection):
     """UMAP (McInnes et al. 2018, arXiv 1802.03426), repeatable: seeded, one thread.
 
     With more than `sample` windows it is fitted on that many, drawn at random, and the others are put between their
@@ -37,8 +56,9 @@ class Umap(Settings):
                 "projection",
                 [f"{len(embeddings)} windows, but `projection.n_neighbors` is {self.n_neighbors}: more are needed"],
             )
-        if self.sample is not None and len(embeddings) > self.sample:
-            return self._by_sample(embeddings, drawn(len(embeddings), self.sample, seed), seed)
+        points = self.points(embeddings)
+        if self.sample is not None and len(points) > self.sample:
+            return self._by_sample(points, drawn(len(points), self.sample, seed), seed)
         from sklearn.neighbors import NearestNeighbors
 
         keep_compiled_kernels()
@@ -46,7 +66,7 @@ class Umap(Settings):
 
         # exact neighbours from scikit-learn: UMAP's own search is compiled anew in every process
         distances, indices = (
-            NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(embeddings).kneighbors(embeddings)
+            NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(points).kneighbors(points)
         )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="precomputed_knn")
@@ -59,9 +79,9 @@ class Umap(Settings):
                 n_jobs=1,
                 precomputed_knn=(indices.astype(np.int32), distances.astype(np.float32)),
             )
-            return np.asarray(model.fit_transform(embeddings), dtype=np.float32)
+            return np.asarray(model.fit_transform(points), dtype=np.float32)
 
-    def _by_sample(self, embeddings: FloatArray, fitted: BoolArray, seed: int) -> FloatArray:
+    def _by_sample(self, points: FloatArray, fitted: BoolArray, seed: int) -> FloatArray:
         from tqdm import tqdm
 
         keep_compiled_kernels()
@@ -70,25 +90,27 @@ class Umap(Settings):
         model = umap.UMAP(
             n_neighbors=self.n_neighbors, min_dist=self.min_dist, metric=self.metric, random_state=seed, n_jobs=1
         )
-        projection = np.empty((len(embeddings), 2), dtype=np.float32)
+        projection = np.empty((len(points), 2), dtype=np.float32)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Graph is not fully connected")
-            projection[fitted] = model.fit_transform(embeddings[fitted])
+            projection[fitted] = model.fit_transform(points[fitted])
         others = np.flatnonzero(~fitted)
         for first in tqdm(range(0, len(others), PART), desc="project", unit="part", disable=None):
             part = others[first : first + PART]
-            projection[part] = model.transform(embeddings[part])
+            projection[part] = model.transform(points[part])
         return projection
 
 
-class Pca(Settings):
+class Pca(Projection):
     """The first two principal components."""
 
     def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
         """(window, feature) -> (window, 2)."""
         from sklearn.decomposition import PCA
 
-        return np.asarray(PCA(n_components=2, random_state=seed).fit_transform(embeddings), dtype=np.float32)
+        return np.asarray(
+            PCA(n_components=2, random_state=seed).fit_transform(self.points(embeddings)), dtype=np.float32
+        )
 
 
 def keep_compiled_kernels() -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import Series
+from clusterwhy.data.windows import WindowSettings
 from clusterwhy.types import FloatArray, IntArray
 
 
@@ -75,24 +77,47 @@ class Prepared:
         return read_array(path) if path.is_file() else None
 
 
-def save_prepared(folder: Path, series: Series, scaled: FloatArray, index: pd.DataFrame, about: dict[str, Any]) -> None:
-    """Write everything `Prepared` reads."""
+def save_prepared(
+    folder: Path,
+    series: Series,
+    index: pd.DataFrame,
+    window: WindowSettings,
+    centre: FloatArray,
+    scale: FloatArray,
+    constant_channels: list[str],
+) -> Prepared:
+    """Scale the series and write everything `Prepared` reads.
+
+    Args:
+        folder: where to.
+        series: as it was read, without channels that were dropped.
+        index: the windows that `window_index` found with `window`.
+        window: length and stride.
+        centre: (channel,) what is taken off each channel.
+        scale: (channel,) what it is divided by then.
+        constant_channels: names of those that never change in the span the scaler saw.
+    """
     write_array(folder / "values.npy", series.values)
     write_array(folder / "time.npy", series.time)
-    write_array(folder / "scaled.npy", scaled.astype(np.float32))
+    write_array(folder / "scaled.npy", standardised(series.values, centre, scale).astype(np.float32))
     if series.anomalous is not None:
         write_array(folder / "anomalous.npy", series.anomalous)
     write_table(folder / "windows.parquet", index)
-    write_json(
-        folder / "series.json",
-        {
-            "name": series.name,
-            "channels": list(series.channels),
-            "units": list(series.units),
-            "rate_hz": series.rate_hz,
-            "label_names": list(series.label_names),
-            **({"group_names": list(series.group_names)} if series.groups is not None else {}),
-            "notes": list(series.notes),
-            **about,
-        },
-    )
+    about = {
+        "name": series.name,
+        "channels": list(series.channels),
+        "units": list(series.units),
+        "rate_hz": series.rate_hz,
+        "label_names": list(series.label_names),
+        **({"group_names": list(series.group_names)} if series.groups is not None else {}),
+        "notes": list(series.notes),
+        "length": window.length,
+        "stride": window.stride,
+        "train_stop": series.train_stop,
+        "pieces": list(series.pieces),
+        "constant_channels": constant_channels,
+        "centre": centre.tolist(),
+        "scale": scale.tolist(),
+    }
+    write_json(folder / "series.json", about)
+    return Prepared(folder)

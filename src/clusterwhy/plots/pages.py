@@ -20,6 +20,7 @@ from clusterwhy.relevance.contributions import Contributions
 from clusterwhy.types import FloatArray, IntArray
 
 N_CHANNELS = 12  # drawn at most
+N_BESIDE = 6  # methods beside each other; more go on below
 Files = tuple[Path, Path]
 
 
@@ -37,9 +38,18 @@ def methods_page(
     """
     relevance = shares(np.stack(list(maps.values())))
     kept = leading_channels(relevance)
-    figure, axes = _grid(len(kept), len(maps))
-    own = dict(zip(maps, relevance[:, kept], strict=True))
-    image = explanations.draw_methods(axes, _only(signals, kept), window[kept], own, limit_of(relevance))
+    own = list(zip(maps, relevance[:, kept], strict=True))
+    n_bands = -(-len(own) // N_BESIDE)
+    columns = -(-len(own) // n_bands)
+    figure, axes = _grid(len(kept) * n_bands, columns)
+    for band, panels in enumerate(np.split(axes, n_bands)):
+        part = dict(own[band * columns : (band + 1) * columns])
+        beside = panels[:, : len(part)]
+        image = explanations.draw_methods(beside, _only(signals, kept), window[kept], part, limit_of(relevance))
+        for ax in beside[-1]:
+            ax.tick_params(labelbottom=True)
+        for ax in panels[:, len(part) :].flat:
+            ax.set_axis_off()
     _finish(figure, axes, image, title, len(window) - len(kept))
     return save(figure, stem)
 
