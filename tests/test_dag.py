@@ -60,7 +60,10 @@ def needed(stage: str) -> set[str]:
             path = module_file(module)
             assert path is not None, module
             todo |= imported(path)
-    return {str(path.relative_to(ROOT)) for m in seen if (path := module_file(m)) and path.stem not in EVERYWHERE}
+    files = {path for m in seen if (path := module_file(m)) and path.stem not in EVERYWHERE}
+    # what a package reads beside its modules
+    files |= {path.parent / "assets" for path in files if (path.parent / "assets").is_dir()}
+    return {str(path.relative_to(ROOT)) for path in files}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,39 +1,10 @@
-"""One self-contained HTML page: which channels made each cluster, and whether to believe it."""
+"""What was found, in sentences and tables of text."""
 
-import base64
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from clusterwhy.types import FloatArray, IntArray
-
-TEMPLATE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>clusterwhy: {{ name }}</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-top: 1px solid #ddd; padding-top: 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; font-size: .9rem; }
-.wide { overflow-x: auto; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #eee; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; } .note { color: #555; font-size: .9rem; overflow-wrap: anywhere; }
-</style></head><body>
-<h1>{{ name }}</h1>
-<p>{{ headline }}</p>
-<ul>{% for line in answers %}<li>{{ line }}</li>{% endfor %}</ul>
-{% for section in sections %}
-<h2>{{ section.title }}</h2>
-{% for paragraph in section.text %}<p class="note">{{ paragraph }}</p>{% endfor %}
-{% if section.picture %}<img alt="{{ section.title }}" src="data:image/png;base64,{{ section.picture }}">{% endif %}
-{% if section.html %}<div class="wide">{{ section.html | safe }}</div>{% endif %}
-{% for table in section.tables %}<div class="wide"><table><thead><tr>{% for column in table.columns %}<th>{{ column }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</tbody></table></div>{% endfor %}
-{% endfor %}
-</body></html>
-"""
 
 
 def as_rows(table: pd.DataFrame) -> dict[str, Any]:
@@ -45,11 +16,6 @@ def as_rows(table: pd.DataFrame) -> dict[str, Any]:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     return {"columns": list(table.columns), "rows": [[cell(v) for v in row] for row in table.itertuples(index=False)]}
-
-
-def picture(path: Path) -> str:
-    """A PNG as base64."""
-    return base64.b64encode(path.read_bytes()).decode()
 
 
 def answers(
@@ -75,7 +41,8 @@ def answers(
             text += f"; {start} {' and '.join(leading)}"
             area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"].dropna()
             if len(area):
-                text += f"; replacement area {area['relevance']:.2f} (random {area['random']:.2f}, z-score {area['z_score']:.2f})"
+                random, z_score = area["random"], area["z_score"]
+                text += f"; replacement area {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
         lines.append(text + ".")
     return lines
 
@@ -91,8 +58,8 @@ def anomaly_answers(
         leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
         first = int(starts[row["window"]])
         lines.append(
-            f"{time_s[first]:.1f} s to {time_s[first + length - 1]:.1f} s (score {row['score']:.3g}) is unlike the normal "
-            f"windows nearest to it, most of all in {leading}."
+            f"{time_s[first]:.1f} s to {time_s[first + length - 1]:.1f} s (score {row['score']:.3g}) is unlike the "
+            f"normal windows nearest to it, most of all in {leading}."
         )
     return lines
 
@@ -105,10 +72,3 @@ def evidence_tables(evidence: pd.DataFrame, losses: pd.DataFrame, n_losses: int 
     means = losses.groupby(["step", "category"], sort=False)["share"].mean().reset_index()
     order = means["share"].abs().sort_values(ascending=False).index[:n_losses]
     return [curves.rename_axis(columns=None), similar.rename_axis("similarity").reset_index(), means.loc[order]]
-
-
-def render(context: Mapping[str, Any]) -> str:
-    """The page; every name from data is escaped."""
-    from jinja2 import Environment
-
-    return Environment(autoescape=True).from_string(TEMPLATE).render(**context)

@@ -1,0 +1,156 @@
+// Puts the views together: controls, keys, exports.
+
+function download(name, text, kind) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: kind }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// text that a spreadsheet shows as it is, never as a formula
+function csvCell(value) {
+  const text = String(value);
+  const safe = /^[=+\-@\t\r]/.test(text) && typeof value === "string" ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+}
+
+function asCsv(data, windows) {
+  const head = ["window", "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : [])];
+  const rows = windows.map((w) => [
+    w, data.start[w], data.start[w] + data.length, data.startSeconds(w), data.stopSeconds(w), data.cluster[w], data.strength[w], data.score[w],
+    ...(data.label ? [data.about.label_names[data.label[w]]] : []),
+  ]);
+  return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";
+}
+
+function addOptions(select, data) {
+  const add = (value, text, group = select) => { const option = document.createElement("option"); option.value = value; option.textContent = text; group.append(option); };
+  for (const name of ["cluster", "score", "time", ...(data.label ? ["label"] : [])]) add(name, name);
+  for (const [what, title] of [["mean", "mean of a channel"], ["deviation", "deviation of a channel"]]) {
+    const group = document.createElement("optgroup");
+    group.label = title;
+    data.about.channels.forEach((name, channel) => add(`${what}:${channel}`, `${what} of ${Array.from(name).slice(0, 60).join("")}`, group));
+    select.append(group);
+  }
+}
+
+// chips that show and hide clusters or channels
+function addToggles(root, entries, state, name) {
+  const draw = () => {
+    const hidden = new Set(state.values[name]);
+    for (const button of root.children) button.setAttribute("aria-pressed", String(!hidden.has(Number(button.value))));
+  };
+  for (const { value, text, colour } of entries) {
+    const button = chip(text, {});
+    button.value = value;
+    if (colour) { const dot = document.createElement("span"); dot.className = "dot"; dot.style.background = colour; button.prepend(dot); }
+    button.addEventListener("click", () => {
+      const hidden = new Set(state.values[name]);
+      if (!hidden.delete(value)) hidden.add(value);
+      if (name !== "hiddenChannels" || hidden.size < entries.length) state.set({ [name]: [...hidden] });
+    });
+    root.append(button);
+  }
+  state.listen([name], draw);
+  draw();
+}
+
+function addThreshold(root, data, state) {
+  const slider = root.querySelector("input"), words = root.querySelector("output"), list = document.getElementById("segments");
+  let low = data.about.threshold, high = data.about.threshold;
+  for (const score of data.score) if (Number.isFinite(score)) { low = Math.min(low, score); high = Math.max(high, score); }
+  Object.assign(slider, { min: low, max: high, step: (high - low) / 1000 || 1 });
+  const draw = () => {
+    const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
+    slider.value = threshold;
+    words.textContent = `${number(threshold, 4)}: ${n} windows in ${found.length} segments above${threshold === data.about.threshold ? " (as the study chose)" : ""}`;
+    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${seconds(data.seconds(one.start))} to ${seconds(data.seconds(one.start) + (one.stop - one.start) / data.about.rate_hz)}, peak ${number(one.score)}`, { window: one.peak })));
+  };
+  slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
+  state.listen(["threshold"], draw);
+  draw();
+}
+
+function addKeys(data, state) {
+  const move = (by) => {
+    const now = state.values.window;
+    state.set({ window: now === null ? 0 : Math.min(data.nWindows - 1, Math.max(0, now + by)) });
+  };
+  const keys = {
+    ArrowRight: () => move(1), ArrowLeft: () => move(-1), PageDown: () => move(10), PageUp: () => move(-10),
+    Escape: () => state.set({ selected: [], window: null }), p: () => state.set({ path: !state.values.path }),
+    "?": () => document.getElementById("help").toggleAttribute("open"),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    // paging moves the page itself unless a view has the focus
+    if (event.key.startsWith("Page") && !event.target.closest("#explore")) return;
+    const run = keys[event.key];
+    if (run) { event.preventDefault(); run(); }
+  });
+}
+
+function dress(theme) {
+  const dark = theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+}
+
+async function main() {
+  const began = performance.now(), data = await Data.load(), state = new State(data);
+  const element = (id) => document.getElementById(id);
+  dress(state.values.theme);
+  state.listen(["theme"], (now) => dress(now.theme));
+  const views = [
+    new ProjectionView(element("projection"), data, state), new SeriesView(element("series"), data, state),
+    new WindowView(element("window"), data, state), new SelectionView(element("selection"), data, state),
+  ];
+  document.addEventListener("hover", ({ detail }) => {
+    for (const view of views.slice(0, 2)) view.hovered = detail;
+    views[0].ring();
+    views[1].show();
+  });
+
+  const colour = element("colour");
+  addOptions(colour, data);
+  const reflect = () => {
+    const now = state.values;
+    colour.value = now.colour;
+    element("path").setAttribute("aria-pressed", String(now.path));
+    element("contrast").value = now.contrast;
+    element("kept").textContent = now.other.length ? `B: ${now.other.length} windows` : "";
+    for (const id of ["csv", "json", "keep", "clear"]) element(id).disabled = !now.selected.length;
+  };
+  state.listen(["colour", "path", "contrast", "other", "selected"], reflect);
+  colour.addEventListener("change", () => state.set({ colour: colour.value }));
+  element("path").addEventListener("click", () => state.set({ path: !state.values.path }));
+  element("theme").addEventListener("click", () => state.set({ theme: document.documentElement.dataset.theme === "dark" ? "light" : "dark" }));
+  element("contrast").addEventListener("change", (event) => state.set({ contrast: event.target.value }));
+  element("keep").addEventListener("click", () => state.set({ other: state.values.selected, contrast: "other" }));
+  element("clear").addEventListener("click", () => state.set({ selected: [] }));
+  element("csv").addEventListener("click", () => download("windows.csv", asCsv(data, state.values.selected), "text/csv"));
+  element("json").addEventListener("click", () => download("windows.json", JSON.stringify({ name: data.about.name, windows: state.values.selected }), "application/json"));
+  const clusters = data.cluster.includes(-1) ? [-1, ...data.about.clusters.map((one) => one.cluster)] : data.about.clusters.map((one) => one.cluster);
+  addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c) })), state, "hiddenClusters");
+  addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
+  addThreshold(element("threshold"), data, state);
+  addKeys(data, state);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-window], [data-cluster]");
+    if (!button) return;
+    if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window) });
+    else state.set({ selected: Array.from(data.cluster.keys()).filter((w) => data.cluster[w] === Number(button.dataset.cluster)) });
+    if (!button.closest("#explore")) element("explore").scrollIntoView({ behavior: "smooth" });
+  });
+  window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
+  reflect();
+  for (const view of views) view.draw();
+  document.documentElement.dataset.ready = Math.round(performance.now() - began);
+}
+
+main().catch((error) => {
+  const note = document.getElementById("failed");
+  note.hidden = false;
+  note.textContent = `The views could not be drawn: ${error.message}. The rest of the page stands without them; a current browser is needed.`;
+  throw error;
+});

@@ -1,0 +1,76 @@
+// What all plots share.
+
+const RELEVANCE_COLOURS = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
+const CONFIG = {
+  displaylogo: false, responsive: true, doubleClick: "reset", plotlyServerURL: "",
+  modeBarButtonsToRemove: ["sendChartToCloud", "autoScale2d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
+};
+
+// names from data as text: Plotly reads a little HTML
+function plain(name, limit = 28) {
+  const line = String(name).replace(/\s+/g, " ").trim(), letters = Array.from(line);
+  const tail = Math.floor((limit - 1) / 2);
+  const short = letters.length > limit ? [...letters.slice(0, limit - 1 - tail), "…", ...letters.slice(-tail)].join("") : line;
+  return short.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
+
+function axis(changes = {}) {
+  return {
+    gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"),
+    ticks: "outside", ticklen: 3, automargin: true, ...changes, title: { standoff: 6, font: { size: 12 }, text: changes.title || "" },
+  };
+}
+
+function layout(changes) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: css("--plot"), font: { color: css("--text"), size: 11, family: "system-ui, sans-serif" },
+    margin: { l: 46, r: 12, t: 8, b: 36 }, showlegend: false, hoverlabel: { align: "left" },
+    modebar: { color: css("--soft"), activecolor: css("--accent"), bgcolor: "rgba(0,0,0,0)" }, ...changes,
+  };
+}
+
+function config(name, changes = {}) {
+  return { ...CONFIG, toImageButtonOptions: { format: "svg", filename: `clusterwhy_${name}` }, ...changes };
+}
+
+function draw(div, traces, shape, settings) {
+  const first = !div.data;
+  return Plotly.react(div, traces, shape, settings).then(() => first);
+}
+
+function number(value, digits = 3) {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "unknown";
+}
+
+function seconds(value) { return `${value.toFixed(value < 1000 ? 2 : 1)} s`; }
+
+function percent(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(0)} %`; }
+
+// lanes of channels from top to bottom: where each lies, and an axis that names them
+function lanes(data, channels) {
+  const place = new Map(channels.map((channel, i) => [channel, channels.length - 1 - i]));
+  return {
+    of: (channel, value) => {
+      const [low, high] = data.ranges[channel];
+      return place.get(channel) + 0.86 * ((value - low) / (high - low) - 0.5);
+    },
+    place,
+    axis: axis({
+      tickvals: channels.map((channel) => place.get(channel)), ticktext: channels.map((channel) => plain(data.channelName(channel), 22)),
+      range: [-0.6, channels.length - 0.4], fixedrange: true, showgrid: false, zeroline: false,
+    }),
+  };
+}
+
+// a colour scale of flat steps, for whole numbers from `first`
+function steps(colours) {
+  return colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
+}
+
+// colours of labels, apart from those of clusters
+function labelColour(code) {
+  const hues = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"];
+  return hues[code % hues.length];
+}

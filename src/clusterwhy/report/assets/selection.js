@@ -1,0 +1,109 @@
+// Chosen windows together: their mean, their relevance, what sets them apart.
+
+class SelectionView {
+  constructor(root, data, state) {
+    Object.assign(this, { data, state });
+    for (const name of ["plot", "bars", "title", "note"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    state.listen(["selected", "other", "contrast", "hiddenChannels", "theme"], () => this.draw());
+  }
+
+  against() {
+    const { selected, other, contrast } = this.state.values;
+    if (contrast === "other") return other;
+    if (contrast !== "rest") return [];
+    const own = new Set(selected);
+    return Array.from(this.data.start.keys()).filter((window) => !own.has(window));
+  }
+
+  draw() {
+    const { data } = this, { selected, contrast } = this.state.values, others = this.against();
+    this.plot.hidden = this.bars.hidden = !selected.length;
+    if (!selected.length) {
+      this.title.textContent = "Nothing is selected";
+      this.note.textContent = "Circle points of the projection with the lasso, or draw along the series.";
+      return;
+    }
+    const hidden = new Set(this.state.values.hiddenChannels);
+    const channels = data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
+    const own = this.together(selected, channels), beside = others.length ? this.together(others, channels) : null;
+    const less = { none: "", rest: " less the rest", other: " less selection B" }[contrast];
+    this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
+    this.note.textContent = this.said(own, beside, selected, others, contrast);
+    const lane = lanes(data, channels), times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz), traces = [];
+    if (own.nExplained && (!beside || beside.nExplained)) {
+      traces.push(heat(lane, channels, times, (channel, t) => 100 * (own.cell(channel, t) - (beside ? beside.cell(channel, t) : 0)), `mean relevance${less ? `,<br>${less.trim()}` : ""}<br>(% of |relevance|)`));
+    }
+    if (own.nValues) {
+      for (const channel of channels) {
+        traces.push(this.band(own, lane, channel, times));
+        if (beside && beside.nValues) traces.push(laneLine(data, lane, channel, times, (t) => beside.mean(channel, t), { line: { width: 1.2, color: "#555", dash: "dot" } }));
+        traces.push(laneLine(data, lane, channel, times, (t) => own.mean(channel, t)));
+      }
+    }
+    draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config("selection"));
+    const shares = channels.map((channel) => this.share(own, beside, channel)), dots = { title: "RMS of z", of: (channel) => own.rms(channel) };
+    this.bars.hidden = !own.nExplained;
+    if (own.nExplained) drawBars(this.bars, data, shares, `relevance${less} (% of |relevance|)`, "selection_channels", dots);
+  }
+
+  counts(selected) {
+    const found = new Map();
+    for (const window of selected) found.set(this.data.cluster[window], (found.get(this.data.cluster[window]) || 0) + 1);
+    const sorted = [...found].sort((a, b) => b[1] - a[1]).slice(0, 4);
+    return `: ${sorted.map(([cluster, n]) => `${n} of ${this.data.clusterName(cluster)}`).join(", ")}${found.size > 4 ? ", …" : ""}`;
+  }
+
+  said(own, beside, selected, others, contrast) {
+    const lines = [`Line: mean of ${own.nValues === selected.length ? "all of them" : `the ${own.nValues} whose values are in the page`}; grey: its 95 % interval.`];
+    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} that were explained, each for its own cluster; bars with 95 % intervals.` : "None of them was explained, so no relevance is shown.");
+    if (beside) lines.push(`Dotted: mean of the ${contrast === "rest" ? "others" : "kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
+    if (contrast === "other" && !others.length) lines.push("No selection B was kept yet.");
+    return lines.join(" ");
+  }
+
+  // moments over windows; relevance over those of them that were explained
+  together(windows, channels) {
+    const { data } = this, { length } = data, size = data.nChannels * length;
+    const sum = new Float64Array(size), squares = new Float64Array(size), valued = windows.filter((w) => data.hasValues(w));
+    for (const channel of channels) {
+      for (const window of valued) {
+        for (let t = 0, at = channel * length; t < length; t++, at++) {
+          const value = data.value(window, channel, t);
+          sum[at] += value;
+          squares[at] += value * value;
+        }
+      }
+    }
+    const explained = windows.map((w) => data.relevance(w, "explained")).filter((found) => found !== null), cells = new Float64Array(size);
+    for (const found of explained) {
+      for (const channel of channels) for (let t = 0, at = channel * length; t < length; t++, at++) cells[at] += found.cell(channel, t) || 0;
+    }
+    const n = valued.length, mean = (channel, t) => sum[channel * length + t] / n;
+    return {
+      nValues: n, nExplained: explained.length, mean,
+      error: (channel, t) => (n > 1 ? 1.96 * Math.sqrt(Math.max(0, squares[channel * length + t] / n - mean(channel, t) ** 2) / (n - 1)) : 0),
+      cell: (channel, t) => cells[channel * length + t] / Math.max(1, explained.length),
+      shares: (channel) => explained.map((found) => found.channel(channel)),
+      rms: (channel) => Math.sqrt(windows.reduce((total, w) => total + data.moment("mean", channel, w) ** 2 + data.moment("deviation", channel, w) ** 2, 0) / windows.length),
+    };
+  }
+
+  // mean share of a channel, or its difference, and half a 95 % interval of it
+  share(own, beside, channel) {
+    const first = mean(own.shares(channel)), second = beside && beside.nExplained ? mean(beside.shares(channel)) : { mean: 0, error: 0 };
+    const half = 1.96 * Math.hypot(first.error, second.error);
+    return { channel, share: first.mean - second.mean, low: half, high: half };
+  }
+
+  band(own, lane, channel, times) {
+    const edge = (sign) => times.map((_, t) => lane.of(channel, own.mean(channel, t) + sign * own.error(channel, t)));
+    return { type: "scatter", mode: "lines", x: [...times, ...[...times].reverse()], y: [...edge(1), ...edge(-1).reverse()], fill: "toself", fillcolor: "rgba(60,60,60,0.25)", line: { width: 0 }, hoverinfo: "skip" };
+  }
+}
+
+// mean and its standard error
+function mean(values) {
+  const n = values.length, middle = values.reduce((a, b) => a + b, 0) / Math.max(1, n);
+  const squares = values.reduce((total, value) => total + (value - middle) ** 2, 0);
+  return { mean: middle, error: n > 1 ? Math.sqrt(squares / (n - 1) / n) : 0 };
+}

@@ -1,0 +1,99 @@
+// What is shown, kept in the fragment of the address, so that a view can be passed on as a link.
+
+class State {
+  constructor(data) {
+    this.data = data;
+    this.listeners = [];
+    this.values = {
+      colour: "cluster", // cluster | score | time | label | mean:CHANNEL | deviation:CHANNEL
+      window: null, // the one that is inspected
+      selected: [], // windows
+      other: [], // the selection that was kept for comparison
+      contrast: "none", // none | rest | other
+      threshold: data.about.threshold,
+      range: null, // seconds
+      hiddenClusters: [],
+      hiddenChannels: [],
+      path: false,
+      theme: "auto", // auto | light | dark
+    };
+    Object.assign(this.values, this.parse(location.hash));
+  }
+
+  listen(names, listener) { this.listeners.push({ names, listener }); }
+
+  set(changes) {
+    Object.assign(this.values, changes);
+    const changed = Object.keys(changes);
+    for (const { names, listener } of this.listeners) {
+      if (names.some((name) => changed.includes(name))) listener(this.values, changed);
+    }
+    history.replaceState(null, "", `#${this.text()}`);
+  }
+
+  text() {
+    const now = this.values, parts = new URLSearchParams();
+    if (now.colour !== "cluster") parts.set("colour", now.colour);
+    if (now.window !== null) parts.set("window", now.window);
+    for (const name of ["selected", "other", "hiddenClusters", "hiddenChannels"]) {
+      if (now[name].length) parts.set(name, runs(now[name]));
+    }
+    if (now.contrast !== "none") parts.set("contrast", now.contrast);
+    if (now.threshold !== this.data.about.threshold) parts.set("threshold", now.threshold);
+    if (now.range) parts.set("range", now.range.map((x) => Number(x.toPrecision(9))).join("~"));
+    if (now.path) parts.set("path", "1");
+    if (now.theme !== "auto") parts.set("theme", now.theme);
+    return parts.toString();
+  }
+
+  // unknown or impossible values in an address are left out
+  parse(hash) {
+    const parts = new URLSearchParams(hash.replace(/^#/, "")), found = {};
+    const has = (n) => (i) => Number.isInteger(i) && i >= 0 && i < n;
+    const isWindow = has(this.data.nWindows), isChannel = has(this.data.nChannels);
+    const colour = parts.get("colour");
+    if (colour && isColour(colour, this.data)) found.colour = colour;
+    if (parts.has("window") && isWindow(Number(parts.get("window")))) found.window = Number(parts.get("window"));
+    for (const name of ["selected", "other"]) if (parts.has(name)) found[name] = unruns(parts.get(name)).filter(isWindow);
+    const nClusters = this.data.about.clusters.length;
+    if (parts.has("hiddenClusters")) found.hiddenClusters = unruns(parts.get("hiddenClusters")).filter((c) => c >= -1 && c < nClusters);
+    if (parts.has("hiddenChannels")) found.hiddenChannels = unruns(parts.get("hiddenChannels")).filter(isChannel);
+    if (["rest", "other"].includes(parts.get("contrast"))) found.contrast = parts.get("contrast");
+    const threshold = Number(parts.get("threshold"));
+    if (parts.has("threshold") && Number.isFinite(threshold)) found.threshold = threshold;
+    const range = (parts.get("range") || "").split("~").map(Number);
+    if (range.length === 2 && range.every(Number.isFinite) && range[0] < range[1]) found.range = range;
+    if (parts.get("path") === "1") found.path = true;
+    if (["light", "dark"].includes(parts.get("theme"))) found.theme = parts.get("theme");
+    return found;
+  }
+}
+
+function isColour(name, data) {
+  if (["cluster", "score", "time"].includes(name)) return true;
+  if (name === "label") return data.label !== null;
+  const [what, channel] = name.split(":");
+  return ["mean", "deviation"].includes(what) && Number(channel) >= 0 && Number(channel) < data.nChannels;
+}
+
+// [3, 4, 5, 9] <-> "3_5.9": `-` would be a sign, since noise is -1
+function runs(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b), parts = [];
+  for (let i = 0; i < sorted.length; i++) {
+    const first = sorted[i];
+    while (i + 1 < sorted.length && sorted[i + 1] === sorted[i] + 1) i++;
+    parts.push(first === sorted[i] ? `${first}` : `${first}_${sorted[i]}`);
+  }
+  return parts.join(".");
+}
+
+function unruns(text) {
+  const found = [];
+  for (const part of text.split(".")) {
+    const [first, last] = part.split("_").map(Number);
+    if (!Number.isInteger(first)) continue;
+    const stop = Number.isInteger(last) ? Math.min(last, first + 1e7) : first;
+    for (let i = first; i <= stop; i++) found.push(i);
+  }
+  return found;
+}

@@ -1,0 +1,99 @@
+// One window: its channels over its relevance, and what is near it.
+
+class WindowView {
+  constructor(root, data, state) {
+    Object.assign(this, { data, state });
+    for (const name of ["plot", "bars", "title", "note", "near"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    state.listen(["window", "hiddenChannels", "theme"], () => this.draw());
+  }
+
+  draw() {
+    const { data } = this, { window } = this.state.values;
+    this.plot.hidden = this.bars.hidden = window === null;
+    if (window === null) {
+      this.title.textContent = "No window is chosen";
+      this.note.textContent = "Click a point of the projection or a place of the series; the arrow keys go to the window before and after.";
+      this.near.replaceChildren();
+      return;
+    }
+    const kind = data.rows.strange.has(window) && !data.rows.explained.has(window) ? "strange" : "explained";
+    const found = data.relevance(window, kind);
+    const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
+    this.title.textContent = `Window ${window}: ${seconds(data.startSeconds(window))} to ${seconds(data.stopSeconds(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
+    this.note.textContent = this.said(found, kind);
+    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${seconds(data.startSeconds(w))}`, { window: w })));
+    const channels = this.channels(), lane = lanes(data, channels);
+    const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
+    const traces = [];
+    if (found) traces.push(heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
+    if (data.hasValues(window)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(window, channel, t))));
+    draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config(`window_${window}`));
+    this.bars.hidden = !found;
+    if (found) drawBars(this.bars, data, channels.map((channel) => ({ channel, share: found.channel(channel), low: 0, high: 0 })), "relevance (% of |relevance|)", `window_${window}_channels`);
+  }
+
+  said(found, kind) {
+    if (!found) return "Relevance of this window is not in the page: it is none of the windows that `members` and `anomalies` in params.yaml chose to explain.";
+    const gap = `Relevance adds up to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
+    return kind === "strange" ? `Red makes this window unlike its nearest normal windows. ${gap}` : `Red speaks for its cluster, blue against it. ${gap}`;
+  }
+
+  channels() {
+    const hidden = new Set(this.state.values.hiddenChannels);
+    return this.data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
+  }
+}
+
+function heat(lane, channels, times, cell, title) {
+  const rows = [...channels].reverse(), z = rows.map((channel) => times.map((_, t) => cell(channel, t)));
+  const sizes = z.flat().filter(Number.isFinite).map(Math.abs).sort((a, b) => a - b);
+  const limit = sizes[Math.floor(0.998 * (sizes.length - 1))] || 1;
+  return {
+    type: "heatmap", x: times, y: rows.map((channel) => lane.place.get(channel)), z, zmin: -limit, zmax: limit, colorscale: RELEVANCE_COLOURS,
+    colorbar: { title: { text: title, side: "right" }, thickness: 9, x: 1.01, outlinewidth: 0, len: 0.95 }, hovertemplate: "%{x:.3f} s: %{z:.3g} %<extra></extra>",
+  };
+}
+
+function laneLine(data, lane, channel, times, value, changes = {}) {
+  const values = times.map((_, t) => value(t));
+  return {
+    type: "scatter", mode: "lines", x: times, y: values.map((v) => lane.of(channel, v)), customdata: values, line: { width: 1.2, color: "#111" },
+    text: plain(data.channelName(channel), 60), hovertemplate: "%{text}<br>%{customdata:.4g} at %{x:.3f} s<extra></extra>", ...changes,
+  };
+}
+
+function laneLayout(lane, n, title) {
+  return layout({
+    height: Math.max(220, 60 + 34 * Math.min(n, 12) + 18 * Math.max(0, n - 12)), plot_bgcolor: "#f7f7f7", hovermode: "closest", margin: { l: 46, r: 74, t: 8, b: 36 },
+    xaxis: axis({ title, showgrid: false, zeroline: false }), yaxis: { ...lane.axis, zeroline: false },
+  });
+}
+
+// shares of channels, the greatest at the top, with intervals and, where given, a second figure
+function drawBars(div, data, rows, title, name, dots = null) {
+  const sorted = [...rows].sort((a, b) => a.share - b.share).slice(-20), y = sorted.map((_, i) => i);
+  const traces = [{
+    type: "bar", orientation: "h", x: sorted.map((row) => 100 * row.share), y, marker: { color: sorted.map((row) => (row.share < 0 ? "#2166ac" : "#b2182b")) },
+    error_x: { type: "data", symmetric: false, array: sorted.map((row) => 100 * row.high), arrayminus: sorted.map((row) => 100 * row.low), color: css("--text"), thickness: 1.2, width: 3, visible: sorted.some((row) => row.high > 0) },
+    text: sorted.map((row) => plain(data.channelName(row.channel), 60)), textposition: "none", hovertemplate: "%{text}<br>%{x:.1f} %<extra></extra>",
+  }];
+  const shape = layout({
+    height: Math.max(220, 70 + 22 * sorted.length), xaxis: axis({ title, zeroline: true }), bargap: 0.3,
+    yaxis: axis({ tickvals: y, ticktext: sorted.map((row) => plain(data.channelName(row.channel), 22)), showgrid: false }),
+  });
+  if (dots) {
+    traces.push({ type: "scatter", mode: "markers", x: sorted.map((row) => dots.of(row.channel)), y, xaxis: "x2", marker: { symbol: "diamond", size: 7, color: css("--text") }, hovertemplate: `${dots.title} %{x:.3g}<extra></extra>` });
+    Object.assign(shape, { xaxis2: axis({ title: `◆ ${dots.title}`, overlaying: "x", side: "top", showgrid: false, rangemode: "tozero", tickmode: "auto", nticks: 6 }), margin: { l: 46, r: 12, t: 40, b: 36 } });
+  }
+  draw(div, traces, shape, config(name));
+}
+
+// a button that opens windows or a cluster
+function chip(text, what) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "chip";
+  button.textContent = text;
+  Object.assign(button.dataset, what);
+  return button;
+}

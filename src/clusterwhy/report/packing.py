@@ -1,0 +1,95 @@
+"""Arrays for the page: quantised where only drawn, compressed, as text."""
+
+import base64
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clusterwhy.types import FloatArray
+
+STEPS = {np.int8: 127, np.int16: 32767}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One array of the page.
+
+    Attributes:
+        name: under which the page finds it.
+        dtype: of its bytes, as NumPy calls it; little endian.
+        shape: of the array.
+        text: its bytes, deflated, in base64.
+        offset, step: a quantised value q stands for offset + step * q, for each place of the first axis; else empty.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    text: str
+    offset: tuple[float, ...] = ()
+    step: tuple[float, ...] = ()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the page must know to read it."""
+        return {"dtype": self.dtype, "shape": self.shape, "offset": self.offset, "step": self.step}
+
+
+def pack(name: str, values: npt.ArrayLike) -> Packed:
+    """An array as it is; integers in as few bytes as they need, floats in four."""
+    array = np.asarray(values)
+    if np.issubdtype(array.dtype, np.floating):
+        array = array.astype(np.float32)
+    elif array.dtype == bool:
+        array = array.astype(np.uint8)
+    else:
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+        kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+        array = array.astype(next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max))
+    return Packed(name, array.dtype.name, array.shape, _text(array))
+
+
+def pack_for_drawing(name: str, values: FloatArray, dtype: type[np.int8] | type[np.int16] = np.int16) -> Packed:
+    """Values in steps of 1/254 (int8) or 1/65 534 (int16) of the range that each place of the first axis has.
+
+    The least integer stands for what is not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    flat = np.where(np.isfinite(array), array, np.nan).reshape(len(array), -1)
+    known = np.isfinite(flat)
+    high = np.max(flat, axis=1, where=known, initial=-np.inf)
+    low = np.min(flat, axis=1, where=known, initial=np.inf)
+    none = ~known.any(axis=1)
+    low, high = np.where(none, 0.0, low), np.where(none, 0.0, high)
+    most = STEPS[dtype]
+    offset, step = (low + high) / 2, (high - low) / (2 * most)
+    levels = np.round((flat - offset[:, None]) / np.where(step > 0, step, 1.0)[:, None])
+    # the least integer is not used by the levels, which are symmetric
+    whole = np.where(known, levels, -most - 1).astype(dtype).reshape(array.shape)
+    return Packed(name, whole.dtype.name, whole.shape, _text(whole), tuple(offset.tolist()), tuple(step.tolist()))
+
+
+def _text(array: np.ndarray) -> str:
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
+    return base64.b64encode(zlib.compress(little.tobytes(), 6)).decode()
+
+
+def envelope(values: FloatArray, n_buckets: int) -> tuple[FloatArray, FloatArray]:
+    """Least and greatest value in each of equally long stretches of time.
+
+    Args:
+        values: (channel, time).
+        n_buckets: stretches; no more than there are samples.
+
+    Returns:
+        (channel, bucket) each. NaN where a stretch has no value.
+    """
+    n_samples = values.shape[1]
+    starts = (np.arange(n_buckets) * n_samples) // n_buckets
+    known = np.isfinite(values)
+    low = np.minimum.reduceat(np.where(known, values, np.inf), starts, axis=1)
+    high = np.maximum.reduceat(np.where(known, values, -np.inf), starts, axis=1)
+    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)

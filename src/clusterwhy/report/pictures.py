@@ -1,0 +1,95 @@
+"""The page's figures, each as PNG and SVG for papers and slides."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from clusterwhy.plots import figures
+from clusterwhy.plots.saving import save
+from clusterwhy.report.findings import Findings
+from clusterwhy.types import FloatArray
+
+MOST_CHANNELS = 12  # in the overview
+Files = tuple[Path, Path]
+
+
+def overview(found: Findings, stem: Path) -> Files:
+    """Series, clusters, labels, projection and which channels count for which cluster."""
+    data, explained = found.data, found.explained_clusters
+    shown = min(len(data.channels), MOST_CHANNELS)
+    extra = 1 if data.labels is None else 2
+    figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
+    axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
+    units = tuple(data.about["units"])[:shown]
+    figures.draw_series(axes[:shown], data.time_s, data.values[:, :shown], data.channels[:shown], units)
+    figures.draw_timeline(axes[shown], found.summary["timeline"], data.time_s)
+    if data.labels is not None:
+        figures.draw_labels(axes[-1], data.index, data.about["label_names"], data.time_s)
+    axes[-1].set_xlabel("time since the first sample (s)", fontsize=8)
+    if explained:
+        places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
+        image = figures.draw_matrix(matrix, found.importance, explained)
+        bar = right.colorbar(image, ax=matrix)
+        bar.set_label("share of |relevance|\n(red supports)", fontsize=8)
+        bar.ax.tick_params(labelsize=6)
+    else:
+        places = right.subplots()
+    figures.draw_projection(places, found.projection, found.labels)
+    return save(figure, stem)
+
+
+def cluster(found: Findings, which: int, stem: Path) -> Files:
+    """Channels of one cluster with intervals, and its mean relevance; in the same limits for all clusters."""
+    data, importance, maps = found.data, found.importance, found.maps
+    figure = Figure(figsize=(10, max(1.7, 0.22 * len(data.channels) + 1.0)), layout="constrained")
+    bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
+    ends = importance[["signed_low", "signed_high"]].to_numpy()
+    figures.draw_importance(bars, importance, which)
+    bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
+    bars.set_xlabel("relevance (share of |relevance|)", fontsize=8)
+    relevance, seconds = maps[found.explained_clusters.index(which)], data.length / data.about["rate_hz"]
+    image = figures.draw_map(panel, relevance, data.channels, seconds, _limit(maps))
+    panel.set_xlabel("time in window (s)", fontsize=8)
+    _colours(figure, image, panel, "mean relevance\n(% of |relevance|; red supports)")
+    return save(figure, stem)
+
+
+def anomaly(found: Findings, row: int, stem: Path) -> Files:
+    """What makes one window strange, and its leading channel over the normal windows nearest to it."""
+    data, about, strange = found.data, found.data.about, found.strange.iloc[row]
+    relevance = _shares(found.strange_relevance)
+    n_channels, length = relevance.shape[1:]
+    figure = Figure(figsize=(11.5, max(1.7, 0.22 * n_channels + 1.1)), layout="constrained")
+    bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
+    own = found.strange_channels[found.strange_channels["window"] == strange["window"]]
+    start, leading = int(data.starts[strange["window"]]), int(own["share"].to_numpy().argmax())
+    figures.draw_shares(bars, own)
+    bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
+    image = figures.draw_map(panel, relevance[row], data.channels, length / about["rate_hz"], _limit(relevance))
+    panel.set_xlabel("time in window (s)", fontsize=8)
+    pieces = np.stack([data.values[first : first + length, leading] for first in strange["references"]])
+    label = f"{data.channels[leading]} ({about['units'][leading] or 'no unit'})"
+    seconds = np.arange(length) / about["rate_hz"]
+    figures.draw_beside_references(lines, seconds, data.values[start : start + length, leading], pieces, label)
+    lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    lines.set_xlabel("time in window (s); the leading channel", fontsize=8)
+    _colours(figure, image, panel, "relevance\n(% of |relevance|; red: unlike)")
+    return save(figure, stem)
+
+
+def _shares(relevance: FloatArray) -> FloatArray:
+    sizes = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
+    return relevance / np.where(sizes > 0, sizes, 1.0)
+
+
+def _limit(maps: FloatArray) -> float:
+    return float(np.nanquantile(np.abs(maps), 0.999)) or 1.0
+
+
+def _colours(figure: Figure, image: Any, panel: Any, label: str) -> None:
+    bar = figure.colorbar(image, ax=panel)
+    bar.set_label(label, fontsize=7)
+    bar.ax.tick_params(labelsize=6)

@@ -1,0 +1,197 @@
+"""Made-up artifacts of a whole pipeline, of any size and with any names, for the page that shows them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts import write_array, write_json, write_table
+from clusterwhy.clustering import Clusters, summarise, timeline
+from clusterwhy.data.series import Series
+from clusterwhy.data.storage import save_prepared
+from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.report.findings import STAGES, Findings
+
+N_CLUSTERS = 3
+N_EXPLAINED, N_STRANGE = 4, 3  # windows of each cluster; strangest windows
+
+
+def made_findings(
+    root: Path,
+    n_windows: int = 60,
+    channels: tuple[str, ...] = ("pressure", "flow", "current"),
+    labels: tuple[str, ...] = ("idle", "run", "stop"),
+    name: str = "made up",
+    length: int = 32,
+    stride: int = 16,
+    rate_hz: float = 10.0,
+) -> Findings:
+    """Clusters one after the other, each with a channel of its own; the last windows are noise and one is strange."""
+    rng = np.random.default_rng(0)
+    n_samples = (n_windows - 1) * stride + length
+    regime = np.minimum(np.arange(n_samples) * N_CLUSTERS // n_samples, N_CLUSTERS - 1)
+    values = 0.2 * rng.standard_normal((n_samples, len(channels)))
+    for cluster in range(N_CLUSTERS):
+        values[regime == cluster, cluster % len(channels)] += 3.0 + np.sin(np.arange((regime == cluster).sum()))
+    series = Series(
+        name,
+        values,
+        np.arange(n_samples) / rate_hz,
+        rate_hz,
+        channels,
+        tuple("bar" if i % 2 else "" for i in range(len(channels))),
+        train_stop=n_samples,
+        labels=regime,
+        label_names=labels,
+        notes=(f"a note about {name}",),
+    )
+    settings = WindowSettings(length=length, stride=stride)
+    index = window_index(series, settings)
+    for stage in STAGES:
+        (root / stage).mkdir(parents=True, exist_ok=True)
+        write_json(
+            root / stage / "provenance.json", {"config": {"seed": 0}, "inputs_md5": {}, "versions": {"numpy": "2"}}
+        )
+    save_prepared(
+        root / "prepare", series, index, settings, values.mean(axis=0), values.std(axis=0), constant_channels=[]
+    )
+    starts = index["start"].to_numpy()
+    found = regime[starts + length // 2].copy()
+    found[-2:] = -1
+    place = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [9.0, 9.0]])[found] + rng.standard_normal((len(starts), 2))
+    write_array(root / "embed" / "embeddings.npy", np.repeat(place, 4, axis=1).astype(np.float32))
+    write_array(root / "project" / "projection.npy", place.astype(np.float32))
+    _write_clusters(root / "cluster", found, place, index)
+    score = rng.gamma(2.0, 0.5, len(starts))
+    score[5] = 9.0
+    write_table(
+        root / "score" / "scores.parquet",
+        pd.DataFrame({"window": np.arange(len(starts)), "score": score, "anomalous": score > 8.0}),
+    )
+    peak = {
+        "start": int(starts[5]),
+        "stop": int(starts[5]) + length,
+        "n_windows": 1,
+        "peak_score": 9.0,
+        "peak_window": 5,
+    }
+    write_json(root / "score" / "segments.json", {"threshold": 8.0, "segments": [peak]})
+    _write_explanations(root / "explain", found, score, starts, channels, length, rng)
+    _write_evaluation(root / "evaluate")
+    return Findings.of(root)
+
+
+def _write_clusters(folder: Path, found: np.ndarray, place: np.ndarray, index: pd.DataFrame) -> None:
+    strengths = np.where(found < 0, 0.0, 0.9)
+    clusters = Clusters(found, strengths, np.full(N_CLUSTERS, 0.5), pd.DataFrame())
+    write_array(folder / "labels.npy", found)
+    write_table(
+        folder / "clusters.parquet",
+        pd.DataFrame({"window": np.arange(len(found)), "cluster": found, "strength": strengths}),
+    )
+    few = np.arange(len(found)) % max(1, len(found) // 500) == 0  # medoids need all pairs
+    records = summarise(
+        Clusters(found[few], strengths[few], clusters.persistence, clusters.tree), place[few], index[few]
+    )
+    write_json(folder / "summary.json", {"clusters": records, "timeline": timeline(found, index)})
+
+
+def _write_explanations(
+    folder: Path,
+    found: np.ndarray,
+    score: np.ndarray,
+    starts: np.ndarray,
+    channels: tuple[str, ...],
+    length: int,
+    rng: np.random.Generator,
+) -> None:
+    windows = np.concatenate([np.flatnonzero(found == c)[:N_EXPLAINED] for c in range(N_CLUSTERS)])
+    relevance = 0.1 * rng.standard_normal((len(windows), len(channels), length))
+    for row, window in enumerate(windows):
+        relevance[row, found[window] % len(channels)] += 1.0
+    sums = relevance.sum(axis=(1, 2))
+    write_array(folder / "relevance.npy", relevance.astype(np.float32))
+    write_table(
+        folder / "explained.parquet",
+        pd.DataFrame(
+            {
+                "window": windows,
+                "cluster": found[windows],
+                "target": sums,
+                "relevance_sum": sums,
+                "gap": 1e-3,
+                "bias_share": 0.0,
+            }
+        ),
+    )
+    write_json(folder / "clusters.json", {"clusters": list(range(N_CLUSTERS))})
+    maps = np.stack([relevance[found[windows] == c].mean(axis=0) for c in range(N_CLUSTERS)])
+    write_array(folder / "maps.npy", maps)
+    shares = maps.sum(axis=2) / np.abs(maps).sum(axis=(1, 2))[:, None]
+    rows = [
+        {
+            "cluster": cluster,
+            "channel": name,
+            **{column: shares[cluster, i] for column in ("absolute", "signed", "lrp", "contrast")},
+            **{f"{column}_low": shares[cluster, i] - 0.05 for column in ("absolute", "signed", "contrast")},
+            **{f"{column}_high": shares[cluster, i] + 0.05 for column in ("absolute", "signed", "contrast")},
+            "z_score": 1.0 + i,
+        }
+        for cluster in range(N_CLUSTERS)
+        for i, name in enumerate(channels)
+    ]
+    write_table(folder / "importance.csv", pd.DataFrame(rows))
+    rankings = {"relevance": 0.4, "z_score": 0.5, "random": 0.6}
+    quality = [
+        {"cluster": cluster, "ranking": ranking, "replacement_area": area, "flip_rate": 1 - area}
+        for cluster in range(N_CLUSTERS)
+        for ranking, area in rankings.items()
+    ]
+    write_table(folder / "quality.csv", pd.DataFrame(quality))
+    strange = np.argsort(-score, kind="stable")[:N_STRANGE]
+    unlike = rng.standard_normal((N_STRANGE, len(channels), length))
+    write_array(folder / "anomaly_relevance.npy", unlike.astype(np.float32))
+    write_table(
+        folder / "anomalies.parquet",
+        pd.DataFrame(
+            {
+                "window": strange,
+                "score": score[strange],
+                "anomalous": score[strange] > 8.0,
+                "target": unlike.sum(axis=(1, 2)),
+                "gap": 0.0,
+                "references": [starts[[10, 20]].tolist()] * N_STRANGE,
+            }
+        ),
+    )
+    rows = [
+        {"window": window, "channel": name, "share": 0.5 - 0.1 * i, "z_score": 2.0, "detector_share": 0.3}
+        for window in strange
+        for i, name in enumerate(channels)
+    ]
+    write_table(folder / "anomaly_channels.csv", pd.DataFrame(rows))
+
+
+def _write_evaluation(folder: Path) -> None:
+    rows = [
+        {"question": "clusters", "method": "ours", "ami": 0.9},
+        *(
+            {"question": "explanation", "method": method, "replacement_area": area, "flip_rate": 0.5}
+            for method, area in {"relevance": 0.4, "z_score": 0.5, "random": 0.6}.items()
+        ),
+    ]
+    write_table(folder / "results.csv", pd.DataFrame(rows))
+    evidence = [
+        {"cluster": cluster, "measure": measure, "fill": fill, "ranking": ranking, "value": 0.5}
+        for cluster in range(N_CLUSTERS)
+        for measure, fill, ranking in (
+            ("deletion", "mean", "relevance"),
+            ("deletion", "mean", "random"),
+            ("similarity", None, "randomised_100"),
+            ("similarity", None, "noisy"),
+        )
+    ]
+    write_table(folder / "evidence.csv", pd.DataFrame(evidence))
+    write_table(
+        folder / "ledger.csv", pd.DataFrame([{"cluster": 0, "step": "relu", "category": "route", "share": 0.0}])
+    )

@@ -1,0 +1,320 @@
+"""The page in a real browser: what it shows when people click, circle, draw, slide, export and share."""
+
+import csv
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from clusterwhy.report.findings import Findings
+from clusterwhy.report.packing import envelope, pack, pack_for_drawing
+from clusterwhy.report.page import page, script_json, write_pictures
+from tests.conftest import Checkout
+from tests.made_findings import made_findings
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package `chromium`")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+HOSTILE = (
+    '<script>document.title="taken"</script>',
+    '"><img src=x onerror=document.title="taken">',
+    "</script><b>bold</b> %{x} {{ 7 * 7 }}",
+    "😀 العربية שלום",
+    "n" * 500,
+)
+
+
+def written(found: Findings, folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    mpl.use("agg")
+    write_pictures(found, folder)
+    path = folder / "report.html"
+    path.write_text(page(found, folder))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """Opens a file; no request but for the file itself is answered, and no error is allowed."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
+    faults: list[str] = []
+
+    def opened(path: Path, fragment: str = "") -> Any:
+        tab = context.new_page()
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        tab.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
+        tab.goto(f"{path.as_uri()}{fragment}")
+        tab.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=120_000)
+        tab.wait_for_timeout(300)
+        return tab
+
+    yield opened
+    context.close()
+    assert not faults
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made")
+    return written(made_findings(root / "artifacts"), root / "report")
+
+
+def area(tab: Any, name: str, axes: str = "xy") -> dict[str, float]:
+    """Where the drawing area of a plot lies on the screen."""
+    tab.locator(f"#{name}").scroll_into_view_if_needed()
+    box = tab.locator(f"#{name} .draglayer .{axes} .nsewdrag").bounding_box()
+    assert box is not None
+    return box
+
+
+def dragged(tab: Any, points: list[tuple[float, float]]) -> None:
+    tab.mouse.move(*points[0])
+    tab.mouse.down()
+    for point in points[1:]:
+        tab.mouse.move(*point, steps=5)
+    tab.mouse.up()
+    tab.wait_for_timeout(400)
+
+
+def title(tab: Any, panel: str) -> str:
+    return str(tab.locator(f"#{panel} [data-part=title]").inner_text())
+
+
+@needs_browser
+def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
+    tab = visit(made)
+    assert "No window" in title(tab, "window")
+    offered = tab.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
+    assert "Download plot" in offered and not [name for name in offered if re.search("share|cloud", name, re.I)]
+    # points are where the projection of the made-up clusters has its centres
+    at = tab.evaluate(
+        "(() => { const d = document.getElementById('projection'), b = d.querySelector('.draglayer .xy .nsewdrag')"
+        ".getBoundingClientRect(), l = d._fullLayout; return [b.x + l.xaxis.d2p(d.data[0].x[30]), b.y + "
+        "l.yaxis.d2p(d.data[0].y[30])]; })()"
+    )
+    tab.mouse.move(*at)
+    tab.wait_for_timeout(200)
+    tab.mouse.click(*at)
+    tab.wait_for_timeout(500)
+    found = re.match(r"Window (\d+): .* cluster (\d)", title(tab, "window"))
+    assert found is not None
+    assert f"window={found[1]}" in tab.url
+    assert "Nearest in the embedding" in tab.locator("#window [data-part=near]").inner_text()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_timeout(200)
+    assert title(tab, "window").startswith(f"Window {int(found[1]) + 1}:")
+    tab.keyboard.press("Escape")
+    assert "No window" in title(tab, "window")
+
+
+@needs_browser
+def test_a_lasso_selects_and_the_selection_is_described(visit: Any, made: Path, tmp_path: Path) -> None:
+    tab = visit(made)
+    box = area(tab, "projection")
+    x, y, w, h = box["x"] + 3, box["y"] + 3, box["width"] - 6, box["height"] - 6
+    dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
+    assert title(tab, "selection").startswith("60 windows selected: 20 of cluster")
+    said = tab.locator("#selection [data-part=note]").inner_text()
+    assert "mean of all of them" in said and "mean of the 12 that were explained" in said
+    assert tab.locator("#selection [data-part=bars] .bars .point").count() == 3
+    with tab.expect_download() as download:
+        tab.locator("#csv").click()
+    download.value.save_as(tmp_path / "windows.csv")
+    rows = list(csv.DictReader((tmp_path / "windows.csv").read_text().splitlines()))
+    assert [int(row["window"]) for row in rows] == list(range(60))
+    assert rows[3] | {"score": ""} == {
+        "window": "3",
+        "start_sample": "48",
+        "stop_sample": "80",
+        "start_s": "4.8",
+        "stop_s": "8",
+        "cluster": "0",
+        "strength": rows[3]["strength"],
+        "score": "",
+        "label": "idle",
+    }
+    tab.locator("#clear").click()
+    assert "Nothing is selected" in title(tab, "selection")
+
+
+@needs_browser
+def test_drawing_along_the_series_lights_up_points(visit: Any, made: Path, tmp_path: Path) -> None:
+    tab = visit(made)
+    box = area(tab, "series")
+    y = box["y"] + box["height"] / 2
+    dragged(tab, [(box["x"] + 2, y), (box["x"] + box["width"] / 3 - 2, y)])
+    assert re.match(r"(19|20) windows selected: (19|20) of cluster 0", title(tab, "selection"))
+    lit = tab.evaluate("document.getElementById('projection').data[0].selectedpoints.length")
+    assert lit in (19, 20)
+    with tab.expect_download() as download:
+        tab.locator("#json").click()
+    chosen = json.loads(Path(download.value.path()).read_text())
+    assert chosen["name"] == "made up" and chosen["windows"] == list(range(lit))
+    # what sets it apart
+    tab.locator("#contrast").select_option("rest")
+    said = tab.locator("#selection [data-part=note]").inner_text()
+    assert f"mean of the others ({60 - lit} windows, 8 explained)" in said
+    tab.locator("#keep").click()
+    assert "B: " in tab.locator("#kept").inner_text() and "other=0_" in tab.url
+
+
+@needs_browser
+def test_the_threshold_moves_the_segments(visit: Any, made: Path) -> None:
+    tab = visit(made)
+    words, chips = tab.locator("#threshold output"), tab.locator("#segments .chip")
+    assert "1 windows in 1 segments above (as the study chose)" in words.inner_text() and chips.count() == 1
+    tab.locator("#threshold input").evaluate(
+        "slider => { slider.value = slider.min; slider.dispatchEvent(new Event('input')); }"
+    )
+    assert "(as the study chose)" not in words.inner_text() and "threshold=" in tab.url
+    n = int(re.search(r": (\d+) windows", words.inner_text())[1])  # type: ignore[index]
+    assert n >= 58
+    chips.first.click()
+    assert title(tab, "window").startswith("Window 5:")
+
+
+@needs_browser
+def test_a_view_is_shared_by_its_address(visit: Any, made: Path) -> None:
+    view = "#colour=deviation%3A1&window=7&selected=3_9&hiddenClusters=-1&range=2~20&theme=dark&path=1"
+    tab = visit(made, view)
+    assert title(tab, "window").startswith("Window 7:") and title(tab, "selection").startswith("7 windows selected")
+    assert tab.locator("#colour").input_value() == "deviation:1"
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert tab.locator("#clusters button").first.get_attribute("aria-pressed") == "false"
+    low, high = tab.evaluate("document.getElementById('series').layout.xaxis.range")
+    assert (low, high) == (2, 20)
+    tab.keyboard.press("ArrowLeft")
+    again = visit(made, tab.url[tab.url.index("#") :])
+    assert title(again, "window").startswith("Window 6:")
+    # an address that nobody could have got from the page
+    odd = visit(made, "#window=99999&selected=x.5_2.-3&colour=mean%3A77&threshold=abc&range=5~1&hiddenChannels=0_400")
+    assert "No window" in title(odd, "window") and odd.locator("#colour").input_value() == "cluster"
+
+
+@needs_browser
+def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
+    found = made_findings(tmp_path / "artifacts", channels=HOSTILE, labels=HOSTILE[:3], name=HOSTILE[0])
+    tab = visit(written(found, tmp_path / "report"), "#window=1&selected=0_59&colour=label")
+    assert tab.title() == f"clusterwhy: {HOSTILE[0]}"
+    assert tab.locator("h1").inner_text() == HOSTILE[0]
+    assert tab.locator("img[src=x], #explore script").count() == 0
+    assert HOSTILE[0] in title(tab, "window")
+    assert [tab.locator("#channels .chip").nth(i).text_content() for i in range(5)] == [
+        f"{name} ({'bar' if i % 2 else 'no unit'})" for i, name in enumerate(HOSTILE)
+    ]
+    lanes = tab.locator("#series .ytick text").all_text_contents()
+    assert any("<script>" in text for text in lanes) and "49" not in "".join(lanes)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280, "long names make the page no wider"
+
+
+@needs_browser
+def test_a_phone_shows_the_views_one_below_the_other(visit: Any, made: Path) -> None:
+    tab = visit(made)
+    tab.set_viewport_size({"width": 390, "height": 800})
+    tab.wait_for_timeout(500)
+    first, second = (tab.locator(f"#{name}").bounding_box() for name in ("projection", "series"))
+    assert first["y"] + first["height"] <= second["y"] + 1 and second["width"] <= 390
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@needs_browser
+def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterwhy.report.content.MOST_VALUES", 1200)
+    found = made_findings(tmp_path / "artifacts", n_windows=200)
+    tab = visit(written(found, tmp_path / "report"), "#selected=0_40&window=1")
+    kept = np.union1d(found.explained["window"], found.strange["window"])
+    assert (
+        f"the {(kept <= 40).sum()} whose values are in the page"
+        in tab.locator("#selection [data-part=note]").inner_text()
+    )
+    drawn = np.array(tab.evaluate("document.getElementById('series').data[0].customdata"))
+    pressure = found.data.values[:, 0]
+    assert drawn.max() == pytest.approx(pressure.max(), abs=1e-3) and len(drawn) <= 400
+    assert drawn.min() == pytest.approx(pressure.min(), abs=1e-3)
+
+
+@needs_browser
+def test_the_page_of_a_real_study(visit: Any, study: Checkout) -> None:
+    tab = visit(study.root / "artifacts" / "report" / "report.html", "#window=3")
+    channels = [tab.locator("#channels .chip").nth(i).text_content() for i in range(3)]
+    assert channels == ["pressure (no unit)", "flow (no unit)", "current (no unit)"]
+    n_clusters = len(Findings.of(study.root / "artifacts").summary["clusters"])
+    assert tab.locator("#pages .card").count() == n_clusters > 0
+    assert tab.locator("#strange .card img").count() == 8
+    tab.locator("#pages [data-cluster='0']").click()
+    assert re.search(r"windows selected: \d+ of cluster 0$", title(tab, "selection"))
+
+
+def unpacked(text: str, dtype: str, shape: tuple[int, ...]) -> Any:
+    import base64
+    import zlib
+
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=f"<{np.dtype(dtype).str[1:]}").reshape(shape)
+
+
+def test_packed_arrays_come_back(rng: np.random.Generator) -> None:
+    for values in (np.arange(-3, 300), np.array([True, False]), rng.normal(size=(4, 5)).astype(np.float32)):
+        packed = pack("x", values)
+        np.testing.assert_array_equal(unpacked(packed.text, packed.dtype, packed.shape), values)
+    values = rng.normal(size=(3, 50)) * [[1.0], [1e6], [0.0]]
+    values[0, 7] = np.nan
+    packed = pack_for_drawing("x", values)
+    levels = unpacked(packed.text, packed.dtype, packed.shape).astype(float)
+    levels[levels == -32768] = np.nan
+    back = np.array(packed.offset)[:, None] + np.array(packed.step)[:, None] * levels
+    worst = np.nanmax(np.abs(back - values), axis=1)
+    assert (worst <= np.nanmax(values, axis=1) / 30000 + 1e-12).all() and np.isnan(back[0, 7])
+
+
+def test_the_envelope_holds_every_value(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(2, 1003))
+    values[1, 4] = np.nan
+    low, high = envelope(values, 100)
+    edges = [*((np.arange(100) * 1003) // 100), 1003]
+    for bucket, (a, b) in enumerate(itertools.pairwise(edges)):
+        np.testing.assert_array_equal(low[:, bucket], np.nanmin(values[:, a:b], axis=1))
+        np.testing.assert_array_equal(high[:, bucket], np.nanmax(values[:, a:b], axis=1))
+
+
+def test_json_in_the_page_ends_no_script() -> None:
+    names = ["</script><script>", "<!--", "a & b", "é\u2028"]
+    text = script_json(names)
+    assert "<" not in text and ">" not in text and json.loads(text) == names
+
+
+def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
+    found = made_findings(tmp_path)
+    near, starts = found.nearest(5), found.data.starts
+    assert (np.abs(starts[near] - starts[:, None]) >= found.data.length).all()
+    distances = np.linalg.norm(found.embeddings[near] - found.embeddings[:, None], axis=2)
+    assert (np.diff(distances, axis=1) >= -1e-6).all()
+    others = np.linalg.norm(found.embeddings - found.embeddings[8], axis=1)
+    others[np.abs(starts - starts[8]) < found.data.length] = np.inf
+    assert others.argmin() == near[8, 0]
