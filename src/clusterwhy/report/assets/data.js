@@ -6,10 +6,10 @@ const KINDS = {
 };
 const NOTHING = { int8: -128, int16: -32768 }; // what stands for a value that is not finite
 
-async function unpack(name, about) {
+async function unpack(name, about, text = null) {
   const element = document.getElementById(`array-${name}`);
-  const packed = await fetch(`data:application/octet-stream;base64,${element.textContent}`);
-  element.remove();
+  const packed = await fetch(`data:application/octet-stream;base64,${text ?? element.textContent}`);
+  if (element) element.remove();
   const plain = packed.body.pipeThrough(new DecompressionStream("deflate"));
   return { ...about, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
 }
@@ -103,6 +103,15 @@ class Data {
   near(window) {
     const { values, shape } = this.arrays.near;
     return Array.from(values.subarray(window * shape[1], (window + 1) * shape[1]));
+  }
+
+  // relevance that a server sent, under `asked`
+  async add(arrays) {
+    for (const [name, { text, ...about }] of Object.entries(arrays)) {
+      this.arrays[name] = await unpack(name, about, text);
+      this.arrays[name].size = about.shape.slice(1).reduce((a, b) => a * b, 1);
+    }
+    this.rows.asked = new Map(Array.from(this.arrays.asked_window.values, (window, row) => [window, row]));
   }
 
   // relevance of one window as shares of its |relevance|: of each channel exactly, of each cell as it is drawn

@@ -4,7 +4,44 @@ class SelectionView {
   constructor(root, data, state) {
     Object.assign(this, { data, state });
     for (const name of ["plot", "bars", "title", "note"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    for (const name of ["asking", "rules", "ask", "answer", "asked_plot", "asked_bars"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    state.listen(["selected"], () => { delete data.rows.asked; this.answer.textContent = ""; });
     state.listen(["selected", "other", "contrast", "hiddenChannels", "theme"], () => this.draw());
+    const served = document.getElementById("served");
+    if (served) this.offer(JSON.parse(served.textContent).rules);
+  }
+
+  // where a Python stands behind the page
+  offer(rules) {
+    this.asking.hidden = false;
+    this.rules.replaceChildren(...rules.map((name) => new Option(name, name)));
+    this.ask.addEventListener("click", async () => {
+      const windows = this.state.values.selected, began = performance.now();
+      this.ask.disabled = true;
+      this.answer.textContent = "explaining …";
+      try {
+        const sent = await fetch("explain", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ windows, rules: this.rules.value }) });
+        const found = await sent.json();
+        if (!sent.ok) throw new Error(found.error);
+        await this.data.add(found.arrays);
+        const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs).sort((a, b) => a - b);
+        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${seconds((performance.now() - began) / 1000)}.`;
+      } catch (error) {
+        this.answer.textContent = `not explained: ${error.message}`;
+      }
+      this.draw();
+    });
+  }
+
+  drawAsked() {
+    const { data } = this, there = Boolean(data.rows.asked);
+    this.asked_plot.hidden = this.asked_bars.hidden = !there;
+    if (!there) return;
+    const hidden = new Set(this.state.values.hiddenChannels), channels = data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
+    const found = this.together([...data.rows.asked.keys()], channels, "asked"), lane = lanes(data, channels);
+    const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
+    draw(this.asked_plot, [heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, "time in the window (s)"), config("asked"));
+    drawBars(this.asked_bars, data, channels.map((channel) => this.share(found, null, channel)), "relevance, asked now (% of |relevance|)", "asked_channels");
   }
 
   against() {
@@ -18,6 +55,8 @@ class SelectionView {
   draw() {
     const { data } = this, { selected, contrast } = this.state.values, others = this.against();
     this.plot.hidden = this.bars.hidden = !selected.length;
+    this.ask.disabled = selected.length < 2 || selected.length === data.nWindows;
+    this.drawAsked();
     if (!selected.length) {
       this.title.textContent = "Nothing is selected";
       this.note.textContent = "Circle points of the projection with the lasso, or draw along the series.";
@@ -62,7 +101,7 @@ class SelectionView {
   }
 
   // moments over windows; relevance over those of them that were explained
-  together(windows, channels) {
+  together(windows, channels, kind = "explained") {
     const { data } = this, { length } = data, size = data.nChannels * length;
     const sum = new Float64Array(size), squares = new Float64Array(size), valued = windows.filter((w) => data.hasValues(w));
     for (const channel of channels) {
@@ -74,7 +113,7 @@ class SelectionView {
         }
       }
     }
-    const explained = windows.map((w) => data.relevance(w, "explained")).filter((found) => found !== null), cells = new Float64Array(size);
+    const explained = windows.map((w) => data.relevance(w, kind)).filter((found) => found !== null), cells = new Float64Array(size);
     for (const found of explained) {
       for (const channel of channels) for (let t = 0, at = channel * length; t < length; t++, at++) cells[at] += found.cell(channel, t) || 0;
     }

@@ -1,0 +1,74 @@
+"""Open the report with a Python behind it: what a person circles is explained at once, by any rules."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from clusterwhy.config import build_settings
+from clusterwhy.errors import ClusterWhyError
+from clusterwhy.report.findings import Findings
+from clusterwhy.report.server import Explain, PageServer
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDY = "as the study"
+MOST = 32  # windows of a selection that are explained
+
+log = logging.getLogger("clusterwhy")
+
+
+def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
+    """What explains windows by the settings of a study, or by LRP with another composite; and names of the rules."""
+    from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.relevance.attributors import Once
+    from clusterwhy.relevance.clusters import HowToExplain
+    from clusterwhy.relevance.selections import ExplainedSelection, explain_selection
+
+    found, encoder = Findings.of(artifacts), load_encoder(artifacts / "train")
+    config = found.provenance("explain")["config"]
+    names = ("target", "canonizer", "composite", "attributor", "members", "seed")
+    settings = build_settings({name: config[name] for name in names})
+    composites = {}
+    for path in sorted((ROOT / "conf" / "composite").glob("*.yaml")):
+        composites[f"LRP, {path.stem}"] = build_settings({"composite": OmegaConf.to_container(OmegaConf.load(path))})
+
+    def explain(windows: list[int], rules: str) -> ExplainedSelection:
+        chosen = settings if rules == STUDY else settings | composites[rules] | {"attributor": Once(batch_size=64)}
+        data = found.data
+        how = HowToExplain(**chosen)
+        positions = np.asarray(windows)
+        return explain_selection(encoder, data.scaled, data.starts, data.length, found.embeddings, positions, how, MOST)
+
+    return explain, (STUDY, *composites)
+
+
+def main() -> None:
+    """Print an address and serve until Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("artifacts", type=Path, nargs="?", default=ROOT / "artifacts", help="of a finished `dvc repro`")
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (default: any free one)")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    page = options.artifacts / "report" / "report.html"
+    try:
+        if not page.is_file():
+            raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
+        explain, rules = explainer(options.artifacts)
+        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port)
+    except (ClusterWhyError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from error
+    log.info("open %s (Ctrl-C ends it)", server.address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        log.info("ended")
+    finally:
+        server.server_close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The page with a Python behind it: who is answered, and that what it answers is right."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clusterwhy.errors import DataError
+from clusterwhy.relevance.selections import ExplainedSelection
+from clusterwhy.report.findings import Findings
+from clusterwhy.report.server import PageServer
+from tests.conftest import Checkout
+from tests.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
+
+VALUES = np.arange(24.0).reshape(2, 3, 4) - 5.0
+
+
+def explain(windows: list[int], rules: str) -> ExplainedSelection:
+    if rules == "broken":
+        raise DataError("selection", ["as told"])
+    relevance = SimpleNamespace(values=VALUES, target=VALUES.sum(axis=(1, 2)), gap=np.zeros(2))
+    return ExplainedSelection(np.array(windows[:2]), relevance)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PageServer]:
+    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"))
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def asked(server: PageServer, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    try:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, given)
+        answer = connection.getresponse()
+        return answer.status, (answer.read(), dict(answer.getheaders()))
+    finally:
+        connection.close()
+
+
+def question(server: PageServer, content: object, **headers: str) -> tuple[int, Any]:
+    own = {"Content_Type": "application/json", "Origin": f"http://127.0.0.1:{server.server_port}"} | headers
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    status, (answer, _) = asked(server, "POST", f"/{server.token}/explain", body, **own)
+    return status, json.loads(answer)
+
+
+def test_it_listens_on_loopback_alone(server: PageServer) -> None:
+    assert server.server_address[0] == "127.0.0.1" and server.address.endswith(f"/{server.token}/")
+    assert len(server.token) >= 32
+
+
+def test_the_page_is_served_to_who_knows_the_address(server: PageServer) -> None:
+    status, (body, headers) = asked(server, "GET", f"/{server.token}/")
+    assert status == 200 and b"hello" in body and b'"rules": ["own", "broken"]' in body
+    assert "default-src 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", {}, 403),
+        ("/wrong/", {}, 403),
+        ("/{token}x/", {}, 403),
+        ("/{token}", {}, 404),
+        ("/{token}/../report.html", {}, 404),
+        ("/{token}/%2e%2e/%2e%2e/etc/passwd", {}, 404),
+        ("/{token}/explain", {}, 404),
+        ("/{token}/", {"Host": "evil.example"}, 403),
+        ("/{token}/", {"Host": "localhost:80"}, 403),
+        ("/{token}/", {"Origin": "http://evil.example"}, 403),
+        ("/{token}/", {"Origin": "null"}, 403),
+    ],
+)
+def test_nothing_else_is_served(server: PageServer, path: str, headers: dict[str, str], status: int) -> None:
+    found, (body, _) = asked(server, "GET", path.format(token=server.token), **headers)
+    assert found == status and b"hello" not in body
+
+
+def test_an_answer_holds_what_was_found(server: PageServer) -> None:
+    status, answer = question(server, {"windows": [7, 9, 11], "rules": "own"})
+    assert status == 200
+    arrays = answer["arrays"]
+    back = {name: unpacked(one["text"], one["dtype"], tuple(one["shape"])) for name, one in arrays.items()}
+    assert back["asked_window"].tolist() == [7, 9]
+    shares = VALUES / np.abs(VALUES).sum(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(back["asked_channels"], shares.sum(axis=2), rtol=1e-6)
+    step = np.array(arrays["asked_relevance"]["step"])[:, None, None]
+    offset = np.array(arrays["asked_relevance"]["offset"])[:, None, None]
+    np.testing.assert_allclose(offset + step * back["asked_relevance"], shares, atol=step.max())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"windows": [], "rules": "own"}, "windows"),
+        ({"windows": [1.5], "rules": "own"}, "windows"),
+        ({"windows": ["1"], "rules": "own"}, "windows"),
+        ({"windows": [1, 2], "rules": "../../etc/passwd"}, "expected one of own, broken"),
+        ({"windows": [1, 2], "rules": "own", "more": 1}, "more"),
+        ({"windows": [1, 2], "rules": "broken"}, "as told"),
+        (b"{", "JSON"),
+        (b"\xff\xfe", "JSON"),
+    ],
+)
+def test_bad_questions_are_told_what_is_wrong(server: PageServer, content: object, why: str) -> None:
+    status, answer = question(server, content)
+    assert status == 400 and why in answer["error"]
+
+
+def test_questions_from_elsewhere_are_refused(server: PageServer) -> None:
+    good = {"windows": [1, 2], "rules": "own"}
+    assert question(server, good, Origin="http://evil.example")[0] == 403
+    assert question(server, good, Content_Type="text/plain")[0] == 400
+    body, path = json.dumps(good).encode(), f"/{server.token}/explain"
+    assert asked(server, "POST", path, body, Content_Type="application/json")[0] == 403, "no origin"
+    assert question(server, good)[0] == 200
+
+
+def test_a_selection_is_told_from_the_rest(study: Checkout) -> None:
+    from pipeline.serve import STUDY, explainer
+
+    artifacts = study.root / "artifacts"
+    found = Findings.of(artifacts)
+    chosen = np.flatnonzero(found.labels == 0)
+    explain, rules = explainer(artifacts)
+    for name in (STUDY, "LRP, epsilon_plus"):
+        assert name in rules
+        answer = explain(chosen.tolist(), name)
+        assert set(answer.windows) <= set(chosen) and answer.relevance.values.shape[1:] == (3, found.data.length)
+        # membership of a whole cluster: its windows lie inside
+        assert (answer.relevance.target > 0).mean() > 0.9
+    assert np.abs(explain(chosen.tolist(), STUDY).relevance.gap).max() < 0.01
+    for wrong in ([3], [0, 10**6], [-1, 2], list(range(len(found.labels)))):
+        with pytest.raises(DataError):
+            explain(wrong, STUDY)
+
+
+@needs_browser
+def test_a_selection_is_explained_in_the_page(study: Checkout) -> None:
+    from playwright.sync_api import sync_playwright
+
+    command = [sys.executable, "-m", "pipeline.serve"]
+    environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
+    served = subprocess.Popen(
+        command, cwd=study.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert served.stdout is not None
+    try:
+        line = next(text for text in served.stdout if "open http" in text)
+        address = line.split()[1]
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            tab = browser.new_page(viewport={"width": 1280, "height": 1600})
+            faults: list[str] = []
+            tab.on("pageerror", lambda error: faults.append(str(error)))
+            tab.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+            tab.goto(f"{address}#selected=0_12")
+            tab.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=120_000)
+            tab.locator("#selection [data-part=rules]").select_option("LRP, epsilon_plus")
+            tab.locator("#selection [data-part=ask]").click()
+            answer = tab.locator("#selection [data-part=answer]")
+            tab.wait_for_function(
+                "!/^(|explaining.*)$/.test(document.querySelector('#selection [data-part=answer]').textContent)",
+                timeout=120_000,
+            )
+            assert answer.inner_text().startswith("LRP, epsilon_plus: what tells 13 of these windows from all others.")
+            assert tab.locator("#selection [data-part=asked_bars] .bars .point").count() == 3
+            browser.close()
+            assert not faults
+    finally:
+        served.send_signal(signal.SIGINT)
+        assert served.wait(timeout=30) == 0
+        served.stdout.close()
+
+
+def test_serving_without_a_page_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.serve", str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "run `dvc repro` first" in done.stderr
