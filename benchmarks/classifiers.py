@@ -92,7 +92,7 @@ def figure(result: Result, figure: Figure) -> None:
         axes.errorbar(middle, at, xerr=ends, fmt="o", ms=5, color=colour, label=method)
     chance = 1.0 / result.table("studies").set_index("study").loc[names, "classes"]
     axes.scatter(chance, range(len(names)), marker="|", s=300, color="0.5", label="chance")
-    axes.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 1), xlabel="balanced accuracy on unseen groups")
+    axes.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 1.02), xlabel="balanced accuracy on unseen groups")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))

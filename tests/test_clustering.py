@@ -1,5 +1,6 @@
 """Clusters, scores, thresholds, segments and agreement, against cases solved by hand."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_scores_of_samples_are_the_mean_over_their_windows() -> None:
 def test_overlapping_anomalous_windows_merge_the_worst_first() -> None:
     segments = merge_segments(np.array([5.0, 6.0, 0.0, 9.0]), 1.0, np.array([0, 2, 6, 20]), 4)
     assert [(s["start"], s["stop"], s["peak_window"]) for s in segments] == [(20, 24, 3), (0, 6, 1)]
+
+
+def test_covering_is_the_best_overlap_of_each_segment(rng: np.random.Generator) -> None:
+    truth, found = np.repeat(rng.integers(0, 4, 40), 7), np.repeat(rng.integers(-1, 3, 56), 5)
+
+    def segments(labels: Any) -> list[set[int]]:
+        edges = [0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]
+        return [set(range(a, b)) for a, b in itertools.pairwise(edges)]
+
+    slow = sum(len(a) * max(len(a & b) / len(a | b) for b in segments(found)) for a in segments(truth)) / len(truth)
+    assert covering(truth, found) == pytest.approx(slow)
+    assert covering(rng.integers(0, 9, 200_000), rng.integers(0, 9, 200_000)) > 0.5
 
 
 def test_covering_solved_by_hand() -> None:

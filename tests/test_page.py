@@ -13,6 +13,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from clusterwhy.errors import DataError
+from clusterwhy.relevance.explaining import Relevance
+from clusterwhy.report import notebook
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.packing import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import page, script_json, write_pictures
@@ -318,3 +321,37 @@ def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
     others = np.linalg.norm(found.embeddings - found.embeddings[8], axis=1)
     others[np.abs(starts - starts[8]) < found.data.length] = np.inf
     assert others.argmin() == near[8, 0]
+
+
+def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
+    found = made_findings(tmp_path, channels=(HOSTILE[0], "a$b$", "current"))
+    places = notebook.projection(found)
+    assert [trace.name for trace in places.data] == ["noise", "cluster 0", "cluster 1", "cluster 2"]
+    assert sum(len(trace.x) for trace in places.data) == 60
+    by_score = notebook.projection(found, "score").data[0]
+    np.testing.assert_array_equal(by_score.marker.color, found.scores["score"])
+    which = int(found.explained["window"].iloc[5])
+    heat = notebook.window(found, which).data[0]
+    np.testing.assert_allclose(np.abs(heat.z).sum(), 100.0, rtol=1e-5)
+    start = found.data.starts[which]
+    np.testing.assert_array_equal(heat.customdata, found.data.values[start : start + found.data.length].T)
+    names = notebook.window(found, which).layout.yaxis.ticktext
+    assert names[0].startswith("&lt;script&gt;") and names[1] == "a&#36;b&#36; (bar)"
+    np.testing.assert_array_equal(notebook.cluster(found, 1).data[0].z, 100 * found.maps[1])
+    lines = notebook.series(found).data
+    assert lines[0].y.max() == found.data.values[:, 0].max() and len(lines) == 4
+    for wrong in (
+        lambda: notebook.window(found, 59),
+        lambda: notebook.cluster(found, 9),
+        lambda: notebook.projection(found, "x"),
+    ):
+        with pytest.raises(DataError, match="expected"):
+            wrong()
+
+
+def test_relevance_shows_itself_in_notebooks(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(20, 3, 8))
+    values[0, 2] += 100.0
+    relevance = Relevance(values, values.sum(axis=(1, 2)), np.zeros(20), {"composite": "<b>rules</b>"})
+    shown = relevance._repr_html_()
+    assert "20 x 3 x 8" in shown and "2 (+9" in shown and "&lt;b&gt;rules" in shown and "<b>rules" not in shown

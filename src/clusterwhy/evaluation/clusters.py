@@ -34,13 +34,16 @@ def _runs(labels: IntArray) -> list[tuple[int, int]]:
 def covering(truth: IntArray, labels: IntArray) -> float:
     """Mean over true segments, weighted by length, of the best Jaccard overlap (Arbelaez et al. 2011)."""
     found = _runs(labels)
-    total = 0.0
+    total, earliest = 0.0, 0
     for start, stop in _runs(truth):
+        # both are in time order: what ends before this segment ends before all later ones
+        while found[earliest][1] <= start:
+            earliest += 1
         best = 0.0
-        for first, last in found:
-            overlap = min(stop, last) - max(start, first)
-            if overlap > 0:
-                best = max(best, overlap / (max(stop, last) - min(start, first)))
+        for first, last in itertools.islice(found, earliest, None):
+            if first >= stop:
+                break
+            best = max(best, (min(stop, last) - max(start, first)) / (max(stop, last) - min(start, first)))
         total += (stop - start) * best
     return total / len(truth)
 

@@ -1,5 +1,7 @@
 """Names from data as labels: shown as they are, whatever they hold, and no longer than there is room."""
 
+import html
+
 ELLIPSIS = "…"
 
 
@@ -18,3 +20,9 @@ def shown(name: object, limit: int = 24) -> str:
 def with_unit(name: object, unit: str, limit: int = 24) -> str:
     """A name with its unit on a line of its own."""
     return f"{shown(name, limit)}\n({shown(unit or 'no unit', limit)})"
+
+
+def plain(name: object, limit: int = 40) -> str:
+    """A name as a label of plotly's, which reads a little HTML: shown as it is, `$` as itself."""
+    escaped = html.escape(shown(name, limit).replace(r"\$", "$"), quote=False)
+    return escaped.replace("$", "&#36;")

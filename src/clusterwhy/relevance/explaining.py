@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +49,29 @@ class Relevance:
     def lost_share(self) -> FloatArray:
         """(window,) the rest of the gap: stabilisers, and sums without a positive part."""
         return self.gap - self.bias_share
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
+        import pandas as pd
+
+        shares = self.values.sum(axis=2) / np.abs(self.values).sum(axis=(1, 2))[:, None].clip(min=1e-30)
+        leading = np.argsort(-np.abs(shares), axis=1)[:, :3]
+        rows = pd.DataFrame(
+            {
+                "target": self.target,
+                "sum of relevance": self.values.sum(axis=(1, 2), dtype=np.float64),
+                "gap": self.gap,
+                "biases' share": self.bias_share,
+                "leading channels": [
+                    ", ".join(f"{c} ({row[c]:+.0%})" for c in order) for row, order in zip(shares, leading, strict=True)
+                ],
+            }
+        )
+        rows.index.name = "window"
+        shape = " x ".join(map(str, self.values.shape))
+        choices = escape(", ".join(f"{key}: {value}" for key, value in self.provenance.items()))
+        table = rows.to_html(max_rows=12, float_format=lambda value: f"{value:.4g}")
+        return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
 
 
 class Unit(nn.Module):

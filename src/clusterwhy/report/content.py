@@ -76,9 +76,9 @@ def _windows(found: Findings) -> list[Packed]:
         pack("strength", found.strengths),
         pack("score", found.scores["score"]),
         pack("near", found.nearest(N_NEIGHBORS)),
-        # (channel, window), in standard deviations of the training span
-        pack("mean", mean),
-        pack("deviation", deviation),
+        # (channel, window), in standard deviations of the training span; to 1/65 534 of the range
+        pack_for_drawing("mean", mean),
+        pack_for_drawing("deviation", deviation),
     ]
     return packed + ([pack("label", data.labels)] if data.labels is not None else [])
 

@@ -98,7 +98,7 @@ class Data {
     return real(this.arrays.kept_values, channel, this.kept.get(window) * this.length + t);
   }
 
-  moment(name, channel, window) { return this.arrays[name].values[channel * this.nWindows + window]; }
+  moment(name, channel, window) { return real(this.arrays[name], channel, window); }
 
   near(window) {
     const { values, shape } = this.arrays.near;

@@ -1,0 +1,158 @@
+"""The page's views as plotly figures, for notebooks.
+
+from clusterwhy.report.findings import Findings
+from clusterwhy.report import notebook
+
+found = Findings.of("artifacts")
+notebook.projection(found).show()
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clusterwhy.data.windows import windows_at
+from clusterwhy.errors import DataError
+from clusterwhy.plots.figures import cluster_name
+from clusterwhy.plots.names import plain
+from clusterwhy.report.content import hex_colour
+from clusterwhy.report.findings import Findings
+from clusterwhy.report.packing import envelope
+from clusterwhy.types import FloatArray
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+ACROSS = 2000  # stretches of time that a channel is drawn by
+COLOURS = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
+
+
+def projection(found: Findings, colour: str = "cluster") -> "Figure":
+    """Windows in the projection.
+
+    Args:
+        found: the artifacts of a pipeline.
+        colour: `cluster`, `score` or `time`.
+
+    Raises:
+        DataError: another colour.
+    """
+    import plotly.graph_objects as go
+
+    if colour not in ("cluster", "score", "time"):
+        raise DataError("projection", [f"colour: expected cluster, score or time, got {colour!r}"])
+    x, y, scores = found.projection[:, 0], found.projection[:, 1], found.scores["score"].to_numpy()
+    about = np.stack([np.arange(len(x)), found.seconds, scores], axis=1)
+    hover = "window %{customdata[0]}<br>from %{customdata[1]:.2f} s<br>score %{customdata[2]:.3g}<extra></extra>"
+    figure = go.Figure()
+    if colour == "cluster":
+        for cluster in np.unique(found.labels):
+            own = found.labels == cluster
+            marker: dict[str, Any] = {"size": 5, "color": hex_colour(int(cluster))}
+            figure.add_scattergl(
+                x=x[own],
+                y=y[own],
+                mode="markers",
+                name=cluster_name(int(cluster)),
+                marker=marker,
+                customdata=about[own],
+                hovertemplate=hover,
+            )
+    else:
+        title = "score" if colour == "score" else "start (s)"
+        values = scores if colour == "score" else found.seconds
+        marker = {"size": 5, "color": values, "colorscale": "Cividis", "colorbar": {"title": title}}
+        figure.add_scattergl(x=x, y=y, mode="markers", marker=marker, customdata=about, hovertemplate=hover)
+    return _finished(figure, "projection 1 (no unit)", "projection 2 (no unit)", 480)
+
+
+def series(found: Findings) -> "Figure":
+    """Every channel by its least and greatest values, clusters, score and threshold; one time axis."""
+    from plotly.subplots import make_subplots
+
+    data, time = found.data, found.data.time_s
+    n_buckets = min(ACROSS, len(time))
+    low, high = envelope(data.values.T, n_buckets)
+    at = np.repeat(time[(np.arange(n_buckets) * len(time)) // n_buckets], 2)
+    n = len(data.channels)
+    figure = make_subplots(n + 1, 1, shared_xaxes=True, vertical_spacing=0.004)
+    for i, (channel, unit) in enumerate(zip(data.channels, data.about["units"], strict=True)):
+        values = np.stack([low[i], high[i]], axis=1).ravel()
+        figure.add_scattergl(x=at, y=values, mode="lines", line={"width": 1, "color": "#30404f"}, row=i + 1, col=1)
+        figure.update_yaxes(title_text=f"{plain(channel)}<br>({plain(unit or 'no unit')})", row=i + 1, col=1)
+    middle = found.seconds + data.length / data.about["rate_hz"] / 2
+    figure.add_scattergl(
+        x=middle,
+        y=found.scores["score"],
+        mode="markers",
+        marker={"size": 4, "color": [hex_colour(int(label)) for label in found.labels]},
+        row=n + 1,
+        col=1,
+    )
+    figure.add_hline(y=found.anomalies["threshold"], line={"dash": "dash", "color": "#d55e00"}, row=n + 1, col=1)
+    figure.update_yaxes(title_text="score<br>(by cluster)", row=n + 1, col=1)
+    figure.update_xaxes(title_text="time since the first sample (s)", row=n + 1, col=1)
+    figure.update_layout(template="plotly_white", height=140 + 70 * (n + 1), showlegend=False)
+    return figure
+
+
+def window(found: Findings, which: int) -> "Figure":
+    """One window's relevance, channel x time, as per cent of its |relevance|; the values where the pointer is.
+
+    Raises:
+        DataError: there is no such window, or it was not explained.
+    """
+    for table, relevance in ((found.explained, found.relevance), (found.strange, found.strange_relevance)):
+        rows = np.flatnonzero(table["window"].to_numpy() == which)
+        if len(rows):
+            start = found.data.starts[which : which + 1]
+            values = windows_at(found.data.values, start, found.data.length)[0]
+            return _heat(found, relevance[rows[0]] / np.abs(relevance[rows[0]]).sum(), values)
+    known = np.union1d(found.explained["window"], found.strange["window"])
+    raise DataError(
+        "window", [f"expected one of the {len(known)} explained windows, such as {known[:5].tolist()}, got {which}"]
+    )
+
+
+def cluster(found: Findings, which: int) -> "Figure":
+    """Mean relevance of a cluster's explained windows, channel x time.
+
+    Raises:
+        DataError: the cluster was not explained.
+    """
+    if which not in found.explained_clusters:
+        raise DataError("cluster", [f"expected one of {found.explained_clusters}, got {which}"])
+    return _heat(found, found.maps[found.explained_clusters.index(which)], None)
+
+
+def _heat(found: Findings, shares: FloatArray, values: FloatArray | None) -> "Figure":
+    import plotly.graph_objects as go
+
+    data = found.data
+    seconds = np.arange(data.length) / data.about["rate_hz"]
+    names = [
+        plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.about["units"], strict=True)
+    ]
+    limit = float(np.nanquantile(np.abs(shares), 0.998)) * 100 or 1.0
+    value = "" if values is None else "<br>value %{customdata:.4g}"
+    hover = "%{x:.3f} s: %{z:.3g} %" + value + "<extra></extra>"
+    figure = go.Figure(
+        go.Heatmap(
+            x=seconds,
+            y=list(range(len(names))),
+            z=100 * shares,
+            customdata=values,
+            zmin=-limit,
+            zmax=limit,
+            colorscale=COLOURS,
+            colorbar={"title": "relevance<br>(% of |relevance|)"},
+            hovertemplate=hover,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(names))), ticktext=names)
+    return _finished(figure, "time in the window (s)", "", max(260, 110 + 24 * len(names)))
+
+
+def _finished(figure: "Figure", x: str, y: str, height: int) -> "Figure":
+    figure.update_layout(template="plotly_white", height=height, xaxis_title=x, yaxis_title=y)
+    return figure
