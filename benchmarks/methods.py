@@ -177,9 +177,9 @@ def figure(result: Result, figure: Figure) -> None:
     right.scatter(table["randomised_absolute"], at, s=22, color="#D55E00", marker="s", label="|relevance|")
     right.axvline(0.3, color="0.6", lw=1)
     right.set(xlabel="rank correlation with random weights", xlim=(-0.35, 1))
-    for axes in (left, right):
+    for axes, place in ((left, "lower right"), (right, "upper right")):
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
+        axes.legend(frameon=False, fontsize=7, loc=place)
 
 
 def summarised(
