@@ -296,6 +296,11 @@ def test_packed_arrays_come_back(rng: np.random.Generator) -> None:
     assert (worst <= np.nanmax(values, axis=1) / 30000 + 1e-12).all() and np.isnan(back[0, 7])
 
 
+def test_nothing_is_packed_as_nothing() -> None:
+    for packed in (pack("x", np.zeros((0, 3))), pack_for_drawing("x", np.zeros((0, 3, 8)), np.int8)):
+        assert packed.shape[0] == 0 and unpacked(packed.text, packed.dtype, packed.shape).size == 0
+
+
 def test_the_envelope_holds_every_value(rng: np.random.Generator) -> None:
     values = rng.normal(size=(2, 1003))
     values[1, 4] = np.nan

@@ -1,6 +1,7 @@
 """Arrays for the page: quantised where only drawn, compressed, as text."""
 
 import base64
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ def pack_for_drawing(name: str, values: FloatArray, dtype: type[np.int8] | type[
     The least integer stands for what is not finite.
     """
     array = np.asarray(values, dtype=np.float64)
-    flat = np.where(np.isfinite(array), array, np.nan).reshape(len(array), -1)
+    flat = np.where(np.isfinite(array), array, np.nan).reshape(len(array), math.prod(array.shape[1:]))
     known = np.isfinite(flat)
     high = np.max(flat, axis=1, where=known, initial=-np.inf)
     low = np.min(flat, axis=1, where=known, initial=np.inf)

@@ -90,7 +90,8 @@ class ProjectionView {
   light() {
     const { selected } = this.state.values;
     const points = selected.length ? selected.map((w) => this.position.get(w)).filter((i) => i !== undefined) : null;
-    Plotly.restyle(this.div, { selectedpoints: [points] }, [0]);
+    // drawing 100 000 points anew takes a second: not for nothing
+    if (points || this.div.data[0].selectedpoints) Plotly.restyle(this.div, { selectedpoints: [points] }, [0]);
     if (!this.own && (this.div.layout.selections || []).length) Plotly.relayout(this.div, { selections: [] });
   }
 
