@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def main() -> None:
     except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error
+    # Ctrl-C ends it also where a shell in the background had it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log.info("open %s (Ctrl-C ends it)", server.address)
     try:
         server.serve_forever()

@@ -147,7 +147,7 @@ def test_a_selection_is_told_from_the_rest(study: Checkout) -> None:
         assert set(answer.windows) <= set(chosen) and answer.relevance.values.shape[1:] == (3, found.data.length)
         # membership of a whole cluster: its windows lie inside
         assert (answer.relevance.target > 0).mean() > 0.9
-    assert np.median(np.abs(explain(chosen.tolist(), STUDY).relevance.gap)) < 0.01
+    assert np.median(np.abs(explain(chosen.tolist(), STUDY).relevance.gap)) < 0.05
     for wrong in ([3], [0, 10**6], [-1, 2], list(range(len(found.labels)))):
         with pytest.raises(DataError):
             explain(wrong, STUDY)
