@@ -115,6 +115,7 @@ def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     tab = visit(made)
     assert "No window" in title(tab, "window")
     offered = tab.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
+    assert not tab.locator("#selection [data-part=ask]").is_visible(), "nobody answers in a file"
     assert "Download plot" in offered and not [name for name in offered if re.search("share|cloud", name, re.I)]
     # points are where the projection of the made-up clusters has its centres
     at = tab.evaluate(

@@ -5,12 +5,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.packing import Packed, envelope, pack, pack_for_drawing
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import FloatArray
 
 # numbers of the series in the page; a longer one is drawn by its least and greatest values
 MOST_VALUES = 4_000_000
@@ -67,7 +68,7 @@ def _about(found: Findings) -> dict[str, Any]:
 def _windows(found: Findings) -> list[Packed]:
     """One value per window."""
     data = found.data
-    mean, deviation = _moments(data.scaled, data.starts, data.length)
+    mean, deviation = found.moments
     packed = [
         pack("start", data.starts),
         pack("x", found.projection[:, 0]),
@@ -81,17 +82,6 @@ def _windows(found: Findings) -> list[Packed]:
         pack_for_drawing("deviation", deviation),
     ]
     return packed + ([pack("label", data.labels)] if data.labels is not None else [])
-
-
-def _moments(scaled: FloatArray, starts: IntArray, length: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation (channel, window) of each window."""
-    mean = np.empty((scaled.shape[1], len(starts)))
-    deviation = np.empty_like(mean)
-    for first in range(0, len(starts), 1024):
-        windows = windows_at(scaled, starts[first : first + 1024], length)
-        mean[:, first : first + 1024] = windows.mean(axis=2, dtype=np.float64).T
-        deviation[:, first : first + 1024] = windows.std(axis=2, dtype=np.float64).T
-    return mean, deviation
 
 
 def _series(found: Findings) -> list[Packed]:
@@ -116,19 +106,25 @@ def _series(found: Findings) -> list[Packed]:
 
 
 def _relevance(found: Findings) -> list[Packed]:
-    """Relevance of the windows that were explained, and exact sums of each channel."""
-    packed = []
-    for name, windows, relevance in (
-        ("explained", found.explained, found.relevance),
-        ("strange", found.strange, found.strange_relevance),
-    ):
-        shares = relevance / np.abs(relevance).sum(axis=(1, 2), keepdims=True).clip(min=1e-30)
-        packed += [
-            pack(f"{name}_window", windows["window"]),
-            pack(f"{name}_target", windows["target"]),
-            pack(f"{name}_gap", windows["gap"]),
-            # shares of the window's |relevance|
-            pack(f"{name}_channels", shares.sum(axis=2)),
-            pack_for_drawing(f"{name}_relevance", shares, np.int8),
-        ]
-    return packed
+    return [
+        *pack_relevance("explained", found.explained, found.relevance),
+        *pack_relevance("strange", found.strange, found.strange_relevance),
+    ]
+
+
+def pack_relevance(name: str, windows: pd.DataFrame, relevance: FloatArray) -> list[Packed]:
+    """Relevance (window, channel, time) as shares of each window's |relevance|: cells for drawing, channels exactly.
+
+    Args:
+        name: what the arrays' names begin with.
+        windows: a row for each: `window`, `target`, `gap`.
+        relevance: of these windows.
+    """
+    shares = relevance / np.abs(relevance).sum(axis=(1, 2), keepdims=True).clip(min=1e-30)
+    return [
+        pack(f"{name}_window", windows["window"]),
+        pack(f"{name}_target", windows["target"]),
+        pack(f"{name}_gap", windows["gap"]),
+        pack(f"{name}_channels", shares.sum(axis=2)),
+        pack_for_drawing(f"{name}_relevance", shares, np.int8),
+    ]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clusterwhy.artifacts import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 
 STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "evaluate")
@@ -40,6 +41,16 @@ class Findings:
     def seconds(self) -> FloatArray:
         """(window,) when each window starts, since the first sample."""
         return self.data.time_s[self.data.starts]
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation (channel, window) of each window, in those of the training span."""
+        data, parts = self.data, []
+        for first in range(0, len(data.starts), 1024):
+            windows = windows_at(data.scaled, data.starts[first : first + 1024], data.length)
+            parts.append((windows.mean(axis=2, dtype=np.float64).T, windows.std(axis=2, dtype=np.float64).T))
+        means, deviations = zip(*parts, strict=True)
+        return np.concatenate(means, axis=1), np.concatenate(deviations, axis=1)
 
     @cached_property
     def embeddings(self) -> FloatArray:

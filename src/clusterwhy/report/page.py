@@ -133,7 +133,7 @@ def _nearest_cluster(found: Findings, cluster: int) -> dict[str, Any] | None:
     centres = {c: found.embeddings[found.labels == c].mean(axis=0) for c in [cluster, *others]}
     nearest = min(others, key=lambda other: float(np.linalg.norm(centres[other] - centres[cluster])))
     shares = found.importance.pivot(index="channel", columns="cluster", values="signed")
-    levels = _levels(found)
+    levels = {c: found.moments[0][:, found.labels == c].mean(axis=1) for c in (cluster, nearest)}
     table = pd.DataFrame(
         {
             "more": shares[cluster] - shares[nearest],
@@ -142,14 +142,6 @@ def _nearest_cluster(found: Findings, cluster: int) -> dict[str, Any] | None:
     )
     order = table["more"].abs().sort_values(ascending=False, kind="stable").index[:3]
     return {"cluster": nearest, "channels": table.loc[order].reset_index(names="channel").to_dict("records")}
-
-
-def _levels(found: Findings) -> dict[int, np.ndarray]:
-    """Cluster -> (channel,) mean of its samples, in standard deviations of the training span."""
-    sums = np.vstack([np.zeros(len(found.data.channels)), np.cumsum(found.data.scaled, axis=0, dtype=np.float64)])
-    starts, length = found.data.starts, found.data.length
-    means = (sums[starts + length] - sums[starts]) / length
-    return {cluster: means[found.labels == cluster].mean(axis=0) for cluster in found.explained_clusters}
 
 
 def _anomaly(found: Findings, row: int, folder: Path) -> dict[str, Any]:

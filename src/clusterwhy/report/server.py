@@ -14,12 +14,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.relevance.selections import ExplainedSelection
-from clusterwhy.report.packing import pack, pack_for_drawing
+from clusterwhy.report.content import pack_relevance
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 4_000_000  # of a question
@@ -80,15 +80,9 @@ class PageServer(ThreadingHTTPServer):
             raise ValueError(f"rules: expected one of {', '.join(self.rules)}")
         with self.busy:
             found = self.explain(asked.windows, asked.rules)
-        values = found.relevance.values
-        shares = values / np.abs(values).sum(axis=(1, 2), keepdims=True).clip(min=1e-30)
-        arrays = [
-            pack("asked_window", found.windows),
-            pack("asked_target", found.relevance.target),
-            pack("asked_gap", found.relevance.gap),
-            pack("asked_channels", shares.sum(axis=2)),
-            pack_for_drawing("asked_relevance", shares, np.int8),
-        ]
+        relevance = found.relevance
+        windows = pd.DataFrame({"window": found.windows, "target": relevance.target, "gap": relevance.gap})
+        arrays = pack_relevance("asked", windows, relevance.values)
         return {"arrays": {one.name: {**one.about, "text": one.text} for one in arrays}}
 
 

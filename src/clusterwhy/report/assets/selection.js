@@ -37,7 +37,7 @@ class SelectionView {
     const { data } = this, there = Boolean(data.rows.asked);
     this.asked_plot.hidden = this.asked_bars.hidden = !there;
     if (!there) return;
-    const hidden = new Set(this.state.values.hiddenChannels), channels = data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
+    const channels = this.state.channels();
     const found = this.together([...data.rows.asked.keys()], channels, "asked"), lane = lanes(data, channels);
     const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
     draw(this.asked_plot, [heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, "time in the window (s)"), config("asked"));
@@ -62,8 +62,7 @@ class SelectionView {
       this.note.textContent = "Circle points of the projection with the lasso, or draw along the series.";
       return;
     }
-    const hidden = new Set(this.state.values.hiddenChannels);
-    const channels = data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
+    const channels = this.state.channels();
     const own = this.together(selected, channels), beside = others.length ? this.together(others, channels) : null;
     const less = { none: "", rest: " less the rest", other: " less selection B" }[contrast];
     this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;

@@ -11,16 +11,11 @@ class SeriesView {
     state.listen(["threshold", "window", "selected"], () => Plotly.relayout(this.div, { shapes: this.shapes() }));
   }
 
-  channels() {
-    const hidden = new Set(this.state.values.hiddenChannels);
-    return this.data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
-  }
-
   whole() { return [0, this.data.seconds(this.data.about.n_samples - 1) + 1 / this.data.about.rate_hz]; }
 
   draw() {
     const { data } = this, shown = this.state.values.range || this.whole(), width = shown[1] - shown[0];
-    const channels = this.channels(), lane = lanes(data, channels);
+    const channels = this.state.channels(), lane = lanes(data, channels);
     // some more on both sides, for panning
     const first = data.placeOf(data.sampleAt(shown[0] - width)), last = data.placeOf(data.sampleAt(shown[1] + width));
     const traces = channels.map((channel) => this.line(channel, first, last, width, lane));

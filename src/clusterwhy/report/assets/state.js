@@ -20,6 +20,12 @@ class State {
     Object.assign(this.values, this.parse(location.hash));
   }
 
+  // those that are not hidden
+  channels() {
+    const hidden = new Set(this.values.hiddenChannels);
+    return this.data.about.channels.map((_, channel) => channel).filter((channel) => !hidden.has(channel));
+  }
+
   listen(names, listener) { this.listeners.push({ names, listener }); }
 
   set(changes) {

@@ -22,7 +22,7 @@ class WindowView {
     this.title.textContent = `Window ${window}: ${seconds(data.startSeconds(window))} to ${seconds(data.stopSeconds(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
     this.note.textContent = this.said(found, kind);
     this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${seconds(data.startSeconds(w))}`, { window: w })));
-    const channels = this.channels(), lane = lanes(data, channels);
+    const channels = this.state.channels(), lane = lanes(data, channels);
     const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
     const traces = [];
     if (found) traces.push(heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
@@ -36,11 +36,6 @@ class WindowView {
     if (!found) return "Relevance of this window is not in the page: it is none of the windows that `members` and `anomalies` in params.yaml chose to explain.";
     const gap = `Relevance adds up to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
     return kind === "strange" ? `Red makes this window unlike its nearest normal windows. ${gap}` : `Red speaks for its cluster, blue against it. ${gap}`;
-  }
-
-  channels() {
-    const hidden = new Set(this.state.values.hiddenChannels);
-    return this.data.about.channels.map((_, i) => i).filter((i) => !hidden.has(i));
   }
 }
 
