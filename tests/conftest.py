@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -39,9 +40,22 @@ class Checkout:
             "HTTP_PROXY": dead,
             "HTTPS_PROXY": dead,
         }
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        with subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as started:
+            try:
+                said = started.communicate(timeout=1200)
+            except BaseException:
+                # what it started, too: it holds the pipes open
+                os.killpg(started.pid, signal.SIGKILL)
+                raise
+        done = subprocess.CompletedProcess(command, started.returncode, *said)
         if ok:
             assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
