@@ -27,6 +27,7 @@ TITLES = {
     "embedding": "How fast are windows embedded?",
     "training": "How fast does the encoder learn?",
     "scaling": "How do windowing, projection and clustering grow?",
+    "page": "How large is the page, and how soon is it there?",
     "startup": "What does the chain of stages add?",
     "workers": "What do more workers bring, and what does a killed one cost?",
 }

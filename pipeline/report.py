@@ -4,9 +4,8 @@ import logging
 
 import matplotlib as mpl
 
-from clusterwhy.artifacts import write_text
 from clusterwhy.report.findings import Findings
-from clusterwhy.report.page import page, write_pictures
+from clusterwhy.report.page import write_page, write_pictures
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
@@ -19,9 +18,7 @@ def main(run: StageRun) -> None:
     later = (run.take("score"), run.take("explain"), run.take("evaluate"))
     found = Findings({folder.name: folder for folder in (*earlier, *later)})
     write_pictures(found, run.out)
-    html = page(found, run.out)
-    write_text(run.out / "report.html", html)
-    run.metrics = {"n_bytes": len(html.encode())}
+    run.metrics = {"n_bytes": write_page(found, run.out)}
     log.info("open %s", run.final / "report.html")
 
 

@@ -58,7 +58,8 @@ def main() -> None:
         if not page.is_file():
             raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
         explain, rules = explainer(options.artifacts)
-        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port)
+        pieces = sorted(page.parent.glob("values_*.js"))
+        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, pieces)
     except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error

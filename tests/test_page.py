@@ -18,7 +18,7 @@ from clusterwhy.relevance.explaining import Relevance
 from clusterwhy.report import notebook
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.packing import envelope, pack, pack_for_drawing
-from clusterwhy.report.page import page, script_json, write_pictures
+from clusterwhy.report.page import script_json, write_page, write_pictures
 from tests.conftest import Checkout
 from tests.made_findings import made_findings
 
@@ -47,9 +47,8 @@ def written(found: Findings, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     mpl.use("agg")
     write_pictures(found, folder)
-    path = folder / "report.html"
-    path.write_text(page(found, folder))
-    return path
+    write_page(found, folder)
+    return folder / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +67,11 @@ def visit(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
     faults: list[str] = []
 
-    def opened(path: Path, fragment: str = "") -> Any:
+    def opened(path: Path, fragment: str = "", missing: bool = False) -> Any:
         tab = context.new_page()
         tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        # a browser reports files that are not there
+        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" and not missing else None)
         tab.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
         tab.goto(f"{path.as_uri()}{fragment}")
         tab.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=120_000)
@@ -120,14 +120,15 @@ def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     # points are where the projection of the made-up clusters has its centres
     at = tab.evaluate(
         "(() => { const d = document.getElementById('projection'), b = d.querySelector('.draglayer .xy .nsewdrag')"
-        ".getBoundingClientRect(), l = d._fullLayout; return [b.x + l.xaxis.d2p(d.data[0].x[30]), b.y + "
-        "l.yaxis.d2p(d.data[0].y[30])]; })()"
+        ".getBoundingClientRect(), l = d._fullLayout; return [b.x + l.xaxis.d2p(d.data[2].x[10]), b.y + "
+        "l.yaxis.d2p(d.data[2].y[10])]; })()"
     )
     tab.mouse.move(*at)
     tab.wait_for_timeout(200)
     tab.mouse.click(*at)
     tab.wait_for_timeout(500)
-    found = re.match(r"Window (\d+): .* cluster (\d)", title(tab, "window"))
+    # noise, then the clusters: the third trace is cluster 1
+    found = re.match(r"Window (\d+): .* cluster 1 ", title(tab, "window"))
     assert found is not None
     assert f"window={found[1]}" in tab.url
     assert "Nearest in the embedding" in tab.locator("#window [data-part=near]").inner_text()
@@ -169,13 +170,37 @@ def test_a_lasso_selects_and_the_selection_is_described(visit: Any, made: Path, 
 
 
 @needs_browser
+def test_of_very_many_windows_some_are_drawn_and_all_are_circled(visit: Any, made: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.html"
+    few.write_text(made.read_text().replace("const MOST_POINTS = 25000;", "const MOST_POINTS = 15;"))
+    tab = visit(few)
+    count = "document.getElementById('projection').data.reduce((n, trace) => n + trace.x.length, 0)"
+    # every fourth, the strange one, and the outermost on each side
+    n_drawn = tab.evaluate(count)
+    assert tab.locator("#drawn").inner_text().startswith(f"{n_drawn} of 60 windows are drawn") and 16 <= n_drawn <= 20
+    box = area(tab, "projection")
+    left, top = box["x"] + 3, box["y"] + 3
+    right, bottom = left + box["width"] - 6, top + box["height"] - 6
+    dragged(tab, [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)])
+    assert title(tab, "selection").startswith("60 windows selected")
+    # near a cluster all of its windows are drawn
+    tab.mouse.move(left + box["width"] / 2, top + box["height"] / 2)
+    tab.evaluate("Plotly.relayout('projection', { 'xaxis.range': [-2, 2], 'yaxis.range': [-2, 2] })")
+    tab.wait_for_function(f"{count} !== {n_drawn}")
+    own = tab.evaluate("document.getElementById('projection').data.map((trace) => trace.x.length)")
+    assert sum(own) <= 20 and max(own) >= 10
+
+
+@needs_browser
 def test_drawing_along_the_series_lights_up_points(visit: Any, made: Path, tmp_path: Path) -> None:
     tab = visit(made)
     box = area(tab, "series")
     y = box["y"] + box["height"] / 2
     dragged(tab, [(box["x"] + 2, y), (box["x"] + box["width"] / 3 - 2, y)])
     assert re.match(r"(19|20) windows selected: (19|20) of cluster 0", title(tab, "selection"))
-    lit = tab.evaluate("document.getElementById('projection').data[0].selectedpoints.length")
+    traces = tab.evaluate("document.getElementById('projection').data.map((trace) => trace.selectedpoints.length)")
+    assert traces == [0, sum(traces), 0, 0], "noise, then the clusters"
+    lit = sum(traces)
     assert lit in (19, 20)
     with tab.expect_download() as download:
         tab.locator("#json").click()
@@ -248,20 +273,62 @@ def test_a_phone_shows_the_views_one_below_the_other(visit: Any, made: Path) -> 
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def drawn(tab: Any) -> list[np.ndarray]:
+    """What the series shows of each channel: one line, whose pieces end with a gap."""
+    values = tab.evaluate(
+        "Array.from(document.getElementById('series').data[0].customdata, (v) => (isNaN(v) ? null : v))"
+    )
+    ends = [i for i, value in enumerate(values) if value is None]
+    return [np.array(values[first + 1 : last]) for first, last in itertools.pairwise([-1, *ends])]
+
+
 @needs_browser
 def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clusterwhy.report.content.MOST_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.pieces.MOST_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.pieces.OF_ENVELOPE", 1200)
     found = made_findings(tmp_path / "artifacts", n_windows=200)
-    tab = visit(written(found, tmp_path / "report"), "#selected=0_40&window=1")
+    path = written(found, tmp_path / "report")
+    for piece in path.parent.glob("values_*.js"):
+        piece.unlink()
+    tab = visit(path, "#selected=0_40&window=1", missing=True)
     kept = np.union1d(found.explained["window"], found.strange["window"])
     assert (
         f"the {(kept <= 40).sum()} whose values are in the page"
         in tab.locator("#selection [data-part=note]").inner_text()
     )
-    drawn = np.array(tab.evaluate("document.getElementById('series').data[0].customdata"))
-    pressure = found.data.values[:, 0]
-    assert drawn.max() == pytest.approx(pressure.max(), abs=1e-3) and len(drawn) <= 400
-    assert drawn.min() == pytest.approx(pressure.min(), abs=1e-3)
+    values, pressure = drawn(tab)[0], found.data.values[:, 0]
+    assert values.max() == pytest.approx(pressure.max(), abs=1e-3) and len(values) <= 400
+    assert values.min() == pytest.approx(pressure.min(), abs=1e-3)
+    unkept = next(window for window in range(200) if window not in kept)
+    tab = visit(path, f"#window={unkept}", missing=True)
+    assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
+
+
+@needs_browser
+def test_beside_its_files_a_long_series_is_shown_as_it_is(
+    visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusterwhy.report.pieces.MOST_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.pieces.OF_ENVELOPE", 1200)
+    monkeypatch.setattr("clusterwhy.report.pieces.IN_A_PIECE", 300)  # 100 samples of three channels
+    found = made_findings(tmp_path / "artifacts", n_windows=200)
+    path = written(found, tmp_path / "report")
+    n_samples = len(found.data.values)
+    assert len(list(path.parent.glob("values_*.js"))) == -(-n_samples // 100)
+    tab = visit(path, "#range=12~25")
+    tab.wait_for_function("document.getElementById('series').data[0].customdata.length > 700")
+    # half a screen more on both sides, 10 samples a second
+    for channel, values in enumerate(drawn(tab)):
+        np.testing.assert_allclose(values, found.data.values[55:316, channel], atol=1e-3)
+    kept = np.union1d(found.explained["window"], found.strange["window"])
+    # one whose samples lie in two files
+    window = next(w for w in range(200) if w not in kept and found.data.starts[w] % 100 > 70)
+    tab = visit(path, f"#window={window}")
+    lines = tab.locator("#window [data-part=plot] .scatterlayer .trace")
+    lines.nth(2).wait_for(state="attached")
+    shown = tab.evaluate("document.querySelector('#window [data-part=plot]').data[1].customdata")
+    start = found.data.starts[window]
+    np.testing.assert_allclose(shown, found.data.values[start : start + found.data.length, 1], atol=1e-3)
 
 
 @needs_browser

@@ -33,8 +33,11 @@ def explain(windows: list[int], rules: str) -> ExplainedSelection:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PageServer]:
-    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    piece = tmp_path_factory.mktemp("report") / "values_00000.js"
+    piece.write_text("values")
+    (piece.parent / "values_00001.js").write_text("hello")
+    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), pieces=[piece])
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -73,6 +76,11 @@ def test_the_page_is_served_to_who_knows_the_address(server: PageServer) -> None
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_pieces_of_a_long_series_are_served(server: PageServer) -> None:
+    status, (body, headers) = asked(server, "GET", f"/{server.token}/values_00000.js")
+    assert (status, body) == (200, b"values") and headers["Content-Type"].startswith("text/javascript")
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [
@@ -83,6 +91,8 @@ def test_the_page_is_served_to_who_knows_the_address(server: PageServer) -> None
         ("/{token}/../report.html", {}, 404),
         ("/{token}/%2e%2e/%2e%2e/etc/passwd", {}, 404),
         ("/{token}/explain", {}, 404),
+        ("/{token}/values_00001.js", {}, 404),
+        ("/{token}/x/values_00000.js", {}, 404),
         ("/{token}/", {"Host": "evil.example"}, 403),
         ("/{token}/", {"Host": "localhost:80"}, 403),
         ("/{token}/", {"Origin": "http://evil.example"}, 403),

@@ -11,10 +11,9 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.packing import Packed, envelope, pack, pack_for_drawing
+from clusterwhy.report.pieces import Pieces
 from clusterwhy.types import FloatArray
 
-# numbers of the series in the page; a longer one is drawn by its least and greatest values
-MOST_VALUES = 4_000_000
 N_NEIGHBORS = 5
 
 
@@ -31,10 +30,11 @@ def hex_colour(cluster: int) -> str:
     return str(mpl.colors.to_hex(cluster_colour(cluster)))
 
 
-def content(found: Findings) -> Content:
-    """Everything that the views draw."""
-    arrays = [*_windows(found), *_series(found), *_relevance(found)]
-    return Content(_about(found) | {"arrays": {one.name: one.about for one in arrays}}, arrays)
+def content(found: Findings, pieces: Pieces | None) -> Content:
+    """Everything that the views draw, but for what is in pieces beside the page."""
+    arrays = [*_windows(found), *_series(found, pieces), *_relevance(found)]
+    about = _about(found) | {"pieces": pieces.about if pieces else None}
+    return Content(about | {"arrays": {one.name: one.about for one in arrays}}, arrays)
 
 
 def strongest(found: Findings, cluster: int, count: int) -> list[int]:
@@ -60,9 +60,21 @@ def _about(found: Findings) -> dict[str, Any]:
         "train_stop": about["train_stop"],
         "label_names": about["label_names"] if data.labels is not None else [],
         "threshold": found.anomalies["threshold"],
+        "ranges": _ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
     }
+
+
+def _ranges(values: FloatArray) -> list[tuple[float, float]]:
+    """What nearly all values (time, channel) of each channel lie in, for drawing."""
+    few = values[:: max(1, len(values) // 20_000)]
+    found = []
+    for channel in few.T:
+        known = channel[np.isfinite(channel)]
+        low, high = np.quantile(known, [0.002, 0.998]) if len(known) else (0.0, 1.0)
+        found.append((float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5))
+    return found
 
 
 def _windows(found: Findings) -> list[Packed]:
@@ -76,23 +88,25 @@ def _windows(found: Findings) -> list[Packed]:
         pack("cluster", found.labels),
         pack("strength", found.strengths),
         pack("score", found.scores["score"]),
-        pack("near", found.nearest(N_NEIGHBORS)),
+        pack("near", found.nearest(N_NEIGHBORS), turn=1),
         # (channel, window), in standard deviations of the training span; to 1/65 534 of the range
-        pack_for_drawing("mean", mean),
-        pack_for_drawing("deviation", deviation),
+        pack_for_drawing("mean", mean, turn=2),
+        pack_for_drawing("deviation", deviation, turn=2),
     ]
     return packed + ([pack("label", data.labels)] if data.labels is not None else [])
 
 
-def _series(found: Findings) -> list[Packed]:
+def _series(found: Findings, pieces: Pieces | None) -> list[Packed]:
     """(channel, time) as recorded, whole where it fits, else its envelope and the windows that were explained."""
     data = found.data
-    values, seconds = data.values.T, data.time_s
-    even = np.allclose(seconds, np.arange(len(seconds)) / data.about["rate_hz"], atol=0.1 / data.about["rate_hz"])
-    packed = [] if even else [pack_for_drawing("seconds", seconds[None], np.int16)]
-    if values.size <= MOST_VALUES:
+    values, rate = data.values.T, data.about["rate_hz"]
+    drift = data.time_s - np.arange(len(data.time_s)) / rate
+    even = bool(np.all(np.abs(drift) < 0.1 / rate))
+    n_places = pieces.n_places if pieces else len(drift)
+    packed = [] if even else [pack("drift", drift[(np.arange(n_places) * len(drift)) // n_places])]
+    if pieces is None:
         return [*packed, pack_for_drawing("values", values)]
-    low, high = envelope(values, MOST_VALUES // (2 * len(values)))
+    low, high = envelope(values, n_places)
     kept = np.union1d(found.explained["window"], found.strange["window"])
     windows = windows_at(data.values, data.starts[kept], data.length)
     return [
@@ -101,7 +115,7 @@ def _series(found: Findings) -> list[Packed]:
         pack_for_drawing("high", high),
         pack("kept", kept),
         # one range per channel, as in the series
-        pack_for_drawing("kept_values", windows.transpose(1, 0, 2)),
+        pack_for_drawing("kept_values", windows.transpose(1, 0, 2), turn=1),
     ]
 
 
@@ -126,5 +140,5 @@ def pack_relevance(name: str, windows: pd.DataFrame, relevance: FloatArray) -> l
         pack(f"{name}_target", windows["target"]),
         pack(f"{name}_gap", windows["gap"]),
         pack(f"{name}_channels", shares.sum(axis=2)),
-        pack_for_drawing(f"{name}_relevance", shares, np.int8),
+        pack_for_drawing(f"{name}_relevance", shares, np.int8, turn=1),
     ]

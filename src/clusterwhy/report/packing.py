@@ -24,6 +24,7 @@ class Packed:
         shape: of the array.
         text: its bytes, deflated, in base64.
         offset, step: a quantised value q stands for offset + step * q, for each place of the first axis; else empty.
+        turn: when the page reads it: 0 before its first views, 1 before all others, 2 behind them.
     """
 
     name: str
@@ -32,14 +33,15 @@ class Packed:
     text: str
     offset: tuple[float, ...] = ()
     step: tuple[float, ...] = ()
+    turn: int = 0
 
     @property
     def about(self) -> dict[str, Any]:
         """What the page must know to read it."""
-        return {"dtype": self.dtype, "shape": self.shape, "offset": self.offset, "step": self.step}
+        return {"dtype": self.dtype, "shape": self.shape, "offset": self.offset, "step": self.step, "turn": self.turn}
 
 
-def pack(name: str, values: npt.ArrayLike) -> Packed:
+def pack(name: str, values: npt.ArrayLike, turn: int = 0) -> Packed:
     """An array as it is; integers in as few bytes as they need, floats in four."""
     array = np.asarray(values)
     if np.issubdtype(array.dtype, np.floating):
@@ -50,30 +52,44 @@ def pack(name: str, values: npt.ArrayLike) -> Packed:
         low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
         kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
         array = array.astype(next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max))
-    return Packed(name, array.dtype.name, array.shape, _text(array))
+    return Packed(name, array.dtype.name, array.shape, text(array), turn=turn)
 
 
-def pack_for_drawing(name: str, values: FloatArray, dtype: type[np.int8] | type[np.int16] = np.int16) -> Packed:
+def pack_for_drawing(
+    name: str, values: FloatArray, dtype: type[np.int8] | type[np.int16] = np.int16, turn: int = 0
+) -> Packed:
     """Values in steps of 1/254 (int8) or 1/65 534 (int16) of the range that each place of the first axis has.
 
     The least integer stands for what is not finite.
     """
     array = np.asarray(values, dtype=np.float64)
-    flat = np.where(np.isfinite(array), array, np.nan).reshape(len(array), math.prod(array.shape[1:]))
+    flat = array.reshape(len(array), math.prod(array.shape[1:]))
+    offset, step = scale(flat, dtype)
+    whole = quantised(flat, offset, step, dtype).reshape(array.shape)
+    return Packed(name, whole.dtype.name, whole.shape, text(whole), tuple(offset.tolist()), tuple(step.tolist()), turn)
+
+
+def scale(flat: FloatArray, dtype: type[np.int8] | type[np.int16]) -> tuple[FloatArray, FloatArray]:
+    """Offset and step of each row (row, place), by which its finite values are whole numbers of that kind."""
     known = np.isfinite(flat)
     high = np.max(flat, axis=1, where=known, initial=-np.inf)
     low = np.min(flat, axis=1, where=known, initial=np.inf)
     none = ~known.any(axis=1)
     low, high = np.where(none, 0.0, low), np.where(none, 0.0, high)
-    most = STEPS[dtype]
-    offset, step = (low + high) / 2, (high - low) / (2 * most)
+    return (low + high) / 2, (high - low) / (2 * STEPS[dtype])
+
+
+def quantised(
+    flat: FloatArray, offset: FloatArray, step: FloatArray, dtype: type[np.int8] | type[np.int16]
+) -> np.ndarray:
+    """Whole numbers q of values (row, place) near offset + step * q; the least integer stands for no value."""
     levels = np.round((flat - offset[:, None]) / np.where(step > 0, step, 1.0)[:, None])
     # the least integer is not used by the levels, which are symmetric
-    whole = np.where(known, levels, -most - 1).astype(dtype).reshape(array.shape)
-    return Packed(name, whole.dtype.name, whole.shape, _text(whole), tuple(offset.tolist()), tuple(step.tolist()))
+    return np.where(np.isfinite(flat), levels, -STEPS[dtype] - 1).astype(dtype)
 
 
-def _text(array: np.ndarray) -> str:
+def text(array: np.ndarray) -> str:
+    """Little-endian bytes of an array, deflated, in base64."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
     return base64.b64encode(zlib.compress(little.tobytes(), 6)).decode()
 

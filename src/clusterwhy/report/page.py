@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts import write_text
 from clusterwhy.report import pictures
 from clusterwhy.report.content import content, hex_colour, strongest
 from clusterwhy.report.findings import STAGES, Findings
+from clusterwhy.report.pieces import Pieces
 from clusterwhy.report.sentences import anomaly_answers, answers, as_rows, evidence_tables
 
 SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
@@ -27,12 +29,26 @@ def write_pictures(found: Findings, folder: Path) -> None:
         pictures.anomaly(found, row, folder / f"anomaly_{window}")
 
 
-def page(found: Findings, folder: Path) -> str:
+def write_page(found: Findings, folder: Path) -> int:
+    """Write `report.html` and, for a long series, the pieces beside it; `folder` has what `write_pictures` wrote.
+
+    Returns:
+        Bytes of the page.
+    """
+    pieces = Pieces.of(found)
+    for name, text in pieces.files(found) if pieces else ():
+        write_text(folder / name, text)
+    html = page(found, folder, pieces)
+    write_text(folder / "report.html", html)
+    return len(html.encode())
+
+
+def page(found: Findings, folder: Path, pieces: Pieces | None) -> str:
     """The whole page; `folder` holds the figures that `write_pictures` wrote. Every name from data is escaped."""
     from jinja2 import Environment
     from plotly.offline import get_plotlyjs
 
-    views = content(found)
+    views = content(found, pieces)
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
     return template.render(
         name=found.data.about["name"],

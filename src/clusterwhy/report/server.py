@@ -9,9 +9,10 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 4_000_000  # of a question
 # Plotly draws with functions that it makes itself; nothing may be loaded from or sent to elsewhere
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 Explain = Callable[[list[int], str], ExplainedSelection]
 
@@ -48,14 +49,18 @@ class PageServer(ThreadingHTTPServer):
         explain: windows and the name of rules -> their relevance.
         rules: names that the page may ask for, the study's own first.
         port: 0 for any free one.
+        pieces: files of the page's long series; nothing else is read from the disk.
     """
 
     daemon_threads = True
 
-    def __init__(self, html: str, explain: Explain, rules: tuple[str, ...], port: int = 0) -> None:
+    def __init__(
+        self, html: str, explain: Explain, rules: tuple[str, ...], port: int = 0, pieces: Sequence[Path] = ()
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(24)
         self.explain, self.rules, self.busy = explain, rules, threading.Lock()
+        self.pieces = {path.name: path for path in pieces}
         offer = json.dumps({"rules": rules}).replace("<", "\\u003c")
         self.html = html.replace("</body>", f'<script type="application/json" id="served">{offer}</script>\n</body>', 1)
 
@@ -91,12 +96,16 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        if self._refused("GET", ""):
+        if self._refused({"", *self.server.pieces}):
             return
-        self._send(HTTPStatus.OK, self.server.html.encode(), "text/html; charset=utf-8")
+        piece = self.server.pieces.get(self.path.rpartition("/")[2])
+        if piece is None:
+            self._send(HTTPStatus.OK, self.server.html.encode(), "text/html; charset=utf-8")
+        else:
+            self._send(HTTPStatus.OK, piece.read_bytes(), "text/javascript; charset=utf-8")
 
     def do_POST(self) -> None:
-        if self._refused("POST", "explain"):
+        if self._refused({"explain"}):
             return
         size = self.headers.get("Content-Length", "")
         if not size.isdigit() or int(size) > MOST_BYTES or self.headers.get_content_type() != "application/json":
@@ -109,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(HTTPStatus.OK, json.dumps(answer).encode(), "application/json")
 
-    def _refused(self, method: str, path: str) -> bool:
+    def _refused(self, paths: set[str]) -> bool:
         """Answers what is not for us: another host or origin, no token, another path."""
         host = f"127.0.0.1:{self.server.server_port}"
         origin = self.headers.get("Origin")
@@ -118,9 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(HTTPStatus.FORBIDDEN, "another host or origin")
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
             self._fail(HTTPStatus.FORBIDDEN, "no token, or a wrong one: open the address that was printed")
-        elif rest != [path]:
+        elif len(rest) != 1 or rest[0] not in paths:
             self._fail(HTTPStatus.NOT_FOUND, "nothing here")
-        elif method == "POST" and origin is None:
+        elif self.command == "POST" and origin is None:
             self._fail(HTTPStatus.FORBIDDEN, "no origin")
         else:
             return False

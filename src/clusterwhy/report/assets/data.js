@@ -4,6 +4,7 @@ const KINDS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
   int32: Int32Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array,
 };
+const MOST_PIECES = 32; // that are kept in memory, of 2 MB each
 const NOTHING = { int8: -128, int16: -32768 }; // what stands for a value that is not finite
 
 async function unpack(name, about, text = null) {
@@ -11,7 +12,8 @@ async function unpack(name, about, text = null) {
   const packed = await fetch(`data:application/octet-stream;base64,${text ?? element.textContent}`);
   if (element) element.remove();
   const plain = packed.body.pipeThrough(new DecompressionStream("deflate"));
-  return { ...about, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
+  const size = about.shape.slice(1).reduce((a, b) => a * b, 1);
+  return { ...about, size, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
 }
 
 // a quantised array at a place: row of the first axis, and position within the row
@@ -20,33 +22,107 @@ function real(array, row, at) {
   return level === NOTHING[array.dtype] ? NaN : array.offset[row] + array.step[row] * level;
 }
 
-class Data {
-  static async load() {
-    const about = JSON.parse(document.getElementById("about").textContent);
-    const names = Object.keys(about.arrays);
-    const arrays = await Promise.all(names.map((name) => unpack(name, about.arrays[name])));
-    arrays.forEach((array) => { array.size = array.shape.slice(1).reduce((a, b) => a * b, 1); });
-    return new Data(about, Object.fromEntries(names.map((name, i) => [name, arrays[i]])));
+// Values of a long series, in files beside the page that are read when they are looked at.
+class Pieces {
+  constructor(about) {
+    Object.assign(this, about);
+    this.values = new Map(); // number -> its values, the ones used last at the end
+    this.coming = new Map();
+    this.gone = false; // the page was passed on without its files
+    window.clusterwhyPiece = (number, text) => this.coming.get(number)?.take(text);
   }
 
-  constructor(about, arrays) {
+  numbers(first, last) {
+    const from = Math.floor(first / this.samples), to = Math.min(this.names.length - 1, Math.floor(last / this.samples));
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  }
+
+  has(first, last) { return this.numbers(first, last).every((number) => this.values.has(number)); }
+
+  value(channel, sample) {
+    const { values, length } = this.values.get(Math.floor(sample / this.samples));
+    const level = values[channel * length + (sample % this.samples)];
+    return level === NOTHING.int16 ? NaN : this.offset[channel] + this.step[channel] * level;
+  }
+
+  // resolves to whether all samples from first to last can be read
+  async need(first, last) {
+    const wanted = this.numbers(first, last);
+    if (this.gone || wanted.length > MOST_PIECES / 2) return false;
+    await Promise.all(wanted.map((number) => this.read(number)));
+    for (const number of wanted) { const kept = this.values.get(number); if (kept) { this.values.delete(number); this.values.set(number, kept); } }
+    for (const number of this.values.keys()) if (this.values.size > MOST_PIECES) this.values.delete(number);
+    return this.has(first, last);
+  }
+
+  read(number) {
+    if (this.values.has(number)) return Promise.resolve();
+    if (this.coming.has(number)) return this.coming.get(number).done;
+    const one = {}, script = document.createElement("script");
+    one.done = new Promise((resolve) => {
+      one.take = async (text) => {
+        const { values } = await unpack("piece", { dtype: "int16", shape: [1] }, text);
+        this.values.set(number, { values, length: values.length / this.offset.length });
+        resolve();
+      };
+      script.addEventListener("error", () => { this.gone = true; resolve(); });
+    }).finally(() => { this.coming.delete(number); script.remove(); });
+    this.coming.set(number, one);
+    script.src = this.names[number];
+    document.head.append(script);
+    return one.done;
+  }
+}
+
+class Data {
+  // what the first views need
+  static async load() {
+    const data = new Data(JSON.parse(document.getElementById("about").textContent));
+    await data.read(0);
+    return data.ready();
+  }
+
+  constructor(about) {
     this.about = about;
-    this.arrays = arrays;
+    this.arrays = {};
+    this.behind = new Promise((resolve) => { this.begin = resolve; }).then(() => this.readBehind());
+  }
+
+  // what is large and seldom asked for; it stands at the end of the page
+  async readBehind() {
+    if (document.readyState === "loading") await new Promise((resolve) => { document.addEventListener("DOMContentLoaded", resolve, { once: true }); });
+    await this.read(2);
+  }
+
+  // whether `moment` can be asked; if not, it is done as soon as it can
+  hasMoments(otherwise) {
+    if (!this.arrays.mean) this.behind.then(otherwise);
+    return Boolean(this.arrays.mean);
+  }
+
+  async read(turn) {
+    const named = Object.entries(this.about.arrays).filter(([, about]) => about.turn === turn);
+    await Promise.all(named.map(async ([name, about]) => { this.arrays[name] = await unpack(name, about); }));
+  }
+
+  ready() {
+    const { about, arrays } = this;
     for (const name of ["start", "x", "y", "cluster", "strength", "score"]) this[name] = arrays[name].values;
     this.label = arrays.label ? arrays.label.values : null;
     this.nWindows = about.n_windows;
     this.nChannels = about.channels.length;
     this.length = about.length;
     this.whole = "values" in arrays;
+    this.pieces = about.pieces && new Pieces(about.pieces);
     this.rows = {}; // window -> row of `explained` and `strange`
     for (const kind of ["explained", "strange"]) {
       this.rows[kind] = new Map(Array.from(arrays[`${kind}_window`].values, (window, row) => [window, row]));
     }
     this.kept = this.whole ? null : new Map(Array.from(arrays.kept.values, (window, row) => [window, row]));
-    this.ranges = about.channels.map((_, channel) => this.range(channel));
+    return this;
   }
 
-  // number of places that the series is drawn by, and the sample of each
+  // number of places that the whole series is drawn by, and the sample of each
   get nPlaces() { return this.arrays[this.whole ? "values" : "low"].size; }
   sampleOf(place) { return this.whole ? place : Math.floor(place * this.about.n_samples / this.nPlaces); }
   placeOf(sample) {
@@ -54,16 +130,31 @@ class Data {
     return Math.min(this.nPlaces - 1, Math.max(0, place));
   }
 
-  seconds(sample) {
-    if (!this.arrays.seconds) return sample / this.about.rate_hz;
-    return this.arrays.seconds.values[this.placeOf(sample)];
+  low(channel, place) { return real(this.arrays[this.whole ? "values" : "low"], channel, place); }
+  high(channel, place) { return real(this.arrays[this.whole ? "values" : "high"], channel, place); }
+
+  // what samples first..last are drawn from: values, or the least and greatest of each stretch
+  source(first, last) {
+    if (this.whole || (this.pieces && this.pieces.has(first, last))) {
+      const value = this.whole ? (channel, sample) => this.low(channel, sample) : (channel, sample) => this.pieces.value(channel, sample);
+      return { single: true, placeOf: (sample) => sample, sampleOf: (place) => place, low: value, high: value };
+    }
+    return { single: false, placeOf: (sample) => this.placeOf(sample), sampleOf: (place) => this.sampleOf(place), low: (c, p) => this.low(c, p), high: (c, p) => this.high(c, p) };
   }
+
+  // seconds by an even clock, and how far the clock of the data is from it
+  seconds(sample) { return sample / this.about.rate_hz + (this.arrays.drift ? this.arrays.drift.values[this.placeOf(sample)] : 0); }
 
   // the last sample that is not later
   sampleAt(seconds) {
-    if (!this.arrays.seconds) return Math.min(this.about.n_samples - 1, Math.max(0, Math.round(seconds * this.about.rate_hz)));
-    const times = this.arrays.seconds.values;
-    return this.sampleOf(Math.max(0, lowerBound(times, seconds + 1e-9) - 1));
+    const last = this.about.n_samples - 1;
+    if (!this.arrays.drift) return Math.min(last, Math.max(0, Math.round(seconds * this.about.rate_hz)));
+    let low = 0, high = last;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.seconds(middle) <= seconds + 1e-9) low = middle; else high = middle - 1;
+    }
+    return low;
   }
 
   startSeconds(window) { return this.seconds(this.start[window]); }
@@ -78,23 +169,17 @@ class Data {
     return Math.abs(this.start[before] - wanted) <= Math.abs(this.start[next] - wanted) ? before : next;
   }
 
-  low(channel, place) { return real(this.arrays[this.whole ? "values" : "low"], channel, place); }
-  high(channel, place) { return real(this.arrays[this.whole ? "values" : "high"], channel, place); }
+  hasValues(window) { return this.whole || this.kept.has(window) || this.inPieces(window); }
+  inPieces(window) { return this.pieces.has(this.start[window], this.start[window] + this.length - 1); }
 
-  // what nearly all values of a channel lie in
-  range(channel) {
-    const step = Math.max(1, Math.floor(this.nPlaces / 5000)), found = [];
-    for (let place = 0; place < this.nPlaces; place += step) found.push(this.low(channel, place), this.high(channel, place));
-    const known = found.filter(Number.isFinite).sort((a, b) => a - b);
-    if (!known.length) return [0, 1];
-    const low = known[Math.floor(0.002 * (known.length - 1))], high = known[Math.ceil(0.998 * (known.length - 1))];
-    return high > low ? [low, high] : [low - 0.5, low + 0.5];
+  // resolves to whether the values of a window can be shown
+  async needValues(window) {
+    return this.hasValues(window) || this.pieces.need(this.start[window], this.start[window] + this.length - 1);
   }
-
-  hasValues(window) { return this.whole || this.kept.has(window); }
 
   value(window, channel, t) {
     if (this.whole) return real(this.arrays.values, channel, this.start[window] + t);
+    if (!this.kept.has(window)) return this.pieces.value(channel, this.start[window] + t);
     return real(this.arrays.kept_values, channel, this.kept.get(window) * this.length + t);
   }
 
@@ -109,7 +194,6 @@ class Data {
   async add(arrays) {
     for (const [name, { text, ...about }] of Object.entries(arrays)) {
       this.arrays[name] = await unpack(name, about, text);
-      this.arrays[name].size = about.shape.slice(1).reduce((a, b) => a * b, 1);
     }
     this.rows.asked = new Map(Array.from(this.arrays.asked_window.values, (window, row) => [window, row]));
   }

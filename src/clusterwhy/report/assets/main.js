@@ -97,7 +97,7 @@ function dress(theme) {
 }
 
 async function main() {
-  const began = performance.now(), data = await Data.load(), state = new State(data);
+  const [data] = await Promise.all([Data.load(), startPlotly()]), state = new State(data);
   const element = (id) => document.getElementById(id);
   dress(state.values.theme);
   state.listen(["theme"], (now) => dress(now.theme));
@@ -134,6 +134,15 @@ async function main() {
   addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c) })), state, "hiddenClusters");
   addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
   addThreshold(element("threshold"), data, state);
+  window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
+  reflect();
+  // the first views are seen while the arrays of the others are read
+  const early = state.values.window === null ? 2 : 0;
+  for (const view of views.slice(0, early)) view.draw();
+  document.documentElement.dataset.drawn = Math.round(performance.now());
+  await data.read(1);
+  for (const view of views.slice(early)) view.draw();
+  data.begin();
   addKeys(data, state);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-window], [data-cluster]");
@@ -142,10 +151,8 @@ async function main() {
     else state.set({ selected: Array.from(data.cluster.keys()).filter((w) => data.cluster[w] === Number(button.dataset.cluster)) });
     if (!button.closest("#explore")) element("explore").scrollIntoView({ behavior: "smooth" });
   });
-  window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
-  reflect();
-  for (const view of views) view.draw();
-  document.documentElement.dataset.ready = Math.round(performance.now() - began);
+  element("explore").removeAttribute("aria-busy");
+  document.documentElement.dataset.ready = Math.round(performance.now());
 }
 
 main().catch((error) => {

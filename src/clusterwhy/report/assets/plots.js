@@ -6,6 +6,19 @@ const CONFIG = {
   modeBarButtonsToRemove: ["sendChartToCloud", "autoScale2d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
 };
 
+// Plotly takes two seconds to start: from a blob it is compiled beside the page, which is shown meanwhile
+function startPlotly() {
+  const text = document.getElementById("plotly"), script = document.createElement("script");
+  const address = URL.createObjectURL(new Blob([text.textContent], { type: "text/javascript" }));
+  text.remove();
+  return new Promise((resolve, reject) => {
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new Error("Plotly did not start")));
+    script.src = address;
+    document.head.append(script);
+  }).finally(() => { script.remove(); URL.revokeObjectURL(address); });
+}
+
 // names from data as text: Plotly reads a little HTML
 function plain(name, limit = 28) {
   const line = String(name).replace(/\s+/g, " ").trim(), letters = Array.from(line);
@@ -19,7 +32,7 @@ function css(name) { return getComputedStyle(document.documentElement).getProper
 function axis(changes = {}) {
   return {
     gridcolor: css("--grid"), zerolinecolor: css("--grid"), linecolor: css("--line"), tickcolor: css("--line"),
-    ticks: "outside", ticklen: 3, automargin: true, ...changes, title: { standoff: 6, font: { size: 12 }, text: changes.title || "" },
+    ticks: "outside", ticklen: 3, ...changes, title: { standoff: 6, font: { size: 12 }, text: changes.title || "" },
   };
 }
 
@@ -29,6 +42,14 @@ function layout(changes) {
     margin: { l: 46, r: 12, t: 8, b: 36 }, showlegend: false, hoverlabel: { align: "left" },
     modebar: { color: css("--soft"), activecolor: css("--accent"), bgcolor: "rgba(0,0,0,0)" }, ...changes,
   };
+}
+
+// room for an axis that is named by texts; Plotly's own `automargin` draws everything twice
+function leftOf(texts) {
+  const pen = leftOf.pen || (leftOf.pen = document.createElement("canvas").getContext("2d"));
+  pen.font = "11px system-ui, sans-serif";
+  const shown = texts.map((text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
+  return Math.max(46, 10 + Math.ceil(Math.max(...shown.map((text) => pen.measureText(text).width))));
 }
 
 function config(name, changes = {}) {
@@ -51,14 +72,16 @@ function percent(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(100 * va
 // lanes of channels from top to bottom: where each lies, and an axis that names them
 function lanes(data, channels) {
   const place = new Map(channels.map((channel, i) => [channel, channels.length - 1 - i]));
+  const names = channels.map((channel) => plain(data.channelName(channel), 22));
   return {
     of: (channel, value) => {
-      const [low, high] = data.ranges[channel];
+      const [low, high] = data.about.ranges[channel];
       return place.get(channel) + 0.86 * ((value - low) / (high - low) - 0.5);
     },
     place,
+    left: leftOf(names),
     axis: axis({
-      tickvals: channels.map((channel) => place.get(channel)), ticktext: channels.map((channel) => plain(data.channelName(channel), 22)),
+      tickvals: channels.map((channel) => place.get(channel)), ticktext: names,
       range: [-0.6, channels.length - 0.4], fixedrange: true, showgrid: false, zeroline: false,
     }),
   };

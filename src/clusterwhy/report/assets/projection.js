@@ -1,21 +1,21 @@
-// The windows in the projection.
+// The windows in the projection. Of very many only some are drawn, those in view; whatever is chosen or counted is all.
+
+const MOST_POINTS = 25000;
 
 class ProjectionView {
   constructor(div, data, state) {
-    Object.assign(this, { div, data, state });
+    Object.assign(this, { div, data, state, note: document.getElementById("drawn") });
     // noise is drawn first, so that it lies behind
-    this.order = Array.from(data.cluster.keys()).sort((a, b) => (data.cluster[b] < 0) - (data.cluster[a] < 0) || a - b);
+    const windows = Array.from(data.cluster.keys());
+    this.order = [...windows.filter((w) => data.cluster[w] < 0), ...windows.filter((w) => data.cluster[w] >= 0)];
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
     state.listen(["selected"], () => this.light());
     state.listen(["window"], () => this.ring());
   }
 
+  // a colour for each window
   colours() {
     const { data } = this, [what, channel] = this.state.values.colour.split(":");
-    if (what === "cluster") {
-      const codes = [-1, ...data.about.clusters.map((one) => one.cluster)];
-      return { of: (w) => data.cluster[w], colorscale: steps(codes.map((c) => data.colour(c))), cmin: -1.5, cmax: codes.length - 1.5, showscale: false };
-    }
     if (what === "label") {
       const n = data.about.label_names.length, codes = Array.from({ length: n }, (_, i) => i);
       return { of: (w) => data.label[w], colorscale: steps(codes.map(labelColour)), cmin: -0.5, cmax: n - 0.5, showscale: false };
@@ -31,32 +31,66 @@ class ProjectionView {
     };
   }
 
-  shown() {
-    const hidden = new Set(this.state.values.hiddenClusters);
-    return this.order.filter((window) => !hidden.has(this.data.cluster[window]));
+  // windows that are drawn together: those of a cluster in its colour, which is much faster than a colour for each
+  groups() {
+    const { data } = this, hidden = new Set(this.state.values.hiddenClusters);
+    this.shown = this.order.filter((window) => !hidden.has(data.cluster[window]));
+    const shown = this.thin(this.shown);
+    if (this.state.values.colour !== "cluster") {
+      const { of, ...colours } = this.colours();
+      return [{ windows: shown, marker: { color: Float32Array.from(shown, of), ...colours } }];
+    }
+    const own = new Map([-1, ...data.about.clusters.map((one) => one.cluster)].map((cluster) => [cluster, []]));
+    for (const window of shown) own.get(data.cluster[window]).push(window);
+    return [...own].filter(([, windows]) => windows.length).map(([cluster, windows]) => ({ windows, marker: { color: data.colour(cluster) } }));
+  }
+
+  // at most about MOST_POINTS of windows, all anomalous ones and the outermost among them
+  thin(windows) {
+    if (windows.length <= MOST_POINTS) return windows;
+    const { data } = this, [x, y] = this.view(), seen = windows.filter((w) => data.x[w] >= x[0] && data.x[w] <= x[1] && data.y[w] >= y[0] && data.y[w] <= y[1]);
+    const step = Math.ceil(seen.length / MOST_POINTS);
+    const kept = new Set();
+    for (const place of [data.x, data.y]) {
+      kept.add(seen.reduce((a, b) => (place[b] < place[a] ? b : a), seen[0]));
+      kept.add(seen.reduce((a, b) => (place[b] > place[a] ? b : a), seen[0]));
+    }
+    return seen.filter((w, i) => i % step === 0 || data.score[w] > data.about.threshold || kept.has(w));
+  }
+
+  // what is seen, and half as much on each side, for panning
+  view() {
+    const { _fullLayout } = this.div;
+    if (!this.zoomed || !_fullLayout) return [[-Infinity, Infinity], [-Infinity, Infinity]];
+    return [_fullLayout.xaxis, _fullLayout.yaxis].map(({ range: [low, high] }) => [low - (high - low) / 2, high + (high - low) / 2]);
   }
 
   draw() {
-    const { data } = this, { of, ...colours } = this.colours();
-    this.windows = this.shown();
-    this.position = new Map(this.windows.map((window, i) => [window, i]));
-    const n = this.windows.length, traces = [{
-      type: "scattergl", mode: "markers", x: this.windows.map((w) => data.x[w]), y: this.windows.map((w) => data.y[w]),
-      marker: { size: n < 3000 ? 6 : n < 30000 ? 4 : 3, color: this.windows.map(of), ...colours, line: { width: 0 } },
-      text: n > 20000 ? undefined : this.windows.map((w) => this.title(w)), hovertemplate: n > 20000 ? "%{x:.2f}, %{y:.2f}<extra></extra>" : "%{text}<extra></extra>",
+    const { data } = this;
+    if (this.state.values.colour.includes(":") && !data.hasMoments(() => this.draw())) return;
+    this.drawn = this.groups();
+    this.place = new Map();
+    this.drawn.forEach(({ windows }, group) => windows.forEach((window, i) => this.place.set(window, [group, i])));
+    this.note.textContent = this.place.size < this.shown.length ? `${this.place.size} of ${this.shown.length} windows are drawn; zoom in to see more of them. The lasso takes all.` : "";
+    const size = this.place.size < 3000 ? 6 : this.place.size < 15000 ? 4 : 3;
+    const showscale = this.drawn.some(({ marker }) => marker.showscale);
+    const traces = this.drawn.map(({ windows, marker }) => ({
+      type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.x[w]), y: Float32Array.from(windows, (w) => data.y[w]),
+      marker: { size, ...marker, line: { width: 0 } },
+      text: windows.map((w) => this.title(w)), hovertemplate: "%{text}<extra></extra>",
       unselected: { marker: { opacity: 0.06 } },
-    }];
+    }));
     if (this.state.values.path) {
-      const inTime = [...this.windows].sort((a, b) => a - b);
+      const inTime = [...this.shown].sort((a, b) => a - b);
       traces.push({
-        type: "scattergl", mode: "lines", x: inTime.map((w) => data.x[w]), y: inTime.map((w) => data.y[w]),
+        type: "scattergl", mode: "lines", x: Float32Array.from(inTime, (w) => data.x[w]), y: Float32Array.from(inTime, (w) => data.y[w]),
         line: { width: 0.7, color: css("--soft") }, opacity: 0.5, hoverinfo: "skip",
       });
     }
     const shape = layout({
       xaxis: axis({ title: "projection 1 (no unit)" }), yaxis: axis({ title: "projection 2 (no unit)", scaleanchor: "x" }),
       dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: "projection", height: 400,
-      margin: { l: 46, r: colours.showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
+      margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
     draw(this.div, traces, shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
   }
@@ -67,31 +101,50 @@ class ProjectionView {
     return `window ${window}, from ${seconds(data.startSeconds(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
   }
 
+  // the window of a point; none of the path
+  windowOf({ curveNumber, pointNumber }) { return curveNumber < this.drawn.length ? this.drawn[curveNumber].windows[pointNumber] : null; }
+
   connect() {
     this.div.on("plotly_selected", (event) => {
       if (!event || !event.points) return;
-      const chosen = event.points.filter((p) => p.curveNumber === 0).map((p) => this.windows[p.pointNumber]);
+      const chosen = this.chosen(event);
       this.own = true;
       this.state.set({ selected: chosen.sort((a, b) => a - b) });
       this.own = false;
     });
     this.div.on("plotly_deselect", () => this.state.set({ selected: [] }));
     this.div.on("plotly_click", (event) => {
-      const point = event.points.find((p) => p.curveNumber === 0);
-      if (point) this.state.set({ window: this.windows[point.pointNumber] });
+      const window = event.points.map((point) => this.windowOf(point)).find((found) => found !== null);
+      if (window !== undefined) this.state.set({ window });
     });
-    this.div.on("plotly_hover", (event) => this.hover(event.points[0].curveNumber === 0 ? this.windows[event.points[0].pointNumber] : null));
+    this.div.on("plotly_relayout", (event) => {
+      if (this.shown.length <= MOST_POINTS || !Object.keys(event).some((key) => /^[xy]axis\.(range|autorange)/.test(key))) return;
+      this.zoomed = !event["xaxis.autorange"];
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.draw(), 200);
+    });
+    this.div.on("plotly_hover", (event) => this.hover(this.windowOf(event.points[0])));
     this.div.on("plotly_unhover", () => this.hover(null));
+  }
+
+  // windows that were circled or framed, also those that are not drawn
+  chosen({ points, lassoPoints, range }) {
+    const found = new Set(points.map((point) => this.windowOf(point)).filter((window) => window !== null));
+    if (this.place.size < this.shown.length && (lassoPoints || range)) {
+      const corners = lassoPoints ? lassoPoints.x.map((x, i) => [x, lassoPoints.y[i]]) : [[0, 0], [1, 0], [1, 1], [0, 1]].map(([i, j]) => [range.x[i], range.y[j]]);
+      for (const window of this.shown) if (inside(this.data.x[window], this.data.y[window], corners)) found.add(window);
+    }
+    return [...found];
   }
 
   // a window under the pointer lights up here and in the series
   hover(window) { document.dispatchEvent(new CustomEvent("hover", { detail: window })); }
 
   light() {
-    const { selected } = this.state.values;
-    const points = selected.length ? selected.map((w) => this.position.get(w)).filter((i) => i !== undefined) : null;
+    const { selected } = this.state.values, points = this.drawn.map(() => (selected.length ? [] : null));
+    for (const [group, i] of selected.map((w) => this.place.get(w)).filter((place) => place !== undefined)) points[group].push(i);
     // drawing 100 000 points anew takes a second: not for nothing
-    if (points || this.div.data[0].selectedpoints) Plotly.restyle(this.div, { selectedpoints: [points] }, [0]);
+    if (selected.length || this.div.data.some((trace) => trace.selectedpoints)) Plotly.restyle(this.div, { selectedpoints: points }, points.map((_, group) => group));
     if (!this.own && (this.div.layout.selections || []).length) Plotly.relayout(this.div, { selections: [] });
   }
 
@@ -106,4 +159,14 @@ class ProjectionView {
   }
 
   ring() { Plotly.relayout(this.div, { shapes: this.rings() }); }
+}
+
+// whether a point lies within a polygon: a ray from it crosses the edge an odd number of times
+function inside(x, y, corners) {
+  let odd = false;
+  corners.forEach(([ax, ay], i) => {
+    const [bx, by] = corners[(i + 1) % corners.length];
+    if ((ay > y) !== (by > y) && x < ax + ((y - ay) * (bx - ax)) / (by - ay)) odd = !odd;
+  });
+  return odd;
 }

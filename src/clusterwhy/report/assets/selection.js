@@ -79,7 +79,7 @@ class SelectionView {
       }
     }
     draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config("selection"));
-    const shares = channels.map((channel) => this.share(own, beside, channel)), dots = { title: "RMS of z", of: (channel) => own.rms(channel) };
+    const shares = channels.map((channel) => this.share(own, beside, channel)), dots = data.hasMoments(() => this.draw()) ? { title: "RMS of z", of: (channel) => own.rms(channel) } : null;
     this.bars.hidden = !own.nExplained;
     if (own.nExplained) drawBars(this.bars, data, shares, `relevance${less} (% of |relevance|)`, "selection_channels", dots);
   }

@@ -1,7 +1,7 @@
 // The whole series: channels in lanes, clusters, labels, scores with the threshold and the segments above it.
 
-const ACROSS = 1400; // places drawn across the view
 const MOST_SHAPES = 300;
+const MARGIN = 0.5; // of the shown stretch is drawn on either side, for panning
 
 class SeriesView {
   constructor(div, data, state) {
@@ -13,52 +13,80 @@ class SeriesView {
 
   whole() { return [0, this.data.seconds(this.data.about.n_samples - 1) + 1 / this.data.about.rate_hz]; }
 
+  // places that can be told apart across the view
+  across() { return Math.max(200, Math.round((this.div.clientWidth || 800) * Math.min(2, devicePixelRatio || 1))); }
+
   draw() {
-    const { data } = this, shown = this.state.values.range || this.whole(), width = shown[1] - shown[0];
-    const channels = this.state.channels(), lane = lanes(data, channels);
-    // some more on both sides, for panning
-    const first = data.placeOf(data.sampleAt(shown[0] - width)), last = data.placeOf(data.sampleAt(shown[1] + width));
-    const traces = channels.map((channel) => this.line(channel, first, last, width, lane));
-    traces.push(...this.strips(shown, width), this.scores(shown, width));
+    const { data } = this, shown = this.state.values.range || this.whole(), margin = MARGIN * (shown[1] - shown[0]);
+    const channels = this.state.channels(), lane = lanes(data, channels), whole = this.whole();
+    const drawn = [Math.max(whole[0], shown[0] - margin), Math.min(whole[1], shown[1] + margin)];
+    const [from, to, first, last] = [...shown, ...drawn].map((second) => data.sampleAt(second)), source = data.source(first, last);
+    const traces = [this.lines(channels, source, { from, to, first, last }, lane), ...this.strips(shown, drawn), this.scores(shown, drawn)];
     const strips = data.label ? 2 : 1, names = data.label ? ["label", "cluster"] : ["cluster"];
+    // from the bottom: scores, strips, lanes of the channels
+    const height = Math.max(400, 200 + 22 * channels.length), part = (pixels) => pixels / (height - 44), below = part(116), strip = part(18);
     const shape = layout({
-      height: Math.max(400, 150 + 24 * channels.length), uirevision: "series", hovermode: "closest",
+      height, uirevision: "series", hovermode: "closest",
       dragmode: this.div.layout ? this.div.layout.dragmode : "select", selectdirection: "h", selections: [],
       xaxis: axis({ title: "time since the first sample (s)", range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
-      yaxis: { ...lane.axis, domain: [0.36, 1] },
-      yaxis2: axis({ domain: [0.345 - 0.05 * strips, 0.345], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
-      yaxis3: axis({ domain: [0, 0.325 - 0.05 * strips], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
-      shapes: this.shapes(),
+      yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
+      yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
+      yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
+      shapes: this.shapes(), margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
     });
     draw(this.div, traces, shape, config("series", { scrollZoom: true })).then((isFirst) => { if (isFirst) this.connect(); });
+    this.refine(from, to, first, last, source);
   }
 
-  // about as many places as the view has pixels: those of a channel, or the least and greatest of each stretch
-  line(channel, first, last, width, lane) {
-    const { data } = this, n = last - first + 1, size = Math.max(1, Math.floor(n / (3 * ACROSS)));
-    const x = [], y = [], values = [];
-    const add = (place, value) => { x.push(data.seconds(data.sampleOf(place))); y.push(Number.isFinite(value) ? lane.of(channel, value) : null); values.push(value); };
-    for (let place = first; place <= last; place += size) {
-      if (size === 1 && data.whole) { add(place, data.low(channel, place)); continue; }
-      let low = Infinity, high = -Infinity;
-      for (let i = place; i < Math.min(place + size, last + 1); i++) {
-        const l = data.low(channel, i), h = data.high(channel, i);
-        if (l < low) low = l;
-        if (h > high) high = h;
+  // where the page's stretches are coarser than what could be told apart, the values themselves are read
+  async refine(from, to, first, last, source) {
+    const { data } = this, { pieces } = data;
+    if (source.single || !pieces || data.placeOf(to) - data.placeOf(from) > 2 * this.across()) return;
+    const view = this.view = {};
+    if (await pieces.need(first, last) && this.view === view) this.draw();
+  }
+
+  // how many of `n` things in the shown stretch share a place that can be told apart
+  together(n) { return Math.max(1, Math.floor(n / this.across())); }
+
+  // the values of each channel, or the least and greatest of each stretch too short to be told apart; all of them as
+  // one line with gaps, since every trace costs Plotly a hundredth of a second
+  lines(channels, source, samples, lane) {
+    const { data } = this, [from, to, first, last] = ["from", "to", "first", "last"].map((name) => source.placeOf(samples[name]));
+    const size = this.together(to - from), single = size === 1 && source.single;
+    const n = channels.length * (1 + (single ? last - first + 1 : 2 * Math.ceil((last - first + 1) / size)));
+    const x = new Float64Array(n), y = new Float64Array(n).fill(NaN), values = new Float64Array(n).fill(NaN), names = new Array(n);
+    let at = 0;
+    for (const channel of channels) {
+      const name = plain(data.channelName(channel), 60);
+      const add = (place, value) => {
+        x[at] = data.seconds(source.sampleOf(place));
+        if (Number.isFinite(value)) { y[at] = lane.of(channel, value); values[at] = value; }
+        names[at++] = name;
+      };
+      for (let place = first; place <= last; place += size) {
+        if (single) { add(place, source.low(channel, place)); continue; }
+        let low = Infinity, high = -Infinity;
+        for (let i = place; i < Math.min(place + size, last + 1); i++) {
+          const l = source.low(channel, i), h = source.high(channel, i);
+          if (l < low) low = l;
+          if (h > high) high = h;
+        }
+        add(place, low);
+        add(place + size / 2, high);
       }
-      add(place, low);
-      add(place + size / 2, high);
+      x[at++] = data.seconds(source.sampleOf(last));
     }
     return {
-      type: "scattergl", mode: "lines", x, y, customdata: values, line: { width: 1, color: css("--signal") }, xaxis: "x", yaxis: "y",
-      text: plain(data.channelName(channel), 60), hovertemplate: "%{text}<br>%{customdata:.4g} at %{x:.3f} s<extra></extra>",
+      type: "scatter", mode: "lines", x, y, customdata: values, text: names, line: { width: 1, color: css("--signal") }, xaxis: "x", yaxis: "y",
+      hovertemplate: "%{text}<br>%{customdata:.4g} at %{x:.3f} s<extra></extra>",
     };
   }
 
   // clusters, and labels where there are any, of the windows whose middles are nearest
-  strips(shown, width) {
-    const { data } = this, n = Math.min(3 * ACROSS, Math.max(2, data.nWindows * 2));
-    const from = Math.max(this.whole()[0], shown[0] - width), to = Math.min(this.whole()[1], shown[1] + width), each = (to - from) / n;
+  strips(shown, [from, to]) {
+    const { data } = this, dense = (this.across() * (to - from)) / (shown[1] - shown[0]);
+    const n = Math.min(Math.ceil(dense), Math.max(2, data.nWindows * 2)), each = (to - from) / n;
     const x = Array.from({ length: n }, (_, i) => from + (i + 0.5) * each);
     const windows = x.map((second) => data.windowAt(data.sampleAt(second)));
     const strip = (y, codes, colours, least, names) => ({
@@ -72,18 +100,17 @@ class SeriesView {
     return found;
   }
 
-  scores(shown, width) {
+  scores(shown, drawn) {
     const { data } = this, x = [], y = [], windows = [];
-    const first = data.windowAt(data.sampleAt(shown[0] - width)), last = data.windowAt(data.sampleAt(shown[1] + width));
-    const size = Math.max(1, Math.floor((last - first) / (3 * ACROSS)));
+    const [from, to, first, last] = [...shown, ...drawn].map((second) => data.windowAt(data.sampleAt(second)));
+    const size = this.together(to - from);
     for (let window = first; window <= last; window += size) {
       let peak = window;
       for (let w = window; w < Math.min(window + size, last + 1); w++) if (data.score[w] > data.score[peak]) peak = w;
       x.push(data.middle(peak)); y.push(data.score[peak]); windows.push(peak);
     }
-    this.scored = windows;
     return {
-      type: "scattergl", mode: "lines+markers", x, y, customdata: windows, xaxis: "x", yaxis: "y3", line: { width: 1, color: css("--signal") }, marker: { size: 2.5, color: css("--signal") },
+      type: "scatter", mode: windows.length < 600 ? "lines+markers" : "lines", x, y, customdata: windows, xaxis: "x", yaxis: "y3", line: { width: 1, color: css("--signal") }, marker: { size: 2.5, color: css("--signal") },
       hovertemplate: "window %{customdata}<br>score %{y:.4g}<extra></extra>",
     };
   }

@@ -28,6 +28,7 @@ class WindowView {
     if (found) traces.push(heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
     if (data.hasValues(window)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(window, channel, t))));
     draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config(`window_${window}`));
+    if (!data.hasValues(window)) data.needValues(window).then((there) => { if (there && this.state.values.window === window) this.draw(); });
     this.bars.hidden = !found;
     if (found) drawBars(this.bars, data, channels.map((channel) => ({ channel, share: found.channel(channel), low: 0, high: 0 })), "relevance (% of |relevance|)", `window_${window}_channels`);
   }
@@ -59,7 +60,7 @@ function laneLine(data, lane, channel, times, value, changes = {}) {
 
 function laneLayout(lane, n, title) {
   return layout({
-    height: Math.max(220, 60 + 34 * Math.min(n, 12) + 18 * Math.max(0, n - 12)), plot_bgcolor: "#f7f7f7", hovermode: "closest", margin: { l: 46, r: 74, t: 8, b: 36 },
+    height: Math.max(220, 60 + 34 * Math.min(n, 12) + 18 * Math.max(0, n - 12)), plot_bgcolor: "#f7f7f7", hovermode: "closest", margin: { l: lane.left, r: 74, t: 8, b: 36 },
     xaxis: axis({ title, showgrid: false, zeroline: false }), yaxis: { ...lane.axis, zeroline: false },
   });
 }
@@ -67,18 +68,19 @@ function laneLayout(lane, n, title) {
 // shares of channels, the greatest at the top, with intervals and, where given, a second figure
 function drawBars(div, data, rows, title, name, dots = null) {
   const sorted = [...rows].sort((a, b) => a.share - b.share).slice(-20), y = sorted.map((_, i) => i);
+  const names = sorted.map((row) => plain(data.channelName(row.channel), 22)), l = leftOf(names);
   const traces = [{
     type: "bar", orientation: "h", x: sorted.map((row) => 100 * row.share), y, marker: { color: sorted.map((row) => (row.share < 0 ? "#2166ac" : "#b2182b")) },
     error_x: { type: "data", symmetric: false, array: sorted.map((row) => 100 * row.high), arrayminus: sorted.map((row) => 100 * row.low), color: css("--text"), thickness: 1.2, width: 3, visible: sorted.some((row) => row.high > 0) },
     text: sorted.map((row) => plain(data.channelName(row.channel), 60)), textposition: "none", hovertemplate: "%{text}<br>%{x:.1f} %<extra></extra>",
   }];
   const shape = layout({
-    height: Math.max(220, 70 + 22 * sorted.length), xaxis: axis({ title, zeroline: true }), bargap: 0.3,
-    yaxis: axis({ tickvals: y, ticktext: sorted.map((row) => plain(data.channelName(row.channel), 22)), showgrid: false }),
+    height: Math.max(220, 70 + 22 * sorted.length), xaxis: axis({ title, zeroline: true }), bargap: 0.3, margin: { l, r: 12, t: 8, b: 36 },
+    yaxis: axis({ tickvals: y, ticktext: names, showgrid: false }),
   });
   if (dots) {
     traces.push({ type: "scatter", mode: "markers", x: sorted.map((row) => dots.of(row.channel)), y, xaxis: "x2", marker: { symbol: "diamond", size: 7, color: css("--text") }, hovertemplate: `${dots.title} %{x:.3g}<extra></extra>` });
-    Object.assign(shape, { xaxis2: axis({ title: `◆ ${dots.title}`, overlaying: "x", side: "top", showgrid: false, rangemode: "tozero", tickmode: "auto", nticks: 6 }), margin: { l: 46, r: 12, t: 40, b: 36 } });
+    Object.assign(shape, { xaxis2: axis({ title: `◆ ${dots.title}`, overlaying: "x", side: "top", showgrid: false, rangemode: "tozero", tickmode: "auto", nticks: 6 }), margin: { l, r: 12, t: 40, b: 36 } });
   }
   draw(div, traces, shape, config(name));
 }
