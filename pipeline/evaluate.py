@@ -1,5 +1,6 @@
 """Judge clusters, scores and explanations, each beside its baselines."""
 
+import logging
 from typing import Any
 
 import pandas as pd
@@ -8,9 +9,12 @@ from clusterwhy.anomaly.thresholds import sample_scores
 from clusterwhy.artifacts import read_array, read_table, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
-from clusterwhy.evaluation.clusters import cluster_like_the_study, label_agreement, spectral_features
+from clusterwhy.errors import DataError
+from clusterwhy.evaluation.clusters import cluster_like_the_study, cluster_stability, label_agreement, spectral_features
 from clusterwhy.evaluation.detection import ranking_quality
 from pipeline._stage import StageRun, stage
+
+log = logging.getLogger("clusterwhy")
 
 
 def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
@@ -31,6 +35,26 @@ def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
         found = cluster_like_the_study(points, placing, run.settings["clusterer"], run.settings["seed"])
         rows.append({"question": "clusters", "method": name, **label_agreement(data.labels, found)})
     return rows
+
+
+def _stability(run: StageRun) -> None:
+    """Whether the clusters are there again."""
+    try:
+        table = cluster_stability(
+            read_array(run.take("embed") / "embeddings.npy"),
+            read_array(run.take("cluster") / "labels.npy"),
+            run.settings["projection"],
+            run.settings["clusterer"],
+            run.settings["seed"],
+            run.settings["evidence"].resamples,
+        )
+    except DataError as error:
+        log.warning("whether clusters are there again is not told, a sample of the windows is too small: %s", error)
+        table = pd.DataFrame(columns=["cluster", "resample", "jaccard"])
+    write_table(run.out / "stability.csv", table)
+    run.tracker.table("stability", table)
+    if len(table):
+        run.metrics["stability"] = {"jaccard": table["jaccard"].mean(), "lowest": table["jaccard"].min()}
 
 
 def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
@@ -108,6 +132,7 @@ def main(run: StageRun) -> None:
     table = pd.DataFrame(rows, columns=None if rows else ["question", "method"])
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
+    _stability(run)
     evidence: dict[str, Any] = {}
     for record in _evidence(run, data).itertuples():
         at = evidence.setdefault(str(record.measure), {})

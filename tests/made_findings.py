@@ -25,8 +25,12 @@ def made_findings(
     length: int = 32,
     stride: int = 16,
     rate_hz: float = 10.0,
+    clock: float = 1.0,
 ) -> Findings:
-    """Clusters one after the other, each with a channel of its own; the last windows are noise and one is strange."""
+    """Clusters one after the other, each with a channel of its own; the last windows are noise and one is strange.
+
+    A clock of 1.01 goes slower than the rate says, by a hundredth.
+    """
     rng = np.random.default_rng(0)
     n_samples = (n_windows - 1) * stride + length
     regime = np.minimum(np.arange(n_samples) * N_CLUSTERS // n_samples, N_CLUSTERS - 1)
@@ -36,7 +40,7 @@ def made_findings(
     series = Series(
         name,
         values,
-        np.arange(n_samples) / rate_hz,
+        clock * np.arange(n_samples) / rate_hz,
         rate_hz,
         channels,
         tuple("bar" if i % 2 else "" for i in range(len(channels))),
@@ -192,6 +196,8 @@ def _write_evaluation(folder: Path) -> None:
         )
     ]
     write_table(folder / "evidence.csv", pd.DataFrame(evidence))
+    again = [{"cluster": c, "resample": i, "jaccard": 0.9 - 0.2 * c} for c in range(N_CLUSTERS) for i in range(2)]
+    write_table(folder / "stability.csv", pd.DataFrame(again))
     write_table(
         folder / "ledger.csv", pd.DataFrame([{"cluster": 0, "step": "relu", "category": "route", "share": 0.0}])
     )

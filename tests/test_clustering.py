@@ -11,7 +11,13 @@ from clusterwhy.anomaly.detectors import Evidence, Glosh, MeanAbsoluteZ, Nearest
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
 from clusterwhy.clustering import Hdbscan, central_order, density_validity, silhouette, timeline
 from clusterwhy.errors import DataError
-from clusterwhy.evaluation.clusters import covering, label_agreement, spectral_features
+from clusterwhy.evaluation.clusters import (
+    best_overlaps,
+    cluster_stability,
+    covering,
+    label_agreement,
+    spectral_features,
+)
 from clusterwhy.evaluation.detection import ranking_quality
 from clusterwhy.projection import Umap, trustworthiness
 
@@ -156,6 +162,26 @@ def test_scores_of_samples_are_the_mean_over_their_windows() -> None:
 def test_overlapping_anomalous_windows_merge_the_worst_first() -> None:
     segments = merge_segments(np.array([5.0, 6.0, 0.0, 9.0]), 1.0, np.array([0, 2, 6, 20]), 4)
     assert [(s["start"], s["stop"], s["peak_window"]) for s in segments] == [(20, 24, 3), (0, 6, 1)]
+
+
+def test_overlaps_of_clusters_by_hand() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, -1, 2])
+    found = np.array([3, 3, 3, 5, 5, 5, -1, 5, -1])
+    # cluster 0: three of four; cluster 1: two of five; cluster 2 is noise now
+    assert best_overlaps(labels, found) == {0: 0.75, 1: 0.4, 2: 0.0}
+
+
+def test_real_clusters_are_there_again_and_arbitrary_ones_are_not(rng: np.random.Generator) -> None:
+    points, truth = blobs(rng)
+    placing = Umap(n_neighbors=15, min_dist=0.0, metric="euclidean")
+    projected = SHARES.model_copy(update={"space": "projection"})
+    for clusterer in (SHARES, projected):
+        found = cluster_stability(points, truth, placing, clusterer, 0, 2)
+        assert found.groupby("cluster").size().to_dict() == {0: 2, 1: 2, 2: 2}
+        assert found["jaccard"].min() > 0.8
+    mixed = np.arange(len(truth)) % 3
+    assert cluster_stability(points, mixed, placing, SHARES, 0, 2)["jaccard"].max() < 0.6
+    assert cluster_stability(points, truth, placing, SHARES, 0, 0).empty
 
 
 def test_covering_is_the_best_overlap_of_each_segment(rng: np.random.Generator) -> None:

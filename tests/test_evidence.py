@@ -141,7 +141,7 @@ def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Gene
         members=MemberSelection(rule="central", count=4, alignment="none"),
         seed=0,
     )
-    settings = EvidenceSettings(n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1)
+    settings = EvidenceSettings(n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1, resamples=0)
     labels = np.repeat([0, 1], 10)
     found = cluster_evidence(
         *(encoder, values, index, points["own"], labels, np.ones(20), how, settings, {7: (again, points["own"])})

@@ -114,6 +114,10 @@ def title(tab: Any, panel: str) -> str:
 def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     tab = visit(made)
     assert "No window" in title(tab, "window")
+    cards = [tab.locator(f"#cluster-{cluster}").inner_text() for cluster in (0, 2)]
+    assert "0.90 of it (lowest 0.90) found again in 2 other samples of windows: very stable." in cards[0]
+    assert "0.50 of it (lowest 0.50)" in cards[1] and "do not rely on it" in cards[1]
+    assert "Not surely cluster 1, 2." in tab.locator("#belief").inner_text()
     offered = tab.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
     assert not tab.locator("#selection [data-part=ask]").is_visible(), "nobody answers in a file"
     assert "Download plot" in offered and not [name for name in offered if re.search("share|cloud", name, re.I)]
@@ -261,6 +265,22 @@ def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
     lanes = tab.locator("#series .ytick text").all_text_contents()
     assert any("<script>" in text for text in lanes) and "49" not in "".join(lanes)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 1280, "long names make the page no wider"
+
+
+@needs_browser
+def test_seconds_are_those_of_the_data(visit: Any, tmp_path: Path) -> None:
+    found = made_findings(tmp_path / "artifacts", clock=1.01)
+    tab = visit(written(found, tmp_path / "report"), "#window=50")
+    first = found.data.time_s[found.data.starts[50]]
+    assert first == pytest.approx(80.8) and title(tab, "window").startswith(f"Window 50: {first:.2f} s to")
+    # drawing from 40 s to 60 s selects the windows whose middles lie there
+    tab = visit(tmp_path / "report" / "report.html", "#range=40~60")
+    box = area(tab, "series")
+    y = box["y"] + box["height"] / 2
+    dragged(tab, [(box["x"] + 1, y), (box["x"] + box["width"] - 1, y)])
+    middles = found.data.time_s[found.data.starts] + found.data.length / 20
+    n = int(((middles >= 40) & (middles <= 60)).sum())
+    assert title(tab, "selection").startswith(f"{n} windows selected")
 
 
 @needs_browser

@@ -30,7 +30,7 @@ class EvidenceSettings(Settings):
 
     `n_stretches` cut a window's time into cells; `randomise` are shares of the layers that are drawn anew;
     `noise` is in units of each channel's standard deviation; `encoder_seeds` further encoders are trained to see
-    whether they say the same.
+    whether they say the same; `resamples` times clusters are sought in a part of the windows.
     """
 
     n_windows: int = Field(ge=1)
@@ -38,6 +38,7 @@ class EvidenceSettings(Settings):
     randomise: tuple[float, ...]
     noise: float = Field(ge=0.0)
     encoder_seeds: int = Field(ge=0)
+    resamples: int = Field(ge=0)
 
 
 @dataclass(frozen=True)

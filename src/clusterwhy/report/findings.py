@@ -144,6 +144,11 @@ class Findings:
         return read_table(self.folders["evaluate"] / "evidence.csv")
 
     @cached_property
+    def stability(self) -> pd.DataFrame:
+        """`jaccard` of each `cluster` in each `resample`: whether it is there again."""
+        return read_table(self.folders["evaluate"] / "stability.csv")
+
+    @cached_property
     def losses(self) -> pd.DataFrame:
         """Where relevance is lost on its way to the input."""
         return read_table(self.folders["evaluate"] / "ledger.csv")

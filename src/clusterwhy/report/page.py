@@ -121,6 +121,7 @@ def _cluster(found: Findings, record: dict[str, Any], folder: Path) -> dict[str,
         ],
         "when": [(float(seconds[run["start"]]), float(seconds[run["stop"] - 1])) for run in runs],
         "strongest": strongest(found, cluster, 3),
+        "again": _again(found.stability[found.stability["cluster"] == cluster]["jaccard"]),
     }
     if cluster not in found.explained_clusters:
         return said
@@ -139,6 +140,25 @@ def _cluster(found: Findings, record: dict[str, Any], folder: Path) -> dict[str,
         "n_explained": len(explained),
         "nearest": _nearest_cluster(found, cluster),
     }
+
+
+def _again(jaccard: "pd.Series[float]") -> str:
+    """Whether a cluster was there again when windows were drawn and clustered anew (thresholds of Hennig 2007)."""
+    if not len(jaccard):
+        return ""
+    mean = jaccard.mean()
+    says = (
+        "very stable"
+        if mean >= 0.85
+        else "stable"
+        if mean >= 0.75
+        else "unsure"
+        if mean >= 0.6
+        else "do not rely on it"
+    )
+    return (
+        f"{mean:.2f} of it (lowest {jaccard.min():.2f}) found again in {len(jaccard)} other samples of windows: {says}"
+    )
 
 
 def _nearest_cluster(found: Findings, cluster: int) -> dict[str, Any] | None:
@@ -212,6 +232,19 @@ def _belief(found: Findings) -> list[dict[str, str]]:
                     else "Better than chance, no better than the z-score: look at both."
                     if better
                     else "No better than chance: do not rely on this ranking."
+                ),
+            }
+        )
+    if len(found.stability):
+        again = found.stability.groupby("cluster")["jaccard"].mean()
+        said.append(
+            {
+                "question": "Are the clusters there again in other samples of the windows?",
+                "measured": f"mean overlap {again.mean():.2f}, of the least stable one {again.min():.2f} (Jaccard)",
+                "says": (
+                    "All of them."
+                    if again.min() >= 0.75
+                    else f"Not surely cluster {', '.join(str(one) for one in again.index[again < 0.75])}."
                 ),
             }
         )
