@@ -37,7 +37,7 @@ CHANNELS, LENGTH, STRIDE = 38, 128, 10
 ROUNDS = 3
 N_MOVES = 60
 FLAGS = ("--headless=new", "--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader", "--no-first-run")
-WAIT_S = 40.0  # before the page is looked at, and longer than it may take
+WAIT_S = 15.0  # before the page is looked at, and longer than it may take
 
 # when frames were drawn
 WATCH = """() => {
