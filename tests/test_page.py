@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -62,8 +63,11 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    """Opens a file; no request but for the file itself is answered, and no error is allowed."""
+def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Opens a file; no request but for the file itself is answered, and no error is allowed.
+
+    How each page looked in the end is kept in the folder that the variable SCREENSHOTS names.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
     faults: list[str] = []
 
@@ -79,6 +83,9 @@ def visit(browser: Any) -> Iterator[Any]:
         return tab
 
     yield opened
+    if folder := os.environ.get("SCREENSHOTS"):
+        for i, tab in enumerate(context.pages):
+            tab.screenshot(path=Path(folder) / f"{request.node.name}_{i}.png", full_page=True)
     context.close()
     assert not faults
 
@@ -431,6 +438,16 @@ def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
     names = notebook.window(found, which).layout.yaxis.ticktext
     assert names[0].startswith("&lt;script&gt;") and names[1] == "a&#36;b&#36; (bar)"
     np.testing.assert_array_equal(notebook.cluster(found, 1).data[0].z, 100 * found.maps[1])
+    said = notebook.summary(found, 1)
+    assert (
+        said.n_windows == 20
+        and said.jaccard == pytest.approx(0.7)
+        and said.channels["channel"][0] == found.data.channels[1]
+    )
+    html = said._repr_html_()
+    assert "cluster 1" in html and "0.70 of it found again" in html and html.count("<tr") == 4
+    with pytest.raises(DataError, match=r"9 is none of the clusters \(0, 1, 2\)"):
+        notebook.summary(found, 9)
     lines = notebook.series(found).data
     assert lines[0].y.max() == found.data.values[:, 0].max() and len(lines) == 4
     for wrong in (

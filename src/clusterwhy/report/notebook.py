@@ -7,9 +7,11 @@ found = Findings.of("artifacts")
 notebook.projection(found).show()
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
@@ -123,6 +125,65 @@ def cluster(found: Findings, which: int) -> "Figure":
     if which not in found.explained_clusters:
         raise DataError("cluster", [f"expected one of {found.explained_clusters}, got {which}"])
     return _heat(found, found.maps[found.explained_clusters.index(which)], None)
+
+
+@dataclass(frozen=True)
+class ClusterSummary:
+    """What is known of one cluster; a notebook shows it as a table.
+
+    Attributes:
+        cluster: its number.
+        n_windows, share: how many windows, and which part of all.
+        times: (first, last) seconds of each time it occurs.
+        medoid_windows: its most central windows.
+        jaccard: how much of it was there again in other samples of the windows, on average; None where not asked.
+        channels: a row per channel with signed shares of relevance, their 95 % intervals and mean |z|, the first
+            leading.
+    """
+
+    cluster: int
+    n_windows: int
+    share: float
+    times: tuple[tuple[float, float], ...]
+    medoid_windows: tuple[int, ...]
+    jaccard: float | None
+    channels: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        times = ", ".join(f"{first:.1f} to {last:.1f} s" for first, last in self.times[:8])
+        more = f" and {len(self.times) - 8} more" if len(self.times) > 8 else ""
+        again = "" if self.jaccard is None else f"; {self.jaccard:.2f} of it found again in other samples of windows"
+        table = self.channels.to_html(max_rows=12, index=False, float_format=lambda value: f"{value:+.3f}")
+        central = ", ".join(map(str, self.medoid_windows[:3]))
+        return (
+            f"<p><b>cluster {self.cluster}</b>: {self.n_windows} windows ({self.share:.0%}){again}<br>"
+            f"{times}{more}<br>most central windows: {central}</p>{table}"
+        )
+
+
+def summary(found: Findings, which: int) -> ClusterSummary:
+    """Size, times, stability and leading channels of a cluster.
+
+    Raises:
+        DataError: no such cluster.
+    """
+    record = next((one for one in found.summary["clusters"] if one["cluster"] == which), None)
+    if record is None:
+        known = ", ".join(str(one["cluster"]) for one in found.summary["clusters"]) or "none"
+        raise DataError("cluster", [f"{which} is none of the clusters ({known})"])
+    seconds = found.data.time_s
+    runs = [run for run in found.summary["timeline"] if run["cluster"] == which]
+    again = found.stability.loc[found.stability["cluster"] == which, "jaccard"]
+    own = found.importance[found.importance["cluster"] == which].sort_values("signed", ascending=False)
+    return ClusterSummary(
+        which,
+        record["n_windows"],
+        record["share"],
+        tuple((float(seconds[run["start"]]), float(seconds[run["stop"] - 1])) for run in runs),
+        tuple(record["medoid_windows"]),
+        float(again.mean()) if len(again) else None,
+        own[["channel", "signed", "signed_low", "signed_high", "z_score"]].reset_index(drop=True),
+    )
 
 
 def _heat(found: Findings, shares: FloatArray, values: FloatArray | None) -> "Figure":
