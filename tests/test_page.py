@@ -229,7 +229,7 @@ def test_drawing_along_the_series_lights_up_points(visit: Any, made: Path, tmp_p
 def test_the_threshold_moves_the_segments(visit: Any, made: Path) -> None:
     tab = visit(made)
     words, chips = tab.locator("#threshold output"), tab.locator("#segments .chip")
-    assert "1 windows in 1 segments above (as the study chose)" in words.inner_text() and chips.count() == 1
+    assert "1 window in 1 segment above (as the study chose)" in words.inner_text() and chips.count() == 1
     tab.locator("#threshold input").evaluate(
         "slider => { slider.value = slider.min; slider.dispatchEvent(new Event('input')); }"
     )

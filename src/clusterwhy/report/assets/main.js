@@ -56,6 +56,20 @@ function addToggles(root, entries, state, name) {
   draw();
 }
 
+// which colour of the strip is which label
+function addLegend(root, names) {
+  const entries = names.map((name, code) => {
+    const entry = document.createElement("span"), dot = document.createElement("span");
+    dot.className = "dot";
+    dot.style.background = labelColour(code);
+    entry.append(dot, Array.from(name).slice(0, 40).join(""), " ");
+    return entry;
+  });
+  if (entries.length) root.append("labels: ", ...entries);
+}
+
+function count(n, what) { return `${n} ${what}${n === 1 ? "" : "s"}`; }
+
 function addThreshold(root, data, state) {
   const slider = root.querySelector("input"), words = root.querySelector("output"), list = document.getElementById("segments");
   let low = data.about.threshold, high = data.about.threshold;
@@ -64,7 +78,7 @@ function addThreshold(root, data, state) {
   const draw = () => {
     const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
     slider.value = threshold;
-    words.textContent = `${number(threshold, 4)}: ${n} windows in ${found.length} segments above${threshold === data.about.threshold ? " (as the study chose)" : ""}`;
+    words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (as the study chose)" : ""}`;
     list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${seconds(data.seconds(one.start))} to ${seconds(data.seconds(one.start) + (one.stop - one.start) / data.about.rate_hz)}, peak ${number(one.score)}`, { window: one.peak })));
   };
   slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
@@ -134,6 +148,7 @@ async function main() {
   addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c) })), state, "hiddenClusters");
   addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
   addThreshold(element("threshold"), data, state);
+  addLegend(element("labels"), data.about.label_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
   reflect();
   // the first views are seen while the arrays of the others are read
