@@ -44,7 +44,9 @@ def covering(truth: IntArray, labels: IntArray) -> float:
         while found[earliest][1] <= start:
             earliest += 1
         best = 0.0
-        for first, last in itertools.islice(found, earliest, None):
+        # by position: `islice` would walk from the beginning each time
+        for position in range(earliest, len(found)):
+            first, last = found[position]
             if first >= stop:
                 break
             best = max(best, (min(stop, last) - max(start, first)) / (max(stop, last) - min(start, first)))
