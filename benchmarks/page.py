@@ -168,8 +168,8 @@ def section(result: Result) -> str:
     return f"""
 A page of {setup["channels"]} channels, opened from the disk; medians of {setup["rounds"]} openings. *Text* is when
 there is something to read, *first views* when the projection and the series are drawn, *ready* when every view answers.
-Plotly's own start is a good part of it. Values of a long series lie in files beside the page, which works without them; they
-are read when one looks closely.
+Plotly's own start is a good part of it. Values of a long series lie in files beside the page, which works without
+them; they are read when one looks closely.
 
 {shown(opening, 1)}
 
