@@ -2,8 +2,8 @@
 
 Made-up studies of 38 channels are written as `report` writes them, and each page is opened in a Chromium of its own
 (two cores, no GPU: WebGL in software). The browser is watched from outside only once the page is ready, since watching
-a page start makes it start a second later. Then the projection is pointed at, panned and zoomed. Ten
-minutes on two cores; needs Debian's package `chromium`:
+a page start slows it. Then the projection is pointed at, panned and zoomed. Six minutes on two cores; needs Debian's
+package `chromium`:
 
     python -m benchmarks.page
     python -m benchmarks.page --quick    # 1,000 windows; writes nothing

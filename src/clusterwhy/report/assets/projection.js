@@ -141,6 +141,7 @@ class ProjectionView {
   hover(window) { document.dispatchEvent(new CustomEvent("hover", { detail: window })); }
 
   light() {
+    if (!this.div.data) return; // it waits for the moments that give it its colours
     const { selected } = this.state.values, points = this.drawn.map(() => (selected.length ? [] : null));
     for (const [group, i] of selected.map((w) => this.place.get(w)).filter((place) => place !== undefined)) points[group].push(i);
     // drawing 100 000 points anew takes a second: not for nothing
@@ -158,7 +159,7 @@ class ProjectionView {
     return this.hovered === null || this.hovered === undefined ? shapes : [...shapes, ring(this.hovered, 7, 1.5, "dot")];
   }
 
-  ring() { Plotly.relayout(this.div, { shapes: this.rings() }); }
+  ring() { if (this.div.data) Plotly.relayout(this.div, { shapes: this.rings() }); }
 }
 
 // whether a point lies within a polygon: a ray from it crosses the edge an odd number of times
