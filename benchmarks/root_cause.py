@@ -5,6 +5,7 @@ the segment's cells (channel x time): their maximum, or their mean. Segments are
 default detector finds. Needs ../shared/data. Three quarters of an hour on two cores:
 
     python -m benchmarks.root_cause
+    python -m benchmarks.root_cause --keep FOLDER    # begun again with the same folder, it goes on from there
     python -m benchmarks.root_cause --tables    # the tables again, from results/root_cause.csv
 """
 
@@ -33,6 +34,7 @@ from benchmarks.record import Result, benchmark_data, mean_interval, read, recor
 from benchmarks.studies import Study, archive, chosen, study
 from clusterwhy.anomaly.detectors import Evidence
 from clusterwhy.anomaly.thresholds import merge_segments
+from clusterwhy.artifacts import write_table
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
 from clusterwhy.relevance.composites import COMPOSITES
@@ -295,6 +297,18 @@ def detected(truth: Segments) -> Segments:
     return Segments(made, np.array(bounds).reshape(-1, 2), blamed)
 
 
+def kept(folder: str, name: str, seed: int, keep: Path | None) -> pd.DataFrame:
+    """The rows of a run and its seconds, from an earlier one in `keep` where there is one."""
+    file = keep and keep / f"{folder.upper()}-{name}-{seed}.csv"
+    if file and file.is_file():
+        return pd.read_csv(file)
+    began = time.monotonic()
+    table = pd.DataFrame(run(folder, name, seed, keep)).assign(run_s=time.monotonic() - began)
+    if file:
+        write_table(file, table)
+    return table
+
+
 def run(folder: str, name: str, seed: int, keep: Path | None = None) -> list[dict[str, Any]]:
     """One row per segment and ranking."""
     series = archive(folder, benchmark_data() / folder / f"{name}.npz")
@@ -432,8 +446,8 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/root_cause.csv")
     parser.add_argument("--quick", action="store_true", help="one server, quick training; prints, writes nothing")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep trained encoders here, and use those there")
-    options, began = parser.parse_args(), time.monotonic()
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made here, and go on from it")
+    options = parser.parse_args()
     benchmark_data()
     if options.quick:
         rows = run("asd", "omi-9", 0)
@@ -441,13 +455,15 @@ def main() -> None:
         return
     jobs = [(folder, name, seed) for seed in range(options.seeds) for folder, names in SERIES.items() for name in names]
     if options.tables:
-        table, began = runs("root_cause"), time.monotonic() - read("root_cause").seconds
+        table, spent = runs("root_cause"), read("root_cause").seconds
     else:
-        table = pd.DataFrame([row for job in tqdm(jobs, unit="run") for row in run(*job, options.keep)])
+        table = pd.concat([kept(*job, options.keep) for job in tqdm(jobs, unit="run")], ignore_index=True)
+        spent = table.groupby(["series", "seed"])["run_s"].first().sum()
+        table = table.drop(columns="run_s")
     n_seeds = table["seed"].nunique()
     setup = {"series": table["series"].nunique(), "seeds": n_seeds, "segments": _count(table)}
     arguments = "" if n_seeds == SEEDS else f"--seeds {n_seeds}"
-    record("root_cause", arguments, began, setup, tables(table), table)
+    record("root_cause", arguments, time.monotonic() - spent, setup, tables(table), table)
 
 
 def _count(table: pd.DataFrame) -> int:
