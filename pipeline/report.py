@@ -6,7 +6,9 @@ import matplotlib as mpl
 
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.page import write_page, write_pictures
-from pipeline._stage import StageRun, stage
+from clusterwhy.report.ranking import read_ranking
+from clusterwhy.tracking import dvc_md5
+from pipeline._stage import StageRun, main_root, stage
 
 log = logging.getLogger("clusterwhy")
 
@@ -17,8 +19,11 @@ def main(run: StageRun) -> None:
     earlier = (run.take("prepare"), run.take("embed"), run.take("project"), run.take("cluster"))
     later = (run.take("score"), run.take("explain"), run.take("evaluate"))
     found = Findings({folder.name: folder for folder in (*earlier, *later)})
+    ranking = None
+    if named := run.settings["ranking"]:
+        ranking = read_ranking(main_root() / named, {folder.name: dvc_md5(folder) for folder in run.used})
     write_pictures(found, run.out)
-    run.metrics = {"n_bytes": write_page(found, run.out)}
+    run.metrics = {"n_bytes": write_page(found, run.out, ranking)}
     log.info("open %s", run.final / "report.html")
 
 

@@ -159,6 +159,19 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     assert status(study) == {}
     again = study.run("python", "-m", "pipeline.compare")
     assert "composite=epsilon_gamma_box" in again.stdout
+    # the page shows it where it is asked for, and refuses one of other clusters
+    study.run("python", "-m", "pipeline.report", f"ranking=sweeps/explain/{folder.name}", "hydra.run.dir=by_hand")
+    page = (study.root / "by_hand" / "report.html").read_text()
+    shown = page[page.index("Which rules explain these clusters best?") :]
+    places = [shown.index(f"<td>{job}</td>") for job in overall["job"]]
+    assert places == sorted(places) and "replacement area, z-score" in shown
+    provenance = folder / "3" / "provenance.json"
+    known = json.loads(provenance.read_text())
+    provenance.write_text(json.dumps(known | {"inputs_md5": known["inputs_md5"] | {"cluster": "0.dir"}}))
+    refused = study.run("python", "-m", "pipeline.report", f"ranking=sweeps/explain/{folder.name}", ok=False)
+    assert refused.returncode == 1 and "job 3 explained other artifacts: cluster" in refused.stderr
+    missing = study.run("python", "-m", "pipeline.report", "ranking=sweeps/none", ok=False)
+    assert missing.returncode == 1 and "no ranking in" in missing.stderr and "sweep=lrp_rules" in missing.stderr
 
 
 def records(checkout: Checkout, folder: Path) -> list[dict[str, Any]]:

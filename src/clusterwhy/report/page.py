@@ -14,6 +14,7 @@ from clusterwhy.report import pictures
 from clusterwhy.report.content import content, hex_colour, strongest
 from clusterwhy.report.findings import STAGES, Findings
 from clusterwhy.report.pieces import Pieces
+from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.sentences import anomaly_answers, answers, as_rows, evidence_tables
 
 SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
@@ -29,8 +30,13 @@ def write_pictures(found: Findings, folder: Path) -> None:
         pictures.anomaly(found, row, folder / f"anomaly_{window}")
 
 
-def write_page(found: Findings, folder: Path) -> int:
+def write_page(found: Findings, folder: Path, ranking: Ranking | None = None) -> int:
     """Write `report.html` and, for a long series, the pieces beside it; `folder` has what `write_pictures` wrote.
+
+    Args:
+        found: what the stages found.
+        folder: where to.
+        ranking: of a sweep of rules over the same clusters.
 
     Returns:
         Bytes of the page.
@@ -38,12 +44,12 @@ def write_page(found: Findings, folder: Path) -> int:
     pieces = Pieces.of(found)
     for name, text in pieces.files(found) if pieces else ():
         write_text(folder / name, text)
-    html = page(found, folder, pieces)
+    html = page(found, folder, pieces, ranking)
     write_text(folder / "report.html", html)
     return len(html.encode())
 
 
-def page(found: Findings, folder: Path, pieces: Pieces | None) -> str:
+def page(found: Findings, folder: Path, pieces: Pieces | None, ranking: Ranking | None = None) -> str:
     """The whole page; `folder` holds the figures that `write_pictures` wrote. Every name from data is escaped."""
     from jinja2 import Environment
     from plotly.offline import get_plotlyjs
@@ -64,6 +70,7 @@ def page(found: Findings, folder: Path, pieces: Pieces | None) -> str:
         anomalies=[_anomaly(found, row, folder) for row in range(len(found.strange))],
         belief=_belief(found),
         results=as_rows(found.results),
+        ranking=_ranking(ranking) if ranking else None,
         evidence=[as_rows(table) for table in evidence_tables(found.evidence, found.losses) if len(table)],
         stages=[_stage(found, stage) for stage in STAGES],
         notes=found.data.about["notes"],
@@ -268,6 +275,15 @@ def _belief(found: Findings) -> list[dict[str, str]]:
                 {"question": f"Do clusters match the labels? ({method})", "measured": text, "says": "1: exactly"}
             )
     return said
+
+
+def _ranking(ranking: Ranking) -> dict[str, Any]:
+    """A sweep's rules, the most faithful first."""
+    return {
+        "name": ranking.folder.name,
+        "tables": [as_rows(ranking.overall), as_rows(ranking.by_cluster)],
+        "picture": _picture(ranking.picture),
+    }
 
 
 def _stage(found: Findings, stage: str) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""The ranking of a sweep's rules, as `pipeline.compare` left it, for the page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clusterwhy.artifacts import read_json, read_table
+from clusterwhy.errors import ArtifactError
+
+# column of ranking.csv -> what the page calls it
+OVERALL = {
+    "rank": "rank",
+    "job": "what was changed",
+    "replacement_area.relevance": "replacement area",
+    "replacement_area.lrp": "replacement area, LRP alone",
+    "replacement_area.z_score": "replacement area, z-score",
+    "replacement_area.random": "replacement area, random",
+    "flip_rate.relevance": "flip rate",
+    "median_abs_gap": "median gap",
+}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a sweep found.
+
+    Attributes:
+        folder: where it was found.
+        overall: a row for each job, the most faithful first.
+        by_cluster: replacement area of each job (row) for each cluster (column).
+        picture: ranking.png.
+    """
+
+    folder: Path
+    overall: pd.DataFrame
+    by_cluster: pd.DataFrame
+    picture: Path
+
+
+def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
+    """The ranking of a sweep that explained these very clusters.
+
+    Args:
+        folder: of a multirun of `explain`.
+        inputs_md5: artifact -> checksum, of those that the page is made of.
+
+    Raises:
+        ArtifactError: there is no ranking, or a job of it explained other artifacts.
+    """
+    picture = folder / "ranking.png"
+    if not (folder / "ranking.csv").is_file() or not picture.is_file():
+        raise ArtifactError(
+            f"no ranking in {folder}: `ranking` is to name the folder of a finished sweep, as "
+            "`python -m pipeline.explain sweep=lrp_rules` writes it, or to be null"
+        )
+    faults = []
+    for path in sorted(folder.glob("*/provenance.json")):
+        known = read_json(path)["inputs_md5"]
+        other = [name for name, md5 in inputs_md5.items() if known.get(name, md5) != md5]
+        if other:
+            faults.append(f"job {path.parent.name} explained other artifacts: {', '.join(other)}")
+    if faults:
+        raise ArtifactError(f"the ranking in {folder} is not of these clusters, sweep again: {'; '.join(faults)}")
+    table = read_table(folder / "ranking.csv")
+    overall = table[table["cluster"] == "all"]
+    shown = [name for name in OVERALL if name in overall]
+    key = "replacement_area.relevance"
+    if key not in table or overall[key].nunique() < 2:
+        # the attributor has rules of its own: what the jobs changed shows in plain LRP alone
+        key = "replacement_area.lrp" if "replacement_area.lrp" in table else key
+    single = table[table["cluster"] != "all"]
+    by_cluster = single.pivot_table(key, "job", "cluster", sort=False).reindex(overall["job"])
+    names = {name: f"cluster {name}" for name in by_cluster}
+    by_cluster = by_cluster.rename(columns=names).rename_axis(index=OVERALL["job"], columns=None)
+    return Ranking(folder, overall[shown].rename(columns=OVERALL), by_cluster.reset_index(), picture)
