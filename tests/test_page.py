@@ -118,6 +118,20 @@ def title(tab: Any, panel: str) -> str:
 
 
 @needs_browser
+def test_the_overview_is_there_until_the_views_are(browser: Any, visit: Any, made: Path) -> None:
+    tab = visit(made)
+    assert tab.locator("#made #overview img").count() == 1 and tab.locator("#explore #overview").count() == 0
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    still = context.new_page()
+    still.goto(made.as_uri())
+    picture = still.locator("#explore #overview img")
+    assert picture.evaluate("image => image.complete && image.naturalWidth") > 1000
+    drawn, views = picture.bounding_box(), still.locator("#explore .views").bounding_box()
+    assert drawn["height"] <= views["height"] and drawn["width"] <= views["width"] and drawn["width"] > 1000
+    context.close()
+
+
+@needs_browser
 def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     tab = visit(made)
     assert "No window" in title(tab, "window")

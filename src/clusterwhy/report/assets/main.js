@@ -151,12 +151,17 @@ async function main() {
   addLegend(element("labels"), data.about.label_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
   reflect();
-  // the first views are seen while the arrays of the others are read
+  // the overview gives way to the views, the first of which are seen while the arrays of the others are read
+  const show = (some) => {
+    for (const view of some) view.draw();
+    if (document.documentElement.dataset.drawn) return;
+    element("made").querySelector("h2").after(element("overview"));
+    document.documentElement.dataset.drawn = Math.round(performance.now());
+  };
   const early = state.values.window === null ? 2 : 0;
-  for (const view of views.slice(0, early)) view.draw();
-  document.documentElement.dataset.drawn = Math.round(performance.now());
+  if (early) show(views.slice(0, early));
   await data.read(1);
-  for (const view of views.slice(early)) view.draw();
+  show(views.slice(early));
   data.begin();
   addKeys(data, state);
   document.addEventListener("click", (event) => {
