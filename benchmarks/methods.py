@@ -186,6 +186,7 @@ def figure(result: Result, figure: Figure) -> None:
     figure.set_size_inches(9, 6)
     at = np.arange(len(table))
     left.scatter(table["channels"], at, s=22, color="#0072B2", label="true channels")
+    left.scatter(table["signed_channels"], at, s=22, color="#009E73", marker="^", label="summed over time")
     left.scatter(table["support"], at, s=22, color="#D55E00", marker="s", label="true channels and moments")
     left.axvline(result.setup["true channels, share of all"], color="0.6", lw=1, label="channels by chance")
     left.set(yticks=at, yticklabels=table["method"], xlabel="share of |relevance|", xlim=(0, 1))
@@ -193,9 +194,9 @@ def figure(result: Result, figure: Figure) -> None:
     right.scatter(table["randomised_absolute"], at, s=22, color="#D55E00", marker="s", label="|relevance|")
     right.axvline(0.3, color="0.6", lw=1)
     right.set(xlabel="rank correlation with random weights", xlim=(-0.35, 1))
-    for axes, place in ((left, "lower right"), (right, "upper right")):
+    for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(frameon=False, fontsize=7, loc=place)
+        axes.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def summarised(
