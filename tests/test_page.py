@@ -342,6 +342,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
     assert values.min() == pytest.approx(pressure.min(), abs=1e-3)
     unkept = next(window for window in range(200) if window not in kept)
     tab = visit(path, f"#window={unkept}", missing=True)
+    assert tab.locator("#beside").is_visible()
     assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
 
 
@@ -370,6 +371,16 @@ def test_beside_its_files_a_long_series_is_shown_as_it_is(
     shown = tab.evaluate("document.querySelector('#window [data-part=plot]').data[1].customdata")
     start = found.data.starts[window]
     np.testing.assert_allclose(shown, found.data.values[start : start + found.data.length, 1], atol=1e-3)
+    assert not tab.locator("#beside").is_visible()
+    # of another series, damaged, cut off: nothing of it is shown, and the page says so
+    piece = path.parent / f"values_{start // 100:05d}.js"
+    whole = piece.read_text()
+    key = re.search(r'"(\w+)"', whole)[1]
+    for changed in (whole.replace(key, "0" * 16), whole[:60] + "AAAA" + whole[64:], ""):
+        piece.write_text(changed)
+        tab = visit(path, f"#window={window}")
+        tab.locator("#beside").wait_for(state="visible")
+        assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
 
 
 @needs_browser

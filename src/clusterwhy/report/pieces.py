@@ -3,6 +3,7 @@
 The page works without them; then it shows the least and greatest values of each stretch however near one looks.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +29,13 @@ class Pieces:
         count: number of pieces.
         offset, step: of each channel; a whole number q stands for offset + step * q.
         n_places: stretches by whose least and greatest values the page itself shows the series.
+        key: of the series: a page takes no pieces of another.
     """
 
     samples: int
     count: int
     n_places: int
+    key: str
     offset: FloatArray
     step: FloatArray
 
@@ -44,13 +47,15 @@ class Pieces:
             return None
         samples = max(1, IN_A_PIECE // values.shape[1])
         offset, step = scale(values.T, np.int16)
-        return cls(samples, -(-len(values) // samples), OF_ENVELOPE // (2 * values.shape[1]), offset, step)
+        n_places, key = OF_ENVELOPE // (2 * values.shape[1]), hashlib.sha256(values.tobytes()).hexdigest()[:16]
+        return cls(samples, -(-len(values) // samples), n_places, key, offset, step)
 
     @property
     def about(self) -> dict[str, Any]:
         """What the page must know to ask for them."""
         names = [self.name(number) for number in range(self.count)]
-        return {"samples": self.samples, "names": names, "offset": self.offset.tolist(), "step": self.step.tolist()}
+        known = {"samples": self.samples, "names": names, "key": self.key}
+        return known | {"offset": self.offset.tolist(), "step": self.step.tolist()}
 
     @staticmethod
     def name(number: int) -> str:
@@ -62,4 +67,4 @@ class Pieces:
         for number in range(self.count):
             part = found.data.values[number * self.samples : (number + 1) * self.samples].T
             whole = quantised(part, self.offset, self.step, np.int16)
-            yield self.name(number), f'clusterwhyPiece({number}, "{text(whole)}");\n'
+            yield self.name(number), f'clusterwhyPiece("{self.key}", {number}, "{text(whole)}");\n'

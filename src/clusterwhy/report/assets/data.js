@@ -28,8 +28,8 @@ class Pieces {
     Object.assign(this, about);
     this.values = new Map(); // number -> its values, the ones used last at the end
     this.coming = new Map();
-    this.gone = false; // the page was passed on without its files
-    window.clusterwhyPiece = (number, text) => this.coming.get(number)?.take(text);
+    this.gone = false; // the page was passed on without its files, or with others
+    window.clusterwhyPiece = (key, number, text) => this.coming.get(number)?.take(key, text);
   }
 
   numbers(first, last) {
@@ -60,12 +60,17 @@ class Pieces {
     if (this.coming.has(number)) return this.coming.get(number).done;
     const one = {}, script = document.createElement("script");
     one.done = new Promise((resolve) => {
-      one.take = async (text) => {
-        const { values } = await unpack("piece", { dtype: "int16", shape: [1] }, text);
-        this.values.set(number, { values, length: values.length / this.offset.length });
-        resolve();
+      const lost = () => { this.gone = true; document.getElementById("beside").hidden = false; resolve(); };
+      one.take = (key, text) => {
+        one.taken = true;
+        if (key !== this.key) return lost();
+        return unpack("piece", { dtype: "int16", shape: [1] }, text).then(({ values }) => {
+          this.values.set(number, { values, length: values.length / this.offset.length });
+          resolve();
+        }, lost);
       };
-      script.addEventListener("error", () => { this.gone = true; resolve(); });
+      script.addEventListener("error", lost);
+      script.addEventListener("load", () => { if (!one.taken) lost(); }); // it is damaged
     }).finally(() => { this.coming.delete(number); script.remove(); });
     this.coming.set(number, one);
     script.src = this.names[number];
