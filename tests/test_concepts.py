@@ -381,7 +381,32 @@ def test_scores_are_sums_and_maxima_over_time(windows: Any, scores: ConceptScore
     np.testing.assert_array_equal(scores.activation_position, values.argmax(axis=2))
     arrived = through.relevance(windows, {"4": 0}, 1).arrived["4"]
     np.testing.assert_allclose(scores.relevance, arrived)
+    # what arrives there is what explains the rest of the network
+    rest = lrp(network[5:].eval(), network[:5](windows).detach(), 1, PLAIN).values
+    np.testing.assert_array_equal(scores.relevance_position, rest.argmax(axis=2))
+    assert (scores.relevance_position != scores.activation_position).mean() > 0.2
     np.testing.assert_allclose(np.abs(scores.shares).sum(axis=1), 1.0)
+
+
+class Beside(nn.Module):
+    """What a ReLU passes on unchanged is added to what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.relu = nn.Conv1d(CHANNELS, 6, 3), nn.ReLU()
+        self.dense = nn.Linear(6, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        return self.dense((self.relu(h) + h).mean(dim=2))
+
+
+def test_relevance_of_a_layer_is_what_arrived_there_and_not_what_arrived_beside_it_later(windows: Any) -> None:
+    torch.manual_seed(0)
+    network = Beside().double().eval()
+    explainer, unit = explainer_of(network, windows, 1, PLAIN)
+    arrived = explainer.relevance(windows, {"relu": 0}, unit).arrived["relu"]
+    np.testing.assert_allclose(concept_scores(network, windows, 1, ["relu"], PLAIN)["relu"].relevance, arrived)
 
 
 def test_more_windows_than_go_through_at_a_time_change_nothing() -> None:
@@ -392,6 +417,13 @@ def test_more_windows_than_go_through_at_a_time_change_nothing() -> None:
     joined = join(parts)
     np.testing.assert_allclose(joined.relevance, whole.relevance)
     np.testing.assert_array_equal(joined.relevance_position, whole.relevance_position)
+    np.testing.assert_array_equal(joined.activation_position, whole.activation_position)
+    assert (whole.relevance_position != whole.activation_position).any()
+    classes = np.arange(70) % CLASSES
+    each = concept_scores(network, many, classes, ["second"], PLAIN)["second"].relevance
+    for which in range(CLASSES):
+        mine = concept_scores(network, many[classes == which], which, ["second"], PLAIN)["second"].relevance
+        np.testing.assert_allclose(each[classes == which], mine)
     close(
         concept_relevance(network, many, 2, {"second": [1]}, PLAIN).values[60:],
         concept_relevance(network, many[60:], 2, {"second": [1]}, PLAIN).values,

@@ -347,6 +347,32 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
 
 
 @needs_browser
+def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_path: Path) -> None:
+    found = made_findings(tmp_path / "artifacts", n_windows=200, rate_hz=1 / 1800)
+    marked = np.zeros(len(found.data.values), dtype=bool)
+    marked[320:640] = True
+    marked[-1] = True
+    np.save(tmp_path / "artifacts" / "prepare" / "anomalous.npy", marked)
+    tab = visit(written(found, tmp_path / "report"), "#window=3")
+    start = 3 * 16 * 1800 / 86400
+    assert f"Window 3: {start:.3f} d to {start + 32 / 48:.3f} d" in title(tab, "window")
+    assert f"{5 * 16 / 48:.2f} to" in tab.locator("details.answers").inner_text()
+    figure = "document.getElementById('series')"
+    assert tab.evaluate(f"{figure}.layout.xaxis.title.text") == "time since the first sample (d)"
+    plot = "document.querySelector('#window [data-part=plot]')"
+    assert tab.evaluate(f"{plot}.layout.xaxis.title.text") == "time in the window (min)"
+    assert tab.evaluate(f"{plot}.data[1].x.at(-1)") == pytest.approx(31 * 30)
+    assert tab.evaluate(f"{figure}.layout.yaxis2.ticktext") == ["marked", "label", "cluster"]
+    strip = tab.evaluate(f"{figure}.data.filter((trace) => trace.type === 'heatmap').find((trace) => trace.y[0] === 0)")
+    times, codes = np.array(strip["x"]), np.array(strip["z"][0])
+    half = (times[1] - times[0]) / 2
+    expected = (times + half > 320 / 48) & (times - half < 640 / 48)
+    expected[-1] = True
+    assert (codes != expected).sum() <= 2, "the ends of the stretch fall into one place each"
+    assert {text for text, code in zip(strip["text"][0], codes, strict=True) if code} == {"marked as an anomaly"}
+
+
+@needs_browser
 def test_beside_its_files_a_long_series_is_shown_as_it_is(
     visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

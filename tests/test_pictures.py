@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from clusterwhy.errors import ShapeError
 from clusterwhy.plots import classifier_pages, pages
 from clusterwhy.plots.classifiers import draw_confusion, draw_curves, draw_reliability
+from clusterwhy.plots.clock import Clock
 from clusterwhy.plots.concepts import draw_concept_difference, draw_concepts, draw_references
 from clusterwhy.plots.contributions import draw_bars, draw_beeswarm, draw_waterfall, verdict
 from clusterwhy.plots.explanations import (
@@ -40,6 +41,25 @@ SIGNALS = Signals(
     ("a$x$b", "_under_score_", "a very long name of a channel that goes on", "שלום"), ("m/s²", "", "$", "V"), 0.02
 )
 PLAIN = Signals(("left", "right"), ("V", "A"), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("span", "resolution", "text"),
+    [
+        (270.0, 0.128, "269.0 s"),
+        (1799.0, 1.0, "269.0 s"),
+        (1800.0, 1.0, "4.48 min"),
+        (12 * 3600.0, 60.0, "4.5 min"),
+        (5 * 86400.0, 60.0, "0.07 h"),
+        (40 * 86400.0, 192.0, "0.003 d"),
+    ],
+)
+def test_times_are_told_in_a_unit_that_fits(span: float, resolution: float, text: str) -> None:
+    clock = Clock.of(span, resolution)
+    assert clock.text(269.0) == text
+    assert clock.scaled(np.array([clock.seconds]))[0] == 1.0
+    # what is to be told apart is told apart
+    assert clock.number(1000.0) != clock.number(1000.0 + resolution)
 
 
 def panels(rows: int = 1, columns: int = 1) -> Any:

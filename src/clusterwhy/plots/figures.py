@@ -59,7 +59,7 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
 
 def draw_series(
     axes: Any,
-    time_s: FloatArray,
+    times: FloatArray,
     values: FloatArray,
     channels: tuple[str, ...],
     units: tuple[str, ...],
@@ -68,35 +68,35 @@ def draw_series(
     """One panel per channel: the recorded values, thinned to `limit` points for drawing only."""
     step = max(1, len(values) // limit)
     for ax, channel, unit, column in zip(axes, channels, units, values.T, strict=True):
-        ax.plot(time_s[::step], column[::step], linewidth=0.4, color="#333333")
+        ax.plot(times[::step], column[::step], linewidth=0.4, color="#333333")
         ax.set_ylabel(with_unit(channel, unit), rotation=0, ha="right", va="center", fontsize=7)
         ax.tick_params(labelsize=6)
         ax.margins(x=0)
 
 
-def draw_timeline(ax: Axes, runs: list[dict[str, int]], time_s: FloatArray) -> None:
+def draw_timeline(ax: Axes, runs: list[dict[str, int]], times: FloatArray) -> None:
     """When each cluster occurs."""
     for run in runs:
-        start, stop = time_s[run["start"]], time_s[run["stop"] - 1]
+        start, stop = times[run["start"]], times[run["stop"] - 1]
         ax.axvspan(start, stop, color=cluster_colour(run["cluster"]), linewidth=0)
     ax.set_yticks([])
     ax.set_ylabel("cluster", rotation=0, ha="right", va="center", fontsize=7)
     ax.tick_params(labelsize=6)
-    ax.set_xlim(time_s[0], time_s[-1])
+    ax.set_xlim(times[0], times[-1])
 
 
-def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], time_s: FloatArray) -> None:
+def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray) -> None:
     """The labels that nobody used, named where they begin."""
     labels = index["label"].to_numpy()
     change = np.flatnonzero(np.diff(labels)) + 1
     for first, last in zip([0, *change], [*change, len(labels)], strict=True):
-        start, stop = time_s[index["start"].iloc[first]], time_s[index["stop"].iloc[last - 1] - 1]
+        start, stop = times[index["start"].iloc[first]], times[index["stop"].iloc[last - 1] - 1]
         ax.axvspan(start, stop, color="#dddddd" if labels[first] % 2 else "#f2f2f2", linewidth=0)
         ax.text((start + stop) / 2, 0.5, shown(names[labels[first]]), ha="center", va="center", fontsize=6)
     ax.set_yticks([])
     ax.set_ylabel("label", rotation=0, ha="right", va="center", fontsize=7)
     ax.tick_params(labelsize=6)
-    ax.set_xlim(time_s[0], time_s[-1])
+    ax.set_xlim(times[0], times[-1])
 
 
 def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
@@ -105,7 +105,7 @@ def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
     ax.barh(positions, table["share"] * 100, color=np.where(table["share"] > 0, "#b2182b", "#2166ac"))
     ax.axvline(0, color="#333333", linewidth=0.6)
     ax.set_yticks(positions, [shown(name) for name in table["channel"]], fontsize=7)
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.5, -0.5)  # as in the map beside it
     ax.tick_params(axis="x", labelsize=6)
 
 
@@ -135,11 +135,11 @@ def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
     ax.barh(positions, own["signed"], xerr=errors, color=cluster_colour(cluster), error_kw={"linewidth": 0.8})
     ax.axvline(0, color="#333333", linewidth=0.6)
     ax.set_yticks(positions, [shown(name) for name in own["channel"]], fontsize=7)
-    ax.invert_yaxis()
+    ax.set_ylim(len(own) - 0.5, -0.5)  # as in the map beside it
     ax.tick_params(axis="x", labelsize=6)
 
 
-def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds: float, limit: float) -> Any:
+def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], length: float, limit: float) -> Any:
     """Channel x time map of mean signed relevance; zero is white, `limit` shared by compared panels."""
     ax.set_facecolor(NOISE_COLOUR)  # where nothing is known
     image = ax.imshow(
@@ -149,7 +149,7 @@ def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], seconds
         vmax=limit * 100,
         aspect="auto",
         interpolation="nearest",
-        extent=(0, seconds, len(channels) - 0.5, -0.5),
+        extent=(0, length, len(channels) - 0.5, -0.5),
     )
     ax.set_yticks(range(len(channels)), [shown(name) for name in channels], fontsize=7)
     ax.tick_params(axis="x", labelsize=6)

@@ -1,6 +1,6 @@
 """What the page's linked views need: names and numbers as JSON, arrays packed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -54,6 +54,8 @@ def _about(found: Findings) -> dict[str, Any]:
         "channels": about["channels"],
         "units": about["units"],
         "rate_hz": about["rate_hz"],
+        "clock": asdict(found.clock),
+        "window_clock": asdict(found.window_clock),
         "length": data.length,
         "n_samples": len(data.values),
         "n_windows": len(data.starts),
@@ -93,7 +95,12 @@ def _windows(found: Findings) -> list[Packed]:
         pack_for_drawing("mean", mean, turn=2),
         pack_for_drawing("deviation", deviation, turn=2),
     ]
-    return packed + ([pack("label", data.labels)] if data.labels is not None else [])
+    if data.labels is not None:
+        packed.append(pack("label", data.labels))
+    if (marked := data.anomalous_samples) is not None:
+        # where stretches that experts marked begin and end, in turn
+        packed.append(pack("marked", np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))))
+    return packed
 
 
 def _series(found: Findings, pieces: Pieces | None) -> list[Packed]:

@@ -12,6 +12,7 @@ import pandas as pd
 from clusterwhy.artifacts import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
+from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
 STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "evaluate")
@@ -41,6 +42,21 @@ class Findings:
     def seconds(self) -> FloatArray:
         """(window,) when each window starts, since the first sample."""
         return self.data.time_s[self.data.starts]
+
+    @cached_property
+    def clock(self) -> Clock:
+        """How times of the series are told; windows that overlap can be told apart."""
+        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20)
+
+    @cached_property
+    def window_clock(self) -> Clock:
+        """How times within a window are told."""
+        return Clock.of(self.window_s, self.window_s / self.data.length)
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window."""
+        return float(self.data.length / self.data.about["rate_hz"])
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:

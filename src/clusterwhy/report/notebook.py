@@ -15,6 +15,7 @@ import pandas as pd
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
+from clusterwhy.plots.clock import Clock
 from clusterwhy.plots.figures import cluster_name
 from clusterwhy.plots.names import plain
 from clusterwhy.report.content import hex_colour
@@ -44,8 +45,10 @@ def projection(found: Findings, colour: str = "cluster") -> "Figure":
     if colour not in ("cluster", "score", "time"):
         raise DataError("projection", [f"colour: expected cluster, score or time, got {colour!r}"])
     x, y, scores = found.projection[:, 0], found.projection[:, 1], found.scores["score"].to_numpy()
-    about = np.stack([np.arange(len(x)), found.seconds, scores], axis=1)
-    hover = "window %{customdata[0]}<br>from %{customdata[1]:.2f} s<br>score %{customdata[2]:.3g}<extra></extra>"
+    clock, starts = found.clock, found.clock.scaled(found.seconds)
+    about = np.stack([np.arange(len(x)), starts, scores], axis=1)
+    hover = f"window %{{customdata[0]}}<br>from %{{customdata[1]:.{clock.digits + 1}f}} {clock.unit}"
+    hover += "<br>score %{customdata[2]:.3g}<extra></extra>"
     figure = go.Figure()
     if colour == "cluster":
         for cluster in np.unique(found.labels):
@@ -61,8 +64,8 @@ def projection(found: Findings, colour: str = "cluster") -> "Figure":
                 hovertemplate=hover,
             )
     else:
-        title = "score" if colour == "score" else "start (s)"
-        values = scores if colour == "score" else found.seconds
+        title = "score" if colour == "score" else f"start ({clock.unit})"
+        values = scores if colour == "score" else starts
         marker = {"size": 5, "color": values, "colorscale": "Cividis", "colorbar": {"title": title}}
         figure.add_scattergl(x=x, y=y, mode="markers", marker=marker, customdata=about, hovertemplate=hover)
     return _finished(figure, "projection 1 (no unit)", "projection 2 (no unit)", 480)
@@ -72,7 +75,7 @@ def series(found: Findings) -> "Figure":
     """Every channel by its least and greatest values, clusters, score and threshold; one time axis."""
     from plotly.subplots import make_subplots
 
-    data, time = found.data, found.data.time_s
+    data, time = found.data, found.clock.scaled(found.data.time_s)
     n_buckets = min(ACROSS, len(time))
     low, high = envelope(data.values.T, n_buckets)
     at = np.repeat(time[(np.arange(n_buckets) * len(time)) // n_buckets], 2)
@@ -82,7 +85,7 @@ def series(found: Findings) -> "Figure":
         values = np.stack([low[i], high[i]], axis=1).ravel()
         figure.add_scattergl(x=at, y=values, mode="lines", line={"width": 1, "color": "#30404f"}, row=i + 1, col=1)
         figure.update_yaxes(title_text=f"{plain(channel)}<br>({plain(unit or 'no unit')})", row=i + 1, col=1)
-    middle = found.seconds + data.length / data.about["rate_hz"] / 2
+    middle = found.clock.scaled(found.seconds + found.window_s / 2)
     figure.add_scattergl(
         x=middle,
         y=found.scores["score"],
@@ -93,7 +96,7 @@ def series(found: Findings) -> "Figure":
     )
     figure.add_hline(y=found.anomalies["threshold"], line={"dash": "dash", "color": "#d55e00"}, row=n + 1, col=1)
     figure.update_yaxes(title_text="score<br>(by cluster)", row=n + 1, col=1)
-    figure.update_xaxes(title_text="time since the first sample (s)", row=n + 1, col=1)
+    figure.update_xaxes(title_text=f"time since the first sample ({found.clock.unit})", row=n + 1, col=1)
     figure.update_layout(template="plotly_white", height=140 + 70 * (n + 1), showlegend=False)
     return figure
 
@@ -139,6 +142,7 @@ class ClusterSummary:
         jaccard: how much of it was there again in other samples of the windows, on average; None where not asked.
         channels: a row per channel with signed shares of relevance, their 95 % intervals and mean |z|, the first
             leading.
+        clock: how times are shown.
     """
 
     cluster: int
@@ -148,9 +152,10 @@ class ClusterSummary:
     medoid_windows: tuple[int, ...]
     jaccard: float | None
     channels: pd.DataFrame
+    clock: Clock
 
     def _repr_html_(self) -> str:
-        times = ", ".join(f"{first:.1f} to {last:.1f} s" for first, last in self.times[:8])
+        times = ", ".join(f"{self.clock.number(first)} to {self.clock.text(last)}" for first, last in self.times[:8])
         more = f" and {len(self.times) - 8} more" if len(self.times) > 8 else ""
         again = "" if self.jaccard is None else f"; {self.jaccard:.2f} of it found again in other samples of windows"
         table = self.channels.to_html(max_rows=12, index=False, float_format=lambda value: f"{value:+.3f}")
@@ -183,23 +188,24 @@ def summary(found: Findings, which: int) -> ClusterSummary:
         tuple(record["medoid_windows"]),
         float(again.mean()) if len(again) else None,
         own[["channel", "signed", "signed_low", "signed_high", "z_score"]].reset_index(drop=True),
+        found.clock,
     )
 
 
 def _heat(found: Findings, shares: FloatArray, values: FloatArray | None) -> "Figure":
     import plotly.graph_objects as go
 
-    data = found.data
-    seconds = np.arange(data.length) / data.about["rate_hz"]
+    data, clock = found.data, found.window_clock
+    times = clock.scaled(np.arange(data.length) / data.about["rate_hz"])
     names = [
         plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.about["units"], strict=True)
     ]
     limit = float(np.nanquantile(np.abs(shares), 0.998)) * 100 or 1.0
     value = "" if values is None else "<br>value %{customdata:.4g}"
-    hover = "%{x:.3f} s: %{z:.3g} %" + value + "<extra></extra>"
+    hover = f"%{{x:.3f}} {clock.unit}: %{{z:.3g}} %" + value + "<extra></extra>"
     figure = go.Figure(
         go.Heatmap(
-            x=seconds,
+            x=times,
             y=list(range(len(names))),
             z=100 * shares,
             customdata=values,
@@ -211,7 +217,7 @@ def _heat(found: Findings, shares: FloatArray, values: FloatArray | None) -> "Fi
         )
     )
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(names))), ticktext=names)
-    return _finished(figure, "time in the window (s)", "", max(260, 110 + 24 * len(names)))
+    return _finished(figure, f"time in the window ({clock.unit})", "", max(260, 110 + 24 * len(names)))
 
 
 def _finished(figure: "Figure", x: str, y: str, height: int) -> "Figure":

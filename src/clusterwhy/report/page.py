@@ -109,13 +109,13 @@ def _picture(path: Path) -> str:
 def _answers(found: Findings) -> list[str]:
     clusters = answers(found.importance, found.quality, found.summary["clusters"], found.explained_clusters)
     data = found.data
-    strange = anomaly_answers(found.strange, found.strange_channels, data.time_s, data.starts, data.length)
+    strange = anomaly_answers(found.strange, found.strange_channels, data.time_s, data.starts, data.length, found.clock)
     return [*clusters, *strange]
 
 
 def _cluster(found: Findings, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What the page says of one cluster."""
-    cluster, seconds = record["cluster"], found.data.time_s
+    cluster, seconds, clock = record["cluster"], found.data.time_s, found.clock
     runs = [run for run in found.summary["timeline"] if run["cluster"] == cluster]
     total = float(seconds[-1]) or 1.0
     said: dict[str, Any] = {
@@ -126,7 +126,7 @@ def _cluster(found: Findings, record: dict[str, Any], folder: Path) -> dict[str,
             (100 * seconds[run["start"]] / total, 100 * (seconds[run["stop"] - 1] - seconds[run["start"]]) / total)
             for run in runs
         ],
-        "when": [(float(seconds[run["start"]]), float(seconds[run["stop"] - 1])) for run in runs],
+        "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],
         "strongest": strongest(found, cluster, 3),
         "again": _again(found.stability[found.stability["cluster"] == cluster]["jaccard"]),
     }
@@ -191,20 +191,21 @@ def _anomaly(found: Findings, row: int, folder: Path) -> dict[str, Any]:
     """What the page says of one of the strangest windows."""
     record = found.strange.iloc[row].to_dict()
     window, seconds, starts = int(record["window"]), found.data.time_s, found.data.starts
+    clock = found.clock
     own = found.strange_channels[found.strange_channels["window"] == window]
     windows = found.strange["window"].to_numpy()
     earlier = windows[starts[windows] < starts[window]]
     distances = np.linalg.norm(found.embeddings[earlier] - found.embeddings[window], axis=1)
     return {
         "window": window,
-        "from": float(seconds[starts[window]]),
-        "to": float(seconds[starts[window] + found.data.length - 1]),
+        "from": clock.number(seconds[starts[window]]),
+        "to": clock.text(seconds[starts[window] + found.data.length - 1]),
         "score": float(record["score"]),
         "anomalous": bool(record["anomalous"]),
         "gap": float(record["gap"]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
         "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
-        "references": [float(seconds[first]) for first in record["references"]],
+        "references": [clock.text(seconds[first]) for first in record["references"]],
         "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
     }
 
@@ -219,6 +220,21 @@ def _belief(found: Findings) -> list[dict[str, str]]:
                 "question": "Does relevance add up?",
                 "measured": f"median |1 − sum / target| {gap:.2g}; biases keep {bias:.1%}",
                 "says": "All evidence is accounted for." if gap < 0.05 else "Some evidence is lost on its way.",
+            }
+        )
+    rows = found.results[found.results["question"] == "detection"].set_index("method")
+    if "ours" in rows.index:
+        area = rows["auroc"]
+        said.append(
+            {
+                "question": "Do scores find what experts marked?",
+                "measured": ", ".join(f"{method} {value:.2f}" for method, value in area.items())
+                + " (area under ROC of samples; 1 is best)",
+                "says": (
+                    "Better than the plain scores."
+                    if area["ours"] > area.drop("ours").max()
+                    else f"No better than {area.drop('ours').idxmax()}: a plain score would do."
+                ),
             }
         )
     for question, name in (("explanation", "clusters"), ("anomaly explanation", "anomalies")):

@@ -23,12 +23,12 @@ def overview(found: Findings, stem: Path) -> Files:
     figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
-    units = tuple(data.about["units"])[:shown]
-    figures.draw_series(axes[:shown], data.time_s, data.values[:, :shown], data.channels[:shown], units)
-    figures.draw_timeline(axes[shown], found.summary["timeline"], data.time_s)
+    units, times = tuple(data.about["units"])[:shown], found.clock.scaled(data.time_s)
+    figures.draw_series(axes[:shown], times, data.values[:, :shown], data.channels[:shown], units)
+    figures.draw_timeline(axes[shown], found.summary["timeline"], times)
     if data.labels is not None:
-        figures.draw_labels(axes[-1], data.index, data.about["label_names"], data.time_s)
-    axes[-1].set_xlabel("time since the first sample (s)", fontsize=8)
+        figures.draw_labels(axes[-1], data.index, data.about["label_names"], times)
+    axes[-1].set_xlabel(f"time since the first sample ({found.clock.unit})", fontsize=8)
     if explained:
         places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
         image = figures.draw_matrix(matrix, found.importance, explained)
@@ -50,9 +50,9 @@ def cluster(found: Findings, which: int, stem: Path) -> Files:
     figures.draw_importance(bars, importance, which)
     bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
     bars.set_xlabel("relevance (share of |relevance|)", fontsize=8)
-    relevance, seconds = maps[found.explained_clusters.index(which)], data.length / data.about["rate_hz"]
-    image = figures.draw_map(panel, relevance, data.channels, seconds, _limit(maps))
-    panel.set_xlabel("time in window (s)", fontsize=8)
+    relevance, clock = maps[found.explained_clusters.index(which)], found.window_clock
+    image = figures.draw_map(panel, relevance, data.channels, clock.scaled(found.window_s), _limit(maps))
+    panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
     _colours(figure, image, panel, "mean relevance\n(% of |relevance|; red supports)")
     return save(figure, stem)
 
@@ -68,14 +68,15 @@ def anomaly(found: Findings, row: int, stem: Path) -> Files:
     start, leading = int(data.starts[strange["window"]]), int(own["share"].to_numpy().argmax())
     figures.draw_shares(bars, own)
     bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
-    image = figures.draw_map(panel, relevance[row], data.channels, length / about["rate_hz"], _limit(relevance))
-    panel.set_xlabel("time in window (s)", fontsize=8)
+    clock = found.window_clock
+    image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(found.window_s), _limit(relevance))
+    panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
     pieces = np.stack([data.values[first : first + length, leading] for first in strange["references"]])
     label = f"{data.channels[leading]} ({about['units'][leading] or 'no unit'})"
-    seconds = np.arange(length) / about["rate_hz"]
-    figures.draw_beside_references(lines, seconds, data.values[start : start + length, leading], pieces, label)
+    times = clock.scaled(np.arange(length) / about["rate_hz"])
+    figures.draw_beside_references(lines, times, data.values[start : start + length, leading], pieces, label)
     lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
-    lines.set_xlabel("time in window (s); the leading channel", fontsize=8)
+    lines.set_xlabel(f"time in window ({clock.unit}); the leading channel", fontsize=8)
     _colours(figure, image, panel, "relevance\n(% of |relevance|; red: unlike)")
     return save(figure, stem)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
 
@@ -48,7 +49,7 @@ def answers(
 
 
 def anomaly_answers(
-    windows: pd.DataFrame, channels: pd.DataFrame, time_s: FloatArray, starts: IntArray, length: int
+    windows: pd.DataFrame, channels: pd.DataFrame, time_s: FloatArray, starts: IntArray, length: int, clock: Clock
 ) -> list[str]:
     """One sentence per explained window above the threshold, or about the strangest one where none is."""
     chosen = windows[windows["anomalous"].astype(bool)] if len(windows) else windows
@@ -58,8 +59,8 @@ def anomaly_answers(
         leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
         first = int(starts[row["window"]])
         lines.append(
-            f"{time_s[first]:.1f} s to {time_s[first + length - 1]:.1f} s (score {row['score']:.3g}) is unlike the "
-            f"normal windows nearest to it, most of all in {leading}."
+            f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g}) is "
+            f"unlike the normal windows nearest to it, most of all in {leading}."
         )
     return lines
 

@@ -113,6 +113,7 @@ class Data {
   ready() {
     const { about, arrays } = this;
     for (const name of ["start", "x", "y", "cluster", "strength", "score"]) this[name] = arrays[name].values;
+    this.marked = arrays.marked ? arrays.marked.values : null;
     this.label = arrays.label ? arrays.label.values : null;
     this.nWindows = about.n_windows;
     this.nChannels = about.channels.length;
@@ -147,24 +148,33 @@ class Data {
     return { single: false, placeOf: (sample) => this.placeOf(sample), sampleOf: (place) => this.sampleOf(place), low: (c, p) => this.low(c, p), high: (c, p) => this.high(c, p) };
   }
 
-  // seconds by an even clock, and how far the clock of the data is from it
-  seconds(sample) { return sample / this.about.rate_hz + (this.arrays.drift ? this.arrays.drift.values[this.placeOf(sample)] : 0); }
+  // samples as time: in the unit of the page
+  span(samples) { return samples / this.about.rate_hz / this.about.clock.seconds; }
+
+  // time by an even clock, and how far the clock of the data is from it (in seconds)
+  time(sample) { return this.span(sample) + (this.arrays.drift ? this.arrays.drift.values[this.placeOf(sample)] / this.about.clock.seconds : 0); }
+
+  // times of the samples of a window, in their own unit
+  times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }
+
+  // a time in words
+  told(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
 
   // the last sample that is not later
-  sampleAt(seconds) {
+  sampleAt(time) {
     const last = this.about.n_samples - 1;
-    if (!this.arrays.drift) return Math.min(last, Math.max(0, Math.round(seconds * this.about.rate_hz)));
+    if (!this.arrays.drift) return Math.min(last, Math.max(0, Math.round(time / this.span(1))));
     let low = 0, high = last;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.seconds(middle) <= seconds + 1e-9) low = middle; else high = middle - 1;
+      if (this.time(middle) <= time + 1e-9) low = middle; else high = middle - 1;
     }
     return low;
   }
 
-  startSeconds(window) { return this.seconds(this.start[window]); }
-  stopSeconds(window) { return this.seconds(this.start[window]) + this.length / this.about.rate_hz; }
-  middle(window) { return (this.startSeconds(window) + this.stopSeconds(window)) / 2; }
+  startTime(window) { return this.time(this.start[window]); }
+  stopTime(window) { return this.time(this.start[window]) + this.span(this.length); }
+  middle(window) { return (this.startTime(window) + this.stopTime(window)) / 2; }
 
   // the window whose middle is nearest to a sample
   windowAt(sample) {

@@ -18,7 +18,7 @@ function csvCell(value) {
 function asCsv(data, windows) {
   const head = ["window", "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : [])];
   const rows = windows.map((w) => [
-    w, data.start[w], data.start[w] + data.length, data.startSeconds(w), data.stopSeconds(w), data.cluster[w], data.strength[w], data.score[w],
+    w, data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.strength[w], data.score[w],
     ...(data.label ? [data.about.label_names[data.label[w]]] : []),
   ]);
   return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";
@@ -79,7 +79,7 @@ function addThreshold(root, data, state) {
     const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
     slider.value = threshold;
     words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (as the study chose)" : ""}`;
-    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${seconds(data.seconds(one.start))} to ${seconds(data.seconds(one.start) + (one.stop - one.start) / data.about.rate_hz)}, peak ${number(one.score)}`, { window: one.peak })));
+    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.told(data.time(one.start))} to ${data.told(data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
   };
   slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
   state.listen(["threshold"], draw);

@@ -65,8 +65,6 @@ function number(value, digits = 3) {
   return Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "unknown";
 }
 
-function seconds(value) { return `${value.toFixed(value < 1000 ? 2 : 1)} s`; }
-
 function percent(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(0)} %`; }
 
 // lanes of channels from top to bottom: where each lies, and an axis that names them

@@ -21,8 +21,8 @@ class ProjectionView {
       return { of: (w) => data.label[w], colorscale: steps(codes.map(labelColour)), cmin: -0.5, cmax: n - 0.5, showscale: false };
     }
     const name = what === "score" || what === "time" ? "" : plain(data.about.channels[channel], 16);
-    const title = { score: "score", time: "start (s)", mean: `mean of ${name} (z)`, deviation: `deviation of ${name} (z)` }[what];
-    const of = { score: (w) => data.score[w], time: (w) => data.startSeconds(w) }[what] || ((w) => data.moment(what, channel, w));
+    const title = { score: "score", time: `start (${data.about.clock.unit})`, mean: `mean of ${name} (z)`, deviation: `deviation of ${name} (z)` }[what];
+    const of = { score: (w) => data.score[w], time: (w) => data.startTime(w) }[what] || ((w) => data.moment(what, channel, w));
     const known = this.order.map(of).filter(Number.isFinite).sort((a, b) => a - b);
     const at = (share) => known[Math.round(share * (known.length - 1))] ?? 0;
     return {
@@ -98,7 +98,7 @@ class ProjectionView {
   title(window) {
     const { data } = this;
     const label = data.label ? `<br>label ${plain(data.about.label_names[data.label[window]])}` : "";
-    return `window ${window}, from ${seconds(data.startSeconds(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
+    return `window ${window}, from ${data.told(data.startTime(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
   }
 
   // the window of a point; none of the path

@@ -25,7 +25,7 @@ class SelectionView {
         if (!sent.ok) throw new Error(found.error);
         await this.data.add(found.arrays);
         const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${seconds((performance.now() - began) / 1000)}.`;
+        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${data.told((performance.now() - began) / 1000)}.`;
       } catch (error) {
         this.answer.textContent = `not explained: ${error.message}`;
       }
@@ -39,8 +39,8 @@ class SelectionView {
     if (!there) return;
     const channels = this.state.channels();
     const found = this.together([...data.rows.asked.keys()], channels, "asked"), lane = lanes(data, channels);
-    const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
-    draw(this.asked_plot, [heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, "time in the window (s)"), config("asked"));
+    const times = data.times();
+    draw(this.asked_plot, [heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config("asked"));
     drawBars(this.asked_bars, data, channels.map((channel) => this.share(found, null, channel)), "relevance, asked now (% of |relevance|)", "asked_channels");
   }
 
@@ -67,9 +67,9 @@ class SelectionView {
     const less = { none: "", rest: " less the rest", other: " less selection B" }[contrast];
     this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
     this.note.textContent = this.said(own, beside, selected, others, contrast);
-    const lane = lanes(data, channels), times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz), traces = [];
+    const lane = lanes(data, channels), times = data.times(), traces = [];
     if (own.nExplained && (!beside || beside.nExplained)) {
-      traces.push(heat(lane, channels, times, (channel, t) => 100 * (own.cell(channel, t) - (beside ? beside.cell(channel, t) : 0)), `mean relevance${less ? `,<br>${less.trim()}` : ""}<br>(% of |relevance|)`));
+      traces.push(heat(data, lane, channels, times, (channel, t) => 100 * (own.cell(channel, t) - (beside ? beside.cell(channel, t) : 0)), `mean relevance${less ? `,<br>${less.trim()}` : ""}<br>(% of |relevance|)`));
     }
     if (own.nValues) {
       for (const channel of channels) {
@@ -78,7 +78,7 @@ class SelectionView {
         traces.push(laneLine(data, lane, channel, times, (t) => own.mean(channel, t)));
       }
     }
-    draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config("selection"));
+    draw(this.plot, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config("selection"));
     const shares = channels.map((channel) => this.share(own, beside, channel)), dots = data.hasMoments(() => this.draw()) ? { title: "RMS of z", of: (channel) => own.rms(channel) } : null;
     this.bars.hidden = !own.nExplained;
     if (own.nExplained) drawBars(this.bars, data, shares, `relevance${less} (% of |relevance|)`, "selection_channels", dots);

@@ -11,7 +11,7 @@ class SeriesView {
     state.listen(["threshold", "window", "selected"], () => Plotly.relayout(this.div, { shapes: this.shapes() }));
   }
 
-  whole() { return [0, this.data.seconds(this.data.about.n_samples - 1) + 1 / this.data.about.rate_hz]; }
+  whole() { return [0, this.data.time(this.data.about.n_samples - 1) + this.data.span(1)]; }
 
   // places that can be told apart across the view
   across() { return Math.max(200, Math.round((this.div.clientWidth || 800) * Math.min(2, devicePixelRatio || 1))); }
@@ -20,15 +20,15 @@ class SeriesView {
     const { data } = this, shown = this.state.values.range || this.whole(), margin = MARGIN * (shown[1] - shown[0]);
     const channels = this.state.channels(), lane = lanes(data, channels), whole = this.whole();
     const drawn = [Math.max(whole[0], shown[0] - margin), Math.min(whole[1], shown[1] + margin)];
-    const [from, to, first, last] = [...shown, ...drawn].map((second) => data.sampleAt(second)), source = data.source(first, last);
+    const [from, to, first, last] = [...shown, ...drawn].map((time) => data.sampleAt(time)), source = data.source(first, last);
     const traces = [this.lines(channels, source, { from, to, first, last }, lane), ...this.strips(shown, drawn), this.scores(shown, drawn)];
-    const strips = data.label ? 2 : 1, names = data.label ? ["label", "cluster"] : ["cluster"];
+    const names = [...(data.marked ? ["marked"] : []), ...(data.label ? ["label"] : []), "cluster"], strips = names.length;
     // from the bottom: scores, strips, lanes of the channels
     const height = Math.max(400, 200 + 22 * channels.length), part = (pixels) => pixels / (height - 44), below = part(116), strip = part(18);
     const shape = layout({
       height, uirevision: "series", hovermode: "closest",
       dragmode: this.div.layout ? this.div.layout.dragmode : "select", selectdirection: "h", selections: [],
-      xaxis: axis({ title: "time since the first sample (s)", range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
+      xaxis: axis({ title: `time since the first sample (${data.about.clock.unit})`, range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
       yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
@@ -60,7 +60,7 @@ class SeriesView {
     for (const channel of channels) {
       const name = plain(data.channelName(channel), 60);
       const add = (place, value) => {
-        x[at] = data.seconds(source.sampleOf(place));
+        x[at] = data.time(source.sampleOf(place));
         if (Number.isFinite(value)) { y[at] = lane.of(channel, value); values[at] = value; }
         names[at++] = name;
       };
@@ -75,34 +75,45 @@ class SeriesView {
         add(place, low);
         add(place + size / 2, high);
       }
-      x[at++] = data.seconds(source.sampleOf(last));
+      x[at++] = data.time(source.sampleOf(last));
     }
     return {
       type: "scatter", mode: "lines", x, y, customdata: values, text: names, line: { width: 1, color: css("--signal") }, xaxis: "x", yaxis: "y",
-      hovertemplate: "%{text}<br>%{customdata:.4g} at %{x:.3f} s<extra></extra>",
+      hovertemplate: `%{text}<br>%{customdata:.4g} at %{x:.3f} ${data.about.clock.unit}<extra></extra>`,
     };
   }
 
-  // clusters, and labels where there are any, of the windows whose middles are nearest
+  // clusters, and labels where there are any, of the windows whose middles are nearest; and what experts marked
   strips(shown, [from, to]) {
     const { data } = this, dense = (this.across() * (to - from)) / (shown[1] - shown[0]);
     const n = Math.min(Math.ceil(dense), Math.max(2, data.nWindows * 2)), each = (to - from) / n;
     const x = Array.from({ length: n }, (_, i) => from + (i + 0.5) * each);
-    const windows = x.map((second) => data.windowAt(data.sampleAt(second)));
+    const windows = x.map((time) => data.windowAt(data.sampleAt(time)));
     const strip = (y, codes, colours, least, names) => ({
       type: "heatmap", x, y: [y], z: [codes], zmin: least - 0.5, zmax: least + colours.length - 0.5, colorscale: steps(colours), showscale: false,
       xaxis: "x", yaxis: "y2", text: [windows.map(names)], hovertemplate: "%{text}<extra></extra>",
     });
     const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
-    const row = data.label ? 1 : 0;
-    const found = [strip(row, windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
-    if (data.label) found.push(strip(0, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelColour(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
+    const row = data.marked ? 1 : 0;
+    const found = [strip(row + (data.label ? 1 : 0), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
+    if (data.label) found.push(strip(row, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelColour(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
+    if (data.marked) {
+      const codes = x.map((time) => Number(this.isMarked(time - each / 2, time + each / 2)));
+      found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "marked as an anomaly" : "not marked")));
+    }
     return found;
+  }
+
+  // whether experts marked anything between two times
+  isMarked(from, to) {
+    const { marked } = this.data, [first, last] = [from, to].map((time) => this.data.sampleAt(time));
+    for (let i = 0; i < marked.length && marked[i] <= last; i += 2) if (marked[i + 1] > first) return true;
+    return false;
   }
 
   scores(shown, drawn) {
     const { data } = this, x = [], y = [], windows = [];
-    const [from, to, first, last] = [...shown, ...drawn].map((second) => data.windowAt(data.sampleAt(second)));
+    const [from, to, first, last] = [...shown, ...drawn].map((time) => data.windowAt(data.sampleAt(time)));
     const size = this.together(to - from);
     for (let window = first; window <= last; window += size) {
       let peak = window;
@@ -118,11 +129,11 @@ class SeriesView {
   shapes() {
     const { data } = this, { threshold, window, selected } = this.state.values;
     const across = (x0, x1, fillcolor, opacity, yref = "paper", y = [0, 1]) => ({ type: "rect", xref: "x", yref, x0, x1, y0: y[0], y1: y[1], fillcolor, opacity, line: { width: 0 }, layer: "below" });
-    const seconds = (start, stop) => [data.seconds(start), data.seconds(start) + (stop - start) / data.about.rate_hz];
-    const found = data.segments(threshold).slice(0, MOST_SHAPES).map((one) => across(...seconds(one.start, one.stop), css("--alarm"), 0.3));
-    for (const [start, stop] of this.stretches(selected)) found.push(across(...seconds(start, stop), css("--accent"), 0.22));
-    if (window !== null) found.push({ ...across(data.startSeconds(window), data.stopSeconds(window), css("--text"), 0.28), line: { width: 1.5, color: css("--text") } });
-    if (this.hovered !== null && this.hovered !== undefined) found.push(across(data.startSeconds(this.hovered), data.stopSeconds(this.hovered), css("--text"), 0.18));
+    const times = (start, stop) => [data.time(start), data.time(start) + data.span(stop - start)];
+    const found = data.segments(threshold).slice(0, MOST_SHAPES).map((one) => across(...times(one.start, one.stop), css("--alarm"), 0.3));
+    for (const [start, stop] of this.stretches(selected)) found.push(across(...times(start, stop), css("--accent"), 0.22));
+    if (window !== null) found.push({ ...across(data.startTime(window), data.stopTime(window), css("--text"), 0.28), line: { width: 1.5, color: css("--text") } });
+    if (this.hovered !== null && this.hovered !== undefined) found.push(across(data.startTime(this.hovered), data.stopTime(this.hovered), css("--text"), 0.18));
     found.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: "y3", y0: threshold, y1: threshold, line: { width: 1.2, dash: "dash", color: css("--alarm") } });
     return found;
   }
@@ -156,8 +167,8 @@ class SeriesView {
       Plotly.relayout(this.div, { selections: [] });
     });
     this.div.on("plotly_click", (event) => {
-      const second = event.points[0].x;
-      this.state.set({ window: event.points[0].data.yaxis === "y3" ? event.points[0].customdata : this.data.windowAt(this.data.sampleAt(second)) });
+      const time = event.points[0].x;
+      this.state.set({ window: event.points[0].data.yaxis === "y3" ? event.points[0].customdata : this.data.windowAt(this.data.sampleAt(time)) });
     });
   }
 

@@ -11,7 +11,7 @@ class State {
       other: [], // the selection that was kept for comparison
       contrast: "none", // none | rest | other
       threshold: data.about.threshold,
-      range: null, // seconds
+      range: null, // times in the unit of the page
       hiddenClusters: [],
       hiddenChannels: [],
       path: false,

@@ -19,15 +19,15 @@ class WindowView {
     const kind = data.rows.strange.has(window) && !data.rows.explained.has(window) ? "strange" : "explained";
     const found = data.relevance(window, kind);
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
-    this.title.textContent = `Window ${window}: ${seconds(data.startSeconds(window))} to ${seconds(data.stopSeconds(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
+    this.title.textContent = `Window ${window}: ${data.told(data.startTime(window))} to ${data.told(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
     this.note.textContent = this.said(found, kind);
-    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${seconds(data.startSeconds(w))}`, { window: w })));
+    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.told(data.startTime(w))}`, { window: w })));
     const channels = this.state.channels(), lane = lanes(data, channels);
-    const times = Array.from({ length: data.length }, (_, t) => t / data.about.rate_hz);
+    const times = data.times();
     const traces = [];
-    if (found) traces.push(heat(lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
+    if (found) traces.push(heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
     if (data.hasValues(window)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(window, channel, t))));
-    draw(this.plot, traces, laneLayout(lane, channels.length, "time in the window (s)"), config(`window_${window}`));
+    draw(this.plot, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config(`window_${window}`));
     if (!data.hasValues(window)) data.needValues(window).then((there) => { if (there && this.state.values.window === window) this.draw(); });
     this.bars.hidden = !found;
     if (found) drawBars(this.bars, data, channels.map((channel) => ({ channel, share: found.channel(channel), low: 0, high: 0 })), "relevance (% of |relevance|)", `window_${window}_channels`);
@@ -40,13 +40,13 @@ class WindowView {
   }
 }
 
-function heat(lane, channels, times, cell, title) {
+function heat(data, lane, channels, times, cell, title) {
   const rows = [...channels].reverse(), z = rows.map((channel) => times.map((_, t) => cell(channel, t)));
   const sizes = z.flat().filter(Number.isFinite).map(Math.abs).sort((a, b) => a - b);
   const limit = sizes[Math.floor(0.998 * (sizes.length - 1))] || 1;
   return {
     type: "heatmap", x: times, y: rows.map((channel) => lane.place.get(channel)), z, zmin: -limit, zmax: limit, colorscale: RELEVANCE_COLOURS,
-    colorbar: { title: { text: title, side: "right" }, thickness: 9, x: 1.01, outlinewidth: 0, len: 0.95 }, hovertemplate: "%{x:.3f} s: %{z:.3g} %<extra></extra>",
+    colorbar: { title: { text: title, side: "right" }, thickness: 9, x: 1.01, outlinewidth: 0, len: 0.95 }, hovertemplate: `%{x:.3f} ${data.about.window_clock.unit}: %{z:.3g} %<extra></extra>`,
   };
 }
 
@@ -54,7 +54,7 @@ function laneLine(data, lane, channel, times, value, changes = {}) {
   const values = times.map((_, t) => value(t));
   return {
     type: "scatter", mode: "lines", x: times, y: values.map((v) => lane.of(channel, v)), customdata: values, line: { width: 1.2, color: "#111" },
-    text: plain(data.channelName(channel), 60), hovertemplate: "%{text}<br>%{customdata:.4g} at %{x:.3f} s<extra></extra>", ...changes,
+    text: plain(data.channelName(channel), 60), hovertemplate: `%{text}<br>%{customdata:.4g} at %{x:.3f} ${data.about.window_clock.unit}<extra></extra>`, ...changes,
   };
 }
 
