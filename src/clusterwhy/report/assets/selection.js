@@ -25,7 +25,7 @@ class SelectionView {
         if (!sent.ok) throw new Error(found.error);
         await this.data.add(found.arrays);
         const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${data.told((performance.now() - began) / 1000)}.`;
+        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${((performance.now() - began) / 1000).toFixed(1)} s.`;
       } catch (error) {
         this.answer.textContent = `not explained: ${error.message}`;
       }
