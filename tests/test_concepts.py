@@ -389,16 +389,17 @@ def test_scores_are_sums_and_maxima_over_time(windows: Any, scores: ConceptScore
 
 
 class Beside(nn.Module):
-    """What a ReLU passes on unchanged is added to what it was given."""
+    """Relevance that a ReLU passes on unchanged meets more relevance of what the ReLU was given."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.relu = nn.Conv1d(CHANNELS, 6, 3), nn.ReLU()
+        self.first, self.second, self.relu = nn.Conv1d(CHANNELS, 6, 3), nn.Conv1d(6, 6, 1), nn.ReLU()
         self.dense = nn.Linear(6, CLASSES)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.first(x)
-        return self.dense((self.relu(h) + h).mean(dim=2))
+        other = self.second(h)
+        return self.dense((self.relu(h) + other).mean(dim=2))
 
 
 def test_relevance_of_a_layer_is_what_arrived_there_and_not_what_arrived_beside_it_later(windows: Any) -> None:
@@ -419,7 +420,7 @@ def test_more_windows_than_go_through_at_a_time_change_nothing() -> None:
     np.testing.assert_array_equal(joined.relevance_position, whole.relevance_position)
     np.testing.assert_array_equal(joined.activation_position, whole.activation_position)
     assert (whole.relevance_position != whole.activation_position).any()
-    classes = np.arange(70) % CLASSES
+    classes = np.random.default_rng(0).integers(CLASSES, size=70)
     each = concept_scores(network, many, classes, ["second"], PLAIN)["second"].relevance
     for which in range(CLASSES):
         mine = concept_scores(network, many[classes == which], which, ["second"], PLAIN)["second"].relevance
