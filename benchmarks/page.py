@@ -50,6 +50,8 @@ SHOWN = """() => new Promise((done) => requestAnimationFrame(() => requestAnimat
   window.shown = null;
 })))"""
 PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
+OVERVIEW = """() => new Promise((done) => new PerformanceObserver((seen) => done(seen.getEntries()[0].renderTime))
+  .observe({ type: "element", buffered: true }))"""
 RANGE = "() => document.getElementById('projection')._fullLayout.xaxis.range[0]"
 
 
@@ -100,10 +102,12 @@ def measure(path: Path, wait_s: float) -> dict[str, float]:
     with opened(path, wait_s) as tab:
         tab.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=300_000)
         times, paint = tab.evaluate("() => ({...document.documentElement.dataset})"), tab.evaluate(PAINT)
+        overview = tab.evaluate(OVERVIEW)
         heap = tab.evaluate("performance.memory.usedJSHeapSize")
         found = _frames(tab)
     return {
         "text (s)": paint / 1000,
+        "overview (s)": overview / 1000,
         "first views (s)": float(times["drawn"]) / 1000,
         "ready (s)": float(times["ready"]) / 1000,
         "JavaScript heap (MB)": heap / 1e6,
@@ -167,8 +171,9 @@ def section(result: Result) -> str:
     setup = result.setup
     return f"""
 A page of {setup["channels"]} channels, opened from the disk; medians of {setup["rounds"]} openings. *Text* is when
-there is something to read, *first views* when the projection and the series are drawn, *ready* when every view answers.
-Plotly's own start is a good part of it. Values of a long series lie in files beside the page, which works without
+there is something to read, *overview* when the picture of projection, series and clusters is seen, *first views* when
+projection and series of one's own take its place, *ready* when every view answers. Plotly's own start is a good part of
+it, and the number of windows hardly any. Values of a long series lie in files beside the page, which works without
 them; they are read when one looks closely.
 
 {shown(opening, 1)}
@@ -186,7 +191,8 @@ def figure(result: Result, figure: Figure) -> None:
     axes = figure.subplots()
     table = result.table("openings")
     table["windows"] = [f"{n:,} windows" for n in table["windows"]]
-    kinds = {"text (s)": "text", "first views (s)": "first views", "ready (s)": "ready"}
+    kinds = {"text (s)": "text", "overview (s)": "overview"}
+    kinds |= {"first views (s)": "first views", "ready (s)": "ready"}
     bars(axes, table, "windows", kinds)
     axes.set_xlabel("seconds")
 
