@@ -11,6 +11,7 @@ import pandas as pd
 
 from clusterwhy.artifacts import write_text
 from clusterwhy.report import pictures
+from clusterwhy.report.belief import belief
 from clusterwhy.report.content import content, hex_colour, strongest
 from clusterwhy.report.findings import STAGES, Findings
 from clusterwhy.report.pieces import Pieces
@@ -68,7 +69,7 @@ def page(found: Findings, folder: Path, pieces: Pieces | None, ranking: Ranking 
         overview=_picture(folder / "overview.png"),
         clusters=[_cluster(found, record, folder) for record in found.summary["clusters"]],
         anomalies=[_anomaly(found, row, folder) for row in range(len(found.strange))],
-        belief=_belief(found),
+        belief=belief(found),
         results=as_rows(found.results),
         ranking=_ranking(ranking) if ranking else None,
         evidence=[as_rows(table) for table in evidence_tables(found.evidence, found.losses) if len(table)],
@@ -208,89 +209,6 @@ def _anomaly(found: Findings, row: int, folder: Path) -> dict[str, Any]:
         "references": [clock.text(seconds[first]) for first in record["references"]],
         "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
     }
-
-
-def _belief(found: Findings) -> list[dict[str, str]]:
-    """Whether to believe the page: a question, what was measured, what that says."""
-    said: list[dict[str, str]] = []
-    if len(found.explained):
-        gap, bias = found.explained["gap"].abs().median(), found.explained["bias_share"].median()
-        said.append(
-            {
-                "question": "Does relevance add up?",
-                "measured": f"median |1 − sum / target| {gap:.2g}; biases keep {bias:.1%}",
-                "says": "All evidence is accounted for." if gap < 0.05 else "Some evidence is lost on its way.",
-            }
-        )
-    rows = found.results[found.results["question"] == "detection"].set_index("method")
-    if "ours" in rows.index:
-        area = rows["auroc"]
-        said.append(
-            {
-                "question": "Do scores find what experts marked?",
-                "measured": ", ".join(f"{method} {value:.2f}" for method, value in area.items())
-                + " (area under ROC of samples; 1 is best)",
-                "says": (
-                    "Better than the plain scores."
-                    if area["ours"] > area.drop("ours").max()
-                    else f"No better than {area.drop('ours').idxmax()}: a plain score would do."
-                ),
-            }
-        )
-    for question, name in (("explanation", "clusters"), ("anomaly explanation", "anomalies")):
-        rows = found.results[found.results["question"] == question].set_index("method")
-        if "replacement_area" not in rows or rows["replacement_area"].isna().all():
-            continue
-        area = rows["replacement_area"]
-        better = area["relevance"] < area["random"]
-        beats = area["relevance"] < area["z_score"]
-        said.append(
-            {
-                "question": f"Do the leading channels matter for {name}?",
-                "measured": ", ".join(f"{method} {value:.2f}" for method, value in area.items())
-                + " (area as channels are replaced; lower is better)",
-                "says": (
-                    "Better than chance and than the z-score."
-                    if better and beats
-                    else "Better than chance, no better than the z-score: look at both."
-                    if better
-                    else "No better than chance: do not rely on this ranking."
-                ),
-            }
-        )
-    if len(found.stability):
-        again = found.stability.groupby("cluster")["jaccard"].mean()
-        said.append(
-            {
-                "question": "Are the clusters there again in other samples of the windows?",
-                "measured": f"mean overlap {again.mean():.2f}, of the least stable one {again.min():.2f} (Jaccard)",
-                "says": (
-                    "All of them."
-                    if again.min() >= 0.75
-                    else f"Not surely cluster {', '.join(str(one) for one in again.index[again < 0.75])}."
-                ),
-            }
-        )
-    similar = found.evidence[found.evidence["measure"] == "similarity"].groupby("ranking")["value"].mean()
-    seeds = similar[similar.index.str.startswith("encoder_seed_")]
-    if len(seeds):
-        similar["other seeds"] = seeds.mean()
-    for ranking, question, says in (
-        ("randomised_100", "Does relevance depend on what the network learned?", "low: it does; near 1: it does not"),
-        ("noisy", "Does a little noise change the picture?", "near 1: it does not"),
-        ("other seeds", "Would another training say the same?", "near 1: it would"),
-    ):
-        if ranking in similar:
-            text = f"rank correlation {similar[ranking]:.2f}"
-            said.append({"question": question, "measured": text, "says": says})
-    for method in ("ours", "untrained encoder", "spectral features"):
-        rows = found.results[(found.results["question"] == "clusters") & (found.results["method"] == method)]
-        if len(rows):
-            text = f"AMI {rows['ami'].iloc[0]:.2f}"
-            said.append(
-                {"question": f"Do clusters match the labels? ({method})", "measured": text, "says": "1: exactly"}
-            )
-    return said
 
 
 def _ranking(ranking: Ranking) -> dict[str, Any]:
