@@ -46,7 +46,7 @@ def page() -> str:
         "# Benchmarks",
         "",
         "Each section is written by `python -m benchmarks.document` from `benchmarks/results/NAME.json`, which the "
-        "command under its table makes; every run is in `benchmarks/results/NAME.csv`. Brackets are 95 % bootstrap "
+        "command under its table makes; every run is in `benchmarks/results/NAME.csv.gz`. Brackets are 95 % bootstrap "
         "confidence intervals.",
         "",
         *[f"- [{TITLES[name]}](#{anchor(TITLES[name])})" for name in made],

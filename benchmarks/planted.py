@@ -7,7 +7,7 @@ overlap the window that a fault was planted into. Half an hour on two cores:
 
     python -m benchmarks.planted
     python -m benchmarks.planted --quick                # one subject, one fault, a few steps; writes nothing
-    python -m benchmarks.planted --tables 2026-11-26    # the tables again, from results/planted.csv, runs of that day
+    python -m benchmarks.planted --tables 2026-11-26    # the tables again, from the runs of that day
 """
 
 import argparse
@@ -271,7 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a miniature in a minute that writes nothing")
     parser.add_argument(
-        "--tables", metavar="DATE", help="no runs, only the tables from results/planted.csv of this day"
+        "--tables", metavar="DATE", help="no runs, only the tables from results/planted.csv.gz of this day"
     )
     options, began = parser.parse_args(), time.monotonic()
     if options.quick:

@@ -1,5 +1,6 @@
-"""What every benchmark leaves behind: `results/NAME.json` with the figures, `results/NAME.csv` with every run."""
+"""What every benchmark leaves behind: `results/NAME.json` with the figures, `results/NAME.csv.gz` with every run."""
 
+import gzip
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import write_json, write_table
+from clusterwhy.artifacts import write_bytes, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -72,7 +73,9 @@ def record(
         setup=setup,
         tables=rounded,
     )
-    write_table(RESULTS / f"{name}.csv", runs.round(4))
+    table = runs.round(4).to_csv(index=False, lineterminator="\n")
+    # the same runs, the same bytes
+    write_bytes(RESULTS / f"{name}.csv.gz", gzip.compress(table.encode(), mtime=0))
     write_json(RESULTS / f"{name}.json", asdict(result))
 
 
@@ -83,7 +86,7 @@ def read(name: str) -> Result:
 
 def runs(name: str) -> pd.DataFrame:
     """Every run that `record` wrote."""
-    return pd.read_csv(RESULTS / f"{name}.csv")
+    return pd.read_csv(RESULTS / f"{name}.csv.gz")
 
 
 def benchmark_data() -> Path:

@@ -6,7 +6,7 @@ default detector finds. Needs ../shared/data. Three quarters of an hour on two c
 
     python -m benchmarks.root_cause
     python -m benchmarks.root_cause --keep FOLDER    # begun again with the same folder, it goes on from there
-    python -m benchmarks.root_cause --tables    # the tables again, from results/root_cause.csv
+    python -m benchmarks.root_cause --tables    # the tables again, from results/root_cause.csv.gz
 """
 
 import argparse
@@ -443,7 +443,7 @@ def figure(result: Result, figure: Figure) -> None:
 def main() -> None:
     """Run all and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/root_cause.csv")
+    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/root_cause.csv.gz")
     parser.add_argument("--quick", action="store_true", help="one server, quick training; prints, writes nothing")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made here, and go on from it")

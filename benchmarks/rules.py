@@ -8,7 +8,7 @@ misses of its target, and what it costs. About three quarters of an hour on one 
 
     python -m benchmarks.rules
     python -m benchmarks.rules --quick      # one subject, two composites, two windows per cluster; writes nothing
-    python -m benchmarks.rules --tables     # the tables again, from benchmarks/results/rules.csv
+    python -m benchmarks.rules --tables     # the tables again, from benchmarks/results/rules.csv.gz
 """
 
 import argparse
@@ -235,7 +235,7 @@ def main() -> None:
     """Run all and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a miniature in a minute that writes nothing")
-    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/rules.csv")
+    parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/rules.csv.gz")
     options, began = parser.parse_args(), time.monotonic()
     setup: dict[str, Any] = {"subjects": len(SUBJECTS), "windows per cluster": N_WINDOWS, "random orders": N_RANDOM}
     if options.tables:
