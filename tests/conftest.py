@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,42 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests import fault_table
+
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"artifacts", "reports", "sweeps", "outputs", "wandb"}
 SKIPPED = {".git", ".venv", ".venv-newest", ".tmp", "docs", "benchmarks"} | GENERATED
+
+# what passed so far, of this session
+noted: set[fault_table.Case] = set()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-faults", action="store_true", help="write docs/faults.md from the tests of this run")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        noted.update(tuple(value) for name, value in report.user_properties if name == "fault")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write docs/faults.md, or let the run fail if it lacks a case."""
+    known = fault_table.rows(fault_table.DOCUMENT.read_text()) if fault_table.DOCUMENT.is_file() else set()
+    if session.config.getoption("--write-faults"):
+        # areas of which this run saw nothing stay as they are
+        areas = {case[0] for case in noted}
+        fault_table.DOCUMENT.write_text(fault_table.document(noted | {case for case in known if case[0] not in areas}))
+    elif missing := sorted(noted - known):
+        said = "".join(f"\n  {' | '.join(case)}" for case in missing)
+        sys.stderr.write(f"\ndocs/faults.md lacks cases; python -m pytest --write-faults:{said}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def fault(record_property: Callable[[str, object], None]) -> Callable[[str, str, str, str], None]:
+    """Note a case of docs/faults.md once it is shown: area, what was done, where, what came of it."""
+    return lambda *case: record_property("fault", case)
 
 
 @pytest.fixture
