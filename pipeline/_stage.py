@@ -1,5 +1,6 @@
 """What all stages share: configuration, checked overrides, folders, provenance, one W&B run."""
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -10,25 +11,23 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from clusterwhy.artifacts import SCHEMA_VERSION, write_json
+from clusterwhy.artifacts import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ClusterWhyError, ConfigError
+from clusterwhy.errors import ClusterWhyError
+from clusterwhy.integrity import check_folder, check_links
+from clusterwhy.resources import as_expected
 from clusterwhy.tracking import Tracker, dvc_md5, track
+from pipeline._parameters import ROOT, check_files, check_overrides, owned, register_params, register_studies
 
-ROOT = Path(__file__).resolve().parents[1]
-# not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
-UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
 
 log = logging.getLogger("clusterwhy")
@@ -46,6 +45,7 @@ class StageRun:
         out: where this run writes; a stage's folder gets its final name when all is written.
         final: the stage's artifacts, or the same as `out` when run by hand.
         metrics: figures that `finish` writes beside the artifacts.
+        sizes: of the axes of the artifacts that were taken, such as `window`.
     """
 
     name: str
@@ -58,13 +58,34 @@ class StageRun:
     tracker: Tracker
     metrics: dict[str, Any] = field(default_factory=dict)
     used: list[Path] = field(default_factory=list)
+    sizes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_dvc(self) -> bool:
+        """Whether dvc.yaml's command runs, and not one by hand."""
+        return self.out != self.final
 
     def take(self, stage: str) -> Path:
-        """The folder of an earlier stage, noted as an input."""
+        """The folder of an earlier stage, noted as an input.
+
+        Raises:
+            ArtifactError: lists what is missing in it or not as its schema says.
+        """
         folder = self.inputs / stage
+        if folder in self.used:
+            return folder
+        check_links(folder, (ROOT, main_root()))
+        check_folder(stage, folder, self.sizes)
         self.used.append(folder)
         self.tracker.artifact(f"{Path(self.place).parent / stage}", folder, as_input=True)
         return folder
+
+    def kept(self, name: str) -> Path | None:
+        """A file for what an interrupted run of this stage goes on from; None in a run by hand, which has no next.
+
+        It lies beside the unfinished artifacts and is gone when the stage has finished.
+        """
+        return self.out.with_name(f"{self.out.name}.{name}") if self.by_dvc else None
 
     def finish(self) -> None:
         """Write metrics and provenance, log everything."""
@@ -78,17 +99,25 @@ class StageRun:
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
-        if self.out == self.final:
-            write_json(self.out / "metrics.json", self.metrics)
-        else:
+        if self.by_dvc:
             write_json(ROOT / "reports" / f"{self.place}.json", self.metrics)
-            shutil.rmtree(self.final, ignore_errors=True)
-            os.replace(self.out, self.final)
+            replace_folder(self.out, self.final)
+        else:
+            write_json(self.out / "metrics.json", self.metrics)
         self.tracker.summarise(flat(self.metrics))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
         # a run by hand is no newer version of the study's artifact
-        self.tracker.artifact(self.place if self.out != self.final else f"{self.place}-adhoc", self.final)
+        self.tracker.artifact(self.place if self.by_dvc else f"{self.place}-adhoc", self.final)
+
+
+def _clear(out: Path) -> None:
+    """Take away what a run that was killed left: unfinished artifacts and files."""
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for folder in (out.parent, ROOT / "reports"):
+        for path in folder.glob(f".{out.name}.*{UNFINISHED}"):
+            path.unlink()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -97,65 +126,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
-
-
-def groups() -> set[str]:
-    """The folders of conf/."""
-    return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
-
-
-def declared(stage: str) -> dict[str, Any]:
-    """What dvc.yaml says of a stage, or studies/dvc.yaml of a stage of each study."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    of_studies = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
-    found: dict[str, Any] = stages[stage] if stage in stages else of_studies[stage]["do"]
-    return found
-
-
-def owned(stage: str) -> set[str]:
-    """The parameters that dvc.yaml says a stage depends on."""
-    names: list[str] = []
-    for entry in declared(stage).get("params", []):
-        for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
-            names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
-    return set(names)
-
-
-def check_overrides(stage: str, overrides: list[str]) -> None:
-    """Refuse overrides that would change nothing.
-
-    Raises:
-        ConfigError: an override names a parameter of another stage.
-    """
-    mine = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
-    faults = [
-        f"`{override}` is no parameter of the stage `{stage}` (it has {', '.join(sorted(mine))}), so it would change "
-        "nothing here; use `dvc exp run -S ...`"
-        for override in overrides
-        if override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0].split("/")[0] not in mine | UNTRACKED
-    ]
-    if faults:
-        raise ConfigError("command line", faults)
-
-
-def register_params() -> None:
-    """Make params.yaml part of Hydra's defaults list: keys named like a group choose its option."""
-    # OmegaConf, since PyYAML reads 1e-6 as a string
-    params: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
-    chosen = [key for key in params if key in groups()]
-    defaults = [{key: params.pop(key)} for key in chosen]
-    node = {"defaults": [*defaults, "_self_"], "place": "${hydra:job.name}", **params}
-    ConfigStore.instance().store("params", node)
-
-
-def register_studies() -> None:
-    """Make each study of studies/params.yaml an option of Hydra's group `study`."""
-    studies: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "studies" / "params.yaml"))
-    for study, choices in studies["studies"].items():
-        defaults = [{f"/{key}": option} for key, option in choices.items() if key in groups()]
-        values = {key: value for key, value in choices.items() if key not in groups()}
-        node = {"defaults": [*defaults, "_self_"], "place": f"studies/{study}/${{hydra:job.name}}", **values}
-        ConfigStore.instance().store(study, node, group="study", package="_global_")
 
 
 def git_revision() -> str:
@@ -194,59 +164,74 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     own.pop("workers")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
     choices: Any = hydra_config.runtime.choices
-    by_dvc = choices.run == "stage"
-    final = Path(hydra_config.runtime.output_dir)
-    # complete or not at all: an interrupted stage leaves nothing that looks like an artifact
-    out = final.with_name(f".{final.name}.partial") if by_dvc else final
     study, place = str(choices.get("study") or ""), plain["place"]
     tagged = own | {"preset": 0, "study": 0}
     tags = [
         str(choices[key]) for key in ("study", "network", "composite", "preset") if choices.get(key) and key in tagged
     ]
     began = time.monotonic()
+    # complete or not at all: an interrupted stage leaves nothing below its final name
+    out = Path(hydra_config.runtime.output_dir)
+    final = ROOT / "artifacts" / place if choices.run == "stage" else out
     with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
         inputs = (ROOT / "artifacts" / place).parent
         run = StageRun(name, place, settings, own, inputs, out, final, tracker)
-        if by_dvc:
-            shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
+        if run.by_dvc:
+            _clear(out)
         try:
             body(run)
             run.finish()
         finally:
-            if by_dvc:
+            if run.by_dvc:
                 shutil.rmtree(out, ignore_errors=True)
-                if final.is_dir() and not any(final.iterdir()):
-                    final.rmdir()
+        if run.by_dvc:
+            for kept in out.parent.glob(f"{out.name}.*"):
+                kept.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                os.removedirs(out.parent)
     log.info("%s done in %.1f s", name, time.monotonic() - began)
     return run.metrics
 
 
 def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     """Make a command of a stage's main function: expected errors end it with one message and exit code 1."""
-    register_params()
-    return _command(body, "config")
+    return _command(body, "config", register_params)
 
 
 def study_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     """The same for a stage of studies/dvc.yaml, whose command chooses the study: `study=<name>`."""
-    register_studies()
-    return _command(body, "study")
+    return _command(body, "study", register_studies)
 
 
-def _command(body: Callable[[StageRun], None], config_name: str) -> Callable[[], None]:
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except (ClusterWhyError, OSError, MemoryError, RuntimeError) as error:
+        told = as_expected(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\n")
+        # in a sweep the exit code of one job must not end the others' process unseen
+        raise SystemExit(1) from error
+
+
+def _command(body: Callable[[StageRun], None], config_name: str, register: Callable[[], None]) -> Callable[[], None]:
     # fastai's import: not in the user's hands
     warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
 
     @functools.wraps(body)
     def task(config: DictConfig) -> dict[str, Any]:
-        try:
+        with _errors_told():
             return _execute(body, config)
-        except ClusterWhyError as error:
-            sys.stderr.write(f"error: {error}\n")
-            # in a sweep the exit code of one job must not end the others' process unseen
-            raise SystemExit(1) from error
 
-    decorate = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)
-    command: Callable[[], None] = decorate(task)
+    decorated = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)(task)
+
+    def command() -> None:
+        with _errors_told():
+            check_files()
+            register()
+        decorated()
+
     return command

@@ -47,10 +47,8 @@ def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -
     seed = run.settings["seed"]
     seed_torch(seed)
     network = run.settings["network"].build(len(data.channels), data.length, len(data.about["label_names"]))
-    # beside the stage's folder, which only holds what is finished: an interrupted training goes on from here
-    state = run.final.with_name(f".{run.final.name}.training")
-    history = run.settings["fit"].fit(network, (parts["train"], parts["validation"]), seed, state, run.tracker.log)
-    state.unlink(missing_ok=True)
+    kept = run.kept("training")
+    history = run.settings["fit"].fit(network, (parts["train"], parts["validation"]), seed, kept, run.tracker.log)
     return network, history
 
 

@@ -16,7 +16,8 @@ from clusterwhy.artifacts import write_table, write_text
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ClusterWhyError
 from clusterwhy.tracking import track
-from pipeline._stage import ROOT, flat, git_revision, main_root, run_group
+from pipeline._parameters import ROOT
+from pipeline._stage import flat, git_revision, main_root, run_group
 
 log = logging.getLogger("clusterwhy")
 

@@ -11,7 +11,7 @@ from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
 from clusterwhy.relevance.composites import COMPOSITES
 from clusterwhy.relevance.methods import ATTRIBUTORS, method_of
-from pipeline._stage import check_overrides, owned, register_params, register_studies
+from pipeline._parameters import check_overrides, owned, register_params, register_studies
 from tests.conftest import ROOT
 
 CHOICES = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if "# @package _global_" not in p.read_text())

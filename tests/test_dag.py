@@ -16,7 +16,18 @@ STUDY_STAGES = {
 ROOT_STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES: dict[str, dict[str, Any]] = ROOT_STAGES | STUDY_STAGES
 # seen by every stage; a change there is checked by the tests, and would rerun everything
-EVERYWHERE = {"__init__", "artifacts", "config", "errors", "types", "tracking", "workers"}
+EVERYWHERE = {
+    "__init__",
+    "artifacts",
+    "config",
+    "errors",
+    "types",
+    "integrity",
+    "resources",
+    "schemas",
+    "tracking",
+    "workers",
+}
 
 
 def module_file(module: str) -> Path | None:

@@ -1,8 +1,11 @@
 """How artifacts are written (all or nothing) and read (nothing that can execute code)."""
 
+import contextlib
 import json
 import os
+import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -10,15 +13,23 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.errors import ArtifactError
+from clusterwhy.errors import ArtifactError, StorageError
 
 SCHEMA_VERSION = 1
+UNFINISHED = ".tmp"  # how files end that are being written
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write through a temporary file of the same folder, so that `path` is either old or complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write through a temporary file of the same folder, so that `path` is either old or complete.
+
+    Raises:
+        StorageError: no space, no right to write, no such disk.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
+    except OSError as error:
+        raise storage_error(path, error) from error
     try:
         with os.fdopen(handle, "wb") as stream:
             write(stream)
@@ -26,9 +37,38 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
         raise
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """What an operating system says of a file, with the space that is left."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    # NumPy's own message of a full disk has no error number
+    reason = error.strerror or str(error)
+    free = shutil.disk_usage(folder).free
+    return StorageError(
+        f"{path} cannot be written: {reason} ({free / 1e6:,.0f} MB free in {folder}); what was there before is as it "
+        "was: make room or change the rights, then run the same command again"
+    )
+
+
+def replace_folder(made: Path, final: Path) -> None:
+    """Give a finished folder its final name; what has that name is whole until it is gone."""
+    old = made.with_name(f"{made.name}.old")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            os.replace(final, old)
+        os.replace(made, final)
+    except OSError as error:
+        raise storage_error(final, error) from error
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -64,18 +104,34 @@ def _existing(path: Path) -> Path:
 def read_array(path: Path) -> np.ndarray:
     """Open an array read-only and memory-mapped."""
     try:
-        return np.load(_existing(path), mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        found = np.load(_existing(path), mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} is no plain NumPy array: {error}") from error
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise ArtifactError(f"{path} is no plain NumPy array: it is an archive of several")
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(_existing(path).read_text())
+    try:
+        content = json.loads(_existing(path).read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"{path} is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: expected a JSON object, got {type(content).__name__}")
     return content
 
 
 def read_table(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+
     reader = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
-    return reader(_existing(path))
+    try:
+        return reader(_existing(path))
+    except (pa.ArrowException, ValueError, OSError, TypeError, KeyError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"{path} is no {path.suffix[1:].upper()} table: {error}") from error

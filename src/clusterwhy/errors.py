@@ -41,6 +41,14 @@ class ArtifactError(ClusterWhyError, ValueError):
     """A missing or malformed artifact of an earlier stage."""
 
 
+class StorageError(ClusterWhyError, OSError):
+    """A file that cannot be written: no space, no right, no such disk."""
+
+
+class ResourceError(ClusterWhyError, MemoryError):
+    """Work that does not fit into the memory or onto the disk that is left."""
+
+
 class CompositeError(ClusterWhyError, ValueError):
     """A composite or canonizer that does not fit the network."""
 

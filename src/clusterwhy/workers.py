@@ -12,6 +12,7 @@ from typing import Any, Literal, TextIO
 import numpy as np
 from pydantic import Field
 
+from clusterwhy.artifacts import UNFINISHED, storage_error
 from clusterwhy.config import Settings
 from clusterwhy.errors import WorkerError
 from clusterwhy.types import FloatArray
@@ -106,7 +107,7 @@ class Workers(Settings):
         shard = -(-self.shard // batch) * batch
         parts = [slice(first, min(first + shard, n_windows)) for first in range(0, n_windows, shard)]
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
         os.close(handle)
         joined: np.memmap | None = None
         try:
@@ -114,13 +115,18 @@ class Workers(Settings):
                 if joined is None:
                     shape = (n_windows, *found.shape[1:])
                     joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=found.dtype, shape=shape)
+                    # a full disk would end the process when a page is written, without a word
+                    with open(temporary, "r+b") as stream:
+                        os.posix_fallocate(stream.fileno(), 0, os.path.getsize(temporary))
                 joined[parts[position]] = found
             if joined is not None:
                 joined.flush()
             Path(temporary).chmod(0o644)
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             Path(temporary).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise storage_error(path, error) from error
             raise
 
 

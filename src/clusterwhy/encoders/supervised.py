@@ -102,7 +102,8 @@ class SupervisedFit(Settings):
         network.to(best_device()).train()
         loss = self._loss(train.labels, network.n_classes)
         state = self._start(network, -(-len(train) // self.batch_size))
-        made_for = fingerprint(self, seed, network, data)
+        read = [array for part in data for array in (part.values, part.starts, part.labels)]
+        made_for = fingerprint(self, seed, network, read)
         if resume is not None and state.restore(resume, made_for):
             log.info("training goes on after epoch %d", state.epoch)
         bar = tqdm(total=self.n_epochs, initial=state.epoch, desc="train", unit="epoch", disable=None)

@@ -4,8 +4,10 @@ The masks are tsai's (`tsai.callback.MVP`, after Zerveas et al. 2021, arXiv 2010
 of geometric length, the loss on hidden values only. The loop is our own; it is leaner.
 """
 
+import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from clusterwhy.encoders.masked import MaskedEncoder
+
+log = logging.getLogger(__name__)
 
 
 class MaskedPrediction(Settings):
@@ -43,6 +47,7 @@ class MaskedPrediction(Settings):
         length: int,
         seed: int,
         report: Callable[[dict[str, float]], None],
+        resume: Path | None = None,
     ) -> pd.DataFrame:
         """Train in place.
 
@@ -50,6 +55,8 @@ class MaskedPrediction(Settings):
             values: (time, channel), scaled.
             starts: first sample of each training window.
             report: called with each row of the history as it is made.
+            resume: a file that holds the state after each row. An interrupted training goes on from there and ends
+                with the same weights, bit for bit. None: no state is kept.
 
         Returns:
             History with `step`, `train_loss` (mean since the row before) and `validation_loss`:
@@ -59,6 +66,7 @@ class MaskedPrediction(Settings):
         from tqdm import tqdm
 
         from clusterwhy.encoders.masked import best_device
+        from clusterwhy.encoders.training_state import TrainingState, fingerprint
         from clusterwhy.seeding import seed_torch
 
         seed_torch(seed)
@@ -75,8 +83,20 @@ class MaskedPrediction(Settings):
         optimiser = torch.optim.AdamW(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=self.n_steps)
         report_at = set(np.linspace(1, self.n_steps, min(self.n_reports, self.n_steps), dtype=int).tolist())
-        history, losses, began = [], [], time.monotonic()
-        for step in tqdm(range(1, self.n_steps + 1), desc="train", unit="step", disable=None):
+        state = TrainingState(encoder, optimiser, schedule, rng=rng)
+        made_for = fingerprint(self, seed, encoder, (values, starts)) if resume is not None else ""
+        if resume is not None and state.restore(resume, made_for):
+            log.info("training goes on after step %.0f", state.history[-1]["step"])
+        done = int(state.history[-1]["step"]) if state.history else 0
+        losses, began = [], time.monotonic()
+        for step in tqdm(
+            range(done + 1, self.n_steps + 1),
+            desc="train",
+            unit="step",
+            initial=done,
+            total=self.n_steps,
+            disable=None,
+        ):
             batch = torch.from_numpy(windows_at(values, rng.choice(kept, self.batch_size), length))
             loss = self._loss(encoder, batch.to(device), self._mask(batch).to(device))
             optimiser.zero_grad()
@@ -90,11 +110,13 @@ class MaskedPrediction(Settings):
                     validation = self._loss(encoder, held_out_windows.to(device), held_out_mask.to(device)).item()
                 encoder.train()
                 row = {"step": step, "train_loss": float(np.mean(losses)), "validation_loss": validation}
-                history.append(row)
-                report(row | {"elapsed_s": time.monotonic() - began})
+                state.history.append(row)
                 losses = []
+                if resume is not None:
+                    state.save(resume, made_for)
+                report(row | {"elapsed_s": time.monotonic() - began})
         encoder.eval()
-        return pd.DataFrame(history)
+        return pd.DataFrame(state.history)
 
     def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":
         from tsai.callback.MVP import create_mask

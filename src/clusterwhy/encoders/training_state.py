@@ -3,11 +3,13 @@
 import hashlib
 import json
 import logging
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,6 +29,7 @@ class TrainingState:
     Attributes:
         history: one row per finished epoch.
         best: weights of the epoch with the lowest validation loss.
+        rng: what the training draws from besides Python's and torch's own generators, if anything.
     """
 
     network: nn.Module
@@ -34,6 +37,7 @@ class TrainingState:
     schedule: Any
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
+    rng: np.random.Generator | None = None
 
     @property
     def epoch(self) -> int:
@@ -66,6 +70,9 @@ class TrainingState:
             "history": self.history,
             "param_groups": optimiser["param_groups"],
             "schedule": self.schedule.state_dict(),
+            # tsai draws its masks from Python's generator
+            "python_random": random.getstate(),
+            "numpy_random": self.rng.bit_generator.state if self.rng is not None else None,
         }
         plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         write_bytes(path, save(plain, metadata={"state": json.dumps(header)}))
@@ -87,6 +94,13 @@ class TrainingState:
         if header["made_for"] != made_for:
             log.warning("%s is of other settings, seed or windows: training starts anew", path.name)
             return False
+        try:
+            self._set(header, tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ArtifactError(f"{path} is no state of a training ({error}): delete it to start anew") from error
+        return True
+
+    def _set(self, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         self.network.load_state_dict(_below("network", tensors))
         self.best = _below("best", tensors)
         self.history = header["history"]
@@ -100,7 +114,10 @@ class TrainingState:
         torch.set_rng_state(states["0"])
         if torch.cuda.is_available():
             torch.cuda.set_rng_state_all([states[str(i)] for i in range(1, len(states))])
-        return True
+        version, words, normal = header["python_random"]
+        random.setstate((version, tuple(words), normal))
+        if self.rng is not None:
+            self.rng.bit_generator.state = header["numpy_random"]
 
 
 def _random_states() -> list[torch.Tensor]:
@@ -112,13 +129,13 @@ def _below(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
     return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
 
 
-def fingerprint(settings: Settings, seed: int, network: nn.Module, data: Iterable[Any]) -> str:
-    """A digest of everything that decides how a training goes: settings, seed, initial weights and windows."""
+def fingerprint(settings: Settings, seed: int, network: nn.Module, arrays: Iterable[np.ndarray]) -> str:
+    """A digest of everything that decides how a training goes: settings, seed, initial weights and arrays read."""
     digest = hashlib.sha256(f"{settings.model_dump_json()} {seed} {torch.cuda.is_available()}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().numpy().tobytes())
-    for part in data:
-        for array in (part.values, part.starts, part.labels):
-            digest.update(array.tobytes())
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

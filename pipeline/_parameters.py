@@ -1,0 +1,104 @@
+"""What dvc.yaml, params.yaml, studies/params.yaml and conf/ say of a stage."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from clusterwhy.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+# not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
+UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
+MOST_BYTES = 100_000  # of one file
+
+
+def groups() -> set[str]:
+    """The folders of conf/."""
+    return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+
+
+def declared(stage: str) -> dict[str, Any]:
+    """What dvc.yaml says of a stage, or studies/dvc.yaml of a stage of each study."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    of_studies = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
+    found: dict[str, Any] = stages[stage] if stage in stages else of_studies[stage]["do"]
+    return found
+
+
+def owned(stage: str) -> set[str]:
+    """The parameters that dvc.yaml says a stage depends on."""
+    names: list[str] = []
+    for entry in declared(stage).get("params", []):
+        for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
+            names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
+    return set(names)
+
+
+def check_overrides(stage: str, overrides: list[str]) -> None:
+    """Refuse overrides that would change nothing.
+
+    Raises:
+        ConfigError: an override names a parameter of another stage.
+    """
+    mine = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
+    faults = [
+        f"`{override}` is no parameter of the stage `{stage}` (it has {', '.join(sorted(mine))}), so it would change "
+        "nothing here; use `dvc exp run -S ...`"
+        for override in overrides
+        if override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0].split("/")[0] not in mine | UNTRACKED
+    ]
+    if faults:
+        raise ConfigError("command line", faults)
+
+
+def register_params() -> None:
+    """Make params.yaml part of Hydra's defaults list: keys named like a group choose its option."""
+    # OmegaConf, since PyYAML reads 1e-6 as a string
+    params: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    chosen = [key for key in params if key in groups()]
+    defaults = [{key: params.pop(key)} for key in chosen]
+    node = {"defaults": [*defaults, "_self_"], "place": "${hydra:job.name}", **params}
+    ConfigStore.instance().store("params", node)
+
+
+def register_studies() -> None:
+    """Make each study of studies/params.yaml an option of Hydra's group `study`."""
+    studies: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "studies" / "params.yaml"))
+    for study, choices in studies["studies"].items():
+        defaults = [{f"/{key}": option} for key, option in choices.items() if key in groups()]
+        values = {key: value for key, value in choices.items() if key not in groups()}
+        node = {"defaults": [*defaults, "_self_"], "place": f"studies/{study}/${{hydra:job.name}}", **values}
+        ConfigStore.instance().store(study, node, group="study", package="_global_")
+
+
+def check_files() -> None:
+    """Refuse YAML that is none, that asks for objects, or that grows when it is read.
+
+    Every choice here is plain: no tags, no anchors. Without them a file cannot be much larger in memory than on disk.
+
+    Raises:
+        ConfigError: lists every such file of params.yaml, studies/params.yaml and conf/.
+    """
+    faults = []
+    for path in (ROOT / "params.yaml", ROOT / "studies" / "params.yaml", *sorted((ROOT / "conf").rglob("*.yaml"))):
+        name = path.relative_to(ROOT)
+        if path.stat().st_size > MOST_BYTES:
+            faults.append(f"{name}: {path.stat().st_size} bytes, more than {MOST_BYTES}")
+            continue
+        try:
+            for position, event in enumerate(yaml.parse(path.read_text(), Loader=yaml.CSafeLoader)):
+                if position == 2 and not isinstance(event, yaml.MappingStartEvent | yaml.DocumentEndEvent):
+                    faults.append(f"{name}: expected `key: value`, got {type(event).__name__.removesuffix('Event')}")
+                    break
+                marks = {kind for kind in ("anchor", "tag") if getattr(event, kind, None)}
+                if marks:
+                    where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else str(name)
+                    faults.append(f"{where}: {' and '.join(sorted(marks))}; only plain values are read")
+                    break
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            faults.append(f"{name}: {' '.join(str(error).split())}")
+    if faults:
+        raise ConfigError("configuration", faults)

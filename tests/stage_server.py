@@ -1,0 +1,145 @@
+"""Stages in forks of a process that has imported what they need: each costs a fraction of a second."""
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import runpy
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+IMPORTED = (
+    "torch",
+    "tsai.callback.MVP",
+    "tsai.models.InceptionTimePlus",
+    "hdbscan",
+    "umap",
+    "pyarrow.parquet",
+    "matplotlib.figure",
+    "plotly.graph_objects",
+    "hydra",
+    "tqdm",
+    "clusterwhy.relevance.anomalies",
+    "clusterwhy.relevance.clusters",
+    "clusterwhy.encoders.storage",
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a stage left: exit status (negative: the signal that ended it), and what it said."""
+
+    returncode: int
+    said: str
+
+
+class StageServer:
+    """Runs stages of a checkout, one after the other."""
+
+    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+        self.root = root
+        self._said = root / "outputs" / "said.txt"
+        self._said.parent.mkdir(exist_ok=True)
+        command = (sys.executable, "-m", "tests.stage_server")
+        self._process = subprocess.Popen(
+            command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, module: str, *overrides: str, **limits: Any) -> int:
+        """Begin a stage; its process id.
+
+        Args:
+            limits: `fsize`, `memory`: most bytes of a file and of the address space; `rights=False`: as a user who
+                has to obey the rights of files, though the tests be run by root; `home`: another or, empty, no HOME.
+        """
+        order = {"module": module, "overrides": overrides, "said": str(self._said), **limits}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def wait(self) -> Ended:
+        """The end of the stage that was started last."""
+        assert self._process.stdout is not None
+        code = int(self._process.stdout.readline())
+        return Ended(code, self._said.read_text(errors="replace"))
+
+    def run(self, module: str, *overrides: str, **limits: Any) -> Ended:
+        self.start(module, *overrides, **limits)
+        return self.wait()
+
+    def close(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+def obey_rights() -> None:
+    """Take from this process root's right to pass over the rights of files (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    for call in (libc.capget, libc.capset):
+        if call(header, sets) != 0:
+            raise OSError(ctypes.get_errno(), "rights cannot be dropped")
+        for i in range(2):
+            sets[i] &= ~0b110
+
+
+def _limit(order: dict[str, Any]) -> None:
+    if (size := order.get("fsize")) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    if (size := order.get("memory")) is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    if not order.get("rights", True):
+        obey_rights()
+
+
+def _become(order: dict[str, Any]) -> int:
+    said = os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, said), (2, said)):
+        os.dup2(source, target)
+    sys.argv = [order["module"], *order["overrides"]]
+    _limit(order)
+    try:
+        runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Answer orders on standard input: the process id when it begins, the exit status when it has ended."""
+    warnings.simplefilter("ignore")
+    importlib.import_module("pipeline")
+    for module in IMPORTED:
+        importlib.import_module(module)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = _become(json.loads(line))
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
