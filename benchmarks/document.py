@@ -30,6 +30,7 @@ TITLES = {
     "page": "How large is the page, and how soon is it there?",
     "startup": "What does the chain of stages add?",
     "workers": "What do more workers bring, and what does a killed one cost?",
+    "kills": "Does a run that is killed end with the same bytes?",
 }
 SHORT = "clusters"  # whose `short(result)` stands in README.md
 

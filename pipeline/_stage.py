@@ -26,7 +26,7 @@ from clusterwhy.errors import ClusterWhyError
 from clusterwhy.integrity import check_folder, check_links
 from clusterwhy.resources import as_expected
 from clusterwhy.tracking import Tracker, dvc_md5, track
-from pipeline._parameters import ROOT, check_files, check_overrides, owned, register_params, register_studies
+from pipeline._parameters import ROOT, check_files, check_overrides, declared, owned, register_params, register_studies
 
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
 
@@ -45,7 +45,7 @@ class StageRun:
         out: where this run writes; a stage's folder gets its final name when all is written.
         final: the stage's artifacts, or the same as `out` when run by hand.
         metrics: figures that `finish` writes beside the artifacts.
-        sizes: of the axes of the artifacts that were taken, such as `window`.
+        sizes: of the axes of the artifacts that it reads, such as `window`.
     """
 
     name: str
@@ -65,17 +65,21 @@ class StageRun:
         """Whether dvc.yaml's command runs, and not one by hand."""
         return self.out != self.final
 
-    def take(self, stage: str) -> Path:
-        """The folder of an earlier stage, noted as an input.
+    def check_inputs(self) -> None:
+        """Compare all artifacts that dvc.yaml says this stage reads with their schemas, before any work.
 
         Raises:
-            ArtifactError: lists what is missing in it or not as its schema says.
+            ArtifactError: lists what is missing or not as its schema says.
         """
+        for dep in declared(self.name)["deps"]:
+            if dep.startswith("artifacts/"):
+                folder = self.inputs / Path(dep).name
+                check_links(folder, (ROOT, main_root()))
+                check_folder(folder.name, folder, self.sizes)
+
+    def take(self, stage: str) -> Path:
+        """The folder of an earlier stage, noted as an input."""
         folder = self.inputs / stage
-        if folder in self.used:
-            return folder
-        check_links(folder, (ROOT, main_root()))
-        check_folder(stage, folder, self.sizes)
         self.used.append(folder)
         self.tracker.artifact(f"{Path(self.place).parent / stage}", folder, as_input=True)
         return folder
@@ -180,6 +184,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
         if run.by_dvc:
             _clear(out)
         try:
+            run.check_inputs()
             body(run)
             run.finish()
         finally:

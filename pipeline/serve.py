@@ -5,12 +5,14 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
 
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
+from clusterwhy.integrity import check_folder
 from clusterwhy.report.findings import Findings
 from clusterwhy.report.server import Explain, PageServer
 
@@ -28,7 +30,10 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     from clusterwhy.relevance.clusters import HowToExplain
     from clusterwhy.relevance.selections import ExplainedSelection, explain_selection
 
-    found, encoder = Findings.of(artifacts), load_encoder(artifacts / "train")
+    found, sizes = Findings.of(artifacts), dict[str, Any]()
+    for stage, folder in {**found.folders, "train": artifacts / "train"}.items():
+        check_folder(stage, folder, sizes)
+    encoder = load_encoder(artifacts / "train")
     config = found.provenance("explain")["config"]
     names = ("target", "canonizer", "composite", "attributor", "members", "seed")
     settings = build_settings({name: config[name] for name in names})

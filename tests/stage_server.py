@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -12,6 +12,7 @@ from clusterwhy.artifacts import read_json, write_bytes, write_json
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.data.scaling import standardised
 from clusterwhy.encoders.classifier import Classifier, ClassifierSettings
+from clusterwhy.encoders.storage import MOST_CHANNELS, MOST_STEPS, load_weights
 from clusterwhy.errors import ArtifactError, ConfigError, ShapeError
 from clusterwhy.types import FloatArray
 
@@ -30,9 +31,9 @@ class ClassifierCard(Settings):
 
     network: dict[str, Any]
     classes: tuple[str, ...] = Field(min_length=2)
-    channels: tuple[str, ...] = Field(min_length=1)
+    channels: tuple[str, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     units: tuple[str, ...]
-    length: int = Field(ge=2)
+    length: int = Field(ge=2, le=MOST_STEPS)
     rate_hz: float = Field(gt=0.0)
     centre: tuple[float, ...]
     scale: tuple[float, ...]
@@ -126,8 +127,6 @@ def load_classifier(folder: Path) -> TrainedClassifier:
         ArtifactError: a file is missing, the card is no card, or the weights do not fit the network it describes.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     path = folder / "classifier.json"
     try:
@@ -141,11 +140,7 @@ def load_classifier(folder: Path) -> TrainedClassifier:
         raise ArtifactError(f"{path} describes no classifier: `network` is {card.network.get('_target_')!r}")
     with torch.random.fork_rng(devices=[]):
         network = settings.build(len(card.channels), card.length, len(card.classes))
-    weights = folder / "classifier.safetensors"
-    try:
-        network.load_state_dict(load_file(weights))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise ArtifactError(f"{weights} does not fit {path}: {error}") from error
+    load_weights(network, folder / "classifier.safetensors", path)
     return TrainedClassifier(network.eval(), card)
 
 
