@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests import fault_table
+from tests.stage_server import StageServer
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"artifacts", "reports", "sweeps", "outputs", "wandb"}
@@ -63,21 +64,25 @@ class Checkout:
 
     root: Path
 
-    def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command as a user without W&B account, W&B variables and network would."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of a user without W&B account, W&B variables and network."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "DVC_", "PYTHON", "PYTEST_"))}
         dead = "http://127.0.0.1:9"
-        environment = kept | {
+        return kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
             "DVC_SITE_CACHE_DIR": str(self.root / ".dvc" / "tmp" / "site"),
             "HOME": str(self.root / ".home"),
             "HTTP_PROXY": dead,
             "HTTPS_PROXY": dead,
         }
+
+    def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command as such a user would."""
         with subprocess.Popen(
             command,
             cwd=self.root,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -143,3 +148,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = make_checkout(tmp_path_factory.mktemp("study") / "project")
     checkout.run("dvc", "repro")
     return checkout
+
+
+@pytest.fixture(scope="session")
+def stages(study: Checkout) -> Iterator[StageServer]:
+    """Runs single stages of the study, without W&B. Tests that change files put them back."""
+    server = StageServer(study.root, study.environment | {"WANDB_MODE": "disabled"})
+    yield server
+    server.close()
