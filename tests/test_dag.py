@@ -21,11 +21,13 @@ EVERYWHERE = {
     "artifacts",
     "config",
     "errors",
-    "types",
     "integrity",
+    "recording",
     "resources",
     "schemas",
+    "sending",
     "tracking",
+    "types",
     "workers",
 }
 

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -13,17 +13,23 @@ from typing import Any, Literal
 from pydantic import Field
 
 from clusterwhy.config import Settings
+from clusterwhy.recording import BoundedCalls, end_service, hooks_restored, is_whole
+from clusterwhy.sending import Sending
 
 log = logging.getLogger(__name__)
 
 
 class WandbSettings(Settings):
-    """Where runs go. Offline needs no account and no network."""
+    """Where runs go. Offline needs no account and no network.
+
+    Attributes:
+        timeout_s: seconds that a stage may wait for W&B, all its calls and the sending at its end together.
+    """
 
     mode: Literal["offline", "online", "disabled"]
     project: str
     entity: str | None
-    init_timeout_s: int = Field(ge=1)
+    timeout_s: float = Field(gt=0.0)
 
 
 def file_md5(path: Path) -> str:
@@ -46,58 +52,86 @@ def dvc_md5(path: Path) -> str:
 
 
 class Tracker:
-    """A run that takes metrics, tables, figures and files; does nothing when tracking is disabled."""
+    """A run that takes metrics, tables, figures and files; does nothing when tracking is disabled.
 
-    def __init__(self, run: Any | None, metadata: Mapping[str, Any]) -> None:
+    No method raises what W&B raises: it is noted, and the stage goes on as it would without tracking.
+    """
+
+    def __init__(self, run: Any | None, metadata: Mapping[str, Any], calls: BoundedCalls | None = None) -> None:
         self._run = run
         self._metadata = dict(metadata)
+        self._calls = calls
+        self.troubles: list[str] = []
 
     def log(self, values: Mapping[str, float]) -> None:
         """A row of a curve."""
-        if self._run is not None:
-            self._run.log(dict(values))
+        self.attempt(lambda run: run.log(dict(values)))
 
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Figures of the finished stage."""
-        if self._run is not None:
-            self._run.summary.update({key: value for key, value in values.items() if value is not None})
+        self.attempt(lambda run: run.summary.update({key: value for key, value in values.items() if value is not None}))
 
     def table(self, name: str, table: Any) -> None:
         """A pandas table."""
-        if self._run is not None:
+
+        def record(run: Any) -> None:
             import wandb
 
-            self._run.log({name: wandb.Table(dataframe=table)})
+            run.log({name: wandb.Table(dataframe=table)})
+
+        self.attempt(record)
 
     def figure(self, name: str, path: Path) -> None:
         """A picture that was written to a file."""
-        if self._run is not None:
+
+        def record(run: Any) -> None:
             import wandb
 
-            self._run.log({name: wandb.Image(str(path))})
+            run.log({name: wandb.Image(str(path))})
+
+        self.attempt(record)
 
     def artifact(self, name: str, path: Path, as_input: bool = False) -> None:
         """A folder or file, as output or as input of the run.
 
         An input is logged again as a draft: `use_artifact` fails offline, this gives the same
         lineage edge after `wandb sync`.
+        What is not there is left to the stage to report.
         """
-        if self._run is None:
+        if not path.exists():
             return
-        import wandb
 
-        clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
-        made = wandb.Artifact(
-            clean, type=clean, metadata=self._metadata | {"dvc_md5": dvc_md5(path), "path": path.name}
-        )
-        if path.is_dir():
-            made.add_dir(str(path))
-        else:
-            made.add_file(str(path))
-        if as_input:
-            self._run._log_artifact(made, aliases=[], is_user_created=True, use_after_commit=True)
-        else:
-            self._run.log_artifact(made, aliases=["latest"])
+        def record(run: Any) -> None:
+            import wandb
+
+            clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+            made = wandb.Artifact(
+                clean, type=clean, metadata=self._metadata | {"dvc_md5": dvc_md5(path), "path": path.name}
+            )
+            if path.is_dir():
+                made.add_dir(str(path))
+            else:
+                made.add_file(str(path))
+            if as_input:
+                run._log_artifact(made, aliases=[], is_user_created=True, use_after_commit=True)
+            else:
+                run.log_artifact(made, aliases=["latest"])
+
+        self.attempt(record)
+
+    def attempt(self, record: Callable[[Any], object]) -> None:
+        """Do something with the run, if there is one; what goes wrong is noted."""
+        if self._run is None or self._calls is None:
+            return
+        try:
+            self._calls(lambda: record(self._run))
+        except Exception as error:
+            self.troubles.append(first_line(error))
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a warning."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 @contextmanager
@@ -110,7 +144,11 @@ def track(
     metadata: Mapping[str, Any],
     tags: Sequence[str] = (),
 ) -> Iterator[Tracker]:
-    """Open a run for a stage; an online run that cannot start is recorded offline, with one warning."""
+    """Open a run for a stage; whatever W&B does, the stage's result stays what it would be, after one warning.
+
+    The run is recorded below `root / "wandb"`. Online, another process sends the record while it grows; what could not
+    be sent stays there for `wandb sync`. Where nothing can be recorded, the stage runs untracked.
+    """
     if settings.mode == "disabled":
         yield Tracker(None, metadata)
         return
@@ -120,11 +158,14 @@ def track(
     os.environ.setdefault("WANDB_CONFIG_DIR", str(root / "wandb" / "config"))
     # a stage says in one line what it found; wandb would add one per artifact
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
+    # nor is a stage's failure to be reported to anyone but the user
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
-    def start(mode: Literal["offline", "online"]) -> Any:
+    def start() -> Any:
+        import wandb
+
         return wandb.init(
-            mode=mode,
+            mode="offline",
             dir=str(root),
             project=settings.project,
             entity=settings.entity,
@@ -133,20 +174,77 @@ def track(
             name=f"{stage}-{group}",
             tags=list(tags),
             config=dict(config) | dict(metadata),
-            settings=wandb.Settings(
-                x_disable_stats=True, console="off", silent=True, init_timeout=settings.init_timeout_s
-            ),
+            settings=wandb.Settings(x_disable_stats=True, console="off", silent=True),
         )
 
-    try:
-        run = start(settings.mode)
-    except (wandb.errors.CommError, wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
-        log.warning("W&B cannot be reached (%s): this run is recorded offline", str(error).splitlines()[0])
-        wandb.teardown()
-        run = start("offline")
-    try:
-        yield Tracker(run, metadata)
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish()
+    with hooks_restored():
+        recording = _Recording(start, settings, root, metadata)
+        exit_code = 1
+        try:
+            yield recording.tracker
+            exit_code = 0
+        finally:
+            try:
+                recording.end(exit_code)
+            finally:
+                recording.leave()
+
+
+class _Recording:
+    """A run that is open: what was started for it, and what went wrong."""
+
+    def __init__(
+        self, start: Callable[[], Any], settings: WandbSettings, root: Path, metadata: Mapping[str, Any]
+    ) -> None:
+        self.calls = BoundedCalls(settings.timeout_s)
+        self.tracker = Tracker(None, metadata)
+        self.record: Path | None = None
+        self.sending: Sending | None = None
+        try:
+            run = self.calls(start)
+            if run.disabled:  # by WANDB_DISABLED
+                return
+            self.record = Path(run.settings.sync_file).resolve()
+            self.tracker = Tracker(run, metadata, self.calls)
+        except Exception as error:
+            self.tracker.troubles.append(first_line(error))
+            return
+        if not self.record.is_relative_to(root.resolve()):
+            self.tracker.troubles.append(f"{root} cannot be written")
+        if settings.mode == "online":
+            self.sending = Sending(self.record)
+
+    def end(self, exit_code: int) -> None:
+        """End the run and its sending in what is left of the time; log what is missing, in one warning."""
+
+        def finish(run: Any) -> None:
+            import wandb
+
+            run.finish(exit_code=exit_code)
+            wandb.teardown()
+
+        self.tracker.attempt(finish)
+        whole = self.record is not None and is_whole(self.record)
+        # an incomplete record would be waited for in vain
+        unsent = self.sending.end(self.calls.left_s if whole else 0.0) if self.sending else ""
+        if self.tracker.troubles or unsent or (self.record and not whole):
+            log.warning("%s", self._complaint(whole, unsent))
+
+    def leave(self) -> None:
+        """Leave nothing behind that could hold the process up."""
+        if self.sending is not None:
+            self.sending.stop()
+        end_service()
+
+    def _complaint(self, whole: bool, unsent: str) -> str:
+        trouble = self.tracker.troubles[0] if self.tracker.troubles else ""
+        if self.record is None:
+            return f"W&B: this run is not tracked ({trouble}); the stage goes on without"
+        folder = self.record.parent
+        if not whole:
+            why = trouble or "the disk is full or the folder was deleted"
+            return f"W&B: the record of this run is not complete ({why}): see {folder}"
+        said = [f"not everything of this run was recorded ({trouble})"] if trouble else []
+        if unsent:
+            said.append(f"not sent ({unsent}): this run is recorded offline, `wandb sync {folder}` sends it")
+        return "W&B: " + "; ".join(said)
