@@ -28,6 +28,7 @@ class FakeWandb:
         fault: what it answers instead; `slow` answers right, after `delay_s`.
         status: of the answers when the fault is `status`.
         first: requests that are answered well before the fault begins.
+        n_faults: requests that have the fault; all that follow if it is not said.
         only: a pattern of the paths that have the fault.
         n_requests: that came so far.
         operations: names of the GraphQL operations, in order.
@@ -42,6 +43,7 @@ class FakeWandb:
     fault: Fault | None = None
     status: int = 500
     first: int = 0
+    n_faults: int | None = None
     only: str = ""
     delay_s: float = 0.3
     n_requests: int = 0
@@ -60,7 +62,11 @@ class FakeWandb:
         """Count a request; whether the fault is for it."""
         with self.lock:
             self.n_requests += 1
-            return self.fault is not None and self.n_requests > self.first and re.search(self.only, path) is not None
+            if self.fault is None or self.n_requests <= self.first or not re.search(self.only, path):
+                return False
+            if self.n_faults is not None:
+                self.n_faults -= 1
+            return self.n_faults is None or self.n_faults >= 0
 
     def stream(self, run: str, body: dict[str, Any]) -> None:
         """Take a part of the file stream."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,23 @@ def end_service() -> None:
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=1)
+
+
+def make_folders(folders: Iterable[str]) -> None:
+    """Make what wandb writes to; where it cannot write it takes the system's temporary folder, and talks on stderr.
+
+    Raises:
+        OSError: one of them cannot be made or written.
+    """
+    for folder in folders:
+        os.makedirs(folder, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} cannot be written")
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, short enough for a warning."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def is_whole(path: Path) -> bool:

@@ -4,6 +4,7 @@ Run as a script, it is that process; then nothing of this project is on Python's
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -28,7 +29,8 @@ class Sending:
         environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__, str(os.getpid()), str(record)],
-            env=environment | {"WANDB_SILENT": "false", "WANDB_QUIET": "false"},
+            env=environment
+            | {"WANDB_SILENT": "false", "WANDB_QUIET": "false", "WANDB_DIR": str(record.parent / "logs")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -46,12 +48,23 @@ class Sending:
             return "the server did not take it in time"
         finally:
             self.stop()
-        # its exit code is 0 also when the server refused everything
-        if self._record.with_suffix(".wandb.synced").is_file():
+        # its exit code is 0 also when the server refused everything, and it calls a run synced whose artifacts it lost
+        synced = self._record.with_suffix(".wandb.synced")
+        if not (faults := [*self._faults(said), *([] if synced.is_file() else ["wandb sync ended before its work"])]):
             return ""
-        lines = [line.removeprefix("wandb: ").strip() for line in said.splitlines() if line.strip()]
-        faults = [line for line in lines if "error" in line.lower()]
-        return (faults or lines or ["wandb sync ended without a word"])[-1][:200]
+        # a later `wandb sync` would leave it out
+        synced.unlink(missing_ok=True)
+        return faults[0][:200]
+
+    def _faults(self, said: str) -> list[str]:
+        found = []
+        for path in sorted((self._record.parent / "logs").rglob("debug-sync.*.log")):
+            for entry in map(json.loads, path.read_text().splitlines()):
+                # requests are tried again: what counts is what was given up
+                if entry["level"].startswith("ERROR") and not entry["msg"].startswith("api:"):
+                    found.append(" ".join(str(entry[key]) for key in ("msg", "error") if key in entry))
+        lines = [line.removeprefix("wandb: ").strip() for line in said.splitlines()]
+        return found + [line for line in lines if "error" in line.lower()]
 
     def stop(self) -> None:
         """End the process, whatever it does."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from clusterwhy.config import Settings
-from clusterwhy.recording import BoundedCalls, end_service, hooks_restored, is_whole
+from clusterwhy.recording import BoundedCalls, end_service, hooks_restored, in_one_line, is_whole, make_folders
 from clusterwhy.sending import Sending
 
 log = logging.getLogger(__name__)
@@ -126,12 +126,7 @@ class Tracker:
         try:
             self._calls(lambda: record(self._run))
         except Exception as error:
-            self.troubles.append(first_line(error))
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, short enough for a warning."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            self.troubles.append(in_one_line(error))
 
 
 @contextmanager
@@ -153,15 +148,16 @@ def track(
         yield Tracker(None, metadata)
         return
     # wandb stages artifact bytes outside the project by default; a later sync would miss them
-    os.environ.setdefault("WANDB_DATA_DIR", str(root / "wandb" / "data"))
-    os.environ.setdefault("WANDB_CACHE_DIR", str(root / "wandb" / "cache"))
-    os.environ.setdefault("WANDB_CONFIG_DIR", str(root / "wandb" / "config"))
-    # a stage says in one line what it found; wandb would add one per artifact
+    folders = [
+        os.environ.setdefault(f"WANDB_{what}_DIR", str(root / "wandb" / what.lower()))
+        for what in ("DATA", "CACHE", "CONFIG")
+    ]
+    # a stage says in one line what it found, and to nobody but the user; wandb would add one per artifact
     os.environ.setdefault("WANDB_SILENT", "true")
-    # nor is a stage's failure to be reported to anyone but the user
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
     def start() -> Any:
+        make_folders([str(root / "wandb"), *folders])
         import wandb
 
         return wandb.init(
@@ -178,9 +174,9 @@ def track(
         )
 
     with hooks_restored():
-        recording = _Recording(start, settings, root, metadata)
-        exit_code = 1
+        recording, exit_code = _Recording(settings, metadata), 1
         try:
+            recording.begin(start)
             yield recording.tracker
             exit_code = 0
         finally:
@@ -193,26 +189,29 @@ def track(
 class _Recording:
     """A run that is open: what was started for it, and what went wrong."""
 
-    def __init__(
-        self, start: Callable[[], Any], settings: WandbSettings, root: Path, metadata: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, settings: WandbSettings, metadata: Mapping[str, Any]) -> None:
+        self.mode = settings.mode
         self.calls = BoundedCalls(settings.timeout_s)
         self.tracker = Tracker(None, metadata)
         self.record: Path | None = None
         self.sending: Sending | None = None
+        self.unsent = ""
+        self.metadata = metadata
+
+    def begin(self, start: Callable[[], Any]) -> None:
+        """Start the run and, online, its sending."""
         try:
             run = self.calls(start)
-            if run.disabled:  # by WANDB_DISABLED
-                return
             self.record = Path(run.settings.sync_file).resolve()
-            self.tracker = Tracker(run, metadata, self.calls)
+            self.tracker = Tracker(run, self.metadata, self.calls)
         except Exception as error:
-            self.tracker.troubles.append(first_line(error))
+            self.tracker.troubles.append(in_one_line(error))
             return
-        if not self.record.is_relative_to(root.resolve()):
-            self.tracker.troubles.append(f"{root} cannot be written")
-        if settings.mode == "online":
-            self.sending = Sending(self.record)
+        if self.mode == "online":
+            try:
+                self.sending = Sending(self.record)
+            except OSError as error:
+                self.unsent = in_one_line(error)
 
     def end(self, exit_code: int) -> None:
         """End the run and its sending in what is left of the time; log what is missing, in one warning."""
@@ -226,9 +225,13 @@ class _Recording:
         self.tracker.attempt(finish)
         whole = self.record is not None and is_whole(self.record)
         # an incomplete record would be waited for in vain
-        unsent = self.sending.end(self.calls.left_s if whole else 0.0) if self.sending else ""
-        if self.tracker.troubles or unsent or (self.record and not whole):
-            log.warning("%s", self._complaint(whole, unsent))
+        if self.sending is not None:
+            try:
+                self.unsent = self.sending.end(self.calls.left_s if whole else 0.0)
+            except (OSError, ValueError, LookupError) as error:
+                self.unsent = in_one_line(error)
+        if self.tracker.troubles or self.unsent or (self.record and not whole):
+            log.warning("%s", self._complaint(whole))
 
     def leave(self) -> None:
         """Leave nothing behind that could hold the process up."""
@@ -236,15 +239,14 @@ class _Recording:
             self.sending.stop()
         end_service()
 
-    def _complaint(self, whole: bool, unsent: str) -> str:
+    def _complaint(self, whole: bool) -> str:
         trouble = self.tracker.troubles[0] if self.tracker.troubles else ""
         if self.record is None:
             return f"W&B: this run is not tracked ({trouble}); the stage goes on without"
-        folder = self.record.parent
+        folder, why = self.record.parent, trouble or "the disk is full or the folder was deleted"
         if not whole:
-            why = trouble or "the disk is full or the folder was deleted"
             return f"W&B: the record of this run is not complete ({why}): see {folder}"
         said = [f"not everything of this run was recorded ({trouble})"] if trouble else []
-        if unsent:
-            said.append(f"not sent ({unsent}): this run is recorded offline, `wandb sync {folder}` sends it")
+        if self.unsent:
+            said.append(f"not sent ({self.unsent}): this run is recorded offline, `wandb sync {folder}` sends it")
         return "W&B: " + "; ".join(said)
