@@ -274,15 +274,6 @@ def serve(fake: FakeWandb) -> Iterator[FakeWandb]:
             listening.join()
 
 
-@contextmanager
-def silent_port() -> Iterator[str]:
-    """The address of a port that is taken and where nobody ever accepts a connection."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
 def refused_port() -> str:
     """The address of a port where nobody listens."""
     with socket.socket() as free:

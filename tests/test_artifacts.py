@@ -10,7 +10,7 @@ import pytest
 
 from clusterwhy.artifacts import read_array, read_json, write_array, write_atomically, write_json
 from clusterwhy.errors import ArtifactError
-from clusterwhy.tracking import WandbSettings, dvc_md5, track
+from clusterwhy.tracking import dvc_md5
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
@@ -59,19 +59,3 @@ def test_the_checksum_of_a_folder_is_the_one_dvc_computes(tmp_path: Path) -> Non
         {"md5": hashlib.md5(b"1").hexdigest(), "relpath": "sub/a"},
     ]
     assert dvc_md5(tmp_path) == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
-
-
-def test_an_online_run_without_an_account_is_recorded_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    for name in ("DATA", "CACHE", "CONFIG"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / name))
-    settings = WandbSettings(mode="online", project="p", entity=None, init_timeout_s=2)
-    with track(settings, tmp_path, "explain", "group", {}, {}) as tracker:
-        tracker.summarise({"x": 1.0})
-    assert list((tmp_path / "wandb").glob("offline-run-*"))
-    assert "recorded offline" in caplog.text

@@ -1,0 +1,516 @@
+"""Whatever W&B does, a stage ends as it would without, after a bounded wait and one warning."""
+
+import ctypes
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clusterwhy.recording import BoundedCalls, in_one_line, is_whole
+from clusterwhy.tracking import dvc_md5
+from tests.conftest import ROOT, Checkout
+from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
+
+AREA = "Weights & Biases"
+BOUND_S = 7.0
+# the bound is on hanging; this is for a machine that is busy with other things
+MARGIN_S = 20.0
+Note = Callable[[str, str, str, str], None]
+
+# a small stage: reads, computes, writes, and may meet something on its way
+STAGE = """
+import json, logging, os, shutil, signal, sys
+from pathlib import Path
+from clusterwhy.tracking import WandbSettings, track
+
+logging.basicConfig(format="%(levelname)s %(message)s")
+root, mode, timeout_s = Path.cwd(), sys.argv[1], float(sys.argv[2])
+settings = WandbSettings(mode=mode, project="p", entity=None, timeout_s=timeout_s)
+
+def service():
+    from wandb.sdk import wandb_setup
+    return wandb_setup._singleton._connection._proc._process.pid
+
+with track(settings, root, "score", "group", {"seed": 1}, {"git_revision": "abc"}, ["tag"]) as tracker:
+    tracker.artifact("prepare", root / "input", as_input=True)
+    for step in range(3):
+        tracker.log({"loss": 1.0 / (step + 1)})
+    if mode != "disabled" or "MEANWHILE_ALWAYS" in os.environ:
+        exec(os.environ.get("MEANWHILE", ""))
+    (root / "output").mkdir()
+    (root / "output" / "scores.bin").write_bytes(bytes(range(256)) * 40)
+    tracker.summarise({"threshold": 3.5, "none": None})
+    tracker.artifact("score", root / "output")
+"""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended: what it wrote is named by its MD5."""
+
+    code: int
+    said: str
+    seconds: float
+    written: dict[str, str]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line for line in self.said.splitlines() if "WARNING" in line]
+
+
+def environment(home: Path | None, **variables: str) -> dict[str, str]:
+    """What a user without an account, a proxy and DVC's variables has."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "DVC_", "PYTHON", "PYTEST_", "HOME"))}
+    return kept | ({} if home is None else {"HOME": str(home)}) | variables
+
+
+def end(command: list[str], folder: Path, written: Path, **options: Any) -> Ending:
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    ) as started:
+        said, _ = started.communicate(timeout=300)
+    seconds = time.monotonic() - began
+    files = {
+        path.relative_to(written).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()
+        for path in sorted(written.rglob("*"))
+        if path.is_file() and ".hydra" not in path.parts and path.suffix != ".log"
+    }
+    return Ending(started.returncode, said, seconds, files)
+
+
+def left_behind(root: Path) -> list[str]:
+    """Processes that were started for this folder's runs and are still there after a moment."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"={root}/wandb/config".encode() in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                # ended meanwhile, or another user's
+                continue
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Small:
+    """The small stage in a folder of its own."""
+
+    root: Path
+
+    def run(
+        self, mode: str, *, meanwhile: str = "", bound_s: float = BOUND_S, home: bool = True, **options: Any
+    ) -> Ending:
+        shutil.rmtree(self.root / "output", ignore_errors=True)
+        variables = {"PYTHONPATH": str(ROOT / "src"), "MEANWHILE": meanwhile, **options.pop("variables", {})}
+        command = [sys.executable, "-c", STAGE, mode, str(bound_s)]
+        env = environment(self.root if home else None, **variables)
+        return end(command, self.root, self.root / "output", env=env, **options)
+
+    @property
+    def records(self) -> list[Path]:
+        return sorted((self.root / "wandb").glob("offline-run-*"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Small]:
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "windows.bin").write_bytes(b"windows" * 3000)
+    yield Small(tmp_path)
+    assert left_behind(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Ending:
+    """The small stage without tracking."""
+    small = Small(tmp_path_factory.mktemp("plain"))
+    (small.root / "input").mkdir()
+    (small.root / "input" / "windows.bin").write_bytes(b"windows" * 3000)
+    found = small.run("disabled")
+    assert (found.code, found.said, len(found.written)) == (0, "", 1)
+    return found
+
+
+def same(found: Ending, plain: Ending, *, warnings: int = 1, bound_s: float = BOUND_S) -> None:
+    """The stage ended as without tracking, in time, after so many warnings and not a word more."""
+    assert (found.code, found.written) == (plain.code, plain.written), found.said
+    assert len(found.warnings) == warnings, found.said
+    assert found.seconds - plain.seconds <= bound_s + MARGIN_S
+
+
+def inspect(record: Path) -> list[dict[str, Any]]:
+    """A record as wandb's own reader has it."""
+    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--json", str(record)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(record))
+    return [json.loads(line) for line in said.stdout.splitlines()]
+
+
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [record[kind] for record in records if record["type"] == kind]
+
+
+def at(url: str, key: str | None = KEY) -> dict[str, str]:
+    return {"WANDB_BASE_URL": url} | ({} if key is None else {"WANDB_API_KEY": key})
+
+
+def sent_later(small: Small, record: Path, plain: Ending) -> None:
+    """`wandb sync` brings all of a record to a server that is well."""
+    folders = {f"WANDB_{what.upper()}_DIR": str(small.root / "wandb" / what) for what in ("data", "cache", "config")}
+    with serve(FakeWandb()) as well:
+        command = [str(Path(sys.executable).parent / "wandb"), "sync", str(record)]
+        env = environment(small.root, **folders, **at(well.url))
+        done = subprocess.run(command, cwd=small.root, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    arrived_whole(well, plain)
+
+
+def arrived_whole(server: FakeWandb, plain: Ending) -> None:
+    (run,) = server.runs.values()
+    assert (run["jobType"], run["groupName"], run["tags"], run["finished"]) == ("score", "group", ["tag"], True)
+    config = json.loads(run["config"])
+    assert (config["seed"]["value"], config["git_revision"]["value"]) == (1, "abc")
+    (rows,) = server.history.values()
+    assert [row["loss"] for row in rows if "loss" in row] == [1.0, 0.5, 1 / 3]
+    (summary,) = server.summary.values()
+    assert summary["threshold"] == 3.5 and "none" not in summary
+    artifacts = {artifact["name"]: artifact for artifact in server.artifacts.values()}
+    assert set(artifacts) == {"prepare", "score"}
+    assert all(artifact["state"] == "COMMITTED" for artifact in artifacts.values())
+    (digest,) = plain.written.values()
+    listing = json.dumps([{"md5": digest, "relpath": "scores.bin"}], sort_keys=True)
+    assert artifacts["score"]["metadata"]["dvc_md5"] == hashlib.md5(listing.encode()).hexdigest() + ".dir"
+    assert artifacts["score"]["metadata"]["git_revision"] == "abc"
+    assert f"/blob/{digest}" in server.uploads
+    assert [name for _, name in server.used] == ["prepare"]
+
+
+def test_an_online_run_arrives_with_its_figures_artifacts_and_lineage(small: Small, plain: Ending, fault: Note) -> None:
+    with serve(FakeWandb()) as server:
+        same(small.run("online", variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
+    arrived_whole(server, plain)
+    fault(
+        AREA, "none, online", "`track`", "config, curve, figures, artifacts with DVC's MD5 and lineage arrive; no word"
+    )
+
+
+def test_an_offline_run_can_be_read_with_wandbs_own_reader(small: Small, plain: Ending, fault: Note) -> None:
+    same(small.run("offline"), plain, warnings=0)
+    (record,) = small.records
+    found = inspect(record)
+    (run,) = of_kind(found, "run")
+    assert (run["job_type"], run["run_group"]) == ("score", "group")
+    rows = [item["item"] for item in of_kind(found, "history")]
+    assert [row["loss"] for row in rows] == [1.0, 0.5, pytest.approx(1 / 3)]
+    assert {"threshold": 3.5} in [summary["update"] for summary in of_kind(found, "summary")]
+    artifacts = {artifact["name"]: artifact for artifact in of_kind(found, "artifact")}
+    assert json.loads(artifacts["score"]["metadata"])["dvc_md5"] == dvc_md5(small.root / "output")
+    assert artifacts["prepare"]["use_after_commit"] and not artifacts["score"].get("use_after_commit")
+    assert of_kind(found, "exit")[0].get("exit_code", 0) == 0
+    fault(AREA, "none, offline", "`track`", "wandb's own reader finds config, curve, figures and artifacts; no word")
+
+
+SLOW = {
+    "every answer takes 0.1 s": FakeWandb("slow", delay_s=0.1),
+    "error 500 once": FakeWandb("status", 500, n_faults=1),
+    "the connection is cut once": FakeWandb("close", first=4, n_faults=1),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_server_that_is_slow_or_stumbles_gets_everything(small: Small, plain: Ending, fault: Note, name: str) -> None:
+    with serve(SLOW[name]) as server:
+        same(small.run("online", variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
+    arrived_whole(server, plain)
+    fault(AREA, name, "`track`", "everything arrives within the bound; no word")
+
+
+SICK = {
+    "wrong key (401)": FakeWandb("status", 401),
+    "too many requests (429)": FakeWandb("status", 429),
+    "error 500": FakeWandb("status", 500),
+    "garbage for an answer": FakeWandb("garbage"),
+    "accepts and never answers": FakeWandb("hang"),
+}
+# some of the run has arrived when the fault begins
+SICK_LATER = {
+    "dies in the middle": FakeWandb("close", first=5),
+    "hangs at the end": FakeWandb("hang", only="file_stream"),
+    "refuses the artifacts' bytes (403)": FakeWandb("status", 403, only="blob"),
+    "garbage from the fourth request on": FakeWandb("garbage", first=3),
+}
+
+
+@pytest.mark.parametrize("name", [*SICK, *SICK_LATER])
+def test_a_sick_server_costs_the_bound_and_a_warning_and_loses_nothing(
+    small: Small, plain: Ending, fault: Note, name: str
+) -> None:
+    with serve((SICK | SICK_LATER)[name]) as server:
+        found = small.run("online", variables=at(server.url))
+    same(found, plain)
+    assert server.n_requests > 0 and len(server.runs) == (name in SICK_LATER)
+    (record,) = small.records
+    assert "recorded offline" in found.warnings[0] and f"wandb sync {record}" in found.warnings[0]
+    assert is_whole(next(record.glob("*.wandb")))
+    outcome = "same files and exit code, bounded, one warning; recorded for `wandb sync`"
+    if name in SICK_LATER:
+        sent_later(small, record, plain)
+        outcome += ", which then sends all of it"
+    fault(AREA, name, "`track`", outcome)
+
+
+@pytest.mark.parametrize("name", ["unknown host", "refused port", "no key", "a key that is none"])
+def test_without_a_server_or_a_key_the_run_is_recorded_offline(
+    small: Small, plain: Ending, fault: Note, name: str
+) -> None:
+    url = "http://no-such-host.invalid" if name == "unknown host" else refused_port()
+    found = small.run("online", variables=at(url, {"no key": None, "a key that is none": "short"}.get(name, KEY)))
+    same(found, plain)
+    (record,) = small.records
+    assert "recorded offline" in found.warnings[0] and f"wandb sync {record}" in found.warnings[0]
+    assert of_kind(inspect(record), "exit")
+    fault(AREA, name, "`track`", "same files and exit code, bounded, one warning; recorded for `wandb sync`")
+
+
+NO_RECORD = {
+    "`wandb/` is a file": "is not tracked",
+    "`wandb/` cannot be written": "is not tracked",
+    "`WANDB_BASE_URL` is no address": "is not tracked",
+    "`WANDB_SERVICE` is garbage": "is not tracked",
+}
+
+
+def without_rights() -> None:
+    """Take from root what lets it write everywhere (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH)."""
+    for capability in (1, 2):
+        LIBC.prctl(24, capability, 0, 0, 0)
+
+
+LIBC = ctypes.CDLL(None)
+
+
+@pytest.mark.parametrize("name", NO_RECORD)
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_where_nothing_can_be_recorded_the_stage_runs_untracked(
+    small: Small, plain: Ending, fault: Note, name: str, mode: str
+) -> None:
+    variables, options = at(refused_port()), {}
+    if name == "`wandb/` is a file":
+        (small.root / "wandb").touch()
+    elif name == "`wandb/` cannot be written":
+        (small.root / "wandb").mkdir(mode=0o555)
+        options["preexec_fn"] = without_rights
+    else:
+        variables |= {"WANDB_BASE_URL": "nowhere"} if "URL" in name else {"WANDB_SERVICE": "nothing"}
+    found = small.run(mode, variables=variables, **options)
+    same(found, plain)
+    assert NO_RECORD[name] in found.warnings[0] and not list(small.root.rglob("*.wandb"))
+    fault(AREA, f"{name}, {mode}", "`track`", "same files and exit code, one warning; untracked")
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_full_disk_spoils_the_record_only(small: Small, plain: Ending, fault: Note, mode: str) -> None:
+    limit = 60_000
+    rows = "for step in range(400): tracker.log({'loss': 1.0, 'pad': 'x' * 500})"
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    found = small.run(mode, meanwhile=rows, variables=at(refused_port()), preexec_fn=full)
+    same(found, plain)
+    (record,) = small.records
+    assert "is not complete" in found.warnings[0] and str(record) in found.warnings[0]
+    assert max(path.stat().st_size for path in (small.root / "wandb").rglob("*") if path.is_file()) == limit
+    fault(AREA, f"full disk, {mode}", "`track`", "same files and exit code, one warning: the record is not complete")
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_deleting_the_folder_meanwhile_costs_the_record_only(
+    small: Small, plain: Ending, fault: Note, mode: str
+) -> None:
+    found = small.run(mode, meanwhile="shutil.rmtree(root / 'wandb')", variables=at(refused_port()))
+    same(found, plain)
+    assert "is not complete" in found.warnings[0] and not small.records
+    fault(AREA, f"`wandb/` deleted meanwhile, {mode}", "`track`", "same files and exit code, one warning")
+
+
+@pytest.mark.parametrize(
+    ("name", "signal"), [("stops answering", "SIGSTOP"), ("is killed", "SIGKILL")], ids=["stopped", "killed"]
+)
+def test_wandbs_own_service_can_hang_or_die(small: Small, plain: Ending, fault: Note, name: str, signal: str) -> None:
+    found = small.run("offline", meanwhile=f"os.kill(service(), signal.{signal})")
+    same(found, plain)
+    assert "is not complete" in found.warnings[0]
+    fault(AREA, f"wandb's service {name}", "`track`", "same files and exit code, bounded, one warning; no process left")
+
+
+def test_no_home_changes_nothing(small: Small, plain: Ending, fault: Note) -> None:
+    same(small.run("offline", home=False), plain, warnings=0)
+    assert of_kind(inspect(small.records[0]), "exit")
+    fault(AREA, "no `HOME`, offline", "`track`", "the run is recorded; no word")
+    with serve(FakeWandb()) as server:
+        same(small.run("online", home=False, variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
+    arrived_whole(server, plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [("an error", "ValueError('the stage')"), ("Ctrl-C", "KeyboardInterrupt()")],
+    ids=["error", "ctrl-c"],
+)
+def test_what_the_stage_raises_passes_through(small: Small, fault: Note, name: str, raised: str) -> None:
+    always = {"MEANWHILE_ALWAYS": "1"}
+    plain = small.run("disabled", meanwhile=f"raise {raised}", variables=always)
+    with serve(FakeWandb("hang", only="file_stream")) as server:
+        found = small.run("online", meanwhile=f"raise {raised}", variables=always | at(server.url))
+    same(found, plain)
+    assert found.code != 0 and found.said.splitlines()[-1] == plain.said.splitlines()[-1]
+    assert raised.partition("(")[0] in plain.said.splitlines()[-1]
+    (record,) = small.records
+    assert of_kind(inspect(record), "exit")[0]["exit_code"] == 1
+    fault(
+        AREA,
+        f"{name} of the stage while the server hangs",
+        "`track`",
+        "the same error and exit code, bounded; recorded as failed",
+    )
+
+
+def test_a_killed_stage_leaves_nothing_that_sends(small: Small, fault: Note) -> None:
+    with serve(FakeWandb()) as server:
+        found = small.run("online", meanwhile="os.kill(os.getpid(), signal.SIGKILL)", variables=at(server.url))
+    assert found.code == -9
+    assert left_behind(small.root) == []
+    fault(AREA, "the stage is killed while its run is sent", "`track`", "no process is left")
+
+
+def test_calls_share_one_bound_and_never_end_the_process() -> None:
+    calls, release = BoundedCalls(0.2), threading.Event()
+    assert calls(lambda: 3) == 3
+    with pytest.raises(LookupError, match="of the call"):
+        calls(lambda: {}["of the call"])
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        calls(lambda: sys.exit(4))
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match="in time"):
+        calls(release.wait)
+    with pytest.raises(TimeoutError, match="no time left"):
+        calls(release.wait)
+    assert time.monotonic() - began < MARGIN_S
+    release.set()
+    assert in_one_line(ValueError("two\n  lines")) == "two lines" and in_one_line(ValueError()) == "ValueError"
+
+
+def test_only_a_record_without_a_gap_and_with_an_end_is_whole(small: Small, plain: Ending) -> None:
+    # longer than a block of the file
+    rows = "for step in range(200): tracker.log({'loss': 1.0, 'pad': 'x' * 300})"
+    same(small.run("offline", meanwhile=rows), plain, warnings=0)
+    (file,) = small.records[0].glob("*.wandb")
+    content = file.read_bytes()
+    assert len(content) > 2 * 32768 and is_whole(file)
+    cut = small.root / "cut.wandb"
+    assert not is_whole(cut)
+    for length in (0, 7, 100, 32768, 40000, len(content) - 1):
+        cut.write_bytes(content[:length])
+        assert not is_whole(cut), length
+    # the second block is missing, the end is there
+    cut.write_bytes(content[:32768] + content[65536:])
+    assert not is_whole(cut)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The stage `score` of a study, run by hand."""
+
+    study: Checkout
+
+    def run(self, mode: str, name: str, variables: Mapping[str, str], **options: Any) -> Ending:
+        out = self.study.root / "outputs" / "tracking" / name
+        shutil.rmtree(out, ignore_errors=True)
+        # the first that needs no torch
+        overrides = ["detector=pca_error", f"wandb.timeout_s={BOUND_S}", f"hydra.run.dir={out}"]
+        command = [sys.executable, "-m", "pipeline.score", *overrides]
+        env = environment(self.study.root / ".home", WANDB_MODE=mode, **variables)
+        return end(command, self.study.root, out, env=env, **options)
+
+
+@pytest.fixture
+def score(study: Checkout) -> Iterator[Scored]:
+    """The study, with a folder `wandb/` of its own for the test."""
+    wandb, away = study.root / "wandb", study.root / "wandb_of_the_study"
+    os.replace(wandb, away)
+    yield Scored(study)
+    wandb.unlink() if wandb.is_file() else shutil.rmtree(wandb, ignore_errors=True)
+    os.replace(away, wandb)
+    assert left_behind(study.root) == []
+
+
+@pytest.fixture(scope="module")
+def scored(study: Checkout) -> Ending:
+    """The stage without tracking."""
+    found = Scored(study).run("disabled", "plain", {})
+    assert found.code == 0 and not found.warnings and "scores.parquet" in found.written
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["refused port", "error 500", "wrong key (401)"])
+def test_a_stage_of_a_study_ends_the_same_when_the_server_fails(
+    score: Scored, scored: Ending, fault: Note, name: str
+) -> None:
+    sick = {
+        "error 500": FakeWandb("status", 500),
+        "wrong key (401)": FakeWandb("status", 401),
+    }.get(name, FakeWandb())
+    with serve(sick) as server:
+        found = score.run("online", "faulty", at(refused_port() if name == "refused port" else server.url))
+    same(found, scored)
+    (record,) = (score.study.root / "wandb").glob("offline-run-*")
+    artifacts = of_kind(inspect(record), "artifact")
+    assert {artifact["type"] for artifact in artifacts} >= {"prepare", "train", "embed", "project", "score-adhoc"}
+    fault(AREA, name, "`score`", "same files and exit code, bounded, one warning; recorded with all artifacts")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["`wandb/` is a file", "`wandb/` cannot be written", "full disk", "no `HOME`"])
+def test_a_stage_of_a_study_ends_the_same_when_nothing_can_be_written(
+    score: Scored, scored: Ending, fault: Note, name: str
+) -> None:
+    wandb, options, variables = score.study.root / "wandb", {}, {}
+    largest = max(
+        path.stat().st_size for path in (score.study.root / "outputs/tracking/plain").rglob("*") if path.is_file()
+    )
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+    if name == "`wandb/` is a file":
+        wandb.touch()
+    elif name == "`wandb/` cannot be written":
+        wandb.mkdir(mode=0o555)
+        options["preexec_fn"] = without_rights
+    elif name == "full disk":
+        options["preexec_fn"] = full
+    same(score.run("offline", "faulty", variables, **options), scored, warnings=int(name != "no `HOME`"))
+    fault(AREA, name, "`score`", "same files and exit code, one warning at most")
+
+
+@pytest.mark.slow
+def test_an_unknown_mode_is_an_error_of_the_configuration(score: Scored, fault: Note) -> None:
+    found = score.run("onlin", "faulty", {})
+    assert found.code == 1 and "wandb.mode" in found.said and "Traceback" not in found.said
+    fault(AREA, "`WANDB_MODE` is garbage", "`score`", "exit code 1, one error that names `wandb.mode`")
