@@ -80,7 +80,11 @@ def end(command: list[str], folder: Path, written: Path, **options: Any) -> Endi
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
     ) as started:
-        said, _ = started.communicate(timeout=300)
+        try:
+            said, _ = started.communicate(timeout=300)
+        except BaseException:
+            started.kill()
+            raise
     seconds = time.monotonic() - began
     files = {
         path.relative_to(written).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()

@@ -20,11 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class WandbSettings(Settings):
-    """Where runs go. Offline needs no account and no network.
-
-    Attributes:
-        timeout_s: seconds that a stage may wait for W&B, all its calls and the sending at its end together.
-    """
+    """Where runs go, and how long a stage may wait for them. Offline needs no account and no network."""
 
     mode: Literal["offline", "online", "disabled"]
     project: str
