@@ -31,6 +31,7 @@ TITLES = {
     "startup": "What does the chain of stages add?",
     "workers": "What do more workers bring, and what does a killed one cost?",
     "kills": "Does a run that is killed end with the same bytes?",
+    "tracking_faults": "What does W&B being away cost?",
 }
 SHORT = "clusters"  # whose `short(result)` stands in README.md
 

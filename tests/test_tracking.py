@@ -154,6 +154,8 @@ def same(found: Ending, plain: Ending, *, warnings: int = 1, bound_s: float = BO
     """The stage ended as without tracking, in time, after so many warnings and not a word more."""
     assert (found.code, found.written) == (plain.code, plain.written), found.said
     assert len(found.warnings) == warnings, found.said
+    # nothing of wandb's own beside it
+    assert plain.said or found.said.splitlines() == found.warnings
     assert found.seconds - plain.seconds <= bound_s + MARGIN_S
 
 
@@ -295,6 +297,7 @@ NO_RECORD = {
     "`wandb/` cannot be written": "is not tracked",
     "`WANDB_BASE_URL` is no address": "is not tracked",
     "`WANDB_SERVICE` is garbage": "is not tracked",
+    "`WANDB_CACHE_DIR` cannot be made": "is not tracked",
 }
 
 
@@ -319,7 +322,9 @@ def test_where_nothing_can_be_recorded_the_stage_runs_untracked(
         (small.root / "wandb").mkdir(mode=0o555)
         options["preexec_fn"] = without_rights
     else:
-        variables |= {"WANDB_BASE_URL": "nowhere"} if "URL" in name else {"WANDB_SERVICE": "nothing"}
+        variable = name.split("`")[1]
+        values = {"WANDB_BASE_URL": "nowhere", "WANDB_SERVICE": "nothing", "WANDB_CACHE_DIR": "/dev/null/cache"}
+        variables |= {variable: values[variable]}
     found = small.run(mode, variables=variables, **options)
     same(found, plain)
     assert NO_RECORD[name] in found.warnings[0] and not list(small.root.rglob("*.wandb"))
@@ -395,10 +400,13 @@ def test_what_the_stage_raises_passes_through(small: Small, fault: Note, name: s
 
 
 def test_a_killed_stage_leaves_nothing_that_sends(small: Small, fault: Note) -> None:
+    # enough rows for the record to reach the disk: the sender would wait for more
+    rows = "for step in range(300): tracker.log({'loss': 1.0, 'pad': 'x' * 500})"
+    killed = f"{rows}\nos.kill(os.getpid(), signal.SIGKILL)"
     with serve(FakeWandb()) as server:
-        found = small.run("online", meanwhile="os.kill(os.getpid(), signal.SIGKILL)", variables=at(server.url))
-    assert found.code == -9
-    assert left_behind(small.root) == []
+        found = small.run("online", meanwhile=killed, variables=at(server.url))
+        assert found.code == -9
+        assert left_behind(small.root) == []
     fault(AREA, "the stage is killed while its run is sent", "`track`", "no process is left")
 
 
