@@ -400,14 +400,19 @@ def test_what_the_stage_raises_passes_through(small: Small, fault: Note, name: s
 
 
 def test_a_killed_stage_leaves_nothing_that_sends(small: Small, fault: Note) -> None:
-    # enough rows for the record to reach the disk: the sender would wait for more
-    rows = "for step in range(300): tracker.log({'loss': 1.0, 'pad': 'x' * 500})"
-    killed = f"{rows}\nos.kill(os.getpid(), signal.SIGKILL)"
-    with serve(FakeWandb()) as server:
+    # killed when the sender has said all that it says: one that still talks notices by itself that nobody listens
+    killed = """
+import time
+while not list(root.glob("wandb/*/*.syncstate")):
+    time.sleep(0.1)
+time.sleep(2.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with serve(FakeWandb("hang")) as server:
         found = small.run("online", meanwhile=killed, variables=at(server.url))
         assert found.code == -9
         assert left_behind(small.root) == []
-    fault(AREA, "the stage is killed while its run is sent", "`track`", "no process is left")
+    fault(AREA, "the stage is killed while the server hangs", "`track`", "no process is left")
 
 
 def test_calls_share_one_bound_and_never_end_the_process() -> None:
