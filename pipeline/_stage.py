@@ -124,6 +124,12 @@ def _clear(out: Path) -> None:
             path.unlink()
 
 
+def _prune(folder: Path) -> None:
+    """Take away empty folders, from the inside."""
+    with contextlib.suppress(OSError):
+        os.removedirs(folder)
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested metrics with dotted names."""
     found: dict[str, Any] = {}
@@ -190,11 +196,11 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
         finally:
             if run.by_dvc:
                 shutil.rmtree(out, ignore_errors=True)
+                _prune(out.parent)
         if run.by_dvc:
             for kept in out.parent.glob(f"{out.name}.*"):
                 kept.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                os.removedirs(out.parent)
+            _prune(out.parent)
     log.info("%s done in %.1f s", name, time.monotonic() - began)
     return run.metrics
 
