@@ -29,10 +29,12 @@ $(VENV)/.ready: requirements.lock
 	@touch $@
 
 repro: $(VENV)/.ready
+	@python -m pipeline.unlock
 	dvc repro
 	@echo "open artifacts/report/report.html"
 
 study-%: $(VENV)/.ready
+	@python -m pipeline.unlock
 	dvc repro studies/dvc.yaml:attribute@$*
 	@echo "look at artifacts/studies/$*"
 

@@ -92,6 +92,7 @@ def obey_rights() -> None:
 
 def _limit(order: dict[str, Any]) -> None:
     if (size := order.get("fsize")) is not None:
+        sys.dont_write_bytecode = True  # it would be cut off, and stay
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     if (size := order.get("memory")) is not None:
         resource.setrlimit(resource.RLIMIT_AS, (size, size))

@@ -1,0 +1,232 @@
+"""Stages that are killed, interrupted, or have no room: old artifacts stay whole, and the same command goes on."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from clusterwhy.artifacts import write_array
+from clusterwhy.encoders.inception_time import InceptionTime
+from clusterwhy.encoders.training import MaskedPrediction
+from clusterwhy.errors import ResourceError, StorageError
+from clusterwhy.resources import as_expected, require
+from tests.conftest import ROOT, Checkout
+from tests.stage_server import StageServer
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+FIT = MaskedPrediction(
+    **{"n_steps": 12, "batch_size": 4, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
+    **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 4},
+)
+NETWORK = InceptionTime(n_filters=4, depth=3, kernel_size=8, head_dropout=0.0)
+AREA = "Interruptions, disk and memory"
+
+
+def contents(*folders: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def whole(study: Checkout) -> Iterator[Callable[[str], bool]]:
+    """Whether the artifacts of a stage are those of the undisturbed run; they are put back in the end."""
+    kept = contents(study.root / "artifacts", study.root / "reports")
+    yield (
+        lambda stage: (
+            {
+                name: value
+                for name, value in contents(study.root / "artifacts" / stage, study.root / "reports").items()
+                if "reports" not in name or name.endswith(f"/{stage}.json")
+            }
+            == {
+                name: value
+                for name, value in kept.items()
+                if f"/artifacts/{stage}/" in name or f"/reports/{stage}." in name
+            }
+        )
+    )
+    for name, value in kept.items():
+        path = Path(name)
+        if not path.is_file() or path.read_bytes() != value:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.write_bytes(value)
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_path: Path, at: int) -> None:
+    values = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    starts = np.arange(0, 380, 10)
+
+    def train(report: Callable[[dict[str, float]], None], resume: Path | None) -> tuple[torch.nn.Module, pd.DataFrame]:
+        torch.manual_seed(5)
+        encoder = NETWORK.build(3, 20)
+        return encoder, FIT.fit(encoder, values, starts, 20, 7, report, resume)
+
+    seen: list[float] = []
+
+    def interrupt(row: dict[str, float]) -> None:
+        seen.append(row["step"])
+        if len(seen) == at:
+            raise KeyboardInterrupt
+
+    expected, expected_history = train(lambda row: None, None)
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupt, tmp_path / "state")
+    again: list[float] = []
+    found, history = train(lambda row: again.append(row["step"]), tmp_path / "state")
+    assert again == expected_history["step"].tolist()[at:]
+    pd.testing.assert_frame_equal(history, expected_history, check_exact=True)
+    assert all(torch.equal(tensor, found.state_dict()[name]) for name, tensor in expected.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
+    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+) -> None:
+    began = time.monotonic()
+    assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
+    took = time.monotonic() - began
+    draw = random.Random(stage)
+    for _ in range(2):
+        child = stages.start(f"pipeline.{stage}", "run=stage")
+        time.sleep(draw.uniform(0.3, 0.9) * took)
+        os.kill(child, signal.SIGKILL)
+        ended = stages.wait()
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.said
+        assert whole(stage), "what has its final name after a kill is not whole"
+    assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
+    assert whole(stage)
+    assert not (study.root / "artifacts" / ".unfinished").exists()
+    fault(AREA, "kill -9 at a random moment", stage, "old artifacts whole; run again: the same bytes")
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_goes_on_where_it_was(
+    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
+) -> None:
+    state = study.root / "artifacts" / ".unfinished" / "train.training"
+    child = stages.start("pipeline.train", "run=stage")
+    until = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < until:
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    stages.wait()
+    assert state.exists() and whole("train")
+    done = stages.run("pipeline.train", "run=stage")
+    assert done.returncode == 0 and "training goes on after step" in done.said
+    assert whole("train") and not state.parent.exists()
+    fault(AREA, "kill -9 after an epoch", "train", "goes on after its last checkpoint; the same bytes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_ctrl_c_is_quick_and_quiet(
+    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+) -> None:
+    child = stages.start(f"pipeline.{stage}", "run=stage")
+    time.sleep(0.4)
+    os.kill(child, signal.SIGINT)
+    began = time.monotonic()
+    ended = stages.wait()
+    # a bound on hanging, not a measure of speed
+    assert time.monotonic() - began < 30
+    assert ended.returncode != 0 and "Traceback" not in ended.said, ended.said
+    assert "interrupted: nothing was changed" in ended.said and whole(stage)
+    fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_room_for_a_file_is_one_error_and_old_artifacts_stay(
+    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+) -> None:
+    # what a full disk does, by the system's own limit of a file's size; what is said goes into a file, too
+    done = stages.run(f"pipeline.{stage}", "run=stage", fsize=3000)
+    assert done.returncode == 1 and done.said.count("error: ") == 1 and "Traceback" not in done.said, done.said
+    assert "cannot be written" in done.said and whole(stage), done.said
+    fault(AREA, "no room for a file", stage, "one error: cannot be written; old artifacts whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_folder_without_the_right_to_write_is_one_error(
+    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+) -> None:
+    folder = study.root / "artifacts"
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    try:
+        done = stages.run(f"pipeline.{stage}", "run=stage", rights=False)
+    finally:
+        folder.chmod(mode)
+    assert done.returncode == 1 and "Traceback" not in done.said, done.said
+    assert "error: " in done.said and "cannot be written" in done.said and whole(stage), done.said
+    fault(AREA, "folder without the right to write", stage, "one error: cannot be written; old artifacts whole")
+
+
+def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.npy"
+    write_array(path, np.arange(3))
+
+    def full(*args: object, **kwargs: object) -> None:
+        # NumPy's own error of a full disk, which has no number
+        raise OSError("3 requested and 0 written")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match=r"a\.npy cannot be written: 3 requested and 0 written \([\d,]+ MB free"):
+        write_array(path, np.arange(4))
+    assert list(tmp_path.iterdir()) == [path] and len(np.load(path)) == 3
+
+
+def test_work_that_does_not_fit_is_refused_with_what_is_needed_and_left(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"explain needs about [\d,]+\.\d+ GB of memory, and .* are left.*fewer"):
+        require("explain", 1e15, 0, tmp_path, "explain fewer windows")
+    with pytest.raises(ResourceError, match=r"on the disk of .*, and .* are left"):
+        require("explain", 0, 1e18, tmp_path / "not" / "there", "explain fewer windows")
+    require("explain", 1, 1, tmp_path, "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    ],
+)
+def test_a_lack_of_memory_is_an_error_of_ours(error: Exception) -> None:
+    assert isinstance(as_expected(error), ResourceError)
+    assert as_expected(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
+
+
+@pytest.mark.slow
+def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Callable[..., None]) -> None:
+    # a stage that takes a while, begun and held by a first `dvc repro`
+    first = subprocess.Popen(
+        ["dvc", "repro", "--force", "--single-item", "evaluate"],
+        cwd=study.root,
+        env=study.environment | {"WANDB_MODE": "disabled"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "Running stage" in line:
+            break
+    second = study.run("dvc", "repro", ok=False)
+    said = first.communicate(timeout=600)[0]
+    assert first.returncode == 0, said
+    assert second.returncode != 0 and "lock" in (second.stdout + second.stderr), second.stdout + second.stderr
+    assert study.run("dvc", "status", "--json", "dvc.yaml").stdout.strip() == "{}"
+    fault(AREA, "two repros at once", "dvc repro", "the second one says that the first one holds the lock")
