@@ -137,7 +137,8 @@ undisturbed run's.
 {shown(result.table("kills"), 0)}
 
 After {result.setup["locks"]} of the kills DVC could not read its own list of locks, `.dvc/tmp/rwlock`, which it does
-not write at once; `make repro`, or `python -m pipeline.unlock`, takes it away. {result.setup["went on"]} of the runs that were killed later had gone on with an unfinished training instead of from
+not write at once; `make repro`, or `python -m pipeline.unlock`, takes it away. {result.setup["went on"]} of the runs
+that were killed later had gone on with an unfinished training instead of from
 its first step.
 """
 
