@@ -201,8 +201,8 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 
 def cases() -> Iterator[tuple[str, str, str, Callable[[Path], None], str]]:
-    """Stage, damage, file, what to do, what is said: every damage at every stage, on one file of its inputs each."""
-    for stage, about in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+    """Stage, damage, file, what to do, what is said: every damage at every second stage, on one file of its inputs."""
+    for position, (stage, about) in enumerate(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()):
         inputs = [Path(dep).name for dep in about["deps"] if dep.startswith("artifacts/")]
         for kind, damages in DAMAGES.items():
             files = [
@@ -213,11 +213,13 @@ def cases() -> Iterator[tuple[str, str, str, Callable[[Path], None], str]]:
             ]
             for i, (damage, (make, told)) in enumerate(damages.items()):
                 fit = [(file, schema) for file, schema in files if fits(damage, file, schema)]
-                if fit:
+                if fit and (i + position) % 2 == 0:
                     yield stage, damage, fit[i % len(fit)][0], make, told
         # score reads no weights with a detector that predicts nothing; this study's predicts
         if "train" in inputs:
-            for damage, (name, make, told) in WEIGHTS.items():
+            for i, (damage, (name, make, told)) in enumerate(WEIGHTS.items()):
+                if (i + position) % 2:
+                    continue
                 yield stage, damage, f"train/{name}", make, told
 
 
