@@ -7,12 +7,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import write_table
+from clusterwhy.artifacts import write_json, write_table
+from clusterwhy.data.data_report import data_report
 from clusterwhy.data.series import Series, constant_channels, without_channels
 from clusterwhy.data.splits import PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import window_index
 from clusterwhy.types import FloatArray
+from pipeline._data_report import NAME, faults_reported
 from pipeline._stage import StageRun, study_stage
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ log = logging.getLogger("clusterwhy")
 def _prepare(run: StageRun) -> Prepared:
     """Read, split, scale by training windows alone; the folder is read like that of the stage `prepare`."""
     series: Series = run.settings["dataset"].read()
+    write_json(run.out / NAME, data_report(series))
     window, scaler = run.settings["window"], run.settings["scaler"]
     index = window_index(series, window)
     part = run.settings["split"].split(index, series.label_names, series.name, run.settings["seed"])
@@ -91,7 +94,8 @@ def main(run: StageRun) -> None:
     from clusterwhy.plots.classifier_pages import training_page, verdict_page
 
     mpl.use("agg")
-    data = _prepare(run)
+    with faults_reported(run):
+        data = _prepare(run)
     about, names = data.about, tuple(data.about["label_names"])
     labels, split = data.index["label"].to_numpy(), data.index["split"].to_numpy()
     whole = LabelledWindows(data.scaled, data.starts, labels, data.length)

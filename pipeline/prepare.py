@@ -4,9 +4,12 @@ import logging
 
 import numpy as np
 
+from clusterwhy.artifacts import write_json
+from clusterwhy.data.data_report import data_report
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
+from pipeline._data_report import NAME, faults_reported
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
@@ -14,7 +17,13 @@ log = logging.getLogger("clusterwhy")
 
 @stage
 def main(run: StageRun) -> None:
+    with faults_reported(run):
+        _prepare(run)
+
+
+def _prepare(run: StageRun) -> None:
     series = run.settings["dataset"].read()
+    write_json(run.out / NAME, data_report(series))
     scaler, window = run.settings["scaler"], run.settings["window"]
     constant = constant_channels(series.values[: series.train_stop])
     names = [series.channels[i] for i in constant]

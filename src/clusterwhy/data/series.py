@@ -1,11 +1,29 @@
 """A multivariate series as it was recorded, and the checks that it can be used."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from clusterwhy.errors import DataError
 from clusterwhy.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader of a user's file saw, for the data report.
+
+    Attributes:
+        n_rows: of the file.
+        missing: cells of each channel that were empty, infinite or stood for missing ones.
+        filled: cells of each channel that were interpolated, those of missing rows among them.
+        policies: what was to be done about faults.
+    """
+
+    n_rows: int
+    missing: dict[str, int]
+    filled: dict[str, int]
+    policies: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,7 @@ class Series:
             person or the speed. -1 is between two groups; a window that touches it or two groups is left out.
         anomalous: (time,) True where an expert marked an anomaly, or None.
         notes: what the reader changed or noticed, for the data report.
+        reading: what the reader of a user's file counted, None of other data.
     """
 
     name: str
@@ -45,6 +64,7 @@ class Series:
     group_names: tuple[str, ...] = ()
     anomalous: BoolArray | None = None
     notes: tuple[str, ...] = field(default=())
+    reading: Reading | None = None
 
     @property
     def time_s(self) -> FloatArray:
@@ -80,34 +100,6 @@ def _rows(mask: BoolArray, limit: int = 5) -> str:
     found = np.flatnonzero(mask)
     shown = ", ".join(str(row) for row in found[:limit])
     return f"{len(found)} rows, first at {shown}" + (" ..." if len(found) > limit else "")
-
-
-def time_faults(seconds: FloatArray, pieces: tuple[int, ...], tolerance: float) -> list[str]:
-    """Faults of a time axis: not sorted, repeated, or not regular within a piece.
-
-    Args:
-        seconds: (time,) in seconds.
-        pieces: first sample of each contiguous piece; steps between pieces are not judged.
-        tolerance: greatest accepted deviation of a step from the median step, as a share of it.
-    """
-    steps = np.diff(seconds)
-    inside = np.ones(len(steps), dtype=bool)
-    inside[[start - 1 for start in pieces if start > 0]] = False
-    if not inside.any():
-        return []
-    faults = []
-    if (backwards := inside & (steps < 0)).any():
-        faults.append(f"time stamps are not sorted ({_rows(np.append(False, backwards))})")
-    if (repeated := inside & (steps == 0)).any():
-        faults.append(f"duplicate time stamps ({_rows(np.append(False, repeated))})")
-    median = float(np.median(steps[inside]))
-    uneven = inside & (steps > 0) & (np.abs(steps - median) > tolerance * abs(median))
-    if uneven.any() and not backwards.any():
-        faults.append(
-            f"irregular rate: the median step is {median:.6g} s, but other steps occur "
-            f"({_rows(np.append(False, uneven))}); resample, or raise `rate_tolerance` above {tolerance:g}"
-        )
-    return faults
 
 
 def fill_missing(

@@ -1,46 +1,52 @@
 """Readers for a user's own files: CSV, Parquet and NumPy."""
 
+import re
+import warnings
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from clusterwhy.config import Settings
-from clusterwhy.data.series import Series, fill_missing, time_faults
-from clusterwhy.errors import DataError
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.data.cells import channel_names
+from clusterwhy.data.contract import RawTable, admit
+from clusterwhy.data.files import check_size, existing_file, look_through, opened
+from clusterwhy.data.findings import Findings
+from clusterwhy.data.lines import header_faults, ragged_faults
+from clusterwhy.data.policies import Policies
+from clusterwhy.data.series import Series
+from clusterwhy.errors import DataError, Fault
+
+# names of a message; a file may have a thousand columns
+SHOWN = 12
 
 
-class FileSettings(Settings):
+class FileSettings(Policies):
     """What every reader of a user's file needs to know."""
 
     path: str
     units: dict[str, str] = Field(default_factory=dict)
     train_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    max_missing_share: float = Field(default=0.05, ge=0.0, lt=1.0)
-    rate_tolerance: float = Field(default=0.01, ge=0.0)
+    channels: list[str] | None = Field(default=None, min_length=1)
 
-    def existing_path(self) -> Path:
-        """The file, if it is there and not empty."""
-        path = Path(self.path).expanduser()
-        if not path.is_file():
-            raise DataError(str(path), ["no such file: set `dataset.path` (relative to the repository) to your file"])
-        if path.stat().st_size == 0:
-            raise DataError(str(path), ["the file is empty"])
-        return path
+    @field_validator("channels")
+    @classmethod
+    def _once(cls, channels: list[str] | None) -> list[str] | None:
+        if channels is not None and len(set(channels)) < len(channels):
+            raise ValueError("a channel is named twice")
+        return channels
 
 
 class WideTable(FileSettings):
     """A table with one time column and one column per channel."""
 
     time: str
-    channels: list[str] | None = None
     label: str | None = None
     group: str | None = None  # what must not be on both sides of a split, such as the machine
 
-    def read_table(self, path: Path) -> pd.DataFrame:
+    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
+        """The table as it stands in the file."""
         raise NotImplementedError
 
     def read(self) -> Series:
@@ -49,99 +55,113 @@ class WideTable(FileSettings):
         Raises:
             DataError: lists every fault of the file.
         """
-        path = self.existing_path()
-        table = self.read_table(path)
-        faults = self._column_faults(table)
-        if faults:
-            raise DataError(self.path, faults)
-        names = self._channel_names(table)
-        values, faults = _numeric(table[names])
-        time, time_notes = _time_axis(table[self.time])
-        if time is None:
-            faults.append(f"time column {self.time!r}: {time_notes}")
-        elif len(time) > 1:
-            seconds = (time - time[0]) / 1e9 if time.dtype == np.int64 else time
-            faults += time_faults(np.asarray(seconds, dtype=np.float64), (0,), self.rate_tolerance)
-        if len(table) < 2:
-            faults.append(f"expected at least 2 rows, got {len(table)}")
-        try:
-            values, notes = fill_missing(values, tuple(names), self.path, self.max_missing_share)
-        except DataError as error:
-            faults += error.faults
-        if faults or time is None:
-            raise DataError(self.path, faults)
-        labels, label_names = _codes(table, self.label)
-        groups, group_names = _codes(table, self.group)
-        return Series(
-            name=path.stem,
-            values=values,
-            time=time,
-            rate_hz=1.0 / _median_step_s(time),
-            channels=tuple(names),
-            units=tuple(self.units.get(name, "") for name in names),
-            train_stop=round(self.train_share * len(values)),
-            labels=labels,
-            label_names=label_names,
-            groups=groups,
-            group_names=group_names,
-            notes=notes,
+        file, findings = existing_file(self.path), Findings(self.path)
+        table = self.read_table(file, findings)
+        self._column_faults(table, findings)
+        findings.raise_any()
+        others = [name for name in (self.time, self.label, self.group) if name]
+        names = self.channels or channel_names(table, others, findings)
+        if not names:
+            findings.fault("no-channel", f"no numeric column besides {self.time!r}")
+            findings.raise_any()
+        raw = RawTable(
+            name=file.stem,
+            cells=table[names],
+            time=table[self.time],
+            label=table[self.label] if self.label else None,
+            group=table[self.group] if self.group else None,
+            units=self.units,
         )
+        return admit(raw, self, self.train_share, findings)
 
-    def _column_faults(self, table: pd.DataFrame) -> list[str]:
-        wanted = [self.time, *(self.channels or []), *(name for name in (self.label, self.group) if name)]
-        faults = [
-            f"no column {name!r}; the file has {', '.join(repr(str(c)) for c in table.columns)}"
-            for name in wanted
-            if name not in table.columns
-        ]
-        faults += [f"unit for {name!r}, which is no column" for name in self.units if name not in table.columns]
+    def _column_faults(self, table: pd.DataFrame, findings: Findings) -> None:
+        known = [str(column) for column in table.columns]
+        shown = ", ".join(repr(name) for name in known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
+        for name in dict.fromkeys([self.time, *(self.channels or []), *filter(None, (self.label, self.group))]):
+            if name not in known:
+                findings.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
+        for name in self.units:
+            if name not in known:
+                findings.fault("unit-of-nothing", f"unit for {name!r}, which is no column", column=name)
         if table.empty:
-            faults.append("the table has no rows")
-        elif not faults and not self._channel_names(table):
-            faults.append(f"no numeric column besides {self.time!r}")
-        return faults
-
-    def _channel_names(self, table: pd.DataFrame) -> list[str]:
-        if self.channels is not None:
-            return list(self.channels)
-        names = [str(c) for c in table.columns if c not in (self.time, self.label, self.group)]
-        # a column without a single number is text, not a channel with faults
-        return [n for n in names if pd.to_numeric(table[n], errors="coerce").notna().any()]
+            findings.fault("no-rows", "the table has no rows")
 
 
 class CsvFile(WideTable):
-    """A CSV file (gzip by its suffix)."""
+    """A CSV file in UTF-8, gzip or not."""
 
-    separator: str = Field(default=",", min_length=1)
-    decimal: str = Field(default=".", min_length=1, max_length=1)
+    separator: str = Field(default=",", pattern=r"^([^\n\r\"]|\\s\+)$")
+    decimal: str = Field(default=".", pattern=r"^[.,]$")
 
-    def read_table(self, path: Path) -> pd.DataFrame:
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.separator == self.decimal:
+            raise ValueError(f"separator and decimal are both {self.decimal!r}")
+        return self
+
+    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
+        text = look_through(file, self.path, self.memory_share)
+        if faults := header_faults(text, self.separator, self.time):
+            raise DataError(self.path, faults)
         try:
-            # float_precision keeps every figure that stands in the file
-            return pd.read_csv(
-                path, sep=self.separator, decimal=self.decimal, float_precision="round_trip", encoding="utf-8-sig"
-            )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise DataError(self.path, [f"not readable as CSV: {error}"]) from error
+            # float_precision keeps every figure that stands in the file; low_memory would mix types within a column
+            with opened(file, text.gzipped) as stream:
+                table = pd.read_csv(
+                    stream,
+                    sep=self.separator,
+                    decimal=self.decimal,
+                    float_precision="round_trip",
+                    encoding="utf-8-sig",
+                    low_memory=False,
+                )
+        except (ValueError, OverflowError) as error:
+            ragged = ragged_faults(file, text, self.separator)
+            raise DataError(
+                self.path, ragged or [Fault("broken-csv", f"not readable as CSV: {str(error).strip()}")]
+            ) from error
+        # cells that are not there look like empty ones of the last column; more cells than names become an index
+        last_empty = len(table.columns) > 0 and table.iloc[:, -1].isna().any()
+        if not isinstance(table.index, pd.RangeIndex) or last_empty:
+            findings.faults += ragged_faults(file, text, self.separator)
+        if text.n_lines == len(table) + 1:
+            findings.first_line = 2
+        return table.reset_index(drop=True)
 
 
 class ParquetFile(WideTable):
     """A Parquet file."""
 
-    def read_table(self, path: Path) -> pd.DataFrame:
+    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         try:
-            return pd.read_parquet(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(self.path, [f"not readable as Parquet: {error}"]) from error
+            with pq.ParquetFile(file) as parquet:
+                # as float64: a column of one value takes a few bytes in the file
+                about = parquet.metadata
+                check_size(self.path, about.num_rows * max(about.num_columns, 1) * 8, self.memory_share)
+                names = parquet.schema_arrow.names
+                if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+                    raise DataError(
+                        self.path,
+                        [
+                            Fault("duplicate-column", f"column {name!r} stands in the file twice", name)
+                            for name in twice
+                        ],
+                    )
+                # pandas' own notes in the file may say otherwise, such as that the time is an index
+                return parquet.read().to_pandas(ignore_metadata=True)
+        except DataError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, OverflowError, TypeError) as error:
+            text = f"not readable as Parquet: {str(error).strip()[:300]}"
+            raise DataError(self.path, [Fault("broken-parquet", text)]) from error
 
 
 class NumpyFile(FileSettings):
     """A `.npy` array (time, channel), sampled at a stated rate."""
 
-    rate_hz: float = Field(gt=0.0)
-    channels: list[str] | None = None
+    rate_hz: float = Field(gt=1.0e-9, lt=1.0e12)
 
     @model_validator(mode="after")
     def _npy(self) -> Self:
@@ -155,67 +175,35 @@ class NumpyFile(FileSettings):
         Raises:
             DataError: lists every fault of the file.
         """
-        path = self.existing_path()
+        file, findings = existing_file(self.path), Findings(self.path)
+        array = self._array(file)
+        names = self.channels or [f"c{i:02d}" for i in range(array.shape[1])]
+        if len(names) != array.shape[1]:
+            text = f"{len(names)} channel names for {array.shape[1]} channels"
+            findings.fault("channel-count", text)
+        for name in self.units:
+            if name not in names:
+                findings.fault("unit-of-nothing", f"unit for {name!r}, which is no channel", column=name)
+        if array.shape[1] > len(array):
+            findings.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is it (channel, time)?")
+        findings.raise_any()
+        cells = pd.DataFrame(array, columns=names)
+        return admit(RawTable(file.stem, cells, self.rate_hz, None, None, self.units), self, self.train_share, findings)
+
+    def _array(self, file: Path) -> np.ndarray:
+        """The array (time, channel), mapped; a header that promises more than the file holds is refused by that."""
         try:
-            raw = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise DataError(self.path, [f"no plain NumPy array: {error}"]) from error
-        if raw.ndim == 1:
-            raw = raw[:, None]
-        if raw.ndim != 2 or raw.dtype.kind not in "fiub" or len(raw) < 2:
-            raise DataError(self.path, [f"expected numbers (time >= 2, channel), got {raw.dtype} {raw.shape}"])
-        names = tuple(self.channels or [f"c{i:02d}" for i in range(raw.shape[1])])
-        if len(names) != raw.shape[1]:
-            raise DataError(self.path, [f"{len(names)} channel names for {raw.shape[1]} channels"])
-        values, notes = fill_missing(raw.astype(np.float64), names, self.path, self.max_missing_share)
-        return Series(
-            name=path.stem,
-            values=values,
-            time=np.arange(len(values)) / self.rate_hz,
-            rate_hz=self.rate_hz,
-            channels=names,
-            units=tuple(self.units.get(name, "") for name in names),
-            train_stop=round(self.train_share * len(values)),
-            notes=notes,
-        )
-
-
-def _codes(table: pd.DataFrame, column: str | None) -> tuple[IntArray | None, tuple[str, ...]]:
-    """Codes and names of a column with names; -1 where a cell is empty."""
-    if column is None:
-        return None, ()
-    codes, names = pd.factorize(table[column], sort=True)
-    return codes, tuple(str(name) for name in names)
-
-
-def _numeric(table: pd.DataFrame) -> tuple[FloatArray, list[str]]:
-    faults, columns = [], []
-    for name in table.columns:
-        column = pd.to_numeric(table[name], errors="coerce")
-        text = column.isna() & table[name].notna()
-        if text.any():
-            row = int(np.flatnonzero(text)[0])
-            faults.append(
-                f"column {str(name)!r}: {int(text.sum())} cells are no numbers, "
-                f"first {table[name].iloc[row]!r} in row {row}"
-            )
-        columns.append(column.to_numpy(dtype=np.float64))
-    return np.stack(columns, axis=1), faults
-
-
-def _time_axis(column: pd.Series) -> tuple[FloatArray | IntArray | None, str]:
-    """Seconds as float64, or time stamps as int64 nanoseconds; None and the reason if neither."""
-    if column.isna().any():
-        return None, f"{int(column.isna().sum())} empty cells"
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(dtype=np.float64), ""
-    try:
-        stamps = pd.to_datetime(column, utc=True, format="ISO8601")
-    except (ValueError, TypeError) as error:
-        return None, f"neither seconds nor ISO 8601 time stamps: {error}"
-    return stamps.dt.as_unit("ns").astype("int64").to_numpy(), ""
-
-
-def _median_step_s(time: FloatArray | IntArray) -> float:
-    step = float(np.median(np.diff(time)))
-    return step / 1e9 if np.issubdtype(time.dtype, np.integer) else step
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # a pickle is neither loaded nor mapped
+                array: np.ndarray = np.lib.format.open_memmap(file, mode="r")
+        except (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError) as error:
+            said = re.sub(r"\s+", " ", str(error))[:200]
+            raise DataError(self.path, [Fault("broken-npy", f"no plain NumPy array: {said}")]) from error
+        if array.ndim == 1:
+            array = array[:, None]
+        if array.ndim != 2 or array.dtype.kind not in "fiub" or len(array) < 2 or not array.shape[1]:
+            text = f"expected numbers (time >= 2, channel), got {array.dtype} {array.shape}"
+            raise DataError(self.path, [Fault("wrong-array", text)])
+        check_size(self.path, array.size * 8, self.memory_share)
+        return array

@@ -1,0 +1,28 @@
+"""The data report on disk: beside the series, or with every fault among the reports."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clusterwhy.artifacts import write_json
+from clusterwhy.data.data_report import fault_report
+from clusterwhy.errors import DataError
+from pipeline._stage import ROOT, StageRun
+
+NAME = "data_report.json"
+
+
+@contextmanager
+def faults_reported(run: StageRun) -> Iterator[None]:
+    """Write the faults of unusable data, and name the file in the message; a success takes an old one away."""
+    # a run of DVC leaves no folder behind that fails
+    folder = run.out if run.out == run.final else ROOT / "reports" / Path(run.place).parent
+    path = folder / NAME
+    try:
+        yield
+    except DataError as error:
+        write_json(path, fault_report(error))
+        shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        raise DataError(error.source, error.records, f"All of them as JSON: {shown}") from error
+    if folder != run.out:
+        path.unlink(missing_ok=True)
