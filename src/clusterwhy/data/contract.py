@@ -114,15 +114,15 @@ def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, findings: F
     rows = empty_channels(rows, names, findings)
     complete = closed(rows, names, policies, findings)
     n_filled = (~np.isfinite(rows.at(np.isin(rows.time, complete.time)).values)).sum(axis=0)
-    if len(complete.time) < 2:
-        findings.fault("few-rows", f"expected at least 2 rows, {len(complete.time)} left between the gaps")
-    elif step_s is not None and not findings.faults and policies.irregular == "resample":
+    if step_s is not None and not findings.faults and policies.irregular == "resample":
         complete = resampled(complete, step_s, policies, findings)
+    if not findings.faults and complete.cut[1:].all():
+        text = f"expected 2 rows in a row, but {len(complete.time)} are left and none follows another"
+        findings.fault("few-rows", f"{text}: see `max_gap` and `resample_hz`")
     return complete, n_filled
 
 
 def _rate(rows: Rows, raw: RawTable, policies: Policies) -> float:
     if isinstance(raw.time, float) and policies.irregular == "error":
         return raw.time
-    steps, inside = np.diff(rows.seconds), ~rows.cut[1:]
-    return 1.0 / float(np.median(steps[inside] if inside.any() else steps))
+    return 1.0 / float(np.median(np.diff(rows.seconds)[~rows.cut[1:]]))

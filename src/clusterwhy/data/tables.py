@@ -3,6 +3,7 @@
 import re
 import warnings
 from pathlib import Path
+from tokenize import TokenError
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,8 @@ from clusterwhy.errors import DataError, Fault
 
 # names of a message; a file may have a thousand columns
 SHOWN = 12
+# NumPy reads the header of an array with Python's own parser
+HEADER_ERRORS = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError, TokenError)
 
 
 class FileSettings(Policies):
@@ -197,7 +200,7 @@ class NumpyFile(FileSettings):
                 warnings.simplefilter("ignore")
                 # a pickle is neither loaded nor mapped
                 array: np.ndarray = np.lib.format.open_memmap(file, mode="r")
-        except (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError) as error:
+        except HEADER_ERRORS as error:
             said = re.sub(r"\s+", " ", str(error))[:200]
             raise DataError(self.path, [Fault("broken-npy", f"no plain NumPy array: {said}")]) from error
         if array.ndim == 1:
