@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 WITH_UNIT = re.compile(rf"\s*{NUMBER.replace('.', '[.,]', 1)}\s*([A-Za-zµμΩ°%/][^\d\s]*\d?)\s*")
+# what an object may be that is a number, or text instead of one
+SCALARS = (str, bytes, bool, int, float, np.number, Decimal)
 # integers from here on have no float64 of their own
 EXACT = 2**53
 
@@ -29,6 +32,8 @@ def as_numbers(column: pd.Series) -> FloatArray | None:
     if column.dtype.kind in "fiub":
         with np.errstate(over="ignore", invalid="ignore"):
             return column.to_numpy().astype(np.float64)
+    if column.dtype == object and not all(isinstance(cell, SCALARS) for cell in column.dropna()):
+        return None
     try:
         return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):

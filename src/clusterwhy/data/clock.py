@@ -33,7 +33,14 @@ def time_axis(column: pd.Series, timezone: str | None, findings: Findings) -> Fl
     seconds = as_numbers(column)
     if seconds is not None and not np.isnan(seconds).any():
         return _seconds(seconds, name, timezone, findings)
-    return _parsed(column.astype(str), timezone, findings)
+    text = column.astype(str)
+    stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
+    # a column of seconds with a few other cells is no column of time stamps
+    bad = stamps.isna() if seconds is None or np.isnan(seconds).mean() > 0.5 else pd.Series(np.isnan(seconds))
+    if bad.any():
+        _no_time(text, np.flatnonzero(bad), findings)
+        return None
+    return _parsed(text, stamps, timezone, findings)
 
 
 def _seconds(seconds: FloatArray, name: str, timezone: str | None, findings: Findings) -> FloatArray | None:
@@ -53,22 +60,21 @@ def _seconds(seconds: FloatArray, name: str, timezone: str | None, findings: Fin
     return seconds
 
 
-def _parsed(text: pd.Series, timezone: str | None, findings: Findings) -> IntArray | None:
-    """Time stamps out of ISO 8601 text."""
+def _no_time(text: pd.Series, rows: IntArray, findings: Findings) -> None:
+    name, first = str(text.name), text.iloc[rows[0]][:40]
+    mend = 'set `decimal: ","`' if COMMA.fullmatch(first) else "write 2026-01-31T12:00:00"
+    findings.fault(
+        "not-time",
+        f"time column {name!r}: {len(rows)} cells are neither seconds nor ISO 8601 time stamps, "
+        f"first {first!r} in {findings.row(int(rows[0]))}; {mend}",
+        rows,
+        name,
+    )
+
+
+def _parsed(text: pd.Series, stamps: pd.Series, timezone: str | None, findings: Findings) -> IntArray | None:
+    """Time stamps out of ISO 8601 text, where all have an offset or none has."""
     name = str(text.name)
-    stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-    if (bad := stamps.isna().to_numpy()).any():
-        rows = np.flatnonzero(bad)
-        first = text.iloc[rows[0]][:40]
-        mend = 'set `decimal: ","`' if COMMA.fullmatch(first) else "write 2026-01-31T12:00:00"
-        findings.fault(
-            "not-time",
-            f"time column {name!r}: {len(rows)} cells are neither seconds nor ISO 8601 time stamps, "
-            f"first {first!r} in {findings.row(int(rows[0]))}; {mend}",
-            rows,
-            name,
-        )
-        return None
     aware = text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     if aware.any() and not aware.all():
         rows = np.flatnonzero(aware if aware.sum() < len(aware) / 2 else ~aware)

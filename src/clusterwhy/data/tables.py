@@ -107,8 +107,10 @@ class CsvFile(WideTable):
         if faults := header_faults(text, self.separator, self.time):
             raise DataError(self.path, faults)
         try:
-            # float_precision keeps every figure that stands in the file; low_memory would mix types within a column
-            with opened(file, text.gzipped) as stream:
+            # float_precision keeps every figure that stands in the file; low_memory would mix types within a column;
+            # without index_col, lines with more cells than the header would shift all columns by one
+            with opened(file, text.gzipped) as stream, warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
                 table = pd.read_csv(
                     stream,
                     sep=self.separator,
@@ -116,19 +118,19 @@ class CsvFile(WideTable):
                     float_precision="round_trip",
                     encoding="utf-8-sig",
                     low_memory=False,
+                    index_col=False,
                 )
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
             ragged = ragged_faults(file, text, self.separator)
             raise DataError(
                 self.path, ragged or [Fault("broken-csv", f"not readable as CSV: {str(error).strip()}")]
             ) from error
-        # cells that are not there look like empty ones of the last column; more cells than names become an index
-        last_empty = len(table.columns) > 0 and table.iloc[:, -1].isna().any()
-        if not isinstance(table.index, pd.RangeIndex) or last_empty:
+        # cells that are not there look like empty ones of the last column
+        if len(table.columns) and table.iloc[:, -1].isna().any():
             findings.faults += ragged_faults(file, text, self.separator)
         if text.n_lines == len(table) + 1:
             findings.first_line = 2
-        return table.reset_index(drop=True)
+        return table
 
 
 class ParquetFile(WideTable):
