@@ -933,7 +933,7 @@ def test_windows_hold_the_rows_they_claim_and_never_cross_a_gap(
 ) -> None:
     rows, chosen, window = made
     try:
-        series = csv(tmp_path_factory.getbasetemp(), rows.to_csv(index=False), **chosen)
+        series = csv(tmp_path_factory.getbasetemp(), rows.to_csv(index=False), channels=["a", "b"], **chosen)
         index = window_index(series, window)
     except DataError:
         return

@@ -154,8 +154,11 @@ class ParquetFile(WideTable):
                             for name in twice
                         ],
                     )
-                # pandas' own notes in the file may say otherwise, such as that the time is an index
-                return parquet.read().to_pandas(ignore_metadata=True)
+                table = parquet.read()
+            # such as text that is no UTF-8, which ends a later step otherwise
+            table.validate(full=True)
+            # pandas' own notes in the file may say otherwise, such as that the time is an index
+            return table.to_pandas(ignore_metadata=True)
         except DataError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError, TypeError) as error:
