@@ -72,7 +72,8 @@ def spoiled(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     elif action == 4:
         table = table.sample(frac=1.0, random_state=int(rng.integers(2**31)))
     elif action == 5:
-        table.iloc[row : row + int(rng.integers(1, 12)), max(column, 1)] = np.nan
+        name = table.columns[-1 if column == 0 else column]
+        table[name] = table[name].where(~table.index.isin(range(row, row + int(rng.integers(1, 12)))))
     elif action == 6:
         kind = rng.choice(["float16", "int64", "bool", "str", "complex128", "category", "datetime64[ns]"])
         numbers = pd.Series(np.round(1000 * rng.normal(size=n)), index=table.index)

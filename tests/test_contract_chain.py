@@ -83,8 +83,8 @@ def test_the_windows_of_every_stage_are_those_of_prepare(chain: Checkout, artifa
 
 
 def test_what_stages_say_of_a_window_is_said_of_its_samples(chain: Checkout) -> None:
-    from clusterwhy.data.storage import Prepared
     from clusterwhy.data.scaling import standardised
+    from clusterwhy.data.storage import Prepared
     from clusterwhy.encoders.masked import embed
     from clusterwhy.encoders.storage import load_encoder
 
