@@ -378,6 +378,7 @@ CSV_FAULTS: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
         "their order does not tell which is meant (4 rows, first at 0",
     ),
 ]
+NO_UTF8 = pa.table({"t": [0.0, 1.0], "a": pa.array([b"1.5", b"1.\xff"]).view(pa.string())})
 COMPLEX = np.ones((N, 1)) * 1j
 ARRAYS: list[tuple[str, np.ndarray | bytes, dict[str, Any], str, str]] = [
     ("complex numbers", COMPLEX, {}, "wrong-array", "got complex128 (40, 1)"),
@@ -429,6 +430,13 @@ ARRAYS: list[tuple[str, np.ndarray | bytes, dict[str, Any], str, str]] = [
 TABLES: list[tuple[str, Any, dict[str, Any], str, str]] = [
     ("truncated", as_bytes(PARQUET)[:-20], {}, "broken-parquet", "not readable as Parquet"),
     ("other bytes", b"t,a\n0,1\n1,2\n", {}, "broken-parquet", "not readable as Parquet"),
+    (
+        "text that is no UTF-8",
+        NO_UTF8,
+        {},
+        "broken-parquet",
+        "Invalid UTF8 sequence at string index 1",
+    ),
     (
         "a column twice",
         pa.table([[0.0, 1.0], [1.0, 2.0], [1.0, 2.0]], names=["t", "a", "a"]),
@@ -877,11 +885,27 @@ def test_rate_hz_must_be_a_rate() -> None:
         NumpyFile(path="x.npy", rate_hz=0.0)
 
 
+def test_more_cells_than_names_are_told_where_warnings_are_not(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataError, match="2 lines have 3 cells, the header has 2"):
+            csv(tmp_path, "t,a\n0,1,5\n1,2,5\n")
+
+
 @pytest.mark.parametrize("seed", range(300, 600, 50))
 def test_a_broken_file_is_read_well_or_its_faults_are_named(seed: int, tmp_path: Path) -> None:
     found = [(i, *case(i, tmp_path)) for i in range(seed, seed + 50)]
     assert [entry for entry in found if entry[2] not in ("read", "refused")] == []
     assert len({entry[2] for entry in found}) == 2
+
+
+def test_no_cell_is_filled_from_the_far_side_of_a_cut(tmp_path: Path) -> None:
+    # behind the cut, a begins in row 17 and b, after one value more, in row 18
+    text = without(table(20, a={16: ""}, b={16: 99, 17: ""}), *range(4, 16))
+    read = csv(tmp_path, text, gaps="split", max_gap=1, max_missing_share=0.9)
+    assert read.time.tolist() == [0, 1, 2, 3, 17, 18, 19] and read.pieces == (0, 4)
+    # between 99 and 36, not between 6 and 36
+    assert read.values[4].tolist() == [17.5, 67.5]
 
 
 BYTES = st.binary(max_size=300)

@@ -116,6 +116,7 @@ def broken(chain: Checkout) -> Iterator[Path]:
     kept = path.read_bytes()
     yield path
     path.write_bytes(kept)
+    chain.run("dvc", "repro", "prepare")
 
 
 def test_faults_are_written_as_json_until_the_data_is_mended(
@@ -125,15 +126,16 @@ def test_faults_are_written_as_json_until_the_data_is_mended(
     good = json.loads((chain.root / "artifacts/prepare/data_report.json").read_text())
     assert good["n_rows_read"] == 2257 and [channel["n_filled"] for channel in good["channels"]] == [3, 7, 3]
     assert [piece["stop"] for piece in good["pieces"]] == [500, 1460, 1930, 2230] and not report.exists()
-    kept = broken.read_text()
-    lines = kept.splitlines()
+    lines = broken.read_text().splitlines()
     lines[5] = lines[5].rpartition(",")[0] + ",oops"
     broken.write_text("\n".join(lines))
     done = chain.run("dvc", "repro", "prepare", ok=False)
     assert done.returncode and "reports/data_report.json" in done.stdout + done.stderr
     found = json.loads(report.read_text())["faults"]
     assert [(entry["kind"], entry["column"], entry["rows"]) for entry in found] == [("not-numbers", "current", [4])]
-    broken.write_text(kept)
+    # as it was, DVC would have nothing to do, and the stage would not run
+    lines[5] = lines[5].replace("oops", "0.125")
+    broken.write_text("\n".join(lines))
     chain.run("dvc", "repro", "prepare")
     assert not report.exists()
     fault("Input files", "a cell of text, in a whole run", "prepare", "refused: all faults in reports/data_report.json")

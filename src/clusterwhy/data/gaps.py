@@ -41,12 +41,15 @@ def closed(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Fin
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         long[:, i] = run_lengths(missing[:, i], rows.cut) > limit
     if policies.gaps == "split":
-        rows = _split(rows, np.asarray(long.any(axis=1)), findings)
-        missing = ~np.isfinite(rows.values)
-    else:
-        for i in map(int, np.flatnonzero(long.any(axis=0))):
-            _long_run(rows, missing[:, i], long[:, i], names[i], policies, findings)
-    return _filled(rows, missing, names, policies, findings)
+        return _split(rows, np.asarray(long.any(axis=1)), names, policies, findings)
+    for i in map(int, np.flatnonzero(long.any(axis=0))):
+        _long_run(rows, missing[:, i], long[:, i], names[i], policies, findings)
+    filled = rows.values.copy()
+    for i in map(int, np.flatnonzero(missing.any(axis=0))):
+        gaps = missing[:, i]
+        filled[gaps, i] = np.interp(rows.seconds[gaps], rows.seconds[~gaps], rows.values[~gaps, i])
+    _tell_filled(rows, names, policies, findings)
+    return replace(rows, values=filled)
 
 
 def _long_run(
@@ -65,41 +68,40 @@ def _long_run(
     )
 
 
-def _split(rows: Rows, dropped: BoolArray, findings: Findings) -> Rows:
-    """Rows without those that are dropped, cut there; pieces begin and end where each channel has had a value."""
+def _split(rows: Rows, dropped: BoolArray, names: tuple[str, ...], policies: Policies, findings: Findings) -> Rows:
+    """Rows without those that are dropped, cut there; what no value of the same piece encloses is dropped, too."""
     piece = np.cumsum(rows.cut | dropped | np.append(False, dropped[:-1]))
-    kept = ~dropped
-    known = np.isfinite(rows.values)
-    for part in np.split(np.flatnonzero(kept), np.flatnonzero(np.diff(piece[kept])) + 1):
-        if known[part].all():
+    filled = np.where(dropped[:, None], np.nan, rows.values)
+    inside, seconds, ends = np.flatnonzero(~dropped), rows.seconds, (np.nan, np.nan)
+    for part in np.split(inside, np.flatnonzero(np.diff(piece[inside])) + 1):
+        if np.isfinite(filled[part]).all():
             continue
-        inside = known[part]
-        first = np.where(inside.any(axis=0), inside.argmax(axis=0), len(part)).max()
-        stop = len(part) - np.where(inside.any(axis=0), inside[::-1].argmax(axis=0), len(part)).max()
-        kept[part[:first]] = False
-        kept[part[max(stop, 0) :]] = False
-    numbers = np.unique(rows.number[~kept])
-    if len(numbers):
-        findings.notes.append(
-            f"rows left out where cells are missing, the series is cut there ({findings.where(numbers)})"
-        )
+        for i in map(int, np.flatnonzero(np.isnan(filled[part]).any(axis=0))):
+            # never from the values of another piece, hence NaN at its ends
+            known = part[np.isfinite(rows.values[part, i])]
+            if len(known):
+                filled[part, i] = np.interp(seconds[part], seconds[known], rows.values[known, i], *ends)
+    kept: BoolArray = np.asarray(np.isfinite(filled).all(axis=1))
+    if len(numbers := np.unique(rows.number[~kept])):
+        where = findings.where(numbers)
+        findings.notes.append(f"rows left out where cells are missing, the series is cut there ({where})")
     if not kept.any():
         findings.fault("nothing-left", "no row is left between the gaps: raise `max_gap`, or name fewer `channels`")
         return replace(rows, values=np.nan_to_num(rows.values))
-    left = rows.at(kept)
+    _tell_filled(rows.at(kept), names, policies, findings)
+    left = replace(rows, values=filled).at(kept)
     return replace(left, cut=np.append(False, np.diff(piece[kept]) != 0))
 
 
-def _filled(rows: Rows, missing: BoolArray, names: tuple[str, ...], policies: Policies, findings: Findings) -> Rows:
-    values, seconds = rows.values.copy(), rows.seconds
+def _tell_filled(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Findings) -> None:
+    """Notes of the cells that are filled, or faults where they are too many; `rows` are those before."""
+    missing = ~np.isfinite(rows.values)
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
-        gaps, share = missing[:, i], float(missing[:, i].mean())
-        numbers = np.unique(rows.number[gaps])
+        share = float(missing[:, i].mean())
+        numbers = np.unique(rows.number[missing[:, i]])
         where = f"channel {names[i]!r}: {share:.2%} missing or infinite ({findings.where(numbers)})"
         if share > policies.max_missing_share:
             text = f"{where}, above `max_missing_share` {policies.max_missing_share:.2%}"
-            findings.fault("missing-share", text, numbers, names[i], int(gaps.sum()))
+            findings.fault("missing-share", text, numbers, names[i], int(missing[:, i].sum()))
         else:
-            values[gaps, i] = np.interp(seconds[gaps], seconds[~gaps], rows.values[~gaps, i])
             findings.notes.append(f"{where}, interpolated")
-    return replace(rows, values=values)
