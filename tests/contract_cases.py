@@ -1,0 +1,481 @@
+"""Faulty files, what must be said of each, and the readers that meet them."""
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clusterwhy.data.series import Series
+from clusterwhy.data.tables import CsvFile, NumpyFile, ParquetFile
+
+N = 40
+
+
+def table(n: int = N, **cells: dict[int, object]) -> str:
+    """A CSV at 1 Hz with channels a (row + 0.5) and b (twice the row), and other cells where they are given."""
+    rows = []
+    for i in range(n):
+        usual = {"t": i, "a": i + 0.5, "b": 2 * i}
+        rows.append(",".join(str(cells.get(name, {}).get(i, value)) for name, value in usual.items()))
+    return "\n".join(["t,a,b", *rows]) + "\n"
+
+
+def without(text: str, *rows: int) -> str:
+    """The CSV without some of its data rows."""
+    return "".join(line for i, line in enumerate(text.splitlines(keepends=True)) if i - 1 not in rows)
+
+
+def csv(folder: Path, content: str | bytes, name: str = "own.csv", **chosen: Any) -> Series:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return CsvFile(path=str(path), **{"time": "t"} | chosen).read()
+
+
+def npy(folder: Path, array: np.ndarray | bytes, **chosen: Any) -> Series:
+    path = folder / "own.npy"
+    if isinstance(array, bytes):
+        path.write_bytes(array)
+    else:
+        np.save(path, array, allow_pickle=True)
+    return NumpyFile(path=str(path), **{"rate_hz": 10.0} | chosen).read()
+
+
+def parquet(folder: Path, content: "pa.Table | pd.DataFrame | bytes", **chosen: Any) -> Series:
+    path = folder / "own.parquet"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, pd.DataFrame):
+        content.to_parquet(path)
+    else:
+        pq.write_table(content, path)
+    return ParquetFile(path=str(path), **{"time": "t"} | chosen).read()
+
+
+def stamps(start: str, n: int, step: str, zone: str | None = None) -> list[str]:
+    return [moment.isoformat() for moment in pd.date_range(start, periods=n, freq=step, tz=zone)]
+
+
+def timed(moments: list[str]) -> str:
+    return "t,a\n" + "".join(f"{moment},{i}\n" for i, moment in enumerate(moments))
+
+
+BERLIN = [moment[:19] for moment in stamps("2024-10-27T00:30", 20, "30min", "Europe/Berlin")]
+PARQUET = pd.DataFrame({"t": np.arange(N) / 10, "a": np.arange(N) * 1.0})
+
+
+def as_bytes(frame: pd.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    frame.to_parquet(stream)
+    return stream.getvalue()
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+# what was done to the file, its bytes, settings, kind of the fault, and what its text must say
+CSV_FAULTS: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
+    ("empty file", "", {}, "empty-file", "the file is empty"),
+    ("a header without rows", "t,a,b\n", {}, "no-rows", "the table has no rows"),
+    ("one row", table(1), {}, "few-rows", "expected at least 2 rows, got 1"),
+    ("no column of the time's name", table(), {"time": "when"}, "no-column", "no column 'when'; the file has 't', 'a'"),
+    ("a channel that is no column", table(), {"channels": ["z"]}, "no-column", "no column 'z'"),
+    ("a unit for what is no column", table(), {"units": {"z": "bar"}}, "unit-of-nothing", "unit for 'z'"),
+    ("no numeric column", "t,a\n0,x\n1,y\n", {}, "no-channel", "no numeric column besides 't'"),
+    ("another separator", table().replace(",", ";"), {}, "separator", "but by ';': set `separator: ';'`"),
+    ("a tab as separator", table().replace(",", "\t"), {}, "separator", r"set `separator: '\t'`"),
+    (
+        "decimal commas",
+        table(a={3: '"3,5"', 4: '"4,5"'}),
+        {},
+        "decimal-comma",
+        "column 'a': 2 cells have a decimal comma, first '3,5' in row 3 (line 5); set `decimal: \",\"`",
+    ),
+    (
+        "decimal commas in the whole of a file",
+        table().replace(",", ";").replace(".", ","),
+        {"separator": ";"},
+        "decimal-comma",
+        "column 'a': 40 cells have a decimal comma, first '0,5' in row 0 (line 2)",
+    ),
+    (
+        "text in a channel",
+        table(a={7: "oops"}),
+        {},
+        "not-numbers",
+        "1 cells are no numbers, first 'oops' in row 7 (line 9)",
+    ),
+    (
+        "mixed units in the cells",
+        table(a={2: "3.2 kPa", 3: "3.3 kPa", 9: "470 psi"}),
+        {},
+        "mixed-units",
+        "column 'a': mixed units, 2 'kPa', 1 'psi', first '3.2 kPa' in row 2 (line 4)",
+    ),
+    (
+        "one unit in all cells",
+        table(5, a={i: f"{i} bar" for i in range(5)}),
+        {},
+        "unit-in-cells",
+        "column 'a': a unit in the cells, 5 'bar', first '0 bar' in row 0 (line 2)",
+    ),
+    ("huge values", table(b={5: "1e35"}), {}, "huge-values", "such as 1e+35 (1 row, first at 5 (line 7))"),
+    (
+        "more cells than the header",
+        table(a={4: "1,2"}),
+        {},
+        "ragged",
+        "1 lines have 4 cells, the header has 3, first line 6",
+    ),
+    (
+        "fewer cells than the header",
+        table()[:-4] + "\n",
+        {},
+        "ragged",
+        "1 lines have 2 cells, the header has 3, first line 41",
+    ),
+    (
+        "more cells than names in every line",
+        "t,a\n0,1,5\n1,2,5\n",
+        {},
+        "ragged",
+        "2 lines have 3 cells, the header has 2",
+    ),
+    (
+        "a column twice in the header",
+        table().replace("a", "b", 1),
+        {},
+        "duplicate-column",
+        "column 'b' stands in the header 2 times",
+    ),
+    ("a quote left open", table(b={3: '"6'}), {}, "broken-csv", "not readable as CSV"),
+    ("UTF-16", table().encode("utf-16"), {}, "wrong-kind", "no UTF-8 text, but in UTF-16"),
+    ("Latin-1", table(a={3: "µ"}).encode("latin-1"), {}, "encoding", "byte 0xb5 in line 5 is no UTF-8"),
+    ("NUL bytes", table(a={3: "\0\0"}), {}, "nul-bytes", "2 NUL bytes, first in line 5"),
+    ("truncated gzip", gzip.compress(table(2000).encode())[:-300], {}, "broken-gzip", "broken gzip"),
+    ("corrupt gzip", gzip.compress(table().encode())[:-8] + bytes(8), {}, "broken-gzip", "broken gzip"),
+    ("a zip archive", b"PK\x03\x04" + bytes(40), {}, "wrong-kind", "a zip archive or an Excel file"),
+    ("a Parquet file read as CSV", as_bytes(PARQUET), {}, "wrong-kind", "choose `dataset=parquet`"),
+    (
+        "a channel without a number",
+        table(a=dict.fromkeys(range(N), "")),
+        {"channels": ["a", "b"]},
+        "empty-channel",
+        "channel 'a': 100.00% missing",
+    ),
+    (
+        "empty cells, gaps: error",
+        table(a={5: "", 6: ""}),
+        {"gaps": "error"},
+        "cell-gap",
+        "channel 'a': 5.00% missing or infinite (2 rows, first at 5, 6 (line 7))",
+    ),
+    (
+        "empty cells beyond max_gap",
+        table(200, a=dict.fromkeys(range(50, 57), "")),
+        {},
+        "cell-gap",
+        "7 of them in runs longer than `max_gap` 5",
+    ),
+    (
+        "infinite cells, gaps: error",
+        table(a={5: "-inf"}),
+        {"gaps": "error"},
+        "cell-gap",
+        "(1 row, first at 5 (line 7))",
+    ),
+    (
+        "too many filled cells in a channel",
+        table(a={i: "" for i in range(5, 30, 5)}),
+        {},
+        "missing-share",
+        "channel 'a': 12.50% missing or infinite (5 rows, first at 5, 10, 15, 20, 25 (line 7)), above `max_",
+    ),
+    (
+        "missing rows, gaps: error",
+        without(table(), 9, 10),
+        {"gaps": "error"},
+        "time-gap",
+        "2 rows missing in 1 gaps, the longest 2 (gaps begin behind 1 row, first at 8 (line 10))",
+    ),
+    (
+        "missing rows beyond max_gap",
+        without(table(200), *range(50, 57)),
+        {},
+        "time-gap",
+        "7 rows missing in 1 gaps, the longest 7",
+    ),
+    (
+        "too many missing rows",
+        without(table(), *range(5, 30, 5)),
+        {},
+        "missing-rows",
+        "5 rows missing, 12.50%, above `max_missing_share` 5.00%",
+    ),
+    (
+        "gaps everywhere, split",
+        table(a={i: "" for i in range(0, N, 2)}),
+        {"gaps": "split", "max_gap": 0},
+        "few-rows",
+        "20 are left and none follows another",
+    ),
+    (
+        "nothing between the gaps",
+        table(4, a={0: "", 1: ""}, b={2: "", 3: ""}),
+        {"gaps": "split", "max_gap": 0},
+        "nothing-left",
+        "no row is left between the gaps",
+    ),
+    (
+        "rows of one time stamp",
+        table(t={9: 8, 10: 8}),
+        {},
+        "duplicates",
+        "duplicate time stamps (2 rows, first at 9, 10 (line 11))",
+    ),
+    (
+        "rows that go back in time",
+        table(t={9: 3}),
+        {},
+        "unsorted",
+        "time stamps are not sorted (1 row, first at 9 (line 11))",
+    ),
+    (
+        "an irregular rate",
+        table(t={20: 20.4}),
+        {},
+        "irregular",
+        "irregular rate: the median step is 1 s, but other steps occur (2 rows, first at 20, 21 (line 22))",
+    ),
+    (
+        "all rows of one time",
+        table(3, t={1: 0, 2: 0}),
+        {"duplicates": "last"},
+        "few-rows",
+        "expected at least 2 rows, got 1",
+    ),
+    (
+        "resampling that makes a flood of rows",
+        table(),
+        {"irregular": "resample", "resample_hz": 1e6},
+        "resample-growth",
+        "makes 3.9e+07 rows out of 40, more than 100 for each",
+    ),
+    (
+        "resampling that leaves one row",
+        table(),
+        {"irregular": "resample", "resample_hz": 0.01},
+        "few-rows",
+        "1 are left and none follows another",
+    ),
+    (
+        "empty cells in the time column",
+        table(t={4: "", 9: ""}),
+        {},
+        "empty-time",
+        "time column 't': empty cells (2 rows, first at 4, 9 (line 6))",
+    ),
+    (
+        "text in the time column",
+        table(t={4: "never"}),
+        {},
+        "not-time",
+        "1 cells are neither seconds nor ISO 8601 time stamps, first 'never' in row 4 (line 6)",
+    ),
+    ("days written in another order", timed(["31.01.2024", "01.02.2024"]), {}, "not-time", "2 cells are neither"),
+    (
+        "decimal commas in the time column",
+        table().replace(",", ";").replace("\n1;", "\n1,5;"),
+        {"separator": ";"},
+        "not-time",
+        'set `decimal: ","`',
+    ),
+    (
+        "infinite seconds",
+        table(t={4: "inf"}),
+        {},
+        "time-range",
+        "no seconds below 2^53, such as inf (1 row, first at 4 (line 6))",
+    ),
+    (
+        "nanoseconds as seconds",
+        table(t={i: 1700000000000000000 + i for i in range(N)}),
+        {},
+        "time-range",
+        "nanoseconds? divide them",
+    ),
+    ("truth values as time", table(2, t={0: "True", 1: "False"}), {}, "time-type", "time column 't' holds bool"),
+    (
+        "a time step of nothing",
+        table(t={i: i * 1e-300 for i in range(N)}),
+        {},
+        "time-step",
+        "is the time column in seconds?",
+    ),
+    (
+        "stamps before 1900",
+        timed(["1816-01-01", "1816-01-02", "1816-01-03"]),
+        {},
+        "time-range",
+        "time stamps before 1900 or after 2189 (3 rows, first at 0",
+    ),
+    (
+        "stamps with and without offset",
+        timed([*stamps("2024-01-01", 9, "1h"), "2024-01-01T09:00:00Z"]),
+        {},
+        "mixed-offsets",
+        "1 time stamps have an offset such as Z or +01:00, 9 have none; the fewer: 1 row, first at 9 (line 11)",
+    ),
+    (
+        "local time when the clock is put back, no zone",
+        timed(BERLIN),
+        {},
+        "unsorted",
+        "the clock shifts by one hour: local time? set `timezone`",
+    ),
+    (
+        "local time when the clock is put forward, no zone",
+        timed(["2024-03-31T01:00", "2024-03-31T01:30", "2024-03-31T03:00", "2024-03-31T03:30"]),
+        {"gaps": "error"},
+        "time-gap",
+        "2 rows missing in 1 gaps, the longest 2 (gaps begin behind 1 row, first at 1 (line 3)); the clock shifts",
+    ),
+    (
+        "an hour that the zone skips",
+        timed(stamps("2024-03-31T01:00", 5, "30min")),
+        {"timezone": "Europe/Berlin"},
+        "no-such-hour",
+        "Europe/Berlin does not have, since the clock is put forward (2 rows, first at 2, 3 (line 4))",
+    ),
+    (
+        "an hour that the zone has twice, once in the file",
+        timed(stamps("2024-10-27T02:00", 4, "15min")),
+        {"timezone": "Europe/Berlin"},
+        "ambiguous-hour",
+        "their order does not tell which is meant (4 rows, first at 0",
+    ),
+]
+NO_UTF8 = pa.table({"t": [0.0, 1.0], "a": pa.array([b"1.5", b"1.\xff"]).view(pa.string())})
+COMPLEX = np.ones((N, 1)) * 1j
+ARRAYS: list[tuple[str, np.ndarray | bytes, dict[str, Any], str, str]] = [
+    ("complex numbers", COMPLEX, {}, "wrong-array", "got complex128 (40, 1)"),
+    ("dates as values", np.arange(N).astype("datetime64[s]"), {}, "wrong-array", "got datetime64[s] (40, 1)"),
+    ("text as values", np.array(["a"] * N), {}, "wrong-array", "got <U1 (40, 1)"),
+    (
+        "a structured array",
+        np.zeros(N, dtype=[("x", "f8")]),
+        {},
+        "wrong-array",
+        "expected numbers (time >= 2, channel)",
+    ),
+    ("three axes", np.zeros((4, 5, 6)), {}, "wrong-array", "got float64 (4, 5, 6)"),
+    ("no axis", np.float64(3.0), {}, "wrong-array", "got float64 ()"),
+    ("one sample", np.zeros((1, 3)), {}, "wrong-array", "got float64 (1, 3)"),
+    ("a header that promises more", npy_bytes(np.zeros((N, 3)))[:-80], {}, "broken-npy", "no plain NumPy array"),
+    ("a broken header", b"\x93NUMPY\x01\x00\x76\x00{'descr': ((((", {}, "broken-npy", "no plain NumPy array"),
+    ("other bytes", b"time,a\n0,1\n", {}, "broken-npy", "no plain NumPy array"),
+    (
+        "as many names as there are not channels",
+        np.zeros((N, 3)),
+        {"channels": ["a"]},
+        "channel-count",
+        "1 channel names for 3 channels",
+    ),
+    (
+        "a channel of NaN",
+        np.stack([np.arange(N), np.full(N, np.nan)], axis=1),
+        {},
+        "empty-channel",
+        "channel 'c01': 100.00% missing",
+    ),
+    (
+        "NaN, gaps: error",
+        np.append(np.nan, np.arange(N)),
+        {"gaps": "error"},
+        "cell-gap",
+        "channel 'c00': 2.44% missing or infinite (1 row, first at 0)",
+    ),
+    ("huge values", np.append(-1e31, np.arange(N)), {}, "huge-values", "such as -1e+31 (1 row, first at 0)"),
+    (
+        "a unit for no channel",
+        np.zeros((N, 1)),
+        {"units": {"z": "m"}},
+        "unit-of-nothing",
+        "unit for 'z', which is no channel",
+    ),
+]
+TABLES: list[tuple[str, Any, dict[str, Any], str, str]] = [
+    ("truncated", as_bytes(PARQUET)[:-20], {}, "broken-parquet", "not readable as Parquet"),
+    ("other bytes", b"t,a\n0,1\n1,2\n", {}, "broken-parquet", "not readable as Parquet"),
+    (
+        "text that is no UTF-8",
+        NO_UTF8,
+        {},
+        "broken-parquet",
+        "Invalid UTF8 sequence at string index 1",
+    ),
+    (
+        "a column twice",
+        pa.table([[0.0, 1.0], [1.0, 2.0], [1.0, 2.0]], names=["t", "a", "a"]),
+        {},
+        "duplicate-column",
+        "column 'a' stands in the file twice",
+    ),
+    (
+        "lists in the cells",
+        pa.table({"t": [0.0, 1.0], "a": [[1.0], [2.0]]}),
+        {"channels": ["a"]},
+        "wrong-type",
+        "column 'a' holds",
+    ),
+    (
+        "dates in a channel",
+        PARQUET.assign(a=pd.date_range("2024", periods=N)),
+        {"channels": ["a"]},
+        "wrong-type",
+        "column 'a' holds datetime64",
+    ),
+    (
+        "text among numbers",
+        PARQUET.assign(a=["1.5"] * (N - 1) + ["?"]),
+        {},
+        "not-numbers",
+        "1 cells are no numbers, first '?' in row 39",
+    ),
+    ("no rows", PARQUET.iloc[:0], {}, "no-rows", "the table has no rows"),
+    (
+        "lengths of time as time",
+        PARQUET.assign(t=pd.to_timedelta(np.arange(N), "s")),
+        {},
+        "time-type",
+        "time column 't' holds timedelta64",
+    ),
+    (
+        "stamps of year 3000",
+        PARQUET.assign(t=pd.date_range("3000-01-01", periods=N, unit="s")),
+        {},
+        "time-range",
+        "after 2189 (40 rows",
+    ),
+    (
+        "empty cells, gaps: error",
+        PARQUET.assign(a=PARQUET["a"].where(PARQUET["a"] != 7)),
+        {"gaps": "error"},
+        "cell-gap",
+        "(1 row, first at 7)",
+    ),
+]
+ALL = [
+    *(("csv", *entry) for entry in CSV_FAULTS),
+    *(("numpy", *entry) for entry in ARRAYS),
+    *(("parquet", *entry) for entry in TABLES),
+]
+READ: dict[str, Callable[..., Series]] = {"csv": csv, "numpy": npy, "parquet": parquet}

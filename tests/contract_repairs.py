@@ -1,0 +1,249 @@
+"""Files that are read, and what must have become of each: repairs that were asked for are noted."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from benchmarks.fuzz import breaches
+from clusterwhy.data.data_report import data_report
+from clusterwhy.data.series import Series
+from clusterwhy.data.tables import CsvFile
+from tests.contract_cases import BERLIN, PARQUET, N, csv, npy, parquet, stamps, table, timed, without
+
+
+def ok(series: Series, note: str = "") -> Series:
+    assert breaches(series) == []
+    assert any(note in told for told in series.notes), series.notes
+    return series
+
+
+def case_bom(folder: Path) -> None:
+    assert csv(folder, b"\xef\xbb\xbf" + table().encode()).channels == ("a", "b")
+
+
+def case_gzip(folder: Path) -> None:
+    # by its content, whatever it is called
+    for name in ("own.csv.gz", "own.csv"):
+        assert csv(folder, gzip.compress(table().encode()), name).values.shape == (N, 2)
+
+
+def case_blank_lines(folder: Path) -> None:
+    assert csv(folder, table().replace("\n5,", "\n\n\n5,") + "\n\n").values.shape == (N, 2)
+
+
+def case_symlink(folder: Path) -> None:
+    (folder / "real.csv").write_text(table())
+    (folder / "link.csv").symlink_to(folder / "real.csv")
+    assert len(CsvFile(path=str(folder / "link.csv"), time="t").read().values) == N
+
+
+def case_decimal_comma(folder: Path) -> None:
+    read = csv(folder, table().replace(",", ";").replace(".", ","), separator=";", decimal=",")
+    assert read.values[3].tolist() == [3.5, 6.0]
+
+
+def case_spaces(folder: Path) -> None:
+    assert csv(folder, table().replace(",", "   "), separator=r"\s+").values[3].tolist() == [3.5, 6.0]
+
+
+def case_infinite(folder: Path) -> None:
+    read = ok(
+        csv(folder, table(a={5: "inf"})), "column 'a': infinite cells count as missing (1 row, first at 5 (line 7))"
+    )
+    assert read.values[5, 0] == 5.5
+
+
+def case_missing_value(folder: Path) -> None:
+    read = ok(csv(folder, table(a={5: -9999}), missing_values=[-9999.0]), "channel 'a': 2.50% missing")
+    assert read.values[5, 0] == 5.5
+
+
+def case_edge(folder: Path) -> None:
+    read = ok(csv(folder, table(a={0: "", 1: ""})), "interpolated")
+    assert read.values[:3, 0].tolist() == [2.5, 2.5, 2.5]
+
+
+def case_missing_rows(folder: Path) -> None:
+    read = ok(csv(folder, without(table(), 9, 10)), "2 missing rows put in (behind 1 row, first at 8 (line 10))")
+    assert read.values[:, 0].tolist() == [i + 0.5 for i in range(N)] and read.time.tolist() == list(range(N))
+
+
+def case_split_rows(folder: Path) -> None:
+    read = ok(
+        csv(folder, without(table(), *range(9, 19)), gaps="split"),
+        "cut at 1 gaps of 10 rows (behind 1 row, first at 8 (line 10))",
+    )
+    assert read.pieces == (0, 9) and len(read.values) == 30 and read.time[9] == 19
+
+
+def case_split_cells(folder: Path) -> None:
+    read = ok(
+        csv(folder, table(b=dict.fromkeys(range(9, 19), "")), gaps="split"), "rows left out where cells are missing"
+    )
+    assert read.pieces == (0, 9) and read.time[8:10].tolist() == [8, 19]
+
+
+def case_sort(folder: Path) -> None:
+    lines = table().splitlines()
+    lines[5:9] = lines[8:4:-1]
+    read = ok(csv(folder, "\n".join(lines), unsorted="sort"), "time stamps were not sorted, and are now (3 rows")
+    assert read.values[:, 1].tolist() == [2 * i for i in range(N)]
+
+
+def case_mean(folder: Path) -> None:
+    read = ok(
+        csv(folder, table() + "39,0.5,\n", duplicates="mean"),
+        "duplicate time stamps, mean taken (1 row, first at 40 (line 42))",
+    )
+    assert read.values[-1].tolist() == [20.0, 78.0]
+
+
+def case_last(folder: Path) -> None:
+    read = ok(csv(folder, table() + "39,0.5,7\n", duplicates="last"), "duplicate time stamps, last taken")
+    assert read.values[-1].tolist() == [0.5, 7.0] and len(read.values) == N
+
+
+def case_resample(folder: Path) -> None:
+    read = ok(
+        csv(folder, table(t={20: 20.4}, a={20: 20.9}, b={20: 40.8}), irregular="resample", resample_hz=2.0),
+        "resampled from 40 rows, 1 Hz, to 79 at 2 Hz",
+    )
+    np.testing.assert_allclose(read.values[:, 0], read.time_s + 0.5)
+    assert read.rate_hz == pytest.approx(2.0)
+
+
+def case_downsample(folder: Path) -> None:
+    ok(
+        csv(folder, table(), irregular="resample", resample_hz=0.5),
+        "no filter before: what was above 0.25 Hz may now look slower",
+    )
+
+
+def case_autumn(folder: Path) -> None:
+    read = ok_steps(csv(folder, timed(BERLIN), timezone="Europe/Berlin"), 1800)
+    assert read.time[0] == pd.Timestamp("2024-10-26T22:30Z").value
+
+
+def ok_steps(series: Series, step_s: float) -> Series:
+    assert breaches(series) == [] and set(np.diff(series.time_s)) == {step_s}
+    return series
+
+
+def case_spring(folder: Path) -> None:
+    moments = [moment[:19] for moment in stamps("2024-03-31T00:30", 9, "30min", "Europe/Berlin")]
+    ok_steps(csv(folder, timed(moments), timezone="Europe/Berlin"), 1800)
+
+
+def case_offsets(folder: Path) -> None:
+    ok(
+        csv(folder, timed(stamps("2024-10-27T00:30", 9, "30min", "Europe/Berlin")), timezone="UTC"),
+        "`timezone` is not used",
+    )
+
+
+def case_left_out(folder: Path) -> None:
+    text = "".join(f"{i},{i},,word{i},\n" for i in range(N))
+    read = csv(folder, "t,a,empty,comment,\n" + text)
+    assert read.channels == ("a",)
+    for note in ("column 'empty' is empty", "column 'comment' holds no numbers", "a column without a name is left out"):
+        ok(read, note)
+
+
+def case_constant(folder: Path) -> None:
+    report = data_report(csv(folder, table(a=dict.fromkeys(range(N), 3))))
+    assert [channel["constant"] for channel in report["channels"]] == [True, False]
+
+
+def case_truth(folder: Path) -> None:
+    assert csv(folder, table(a={i: i % 2 == 0 for i in range(N)})).values[:2, 0].tolist() == [1.0, 0.0]
+
+
+def case_many(folder: Path) -> None:
+    names = ",".join(f"x{i}" for i in range(1000))
+    rows = "".join(f"{i}," + ",".join(str(i + j) for j in range(1000)) + "\n" for i in range(20))
+    assert csv(folder, f"t,{names}\n{rows}").values[3, 999] == 1002
+
+
+def case_float16(folder: Path) -> None:
+    read = ok(npy(folder, np.arange(N).astype(np.float16)), "float16 holds 3 digits")
+    assert read.values.dtype == np.float64 and read.values[:, 0].tolist() == list(range(N))
+
+
+def case_integers(folder: Path) -> None:
+    ok(npy(folder, np.arange(N) + 2**53), "integers of 2^53 or more lose digits (40 rows")
+    assert npy(folder, np.arange(N, dtype=np.uint8)).notes == ()
+
+
+def case_booleans(folder: Path) -> None:
+    assert npy(folder, np.arange(N) % 2 == 0).values[:2, 0].tolist() == [1.0, 0.0]
+
+
+def case_big_endian(folder: Path) -> None:
+    assert npy(folder, np.arange(N).astype(">f4")).values[:, 0].tolist() == list(range(N))
+
+
+def case_transposed(folder: Path) -> None:
+    ok(npy(folder, np.random.default_rng(0).normal(size=(3, 50))), "50 channels, but 3 samples: is it (channel, time)?")
+
+
+def case_split_array(folder: Path) -> None:
+    values = np.arange(float(N))
+    values[9:19] = np.nan
+    assert ok(npy(folder, values, gaps="split")).pieces == (0, 9)
+
+
+def case_index(folder: Path) -> None:
+    assert parquet(folder, PARQUET.set_index("t")).channels == ("a",)
+
+
+def case_decimals(folder: Path) -> None:
+    exact = pa.array(range(N)).cast(pa.decimal128(30, 2))
+    read = parquet(folder, pa.table({"t": np.arange(N), "a": exact}))
+    assert read.values[:, 0].tolist() == list(range(N))
+
+
+def case_days(folder: Path) -> None:
+    days = pa.array(range(N), pa.int32()).cast(pa.date32())
+    assert parquet(folder, pa.table({"t": days, "a": np.arange(N)})).rate_hz == pytest.approx(1 / 86400)
+
+
+READS: list[tuple[str, str, str, Callable[[Path], None]]] = [
+    ("a byte order mark", "csv", "read", case_bom),
+    ("gzip, by its content", "csv", "read", case_gzip),
+    ("blank lines", "csv", "read, left out", case_blank_lines),
+    ("a symbolic link", "csv", "read", case_symlink),
+    ("semicolons and decimal commas, as set", "csv", "read", case_decimal_comma),
+    ("spaces between cells, as set", "csv", "read", case_spaces),
+    ("infinite cells", "csv", "read: missing, noted", case_infinite),
+    ("-9999 for missing, as set", "csv", "read: missing, noted", case_missing_value),
+    ("empty cells at an end", "csv", "read: nearest value held, noted", case_edge),
+    ("missing rows up to max_gap", "csv", "read: put in, noted", case_missing_rows),
+    ("missing rows beyond max_gap, gaps: split", "csv", "read: cut, noted", case_split_rows),
+    ("empty cells beyond max_gap, gaps: split", "csv", "read: rows left out, cut, noted", case_split_cells),
+    ("rows that go back in time, unsorted: sort", "csv", "read: sorted, noted", case_sort),
+    ("rows of one time stamp, duplicates: mean", "csv", "read: their mean, noted", case_mean),
+    ("rows of one time stamp, duplicates: last", "csv", "read: the last, noted", case_last),
+    ("an irregular rate, irregular: resample", "csv", "read: resampled, noted", case_resample),
+    ("resampling to a lower rate", "csv", "read: aliasing noted", case_downsample),
+    ("local time when the clock is put back, timezone set", "csv", "read: the hour told by order", case_autumn),
+    ("local time when the clock is put forward, timezone set", "csv", "read", case_spring),
+    ("a timezone that offsets make needless", "csv", "read: noted", case_offsets),
+    ("columns of text, empty ones, without a name", "csv", "read: left out, noted", case_left_out),
+    ("a constant channel", "csv", "read: in the data report", case_constant),
+    ("truth values", "csv", "read as 0 and 1", case_truth),
+    ("1,000 channels", "csv", "read", case_many),
+    ("float16", "numpy", "read: noted", case_float16),
+    ("integers of 2^53 and more", "numpy", "read: noted", case_integers),
+    ("truth values", "numpy", "read as 0 and 1", case_booleans),
+    ("big endian", "numpy", "read", case_big_endian),
+    ("more channels than samples", "numpy", "read: noted", case_transposed),
+    ("NaN beyond max_gap, gaps: split", "numpy", "read: rows left out, cut, noted", case_split_array),
+    ("the time as pandas' index", "parquet", "read", case_index),
+    ("decimal numbers", "parquet", "read", case_decimals),
+    ("days as time", "parquet", "read", case_days),
+]
