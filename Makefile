@@ -8,7 +8,7 @@ export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
 export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-newest lint lock
+.PHONY: help repro test test-newest lint lock audit
 
 help:
 	@echo "make repro  environment + the whole pipeline (dvc repro); then open artifacts/report/report.html"
@@ -16,6 +16,7 @@ help:
 	@echo "make test   environment + the tests"
 	@echo "make test-newest  the attribution tests on the newest versions of everything (PYTHON=python3.13: zennit 1.0)"
 	@echo "make lint   style, types, import contracts"
+	@echo "make audit  compare the locked versions with known faults (uses the network)"
 	@echo "make lock   pin the ranges of pyproject.toml again (needs uv)"
 
 $(VENV)/.ready: requirements.lock
@@ -53,6 +54,12 @@ lint: $(VENV)/.ready
 	ruff format --check .
 	mypy
 	PYTHONPATH=src:. lint-imports --no-logo
+
+# its own environment, so that the project depends on nothing for it
+audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install -q --disable-pip-version-check "pip-audit>=2.7,<3"
+	$(VENV)-audit/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements.lock
 
 lock:
 	uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes \

@@ -7,7 +7,8 @@ from pathlib import Path
 from clusterwhy.artifacts import write_json
 from clusterwhy.data.data_report import fault_report
 from clusterwhy.errors import DataError
-from pipeline._stage import ROOT, StageRun
+from pipeline._parameters import ROOT
+from pipeline._stage import StageRun
 
 NAME = "data_report.json"
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from clusterwhy.integrity import check_folder, check_links
 from clusterwhy.resources import as_expected
 from clusterwhy.tracking import Tracker, dvc_md5, track
 from pipeline._parameters import ROOT, check_files, check_overrides, declared, owned, register_params, register_studies
+from pipeline._room import check_room
 
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
 
@@ -191,6 +193,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             _clear(out)
         try:
             run.check_inputs()
+            check_room(name, run.sizes, settings, out)
             body(run)
             run.finish()
         finally:
@@ -201,7 +204,8 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             for kept in out.parent.glob(f"{out.name}.*"):
                 kept.unlink(missing_ok=True)
             _prune(out.parent)
-    log.info("%s done in %.1f s", name, time.monotonic() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    log.info("%s done in %.1f s, at most %.0f MB of memory", name, time.monotonic() - began, peak)
     return run.metrics
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 IMPORTED = (
     "torch",
     "tsai.callback.MVP",
@@ -55,8 +57,8 @@ class StageServer:
         """Begin a stage; its process id.
 
         Args:
-            limits: `fsize`, `memory`: most bytes of a file and of the address space; `rights=False`: as a user who
-                has to obey the rights of files, though the tests be run by root; `home`: another or, empty, no HOME.
+            limits: `fsize`, `memory`: most bytes of a file, and of memory on top of what it has; `rights=False`: as a
+                user who has to obey the rights of files, though the tests be run by root.
         """
         order = {"module": module, "overrides": overrides, "said": str(self._said), **limits}
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -95,7 +97,8 @@ def _limit(order: dict[str, Any]) -> None:
         sys.dont_write_bytecode = True  # it would be cut off, and stay
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     if (size := order.get("memory")) is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        has = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (has + size, has + size))
     if not order.get("rights", True):
         obey_rights()
 

@@ -2,11 +2,13 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,9 @@ from clusterwhy.artifacts import write_array
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.training import MaskedPrediction
 from clusterwhy.errors import ResourceError, StorageError
+from clusterwhy.integrity import check_folder
 from clusterwhy.resources import as_expected, require
+from pipeline._room import needs
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
@@ -207,6 +211,33 @@ def test_work_that_does_not_fit_is_refused_with_what_is_needed_and_left(tmp_path
 def test_a_lack_of_memory_is_an_error_of_ours(error: Exception) -> None:
     assert isinstance(as_expected(error), ResourceError)
     assert as_expected(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_does_not_fit_says_so_before_it_begins(
+    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+) -> None:
+    done = stages.run(f"pipeline.{stage}", "run=stage", memory=100_000_000)
+    assert done.returncode == 1 and "Traceback" not in done.said, done.said
+    assert f"the stage `{stage}` needs about" in done.said and "GB are left" in done.said, done.said
+    assert whole(stage)
+    fault(AREA, "too little memory", stage, "refused before it begins: what it needs, what is left, what to do")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, stage: str) -> None:
+    code = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
+    done = study.run("python", "-c", code, f"pipeline.{stage}", "wandb.mode=disabled")
+    peak = float(re.findall(r"at most (\d+) MB of memory", done.stdout + done.stderr)[-1]) * 1e6
+    sizes: dict[str, Any] = {}
+    for dep in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]:
+        if dep.startswith("artifacts/"):
+            check_folder(Path(dep).name, study.root / dep, sizes)
+    memory, _ = needs(stage, sizes, (study.root / "data" / "pump.csv").stat().st_size)
+    # rough is good enough, but not so that small work is refused or large work let in
+    assert peak <= memory <= 5 * peak
 
 
 @pytest.mark.slow

@@ -10,8 +10,6 @@ import psutil
 
 from clusterwhy.errors import ClusterWhyError, ResourceError, StorageError
 
-# of a process that imported nothing, and what torch's and tsai's or umap's and numba's imports add
-PLAIN_BYTES, TORCH_BYTES, PROJECTION_BYTES = 250_000_000, 800_000_000, 400_000_000
 NO_STORAGE = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -28,13 +26,16 @@ NO_STORAGE = {
 def _of_group() -> list[int]:
     """Memory left to this process's control group (a container's, a Slurm job's), where it has a limit."""
     found = []
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for limit, usage, stat in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         root = Path("/sys/fs/cgroup")
         try:
-            found.append(int((root / limit).read_text()) - int((root / usage).read_text()))
+            # files that were read count as used, and are given back when somebody asks
+            kept = dict(line.split() for line in (root / stat).read_text().splitlines())
+            used = int((root / usage).read_text()) - int(kept.get("inactive_file", 0))
+            found.append(int((root / limit).read_text()) - used)
         except (OSError, ValueError):
             continue
     return found
