@@ -19,7 +19,7 @@ from tests.stage_server import StageServer
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"artifacts", "reports", "sweeps", "outputs", "wandb"}
-SKIPPED = {".git", ".venv", ".venv-newest", ".tmp", "docs", "benchmarks"} | GENERATED
+SKIPPED = {".git", ".venv", ".venv-newest", ".venv-audit", ".tmp", "docs", "benchmarks"} | GENERATED
 
 # what passed so far, of this session
 noted: set[fault_table.Case] = set()
