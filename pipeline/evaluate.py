@@ -1,6 +1,7 @@
 """Judge clusters, scores and explanations, each beside its baselines."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -88,7 +89,20 @@ def _further_encoders(run: StageRun, data: Prepared) -> dict[int, Any]:
     return found
 
 
-def _evidence(run: StageRun, data: Prepared) -> pd.DataFrame:
+def _seed_rows(run: StageRun, encoders: Mapping[int, Any]) -> list[dict[str, Any]]:
+    """Whether another seed, of the projection or of the encoder, gives the same clusters."""
+    seed, embed = run.settings["seed"], run.inputs / "embed"
+    others = {f"projection seed {seed + 1}": (read_array(embed / "embeddings.npy"), seed + 1)}
+    others |= {f"encoder seed {other}": (embeddings, seed) for other, (_, embeddings) in encoders.items()}
+    labels = read_array(run.inputs / "cluster" / "labels.npy")
+    rows = []
+    for name, (embeddings, own) in others.items():
+        found = cluster_like_the_study(embeddings, run.settings["projection"], run.settings["clusterer"], own)
+        rows.append({"question": "clusters of another seed", "method": name, **label_agreement(labels, found)})
+    return rows
+
+
+def _evidence(run: StageRun, data: Prepared, encoders: dict[int, Any]) -> pd.DataFrame:
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.relevance.clusters import HowToExplain
     from clusterwhy.relevance.evidence import cluster_evidence
@@ -104,7 +118,7 @@ def _evidence(run: StageRun, data: Prepared) -> pd.DataFrame:
         clusters["strength"].to_numpy(),
         HowToExplain(**{name: run.settings[name] for name in names}),
         run.settings["evidence"],
-        _further_encoders(run, data),
+        encoders,
     )
     write_table(run.out / "evidence.csv", found.measures)
     write_table(run.out / "ledger.csv", found.ledger)
@@ -123,9 +137,10 @@ def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, An
 @stage
 def main(run: StageRun) -> None:
     data = Prepared(run.take("prepare"))
-    explain = run.take("explain")
+    explain, encoders = run.take("explain"), _further_encoders(run, data)
     rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data),
+        *_seed_rows(run, encoders),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
@@ -135,7 +150,7 @@ def main(run: StageRun) -> None:
     run.tracker.table("results", table)
     _stability(run)
     evidence: dict[str, Any] = {}
-    for record in _evidence(run, data).itertuples():
+    for record in _evidence(run, data, encoders).itertuples():
         at = evidence.setdefault(str(record.measure), {})
         at = at.setdefault(record.fill, {}) if record.fill else at
         at[record.ranking] = record.value
