@@ -26,7 +26,11 @@ noted: set[fault_table.Case] = set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-faults", action="store_true", help="write docs/faults.md from the tests of this run")
+    parser.addoption(
+        "--write-faults",
+        action="store_true",
+        help="add the cases of this run to docs/faults.md; delete it first to write it anew",
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -38,9 +42,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write docs/faults.md, or let the run fail if it lacks a case."""
     known = fault_table.rows(fault_table.DOCUMENT.read_text()) if fault_table.DOCUMENT.is_file() else set()
     if session.config.getoption("--write-faults"):
-        # areas of which this run saw nothing stay as they are
-        areas = {case[0] for case in noted}
-        fault_table.DOCUMENT.write_text(fault_table.document(noted | {case for case in known if case[0] not in areas}))
+        fault_table.DOCUMENT.write_text(fault_table.document(noted | known))
     elif missing := sorted(noted - known):
         said = "".join(f"\n  {' | '.join(case)}" for case in missing)
         sys.stderr.write(f"\ndocs/faults.md lacks cases; python -m pytest --write-faults:{said}\n")

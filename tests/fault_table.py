@@ -6,8 +6,8 @@ from pathlib import Path
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "faults.md"
 HEAD = """# What happens when something is wrong
 
-Every line is a test that fails when its guard is taken away. Written by `python -m pytest --write-faults`; a run of
-the tests fails when it meets a case that is not in here.
+Every line is a test. Written by `python -m pytest --write-faults`, which adds what it sees (delete the file first to
+write it anew); a run of the tests fails when it meets a case that is not in here.
 """
 
 # area, fault, stage, outcome
