@@ -52,6 +52,9 @@ class StageServer:
         self._process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "ready\n":
+            raise RuntimeError("the server of stages did not start")
 
     def start(self, module: str, *overrides: str, **limits: Any) -> int:
         """Begin a stage; its process id.
@@ -127,6 +130,8 @@ def main() -> None:
     for module in IMPORTED:
         importlib.import_module(module)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
