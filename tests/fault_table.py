@@ -7,7 +7,7 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "faults.md"
 HEAD = """# What happens when something is wrong
 
 Every line is a test. Written by `python -m pytest --write-faults`, which adds what it sees (delete the file first to
-write it anew); a run of the tests fails when it meets a case that is not in here.
+write it anew); a run of the tests names the cases that are not in here.
 """
 
 # area, fault, stage, outcome
