@@ -101,15 +101,14 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     began = time.monotonic()
     assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
     took = time.monotonic() - began
-    draw = random.Random(stage)
-    for _ in range(2):
-        child = stages.start(f"pipeline.{stage}", "run=stage")
-        time.sleep(draw.uniform(0.3, 0.9) * took)
-        with contextlib.suppress(ProcessLookupError):  # it may have been quicker this time
-            os.kill(child, signal.SIGKILL)
-        ended = stages.wait()
-        assert ended.returncode in (-signal.SIGKILL, 0), ended.said
-        assert whole(stage), "what has its final name after a kill is not whole"
+    child = stages.start(f"pipeline.{stage}", "run=stage")
+    # the same moment in each run of the tests; benchmarks.kills tries many
+    time.sleep(random.Random(stage).uniform(0.3, 0.9) * took)
+    with contextlib.suppress(ProcessLookupError):  # it may have been quicker this time
+        os.kill(child, signal.SIGKILL)
+    ended = stages.wait()
+    assert ended.returncode in (-signal.SIGKILL, 0), ended.said
+    assert whole(stage), "what has its final name after a kill is not whole"
     assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
     assert whole(stage)
     assert not (study.root / "artifacts" / ".unfinished").exists()
@@ -228,7 +227,7 @@ def test_a_stage_that_does_not_fit_says_so_before_it_begins(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["prepare", "embed", "cluster", "explain"])
 def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, stage: str) -> None:
     code = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
     done = study.run("python", "-c", code, f"pipeline.{stage}", "wandb.mode=disabled")

@@ -215,7 +215,7 @@ def test_an_online_run_arrives_with_its_figures_artifacts_and_lineage(small: Sma
 
 
 def test_an_offline_run_can_be_read_with_wandbs_own_reader(small: Small, plain: Ending, fault: Note) -> None:
-    same(small.run("offline"), plain, warnings=0)
+    same(small.run("offline", bound_s=60.0), plain, warnings=0, bound_s=60.0)
     (record,) = small.records
     found = inspect(record)
     (run,) = of_kind(found, "run")
@@ -351,8 +351,10 @@ def test_a_full_disk_spoils_the_record_only(small: Small, plain: Ending, fault: 
 def test_deleting_the_folder_meanwhile_costs_the_record_only(
     small: Small, plain: Ending, fault: Note, mode: str
 ) -> None:
-    found = small.run(mode, meanwhile="shutil.rmtree(root / 'wandb')", variables=at(refused_port()))
-    same(found, plain)
+    bound_s = 60.0 if mode == "offline" else BOUND_S  # nobody waits for a server
+    away = at(refused_port())
+    found = small.run(mode, meanwhile="shutil.rmtree(root / 'wandb')", variables=away, bound_s=bound_s)
+    same(found, plain, bound_s=bound_s)
     assert "is not complete" in found.warnings[0] and not small.records
     fault(AREA, f"`wandb/` deleted meanwhile, {mode}", "`track`", "same files and exit code, one warning")
 
@@ -368,7 +370,7 @@ def test_wandbs_own_service_can_hang_or_die(small: Small, plain: Ending, fault: 
 
 
 def test_no_home_changes_nothing(small: Small, plain: Ending, fault: Note) -> None:
-    same(small.run("offline", home=False), plain, warnings=0)
+    same(small.run("offline", home=False, bound_s=60.0), plain, warnings=0, bound_s=60.0)
     assert of_kind(inspect(small.records[0]), "exit")
     fault(AREA, "no `HOME`, offline", "`track`", "the run is recorded; no word")
     with serve(FakeWandb()) as server:
@@ -435,7 +437,7 @@ def test_calls_share_one_bound_and_never_end_the_process() -> None:
 def test_only_a_record_without_a_gap_and_with_an_end_is_whole(small: Small, plain: Ending) -> None:
     # longer than a block of the file
     rows = "for step in range(200): tracker.log({'loss': 1.0, 'pad': 'x' * 300})"
-    same(small.run("offline", meanwhile=rows), plain, warnings=0)
+    same(small.run("offline", meanwhile=rows, bound_s=60.0), plain, warnings=0, bound_s=60.0)
     (file,) = small.records[0].glob("*.wandb")
     content = file.read_bytes()
     assert len(content) > 2 * 32768 and is_whole(file)
