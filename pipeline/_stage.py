@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import logging
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from clusterwhy.artifacts import SCHEMA_VERSION, UNFINISHED, replace_folder, wri
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.integrity import check_folder, check_links
-from clusterwhy.resources import as_expected
+from clusterwhy.resources import as_expected, peak_memory
 from clusterwhy.tracking import Tracker, dvc_md5, track
 from pipeline._parameters import ROOT, check_files, check_overrides, declared, owned, register_params, register_studies
 from pipeline._room import check_room
@@ -204,7 +203,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             for kept in out.parent.glob(f"{out.name}.*"):
                 kept.unlink(missing_ok=True)
             _prune(out.parent)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    peak = peak_memory() / 1e6
     log.info("%s done in %.1f s, at most %.0f MB of memory", name, time.monotonic() - began, peak)
     return run.metrics
 

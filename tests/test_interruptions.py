@@ -229,8 +229,7 @@ def test_a_stage_that_does_not_fit_says_so_before_it_begins(
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["prepare", "embed", "cluster", "explain"])
 def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, stage: str) -> None:
-    code = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__')"
-    done = study.run("python", "-c", code, f"pipeline.{stage}", "wandb.mode=disabled")
+    done = study.run("python", "-m", f"pipeline.{stage}", "wandb.mode=disabled")
     peak = float(re.findall(r"at most (\d+) MB of memory", done.stdout + done.stderr)[-1]) * 1e6
     sizes: dict[str, Any] = {}
     for dep in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]:

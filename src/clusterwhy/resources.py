@@ -50,6 +50,16 @@ def available_memory() -> int:
     return max(0, min(left))
 
 
+def peak_memory() -> int:
+    """Bytes that this process had at most."""
+    try:
+        # what getrusage says also counts the process that started this one
+        status = Path("/proc/self/status").read_text().split()
+        return int(status[status.index("VmHWM:") + 1]) * 1024
+    except (OSError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def require(what: str, memory: float, disk: float, folder: Path, advice: str) -> None:
     """Refuse work that does not fit.
 
