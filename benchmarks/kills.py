@@ -139,7 +139,7 @@ undisturbed run's. What is not in the table was never at work at a kill.
 
 {shown(result.table("kills"), 0)}
 
-After {result.setup["locks"]} of the kills DVC could not read its own list of locks, `.dvc/tmp/rwlock`, which it does
+After {result.setup["locks"]} of the kills DVC could not read its own list of locks, `rwlock`, which it does
 not write at once; `make repro`, or `python -m pipeline.unlock`, takes it away. {result.setup["went on"]} of the runs
 that were killed later had gone on with an unfinished training instead of from
 its first step.

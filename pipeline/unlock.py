@@ -1,6 +1,6 @@
 """Take away the list of readers and writers that DVC was killed at while it wrote it; `make repro` does so first.
 
-DVC (3.67) writes `.dvc/tmp/rwlock` in place, so a kill at the wrong moment leaves half of it, and every further
+DVC (3.67) writes its `rwlock` in place, so a kill at the wrong moment leaves half of it, and every further
 `dvc repro` ends with "JSON structure is corrupted".
 """
 
