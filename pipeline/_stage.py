@@ -116,11 +116,11 @@ class StageRun:
         self.tracker.artifact(self.place if self.by_dvc else f"{self.place}-adhoc", self.final)
 
 
-def _clear(out: Path) -> None:
-    """Take away what a run that was killed left: unfinished artifacts and files."""
+def _clear(out: Path, reports: Path) -> None:
+    """Take away what a run that was killed left: unfinished artifacts, and files beside them and among the reports."""
     for path in out.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    for folder in (out.parent, ROOT / "reports"):
+    for folder in (out.parent, reports):
         for path in folder.glob(f".{out.name}.*{UNFINISHED}"):
             path.unlink()
 
@@ -189,7 +189,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
         run = StageRun(name, place, settings, own, inputs, out, final, tracker)
         out.mkdir(parents=True, exist_ok=True)
         if run.by_dvc:
-            _clear(out)
+            _clear(out, (ROOT / "reports" / place).parent)
         try:
             run.check_inputs()
             check_room(name, run.sizes, settings, out)
