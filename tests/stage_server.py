@@ -42,7 +42,7 @@ class Ended:
 
 
 class StageServer:
-    """Runs stages of a checkout, one after the other."""
+    """Runs stages of a checkout, one after the other; each attempt to reach a network fails."""
 
     def __init__(self, root: Path, environment: dict[str, str]) -> None:
         self.root = root
@@ -95,6 +95,12 @@ def obey_rights() -> None:
             sets[i] &= ~0b110
 
 
+def _no_network(event: str, args: tuple[Any, ...]) -> None:
+    # addresses of sockets within this machine's files are plain text
+    if event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(args[1], tuple)):
+        raise RuntimeError(f"a stage asked for the network: {event} {args[1:]}")
+
+
 def _limit(order: dict[str, Any]) -> None:
     if (size := order.get("fsize")) is not None:
         sys.dont_write_bytecode = True  # it would be cut off, and stay
@@ -112,6 +118,7 @@ def _become(order: dict[str, Any]) -> int:
     for target, source in ((0, nothing), (1, said), (2, said)):
         os.dup2(source, target)
     sys.argv = [order["module"], *order["overrides"]]
+    sys.addaudithook(_no_network)
     _limit(order)
     try:
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)

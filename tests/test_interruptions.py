@@ -113,6 +113,8 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     assert whole(stage)
     assert not (study.root / "artifacts" / ".unfinished").exists()
     fault(AREA, "kill -9 at a random moment", stage, "old artifacts whole; run again: the same bytes")
+    # as everywhere in these tests: an attempt to reach a network would have ended the stage
+    fault(AREA, "no network", stage, "the same bytes; no connection is tried")
 
 
 @pytest.mark.slow
@@ -238,6 +240,14 @@ def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, 
     memory, _ = needs(stage, sizes, (study.root / "data" / "pump.csv").stat().st_size)
     # rough is good enough, but not so that small work is refused or large work let in
     assert peak <= memory <= 5 * peak
+
+
+@pytest.mark.slow
+def test_a_stage_that_asks_for_the_network_would_be_noticed(stages: StageServer) -> None:
+    (stages.root / "asks.py").write_text("import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
+    done = stages.run("asks")
+    (stages.root / "asks.py").unlink()
+    assert done.returncode == 1 and "a stage asked for the network" in done.said
 
 
 @pytest.mark.slow
