@@ -199,8 +199,8 @@ def test_a_selection_is_explained_in_the_page(study: Checkout) -> None:
             assert not faults
     finally:
         served.send_signal(signal.SIGINT)
-        assert served.wait(timeout=30) == 0
-        served.stdout.close()
+        served.communicate(timeout=30)
+    assert served.returncode == 0
 
 
 def test_serving_without_a_page_says_what_to_do(tmp_path: Path) -> None:

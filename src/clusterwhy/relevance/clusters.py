@@ -139,7 +139,7 @@ def explain_clusters(
         else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
         importance=pd.concat(importances, ignore_index=True)
         if importances
-        else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed"]),
+        else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
         maps=np.stack([one.map for one in each]) if each else np.zeros((0, n_channels, length), dtype=np.float32),
         clusters=list(networks),
         quality=pd.DataFrame(
