@@ -12,7 +12,6 @@ from clusterwhy.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[1]
 # not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
 UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
-MOST_BYTES = 100_000  # of one file
 
 
 def groups() -> set[str]:
@@ -35,6 +34,16 @@ def owned(stage: str) -> set[str]:
         for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
             names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
     return set(names)
+
+
+def parameters() -> set[str]:
+    """All that params.yaml may hold: what any stage of dvc.yaml depends on."""
+    return set().union(*map(owned, yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]))
+
+
+def study_parameters() -> set[str]:
+    """All that a study of studies/params.yaml may hold."""
+    return set().union(*map(owned, yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]))
 
 
 def check_overrides(stage: str, overrides: list[str]) -> None:
@@ -72,33 +81,3 @@ def register_studies() -> None:
         values = {key: value for key, value in choices.items() if key not in groups()}
         node = {"defaults": [*defaults, "_self_"], "place": f"studies/{study}/${{hydra:job.name}}", **values}
         ConfigStore.instance().store(study, node, group="study", package="_global_")
-
-
-def check_files() -> None:
-    """Refuse YAML that is none, that asks for objects, or that grows when it is read.
-
-    Every choice here is plain: no tags, no anchors. Without them a file cannot be much larger in memory than on disk.
-
-    Raises:
-        ConfigError: lists every such file of params.yaml, studies/params.yaml and conf/.
-    """
-    faults = []
-    for path in (ROOT / "params.yaml", ROOT / "studies" / "params.yaml", *sorted((ROOT / "conf").rglob("*.yaml"))):
-        name = path.relative_to(ROOT)
-        if path.stat().st_size > MOST_BYTES:
-            faults.append(f"{name}: {path.stat().st_size} bytes, more than {MOST_BYTES}")
-            continue
-        try:
-            for position, event in enumerate(yaml.parse(path.read_text(), Loader=yaml.CSafeLoader)):
-                if position == 2 and not isinstance(event, yaml.MappingStartEvent | yaml.DocumentEndEvent):
-                    faults.append(f"{name}: expected `key: value`, got {type(event).__name__.removesuffix('Event')}")
-                    break
-                marks = {kind for kind in ("anchor", "tag") if getattr(event, kind, None)}
-                if marks:
-                    where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else str(name)
-                    faults.append(f"{where}: {' and '.join(sorted(marks))}; only plain values are read")
-                    break
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            faults.append(f"{name}: {' '.join(str(error).split())}")
-    if faults:
-        raise ConfigError("configuration", faults)

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from clusterwhy.artifacts import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ClusterWhyError
+from clusterwhy.errors import ClusterWhyError, ConfigError
 from clusterwhy.integrity import check_folder, check_links
 from clusterwhy.resources import as_expected, peak_memory
 from clusterwhy.tracking import Tracker, dvc_md5, track
-from pipeline._parameters import ROOT, check_files, check_overrides, declared, owned, register_params, register_studies
+from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
+from pipeline._plain_files import check_choices, check_files
 from pipeline._room import check_room
 
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
@@ -163,6 +165,14 @@ def main_root() -> Path:
     return folders[0].parents[2] if folders else ROOT
 
 
+def _check_places(name: str, place: str, out: Path | None) -> None:
+    """What a run clears and replaces are folders of ours, whatever the configuration says."""
+    if not re.fullmatch(rf"(studies/\w+/)?{name}", place):
+        raise ConfigError("configuration", [f"`place: {place}`; expected {name}, or studies/<study>/{name}"])
+    if out is not None and out != (expected := ROOT / "artifacts" / ".unfinished" / place):
+        raise ConfigError("configuration", [f"`hydra.run.dir: {out}`; `run=stage` writes to {expected}"])
+
+
 def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, Any]:
     hydra_config = HydraConfig.get()
     name = hydra_config.job.name
@@ -184,6 +194,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     # complete or not at all: an interrupted stage leaves nothing below its final name
     out = Path(hydra_config.runtime.output_dir)
     final = ROOT / "artifacts" / place if choices.run == "stage" else out
+    _check_places(name, place, None if final == out else out)
     with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
         inputs = (ROOT / "artifacts" / place).parent
         run = StageRun(name, place, settings, own, inputs, out, final, tracker)
@@ -245,6 +256,7 @@ def _command(body: Callable[[StageRun], None], config_name: str, register: Calla
     def command() -> None:
         with _errors_told():
             check_files()
+            check_choices(sys.argv[1:])
             register()
             if "run=stage" in sys.argv:
                 # Hydra makes the folder below, and has no word for a folder that cannot be made

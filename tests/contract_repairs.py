@@ -207,6 +207,25 @@ def case_decimals(folder: Path) -> None:
     assert read.values[:, 0].tolist() == list(range(N))
 
 
+# no file is called by a name, no formula, template or page is made of one
+AWKWARD = {
+    "../": "../../../etc/passwd",
+    "an absolute path": "/etc/passwd",
+    "backslashes": "..\\..\\C:\\CON",
+    "percent signs": "%2e%2e%2f%00",
+    "a reserved name": "NUL",
+    "markup": "<script>alert(1)</script>",
+    "a formula": r"$\frac{1}{$",
+    "a template": "{{ 7 * 7 }} ${oc.env:HOME}",
+    "spaces alone": "\u00a0",
+}
+
+
+def case_awkward(folder: Path) -> None:
+    for name in AWKWARD.values():
+        assert csv(folder, table().replace("t,a", f"t,{name}")).channels == (name, "b")
+
+
 def case_days(folder: Path) -> None:
     days = pa.array(range(N), pa.int32()).cast(pa.date32())
     assert parquet(folder, pa.table({"t": days, "a": np.arange(N)})).rate_hz == pytest.approx(1 / 86400)
@@ -237,6 +256,7 @@ READS: list[tuple[str, str, str, Callable[[Path], None]]] = [
     ("a constant channel", "csv", "read: in the data report", case_constant),
     ("truth values", "csv", "read as 0 and 1", case_truth),
     ("1,000 channels", "csv", "read", case_many),
+    ("channel names that are paths, reserved, markup, formulas", "csv", "read, shown as they are", case_awkward),
     ("float16", "numpy", "read: noted", case_float16),
     ("integers of 2^53 and more", "numpy", "read: noted", case_integers),
     ("truth values", "numpy", "read as 0 and 1", case_booleans),

@@ -11,7 +11,8 @@ import pytest
 from tests.conftest import Checkout, make_checkout
 
 pytestmark = pytest.mark.slow
-CHANNELS = ["pressure", "flow", "current"]
+# whatever a channel is called: no file is called by it, and no page, picture or template is made of it
+CHANNELS = ["../../pressure", r"<b>flow</b> $\frac{1}{$ {{ 7 * 7 }}", "NUL %2e%2e%2fcurrent"]
 DT_S = 0.05
 
 
@@ -20,10 +21,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout after `dvc repro` on a CSV with missing rows and cells, which cut it into pieces."""
     checkout = make_checkout(tmp_path_factory.mktemp("gaps") / "project")
     path = checkout.root / "data" / "pump.csv"
-    table = pd.read_csv(path)
+    table = pd.read_csv(path).set_axis(["time", *CHANNELS], axis=1)
     # filled: 3 rows and 4 cells; cut out: 40 and 100 rows, 30 cells of one channel
-    table.loc[700:703, "flow"] = np.nan
-    table.loc[1500:1529, "current"] = np.nan
+    table.loc[700:703, CHANNELS[1]] = np.nan
+    table.loc[1500:1529, CHANNELS[2]] = np.nan
     table.drop(index=[*range(300, 303), *range(500, 540), *range(2000, 2100)]).to_csv(path, index=False)
     own = checkout.root / "conf" / "dataset" / "pump.yaml"
     own.write_text(own.read_text().replace("gaps: interpolate", "gaps: split"))
@@ -110,6 +111,23 @@ def test_what_stages_say_of_a_window_is_said_of_its_samples(chain: Checkout) -> 
     np.testing.assert_allclose(tables["score/scores"]["score"].loc[strange.index], strange["score"])
 
 
+def test_channels_keep_their_names_in_tables_and_page(
+    chain: Checkout, fault: Callable[[str, str, str, str], None]
+) -> None:
+    about = json.loads((chain.root / "artifacts/prepare/series.json").read_text())
+    assert about["channels"] == CHANNELS
+    assert set(pd.read_csv(chain.root / "artifacts/explain/importance.csv")["channel"]) == set(CHANNELS)
+    page = (chain.root / "artifacts/report/report.html").read_text()
+    assert (
+        "<b>flow" not in page
+        and "&lt;b&gt;flow&lt;/b&gt; $" in page
+        and "49" not in page.partition("&lt;b&gt;flow")[2][:60]
+    )
+    outside = {path.name for path in chain.root.parent.iterdir()} | {path.name for path in chain.root.iterdir()}
+    assert not {name for name in outside if "pressure" in name or "flow" in name}
+    fault("Hostile files", "channel names: paths, markup, formulas", "dvc repro", "shown as they are")
+
+
 @pytest.fixture
 def broken(chain: Checkout) -> Iterator[Path]:
     path = chain.root / "data" / "pump.csv"
@@ -132,7 +150,7 @@ def test_faults_are_written_as_json_until_the_data_is_mended(
     done = chain.run("dvc", "repro", "prepare", ok=False)
     assert done.returncode and "reports/data_report.json" in done.stdout + done.stderr
     found = json.loads(report.read_text())["faults"]
-    assert [(entry["kind"], entry["column"], entry["rows"]) for entry in found] == [("not-numbers", "current", [4])]
+    assert [(entry["kind"], entry["column"], entry["rows"]) for entry in found] == [("not-numbers", CHANNELS[2], [4])]
     # as it was, DVC would have nothing to do, and the stage would not run
     lines[5] = lines[5].replace("oops", "0.125")
     broken.write_text("\n".join(lines))

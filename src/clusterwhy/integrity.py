@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clusterwhy.artifacts import read_array, read_json, read_table
+from clusterwhy.data.names import name_faults
 from clusterwhy.errors import ArtifactError
 from clusterwhy.schemas import KINDS, SCHEMAS, SERIES, Array, Record, Table
 
 ROWS_AT_ONCE = 1 << 16
+STRICT = ConfigDict(strict=True)
 
 
 def _is_kind(dtype: Any, kind: str) -> bool:
@@ -68,15 +71,20 @@ def _table_faults(path: Path, schema: Table, sizes: dict[str, Any]) -> Iterator[
 
 
 def _record_faults(path: Path, schema: Record, sizes: dict[str, Any]) -> Iterator[str]:
-    content = read_json(path)
+    content, faulty = read_json(path), False
     for name, kind in schema.entries.items():
-        kinds = kind if isinstance(kind, tuple) else (kind,)
         if name not in content:
+            faulty = True
             yield f"no entry {name!r}"
-        elif not isinstance(content[name], kinds) or isinstance(content[name], bool):
-            wanted = " or ".join(one.__name__ for one in kinds)
-            yield f"entry {name!r}: expected {wanted}, got {type(content[name]).__name__}"
-    if schema is SERIES and set(schema.entries) <= set(content):
+            continue
+        try:
+            TypeAdapter(kind, config=STRICT).validate_python(content[name])
+        except ValidationError as error:
+            faulty = True
+            first = error.errors()[0]
+            where = "".join(f"[{part!r}]" for part in first["loc"])
+            yield f"entry {name!r}{where}: {first['msg']}, got {type(first['input']).__name__}"
+    if schema is SERIES and not faulty:
         yield from _series_faults(content, sizes)
 
 
@@ -84,10 +92,9 @@ def _series_faults(about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[
     for name in ("channels", "units", "centre", "scale"):
         if wrong := _sized("channel", len(about[name]), sizes):
             yield f"entry {name!r}: {wrong}"
-    if not all(isinstance(name, str) for name in (*about["channels"], *about["units"], *about["label_names"])):
-        yield "names of channels, units and labels: expected text"
-    if not all(isinstance(value, int | float) for value in (*about["centre"], *about["scale"], *about["pieces"])):
-        yield "entries 'centre', 'scale' and 'pieces': expected numbers"
+    for kind, entry in (("channel", "channels"), ("unit", "units"), ("label", "label_names"), ("group", "group_names")):
+        if wrong := name_faults(kind, about.get(entry, [])):
+            yield wrong
     if not 0 < about["rate_hz"] < float("inf"):
         yield f"entry 'rate_hz': expected a positive number, got {about['rate_hz']}"
     if not 1 <= about["length"] <= sizes.get("sample", about["length"]):

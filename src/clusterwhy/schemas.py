@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 KINDS = {"f": "float", "i": "integer", "b": "true or false", "n": "number", "s": "text"}
 
@@ -27,27 +28,28 @@ class Table:
 
 @dataclass(frozen=True)
 class Record:
-    """A JSON object: types of the entries that others read."""
+    """A JSON object: types of the entries that others read, as pydantic takes them, without conversions."""
 
-    entries: Mapping[str, type | tuple[type, ...]]
+    entries: Mapping[str, Any]
     optional: bool = False
 
 
 Schema = Array | Table | Record
-NUMBER = (int, float)
+# no text: pictures are found by the numbers of clusters and windows
+FIGURES = dict[str, int | float | list[int] | None]
 SERIES = Record(
     {
         "name": str,
-        "channels": list,
-        "units": list,
-        "rate_hz": NUMBER,
-        "label_names": list,
+        "channels": list[str],
+        "units": list[str],
+        "rate_hz": float,
+        "label_names": list[str],
         "length": int,
         "stride": int,
         "train_stop": int,
-        "pieces": list,
-        "centre": list,
-        "scale": list,
+        "pieces": list[int],
+        "centre": list[float],
+        "scale": list[float],
     }
 )
 PREPARED: dict[str, Schema] = {
@@ -74,7 +76,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "labels.npy": Array("i", ("window",)),
         "clusters.parquet": Table({"window": "i", "cluster": "i", "strength": "f"}, "window"),
         "condensed_tree.parquet": Table({"parent": "i", "child": "i", "lambda_val": "n", "child_size": "i"}),
-        "summary.json": Record({"clusters": list, "timeline": list}),
+        "summary.json": Record({"clusters": list[FIGURES], "timeline": list[FIGURES]}),
     },
     "score": {
         "scores.parquet": Table(
@@ -83,7 +85,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         ),
         "channel_scores.npy": Array("f", ("window", "channel"), optional=True),
         "sample_scores.npy": Array("f", ("sample",), finite=False),
-        "segments.json": Record({"threshold": NUMBER, "segments": list}),
+        "segments.json": Record({"threshold": float, "segments": list[FIGURES]}),
     },
     "explain": {
         "explained.parquet": Table(
@@ -93,7 +95,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "maps.npy": Array("f", ("cluster", "channel", "step"), finite=False),
         "importance.csv": Table({"cluster": "i", "channel": "s", "absolute": "f", "signed": "f", "z_score": "f"}),
         "quality.csv": Table({"cluster": "i", "ranking": "s", "replacement_area": "n", "flip_rate": "n"}),
-        "clusters.json": Record({"clusters": list, "agreements": dict}),
+        "clusters.json": Record({"clusters": list[int], "agreements": dict[str, float | None]}),
         "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "strange"),
         "anomaly_relevance.npy": Array("f", ("strange", "channel", "step")),
         "anomaly_channels.csv": Table({"window": "i", "channel": "s", "share": "f"}),

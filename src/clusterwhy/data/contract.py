@@ -21,6 +21,7 @@ from clusterwhy.data.clock import time_axis
 from clusterwhy.data.findings import Findings
 from clusterwhy.data.gaps import closed, empty_channels
 from clusterwhy.data.grid import Rows, in_order, median_step, on_grid, resampled, without_duplicates
+from clusterwhy.data.names import name_faults
 from clusterwhy.data.policies import Policies
 from clusterwhy.data.series import Reading, Series
 from clusterwhy.types import FloatArray, IntArray
@@ -60,6 +61,10 @@ def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findi
     values = numbers(raw.cells, policies.missing_values, policies.max_abs, findings)
     named = {"label": raw.label, "group": raw.group}
     columns = {key: codes(column) for key, column in named.items() if column is not None}
+    shown = {"channel": names, "unit": raw.units.values(), **{key: texts for key, (_, texts) in columns.items()}}
+    for kind, texts in shown.items():
+        if wrong := name_faults(kind, texts):
+            findings.fault("bad-name", wrong)
     # a time column with faults: rows are taken as regular, so that their cells can be judged
     time = _time(raw, policies, findings)
     n_rows = len(values)

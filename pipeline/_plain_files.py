@@ -1,0 +1,129 @@
+"""Configuration that others share may choose and set; it may not run code, write elsewhere, or grow when it is read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clusterwhy.errors import ConfigError
+from pipeline import _parameters
+from pipeline._parameters import groups, parameters, study_parameters
+
+MOST_BYTES = 100_000  # of one file
+NAME = re.compile(r"\w{1,60}", re.ASCII)  # of an option, which is a file, and of a study, which is a folder
+# Hydra makes what is named by a `_target_` below `hydra`, before any line of ours runs
+MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone"}
+GLOBAL = {"run", "sweep", "preset"}  # groups whose files say where in the configuration they belong
+
+
+def check_files() -> None:
+    """Refuse YAML that is none, that asks for objects, that grows when it is read, or that reaches out of its place.
+
+    Every choice here is plain: no tags, no anchors. Without them a file cannot be much larger in memory than on disk.
+
+    Raises:
+        ConfigError: lists every fault of params.yaml, studies/params.yaml and conf/.
+    """
+    root = _parameters.ROOT
+    faults: list[str] = []
+    for path in (root / "params.yaml", root / "studies" / "params.yaml", *sorted((root / "conf").rglob("*.yaml"))):
+        name = path.relative_to(root)
+        found = list(_shape_faults(path, str(name)))
+        if not found:
+            content = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) or {}
+            if name.parts[0] == "conf":
+                found = list(_option_faults(name, path.read_text(), content))
+            elif len(name.parts) == 1:
+                found = list(_choice_faults("params.yaml", content, parameters()))
+            else:
+                found = list(_study_faults(content))
+        faults += found
+    if faults:
+        raise ConfigError("configuration", faults)
+
+
+def check_choices(arguments: list[str]) -> None:
+    """Refuse options of the command line that are no names, such as `dataset=../../elsewhere`.
+
+    Raises:
+        ConfigError: lists them.
+    """
+    faults = []
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key.split("@")[0] in {*groups(), "study"} and re.search(r"[/\\%~]|\.\.", value):
+            faults.append(f"`{argument}`: expected the name of a file in conf/{key}, without its folder")
+    if faults:
+        raise ConfigError("command line", faults)
+
+
+def _shape_faults(path: Path, name: str) -> Iterator[str]:
+    if path.stat().st_size > MOST_BYTES:
+        yield f"{name}: {path.stat().st_size} bytes, more than {MOST_BYTES}"
+        return
+    try:
+        for position, event in enumerate(yaml.parse(path.read_text(), Loader=yaml.CSafeLoader)):
+            if position == 2 and not isinstance(event, yaml.MappingStartEvent | yaml.DocumentEndEvent):
+                yield f"{name}: expected `key: value`, got {type(event).__name__.removesuffix('Event')}"
+                return
+            marks = {kind for kind in ("anchor", "tag") if getattr(event, kind, None)}
+            if marks:
+                where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
+                yield f"{where}: {' and '.join(sorted(marks))}; only plain values are read"
+                return
+        yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        yield f"{name}: {' '.join(str(error).split())}"
+
+
+def _option_faults(name: Path, text: str, content: Mapping[str, Any]) -> Iterator[str]:
+    group = name.parts[1] if len(name.parts) > 2 else ""
+    header = re.search(r"^#\s*@package\s+(\S+)", text, re.MULTILINE)
+    if header and not (header[1] == "_global_" and group in GLOBAL):
+        yield f"{name}: `@package {header[1]}`; only files of {', '.join(sorted(GLOBAL))} may have `@package _global_`"
+    defaults = content.get("defaults", [])
+    for entry in defaults if isinstance(defaults, list) else [defaults]:
+        if re.search(r"[@\\]|\.\.", str(entry)):
+            yield f"{name}: `defaults` with {entry!r}; options are chosen by group and name"
+    if "hydra" in content and group and group not in GLOBAL:
+        yield f"{name}: sets `hydra`, which only files of {', '.join(sorted(GLOBAL))} may"
+    of_hydra = content if group == "hydra" else content.get("hydra")
+    for made in sorted(set(_targets(of_hydra)) - MADE_BY_HYDRA):
+        yield f"{name}: Hydra would make {made}; expected {', '.join(MADE_BY_HYDRA)}"
+
+
+def _targets(content: object) -> Iterator[str]:
+    if isinstance(content, Mapping):
+        if "_target_" in content:
+            yield str(content["_target_"])
+        for value in content.values():
+            yield from _targets(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _targets(value)
+
+
+def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
+    for key, value in content.items():
+        if key not in known:
+            yield f"{where}: {key!r} is no parameter; there are {', '.join(sorted(known))}"
+        elif key in groups() and not (isinstance(value, str) and NAME.fullmatch(value)):
+            yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
+
+
+def _study_faults(content: Mapping[str, Any]) -> Iterator[str]:
+    studies = content.get("studies")
+    if not isinstance(studies, Mapping):
+        yield "studies/params.yaml: expected `studies:` with the name of each study"
+        return
+    known = study_parameters()
+    for study, choices in studies.items():
+        where = f"studies/params.yaml, {study!r}"
+        if not NAME.fullmatch(str(study)):
+            yield f"{where}: expected a name of letters, digits and _, which is a folder's, too"
+        elif not isinstance(choices, Mapping):
+            yield f"{where}: expected the options that it chooses"
+        else:
+            yield from _choice_faults(where, choices, known)

@@ -1,0 +1,173 @@
+"""Configuration that somebody else wrote: it chooses and sets; what could do more is refused before Hydra reads it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clusterwhy.errors import ConfigError
+from pipeline import _parameters
+from pipeline._plain_files import MOST_BYTES, check_choices, check_files
+from tests.conftest import ROOT, Checkout
+from tests.stage_server import StageServer
+
+AREA = "Hostile files"
+CALLBACK = "hydra:\n  callbacks:\n    x:\n      _target_: os.system\n      command: touch taken\n"
+BOMB = "a: &a [1, 1]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+
+# what is wrong, file, text that is put at its end (or, after a bar, its whole content), what is said
+CASES = [
+    (
+        "a tag that makes an object",
+        "conf/dataset/csv.yaml",
+        "x: !!python/object/apply:os.system [ls]\n",
+        "tag; only plain",
+    ),
+    ("a tag of its own", "params.yaml", "x: !mine 1\n", "params.yaml, line 23: tag"),
+    ("anchors that multiply", "conf/window/short.yaml", BOMB, "anchor; only plain"),
+    ("anchors that multiply", "studies/params.yaml", BOMB, "anchor; only plain"),
+    ("100 kB and more", "conf/window/short.yaml", "# " + "x" * MOST_BYTES, f"more than {MOST_BYTES}"),
+    ("no YAML", "conf/window/short.yaml", "x: [1,\n", "while parsing a flow"),
+    ("lists in lists without end", "conf/window/short.yaml", "|" + "[" * 90_000, "window/short.yaml"),
+    ("bytes that are no text", "conf/window/short.yaml", b"\xff\xfe\x00x", "can't decode"),
+    ("a list in the object's place", "params.yaml", "|- seed\n- 1\n", "expected `key: value`"),
+    ("a number in the object's place", "conf/window/short.yaml", "|5\n", "expected `key: value`"),
+    ("an option out of conf/", "params.yaml", "|window: ../../elsewhere/window\n", "without its folder"),
+    ("an absolute option", "params.yaml", "|window: /etc/passwd\n", "without its folder"),
+    ("an option with backslashes", "params.yaml", "|window: ..\\\\..\\\\window\n", "without its folder"),
+    ("an option with percent signs", "params.yaml", "|window: '%2e%2e%2fwindow'\n", "without its folder"),
+    ("an option with a NUL", "params.yaml", '|window: "short\\0"\n', "without its folder"),
+    ("an option that is a list", "params.yaml", "|window: [short]\n", "without its folder"),
+    ("a place of its own", "params.yaml", "place: ../../elsewhere\n", "'place' is no parameter"),
+    ("a callback for Hydra", "params.yaml", CALLBACK, "'hydra' is no parameter"),
+    ("a callback for Hydra", "conf/window/short.yaml", CALLBACK, "sets `hydra`, which only files of"),
+    ("a callback for Hydra", "conf/preset/own.yaml", "# @package _global_\n" + CALLBACK, "Hydra would make os.system"),
+    ("a callback for Hydra", "conf/config.yaml", CALLBACK, "Hydra would make os.system"),
+    (
+        "a callback for Hydra",
+        "conf/hydra/callbacks/x.yaml",
+        "x:\n  _target_: os.system\n",
+        "Hydra would make os.system",
+    ),
+    (
+        "a package of Hydra's",
+        "conf/window/own.yaml",
+        "# @package hydra.callbacks.x\n_target_: os.system\n",
+        "`@package hydra",
+    ),
+    (
+        "a package for all",
+        "conf/window/own.yaml",
+        "# @package _global_\nplace: ../../elsewhere\n",
+        "`@package _global_`",
+    ),
+    (
+        "an option elsewhere in Hydra",
+        "conf/window/own.yaml",
+        "defaults:\n  - /window@hydra.callbacks.x: short\n",
+        "`defaults` with",
+    ),
+    ("an option out of conf/", "conf/window/own.yaml", "defaults:\n  - ../../../elsewhere/window\n", "`defaults` with"),
+    (
+        "a study called ../",
+        "studies/params.yaml",
+        "|studies:\n  ../../elsewhere:\n    seed: 0\n",
+        "expected a name of letters",
+    ),
+    (
+        "a study of 300 characters",
+        "studies/params.yaml",
+        f"|studies:\n  {'x' * 300}:\n    seed: 0\n",
+        "expected a name of letters",
+    ),
+    (
+        "a study with its own place",
+        "studies/params.yaml",
+        "|studies:\n  a:\n    place: ../x\n",
+        "'place' is no parameter",
+    ),
+    ("a study of a number", "studies/params.yaml", "|studies:\n  a: 1\n", "expected the options"),
+    ("no studies", "studies/params.yaml", "|study: 1\n", "expected `studies:`"),
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project's configuration in a folder of its own."""
+    for folder in ("conf", "studies"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.setattr(_parameters, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("what", "file", "text", "told"), CASES, ids=[f"{case[1]}-{case[0]}" for case in CASES])
+def test_what_could_do_more_than_choose_is_refused(
+    root: Path, what: str, file: str, text: str | bytes, told: str, fault: Callable[[str, str, str, str], None]
+) -> None:
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = path.read_bytes() if path.exists() else b""
+    new = text.encode() if isinstance(text, str) else text
+    path.write_bytes(new[1:] if new.startswith(b"|") else kept + b"\n" + new if kept else new)
+    with pytest.raises(ConfigError) as caught:
+        check_files()
+    assert all(line.startswith(file) for line in caught.value.faults) and told in str(caught.value), caught.value
+    fault(AREA, f"YAML: {what}", file, "refused before Hydra reads it")
+
+
+def test_what_the_project_has_is_accepted(root: Path) -> None:
+    check_files()
+    (root / "params.yaml").write_text("seed: 1\nwindow: short\nranking: null\n")
+    (root / "conf" / "window" / "own.yaml").write_text("defaults:\n  - short\nlength: 32\n")
+    check_files()
+
+
+def test_all_files_are_judged_at_once(root: Path) -> None:
+    (root / "conf" / "window" / "short.yaml").write_text("[1")
+    (root / "params.yaml").write_text("windw: short\nseeds: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        check_files()
+    assert len(caught.value.faults) == 3
+
+
+@pytest.mark.parametrize(
+    "argument", ["dataset=../../elsewhere/x", "+dataset=/etc/x", "window=..", "study=../x", "composite=epsilon,../x"]
+)
+def test_options_of_the_command_line_are_names(argument: str) -> None:
+    with pytest.raises(ConfigError, match="without its folder"):
+        check_choices(["seed=1", argument])
+    check_choices(
+        ["composite=epsilon,flat", "dataset.path=../data/x.csv", "composite=glob(*)", "hydra.run.dir=/elsewhere/x"]
+    )
+
+
+@pytest.fixture
+def precious(study: Checkout) -> Iterator[Path]:
+    """A folder of the user's, and a preset that somebody gave them."""
+    folder, preset = study.root / "precious", study.root / "conf" / "preset" / "own.yaml"
+    folder.mkdir()
+    (folder / "work.txt").write_text("years of it")
+    preset.write_text("# @package _global_\nplace: ../precious\n")
+    yield folder
+    shutil.rmtree(folder)
+    preset.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("hydra.run.dir=precious", "`run=stage` writes to"),
+        ("preset=own", "expected prepare, or studies/<study>/prepare"),
+    ],
+)
+def test_a_stage_clears_no_folder_but_its_own(
+    stages: StageServer, precious: Path, override: str, told: str, fault: Callable[[str, str, str, str], None]
+) -> None:
+    done = stages.run("pipeline.prepare", "run=stage", override)
+    assert done.returncode == 1 and told in done.said, done.said
+    assert (precious / "work.txt").read_text() == "years of it"
+    fault(AREA, f"another folder to clear, by {override.partition('=')[0]}", "prepare", "refused; nothing is cleared")
