@@ -1,5 +1,6 @@
 """What dvc.yaml, params.yaml, studies/params.yaml and conf/ say of a stage."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +20,37 @@ def groups() -> set[str]:
     return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
 
 
+def _stages() -> tuple[dict[str, Any], dict[str, Any]]:
+    """What dvc.yaml says of its stages, and studies/dvc.yaml of the stages of each study."""
+    files = (ROOT / "dvc.yaml", ROOT / "studies" / "dvc.yaml")
+    own, of_studies = (yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["stages"] for path in files)
+    return own, {name: stage["do"] for name, stage in of_studies.items()}
+
+
 def declared(stage: str) -> dict[str, Any]:
     """What dvc.yaml says of a stage, or studies/dvc.yaml of a stage of each study."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    of_studies = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
-    found: dict[str, Any] = stages[stage] if stage in stages else of_studies[stage]["do"]
+    own, of_studies = _stages()
+    found: dict[str, Any] = own[stage] if stage in own else of_studies[stage]
     return found
 
 
-def owned(stage: str) -> set[str]:
-    """The parameters that dvc.yaml says a stage depends on."""
+def _params(about: Mapping[str, Any]) -> set[str]:
     names: list[str] = []
-    for entry in declared(stage).get("params", []):
+    for entry in about.get("params", []):
         for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
             names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
     return set(names)
 
 
-def parameters() -> set[str]:
-    """All that params.yaml may hold: what any stage of dvc.yaml depends on."""
-    return set().union(*map(owned, yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]))
+def owned(stage: str) -> set[str]:
+    """The parameters that dvc.yaml says a stage depends on."""
+    return _params(declared(stage))
 
 
-def study_parameters() -> set[str]:
-    """All that a study of studies/params.yaml may hold."""
-    return set().union(*map(owned, yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]))
+def parameters() -> tuple[set[str], set[str]]:
+    """All that params.yaml may hold, and all that a study of studies/params.yaml may: what any stage depends on."""
+    own, of_studies = _stages()
+    return set().union(*map(_params, own.values())), set().union(*map(_params, of_studies.values()))
 
 
 def check_overrides(stage: str, overrides: list[str]) -> None:

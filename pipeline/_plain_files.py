@@ -9,12 +9,13 @@ import yaml
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import groups, parameters, study_parameters
+from pipeline._parameters import groups, parameters
 
 MOST_BYTES = 100_000  # of one file
 NAME = re.compile(r"\w{1,60}", re.ASCII)  # of an option, which is a file, and of a study, which is a folder
-# Hydra makes what is named by a `_target_` below `hydra`, before any line of ours runs
-MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone"}
+# Hydra, and Python's logging for it, make what these keys name below `hydra`, before any line of ours runs
+MAKING = ("_target_", "()", "class")
+MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.FileHandler"}
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files say where in the configuration they belong
 
 
@@ -28,6 +29,7 @@ def check_files() -> None:
     """
     root = _parameters.ROOT
     faults: list[str] = []
+    known, of_studies = parameters()
     for path in (root / "params.yaml", root / "studies" / "params.yaml", *sorted((root / "conf").rglob("*.yaml"))):
         name = path.relative_to(root)
         found = list(_shape_faults(path, str(name)))
@@ -36,9 +38,9 @@ def check_files() -> None:
             if name.parts[0] == "conf":
                 found = list(_option_faults(name, path.read_text(), content))
             elif len(name.parts) == 1:
-                found = list(_choice_faults("params.yaml", content, parameters()))
+                found = list(_choice_faults("params.yaml", content, known))
             else:
-                found = list(_study_faults(content))
+                found = list(_study_faults(content, of_studies))
         faults += found
     if faults:
         raise ConfigError("configuration", faults)
@@ -91,18 +93,19 @@ def _option_faults(name: Path, text: str, content: Mapping[str, Any]) -> Iterato
         yield f"{name}: sets `hydra`, which only files of {', '.join(sorted(GLOBAL))} may"
     of_hydra = content if group == "hydra" else content.get("hydra")
     for made in sorted(set(_targets(of_hydra)) - MADE_BY_HYDRA):
-        yield f"{name}: Hydra would make {made}; expected {', '.join(MADE_BY_HYDRA)}"
+        yield f"{name}: Hydra would make {made}; expected {', '.join(sorted(MADE_BY_HYDRA))}"
 
 
 def _targets(content: object) -> Iterator[str]:
     if isinstance(content, Mapping):
-        if "_target_" in content:
-            yield str(content["_target_"])
+        yield from (str(content[key]) for key in MAKING if key in content)
         for value in content.values():
             yield from _targets(value)
     elif isinstance(content, list):
         for value in content:
             yield from _targets(value)
+    elif isinstance(content, str) and content.startswith("ext://") and not content.startswith("ext://sys.std"):
+        yield content
 
 
 def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
@@ -113,12 +116,11 @@ def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> I
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
 
 
-def _study_faults(content: Mapping[str, Any]) -> Iterator[str]:
+def _study_faults(content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     studies = content.get("studies")
     if not isinstance(studies, Mapping):
         yield "studies/params.yaml: expected `studies:` with the name of each study"
         return
-    known = study_parameters()
     for study, choices in studies.items():
         where = f"studies/params.yaml, {study!r}"
         if not NAME.fullmatch(str(study)):
