@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,13 +43,20 @@ class Ended:
 
 
 class StageServer:
-    """Runs stages of a checkout, one after the other; each attempt to reach a network fails."""
+    """Runs stages of a checkout, one after the other; each attempt to reach a network fails.
 
-    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+    Args:
+        within: a command that runs the server, which is told to it behind; the place is `root` from there.
+        said: file for what stages say.
+    """
+
+    def __init__(
+        self, root: Path, environment: dict[str, str], within: tuple[str, ...] = (), said: Path | None = None
+    ) -> None:
         self.root = root
-        self._said = root / "outputs" / "said.txt"
+        self._said = said or root / "outputs" / "said.txt"
         self._said.parent.mkdir(exist_ok=True)
-        command = (sys.executable, "-m", "tests.stage_server")
+        command = (*within, sys.executable, "-m", "tests.stage_server")
         self._process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -56,12 +64,17 @@ class StageServer:
         if self._process.stdout.readline() != "ready\n":
             raise RuntimeError("the server of stages did not start")
 
+    def seen(self, path: Path) -> Path:
+        """The path of a file as the server sees it, which may have file systems of its own."""
+        return Path(f"/proc/{self._process.pid}/root") / path.relative_to("/")
+
     def start(self, module: str, *overrides: str, **limits: Any) -> int:
         """Begin a stage; its process id.
 
         Args:
-            limits: `fsize`, `memory`: most bytes of a file, and of memory on top of what it has; `rights=False`: as a
-                user who has to obey the rights of files, though the tests be run by root.
+            limits: `fsize`, `memory`: most bytes of a file, and of memory on top of what it has; `free`: bytes of the
+                disk that it is told are left; `rights=False`: as a user who has to obey the rights of files, though
+                the tests be run by root.
         """
         order = {"module": module, "overrides": overrides, "said": str(self._said), **limits}
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -108,6 +121,9 @@ def _limit(order: dict[str, Any]) -> None:
     if (size := order.get("memory")) is not None:
         has = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (has + size, has + size))
+    if (free := order.get("free")) is not None:
+        # what a stage was told before another process took the room
+        shutil.disk_usage = lambda path: type("Usage", (), {"free": free})
     if not order.get("rights", True):
         obey_rights()
 
