@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="add the cases of this run to docs/faults.md; delete it first to write it anew",
     )
+    parser.addoption(
+        "--study",
+        type=Path,
+        help="a folder that `python -m benchmarks.guards --make FOLDER` made, in place of a study made for this run",
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -144,8 +149,10 @@ def write_own_csv(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def study(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Checkout:
     """A checkout after `dvc repro`. Tests that change it put it back."""
+    if made := pytestconfig.getoption("--study"):
+        return Checkout(made.resolve())
     checkout = make_checkout(tmp_path_factory.mktemp("study") / "project")
     checkout.run("dvc", "repro")
     return checkout

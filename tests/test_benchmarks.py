@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.document import TITLES, page, picture, readme
+from benchmarks.guards import guards
 from benchmarks.record import RESULTS, ROOT, mean_interval, read, shown, with_interval
 
 MADE = sorted(path.stem for path in RESULTS.glob("*.json"))
@@ -18,6 +19,12 @@ def test_docs_and_readme_are_in_step_with_the_results() -> None:
     assert (ROOT / "docs" / "benchmarks.md").read_text() == page(), what
     assert (ROOT / "README.md").read_text() == readme(), what
     assert set(MADE) <= set(TITLES)
+
+
+def test_the_guards_that_can_be_taken_away_are_where_they_are_said_to_be() -> None:
+    found = {guard["what"]: (ROOT / guard["file"]).read_text().count(guard["text"]) for guard in guards()}
+    assert {what: count for what, count in found.items() if count != 1} == {}
+    assert len(found) >= 20 and all((ROOT / guard["test"]).is_file() for guard in guards())
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 
-from clusterwhy.artifacts import write_array
+from clusterwhy.artifacts import UNFINISHED, write_array
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.training import MaskedPrediction
 from clusterwhy.errors import ResourceError, StorageError
@@ -115,6 +115,25 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     fault(AREA, "kill -9 at a random moment", stage, "old artifacts whole; run again: the same bytes")
     # as everywhere in these tests: an attempt to reach a network would have ended the stage
     fault(AREA, "no network", stage, "the same bytes; no connection is tried")
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_left_is_taken_away(
+    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
+) -> None:
+    unfinished = study.root / "artifacts" / ".unfinished"
+    left = [
+        unfinished / "prepare" / "values.npy",
+        unfinished / "prepare" / "half.csv",
+        unfinished / f".prepare.kept.x{UNFINISHED}",
+        study.root / "reports" / f".prepare.json.x{UNFINISHED}",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    assert stages.run("pipeline.prepare", "run=stage").returncode == 0
+    assert whole("prepare") and not unfinished.exists() and not any(path.exists() for path in left)
+    fault(AREA, "files of a run that was killed", "prepare", "taken away; none of them gets into the artifacts")
 
 
 @pytest.mark.slow
