@@ -215,7 +215,7 @@ def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path, mo
 
 
 def test_work_that_does_not_fit_is_refused_with_what_is_needed_and_left(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"explain needs about [\d,]+\.\d+ GB of memory, and .* are left.*fewer"):
+    with pytest.raises(ResourceError, match=r"explain needs about 1\.00PB of memory, and .*B are left: .*fewer"):
         require("explain", 1e15, 0, tmp_path, "explain fewer windows")
     with pytest.raises(ResourceError, match=r"on the disk of .*, and .* are left"):
         require("explain", 0, 1e18, tmp_path / "not" / "there", "explain fewer windows")
@@ -242,7 +242,7 @@ def test_a_stage_that_does_not_fit_says_so_before_it_begins(
 ) -> None:
     done = stages.run(f"pipeline.{stage}", "run=stage", memory=100_000_000)
     assert done.returncode == 1 and "Traceback" not in done.said, done.said
-    assert f"the stage `{stage}` needs about" in done.said and "GB are left" in done.said, done.said
+    assert f"the stage `{stage}` needs about" in done.said and "MB are left: " in done.said, done.said
     assert whole(stage)
     fault(AREA, "too little memory", stage, "refused before it begins: what it needs, what is left, what to do")
 

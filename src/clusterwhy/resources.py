@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import psutil
+from tqdm import tqdm
 
 from clusterwhy.errors import ClusterWhyError, ResourceError, StorageError
 
@@ -60,6 +61,10 @@ def peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def _bytes(count: float) -> str:
+    return tqdm.format_sizeof(count, "B")
+
+
 def require(what: str, memory: float, disk: float, folder: Path, advice: str) -> None:
     """Refuse work that does not fit.
 
@@ -76,9 +81,9 @@ def require(what: str, memory: float, disk: float, folder: Path, advice: str) ->
     free = shutil.disk_usage(place).free
     lacking = []
     if memory > (left := available_memory()):
-        lacking.append(f"about {memory / 1e9:,.2f} GB of memory, and {left / 1e9:,.2f} GB are left")
+        lacking.append(f"about {_bytes(memory)} of memory, and {_bytes(left)} are left")
     if disk > free:
-        lacking.append(f"about {disk / 1e9:,.2f} GB on the disk of {place}, and {free / 1e9:,.2f} GB are left")
+        lacking.append(f"about {_bytes(disk)} on the disk of {place}, and {_bytes(free)} are left")
     if lacking:
         raise ResourceError(f"{what} needs {'; it needs '.join(lacking)}: {advice}")
 
