@@ -34,8 +34,9 @@ from benchmarks.record import Result, miniature_table, record, shown
 from tests.conftest import make_checkout
 
 FEWEST = 100  # kills that are recorded
-# of the time of an undisturbed run, from a run's start to its kill; most stages take less, so that each gets further
-LONGEST_SHARE = 0.3
+# of the time of an undisturbed run, from a run's start to its kill, in the mean of an exponential distribution: most
+# kills come soon, and some late enough for the longest stage to get further
+MEAN_SHARE = 0.08
 MADE = ("artifacts", "reports")
 
 
@@ -95,7 +96,7 @@ def finish(root: Path) -> dict[str, str]:
 
 
 def one_life(
-    root: Path, whole: dict[str, str], longest_s: float, draw: random.Random, left: int, bar: tqdm
+    root: Path, whole: dict[str, str], mean_s: float, draw: random.Random, left: int, bar: tqdm
 ) -> list[dict[str, object]]:
     """From nothing to the end, killed up to `left` times on the way."""
     rows: list[dict[str, object]] = []
@@ -103,7 +104,7 @@ def one_life(
     while True:
         running = begin(root)
         try:
-            code = running.wait(draw.uniform(0.5, longest_s) if len(rows) < left else None)
+            code = running.wait(0.5 + draw.expovariate(1 / mean_s) if len(rows) < left else None)
         except subprocess.TimeoutExpired:
             kill(root)
             running.wait()
@@ -170,9 +171,9 @@ def main() -> None:
         small_evidence(root)
         started = time.monotonic()
         whole = finish(root)
-        longest_s = LONGEST_SHARE * (time.monotonic() - started)
+        mean_s = MEAN_SHARE * (time.monotonic() - started)
         while len(rows) < arguments.kills:
-            rows += one_life(root, whole, longest_s, draw, arguments.kills - len(rows), bar)
+            rows += one_life(root, whole, mean_s, draw, arguments.kills - len(rows), bar)
             lives += 1
     runs = pd.DataFrame(rows)
     by_stage = runs.groupby("at work", sort=False)

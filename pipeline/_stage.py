@@ -2,13 +2,10 @@
 
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
 import logging
 import os
-import re
 import shutil
-import subprocess
 import sys
 import time
 import warnings
@@ -23,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from clusterwhy.artifacts import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ClusterWhyError, ConfigError
+from clusterwhy.errors import ClusterWhyError
 from clusterwhy.integrity import check_folder, check_links
 from clusterwhy.resources import as_expected, peak_memory
 from clusterwhy.tracking import Tracker, dvc_md5, track
 from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
+from pipeline._places import check_places, clear, git_revision, main_root, prune, run_group
 from pipeline._plain_files import check_choices, check_files
 from pipeline._room import check_room
 
@@ -118,59 +116,12 @@ class StageRun:
         self.tracker.artifact(self.place if self.by_dvc else f"{self.place}-adhoc", self.final)
 
 
-def _clear(out: Path, reports: Path) -> None:
-    """Take away what a run that was killed left: unfinished artifacts, and files beside them and among the reports."""
-    for path in out.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    for folder in (out.parent, reports):
-        for path in folder.glob(f".{out.name}.*{UNFINISHED}"):
-            path.unlink()
-
-
-def _prune(folder: Path) -> None:
-    """Take away empty folders, from the inside."""
-    with contextlib.suppress(OSError):
-        os.removedirs(folder)
-
-
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested metrics with dotted names."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return found
-
-
-def git_revision() -> str:
-    """Short revision of the checkout, "none" outside git."""
-    answer = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or "none"
-
-
-def run_group(study: str = "") -> str:
-    """One name for all runs of one repro: the experiment's, else revision and parameters; a study's name before it."""
-    if name := os.environ.get("DVC_EXP_NAME"):
-        return name
-    digest = hashlib.md5((ROOT / ("studies" if study else "") / "params.yaml").read_bytes())
-    for path in sorted((ROOT / "conf").rglob("*.yaml")):
-        digest.update(path.read_bytes())
-    return f"{study}-" * bool(study) + f"{git_revision()}-{digest.hexdigest()[:6]}"
-
-
-def main_root() -> Path:
-    """The repository that a temporary experiment folder of DVC belongs to, else this one."""
-    folders = [folder for folder in ROOT.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
-    return folders[0].parents[2] if folders else ROOT
-
-
-def _check_places(name: str, place: str, out: Path | None) -> None:
-    """What a run clears and replaces are folders of ours, whatever the configuration says."""
-    if not re.fullmatch(rf"(studies/\w+/)?{name}", place):
-        raise ConfigError("configuration", [f"`place: {place}`; expected {name}, or studies/<study>/{name}"])
-    if out is not None and out != (expected := ROOT / "artifacts" / ".unfinished" / place):
-        raise ConfigError("configuration", [f"`hydra.run.dir: {out}`; `run=stage` writes to {expected}"])
 
 
 def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, Any]:
@@ -194,13 +145,13 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     # complete or not at all: an interrupted stage leaves nothing below its final name
     out = Path(hydra_config.runtime.output_dir)
     final = ROOT / "artifacts" / place if choices.run == "stage" else out
-    _check_places(name, place, None if final == out else out)
+    check_places(name, place, None if final == out else out)
     with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
         inputs = (ROOT / "artifacts" / place).parent
         run = StageRun(name, place, settings, own, inputs, out, final, tracker)
         out.mkdir(parents=True, exist_ok=True)
         if run.by_dvc:
-            _clear(out, (ROOT / "reports" / place).parent)
+            clear(out, (ROOT / "reports" / place).parent)
         try:
             run.check_inputs()
             check_room(name, run.sizes, settings, out)
@@ -209,11 +160,11 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
         finally:
             if run.by_dvc:
                 shutil.rmtree(out, ignore_errors=True)
-                _prune(out.parent)
+                prune(out.parent)
         if run.by_dvc:
             for kept in out.parent.glob(f"{out.name}.*"):
                 kept.unlink(missing_ok=True)
-            _prune(out.parent)
+            prune(out.parent)
     peak = peak_memory() / 1e6
     log.info("%s done in %.1f s, at most %.0f MB of memory", name, time.monotonic() - began, peak)
     return run.metrics

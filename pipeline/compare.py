@@ -17,7 +17,8 @@ from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ClusterWhyError
 from clusterwhy.tracking import track
 from pipeline._parameters import ROOT
-from pipeline._stage import flat, git_revision, main_root, run_group
+from pipeline._places import git_revision, main_root, run_group
+from pipeline._stage import flat
 
 log = logging.getLogger("clusterwhy")
 

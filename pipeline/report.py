@@ -8,7 +8,8 @@ from clusterwhy.report.findings import Findings
 from clusterwhy.report.page import write_page, write_pictures
 from clusterwhy.report.ranking import read_ranking
 from clusterwhy.tracking import dvc_md5
-from pipeline._stage import StageRun, main_root, stage
+from pipeline._places import main_root
+from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
 
