@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,14 +281,22 @@ def test_windows_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         ({"centre": [0.0]}, "one entry for each of 3 channels"),
         ({"surprise": 1}, "surprise"),
         ({"classes": ["a", "b"]}, "does not fit"),
+        ({"classes": ["a", "b", "c\n"]}, "names of a class are none"),
+        ({"channels": ["x", "y", "z" * 300]}, "names of a channel are none"),
+        ({"length": 10**12}, "less than or equal to"),
+        ({"temperature": 0.0}, "greater than 0"),
     ],
 )
-def test_a_card_that_was_tampered_with_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_a_card_that_was_tampered_with_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str, fault: Callable[[str, str, str, str], None]
+) -> None:
     save_classifier(tmp_path, build(NETWORK), card())
     path = tmp_path / "classifier.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ArtifactError, match=message):
         load_classifier(tmp_path)
+    (entry,) = change
+    fault("Damaged and hostile artifacts", f"another {entry}: {message}", "predict (classifier.json)", "one error")
 
 
 def test_a_missing_or_broken_checkpoint_is_named(tmp_path: Path) -> None:

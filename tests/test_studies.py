@@ -1,6 +1,8 @@
 """A supervised study from one command: what it leaves behind, and that its checkpoint needs nothing else."""
 
 import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,27 @@ def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
     inside = windows_at(np.asarray(data.values), data.starts[data.index["split"] == "train"], data.length)
     np.testing.assert_allclose(data.about["centre"], inside.mean(axis=(0, 2)))
     np.testing.assert_allclose(data.about["scale"], inside.std(axis=(0, 2)))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("scaled.npy", pickle.dumps({"a": 1}), "is no plain NumPy array"),
+        ("predictions.parquet", pickle.dumps({"a": 1}), "is no PARQUET table"),
+        ("series.json", b'{"channels": ["../../x"]}', "no entry 'rate_hz'"),
+    ],
+)
+def test_explaining_refuses_what_is_no_artifact_of_the_study(
+    trained: Checkout, file: str, content: bytes, message: str, fault: Callable[[str, str, str, str], None]
+) -> None:
+    path = folder(trained) / file
+    kept = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    done = trained.run("python", "-m", "pipeline.attribute", "study=ecg", "run=stage", "wandb.mode=disabled", ok=False)
+    path.write_bytes(kept)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
+    fault("Damaged and hostile artifacts", "another file in its place", f"attribute (classify/{file})", "one error")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from clusterwhy.artifacts import read_json, write_bytes, write_json
 from clusterwhy.config import Settings, build_settings
+from clusterwhy.data.names import name_faults
 from clusterwhy.data.scaling import standardised
 from clusterwhy.encoders.classifier import Classifier, ClassifierSettings
 from clusterwhy.encoders.storage import MOST_CHANNELS, MOST_STEPS, load_weights
@@ -40,9 +41,12 @@ class ClassifierCard(Settings):
     temperature: float = Field(gt=0.0)
 
     @model_validator(mode="after")
-    def _one_for_each_channel(self) -> Self:
+    def _names_and_numbers_of_each_channel(self) -> Self:
         if {len(self.units), len(self.centre), len(self.scale)} != {len(self.channels)}:
             raise ValueError(f"units, centre and scale need one entry for each of {len(self.channels)} channels")
+        for kind, names in (("class", self.classes), ("channel", self.channels), ("unit", self.units)):
+            if wrong := name_faults(kind, names):
+                raise ValueError(wrong)
         return self
 
 
