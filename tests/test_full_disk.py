@@ -50,8 +50,12 @@ def small(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     within = ("unshare", "--map-root-user", "--mount", "sh", "-c", SMALL, str(place), str(source))
     environment = study.environment | {"WANDB_MODE": "disabled", "PYTHONDONTWRITEBYTECODE": "1"}
     server = StageServer(place, environment, within, folder / "said.txt")
-    yield server
-    server.close()
+    try:
+        if not os.access(server.seen(place) / "artifacts", os.R_OK):
+            pytest.skip("this machine lets nobody look into the namespace of another process")
+        yield server
+    finally:
+        server.close()
 
 
 @contextlib.contextmanager
