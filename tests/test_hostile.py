@@ -142,7 +142,7 @@ DAMAGES: dict[type, dict[str, tuple[Callable[[Path], None], str]]] = {
         "broken JSON": (truncate, "is no JSON"),
         "JSON nested without end": (lambda path: path.write_text("[" * 200_000), "is no JSON"),
         "a list in the object's place": (of_record(lambda content: [content]), "expected a JSON object"),
-        "an entry of another type": (of_record(first_wrong), "expected"),
+        "an entry of another type": (of_record(first_wrong), "Input should be"),
         "an entry less": (of_record(lambda content: {}), "no entry"),
     },
 }
