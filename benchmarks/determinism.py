@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from sklearn.metrics import adjusted_rand_score
 from tqdm import tqdm
 
-from benchmarks.figures import bars
 from benchmarks.kills import digests, small_evidence
 from benchmarks.record import Result, miniature_table, record, shown
 from tests.conftest import make_checkout
@@ -95,7 +94,7 @@ Each study made from nothing and compared with the first one: files with other b
 distances between embeddings, of anomaly scores and of each channel's share of |relevance| per cluster (empty where the
 number of clusters differs); adjusted Rand index of the clusters.
 
-{shown(result.table("runs"), 4)}
+{shown(result.table("runs").astype({"files": int, "other bytes": int}), 4)}
 
 Threads change the order in which floats are added, and training carries that on. UMAP on other platforms and reductions
 on a GPU do the same; neither can be measured on this machine.
@@ -103,11 +102,17 @@ on a GPU do the same; neither can be measured on this machine.
 
 
 def figure(result: Result, figure: Figure) -> None:
-    """ARI of each comparison."""
-    figure.set_size_inches(8, 3)
-    axes = figure.subplots()
-    bars(axes, result.table("runs"), "run", {"ARI of clusters": "ARI of clusters", "scores": "correlation of scores"})
+    """How alike each study is to the first one."""
+    figure.set_size_inches(9, 3)
+    axes, found = figure.subplots(), result.table("runs")
+    for i, what in enumerate(("distances of embeddings", "scores", "ARI of clusters")):
+        axes.plot(found[what].astype(float), np.arange(len(found)) + 0.2 * (i - 1), "o", label=what)
+    axes.axvline(1.0, color="0.6", linewidth=1)
+    axes.set_yticks(range(len(found)), found["run"])
+    axes.set_xlim(0.0, 1.03)
+    axes.invert_yaxis()
     axes.set_xlabel("agreement with the first run (1: the same)")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def main() -> None:
