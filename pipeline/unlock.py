@@ -6,22 +6,33 @@ DVC (3.67) writes its `rwlock` in place, so a kill at the wrong moment leaves ha
 
 import json
 import logging
+import time
 from pathlib import Path
 
 log = logging.getLogger("clusterwhy")
+INSTANT_S = 0.5  # much longer than DVC takes to write the file
 RWLOCK = Path(__file__).resolve().parents[1] / ".dvc" / "tmp" / "rwlock"
 
 
 def main() -> None:
-    """Remove the file if it is no JSON; a DVC that runs has it whole."""
+    """Remove the file if it is no JSON, empty ones included; a DVC that runs has it whole after an instant."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        json.loads(RWLOCK.read_bytes() or b"{}")
-    except FileNotFoundError:
+    if not _broken():
         return
-    except ValueError:
+    time.sleep(INSTANT_S)
+    if _broken():
         RWLOCK.unlink(missing_ok=True)
         log.info("removed %s, which a DVC that was killed had left half written", RWLOCK.name)
+
+
+def _broken() -> bool:
+    try:
+        json.loads(RWLOCK.read_bytes())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

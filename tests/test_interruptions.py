@@ -290,3 +290,19 @@ def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Ca
     assert second.returncode != 0 and "lock" in (second.stdout + second.stderr), second.stdout + second.stderr
     assert study.run("dvc", "status", "--json", "dvc.yaml").stdout.strip() == "{}"
     fault(AREA, "two repros at once", "dvc repro", "the second one says that the first one holds the lock")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [b"", b'{"artifacts/prepare": {"wri'], ids=["nothing", "half"])
+def test_a_list_of_locks_that_dvc_left_half_written_is_taken_away(
+    study: Checkout, fault: Callable[..., None], left: bytes
+) -> None:
+    rwlock = study.root / ".dvc" / "tmp" / "rwlock"
+    rwlock.write_bytes(left)
+    refused = study.run("dvc", "repro", ok=False)
+    assert refused.returncode != 0 and "RWLock-file" in refused.stderr, "DVC minds no more: unlock is not needed"
+    assert "removed rwlock" in study.run("python", "-m", "pipeline.unlock").stderr
+    assert study.run("dvc", "repro").returncode == 0
+    kept = rwlock.read_bytes()
+    assert study.run("python", "-m", "pipeline.unlock").stderr == "" and rwlock.read_bytes() == kept
+    fault(AREA, "DVC killed while it wrote its list of locks", "dvc repro", "`make repro` takes the list away; goes on")
