@@ -105,9 +105,7 @@ def one_life(
     while True:
         running, more = begin(root), len(rows) < left and time.monotonic() < until
         try:
-            code = running.wait(
-                0.5 + draw.expovariate(1 / mean_s) if len(rows) < left and time.monotonic() < until else None
-            )
+            code = running.wait(0.5 + draw.expovariate(1 / mean_s) if more else None)
         except subprocess.TimeoutExpired:
             kill(root)
             running.wait()
