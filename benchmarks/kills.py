@@ -1,12 +1,13 @@
-"""Does `dvc repro` end with the same bytes however often it is killed?
+"""Do stages, and `dvc repro`, end with the same bytes however often they are killed?
 
-A small study of the tests is made once undisturbed, then from nothing again and again: `dvc repro` and everything it
-started are killed (SIGKILL) at a random moment, and the same command is given again, until it ends. After each kill
-every artifact with its final name must be whole, and at each end all files must be those of the undisturbed run. A
-little more than a second per kill beside the work that is lost; an hour for 200 on two cores:
+A small study of the tests is made once undisturbed. Then each stage is made again from nothing and killed (SIGKILL) at
+random moments, as often as every other stage, before it may end; and, with `--repros`, `dvc repro` from nothing with
+everything that it started. After each kill every artifact with its final name must be whole, and at each end all files
+must be those of the undisturbed run. A quarter of an hour for 200 kills of stages on two cores:
 
     python -m benchmarks.kills --kills 200
-    python -m benchmarks.kills --kills 3      # writes nothing
+    python -m benchmarks.kills --kills 200 --repros 100      # an hour more
+    python -m benchmarks.kills --kills 9      # writes nothing
 """
 
 import argparse
@@ -17,11 +18,13 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -30,14 +33,17 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.figures import bars
-from benchmarks.record import Result, miniature_table, record, shown
+from benchmarks.record import ROOT, Result, miniature_table, record, shown
 from tests.conftest import make_checkout
+from tests.stage_server import StageServer
 
 FEWEST = 100  # kills that are recorded
-# of the time of an undisturbed run, from a run's start to its kill, in the mean of an exponential distribution: most
-# kills come soon, and some late enough for the longest stage to get further
-MEAN_SHARE = 0.06
+# from the start of `dvc repro` to its kill, in the mean of an exponential distribution: most kills come soon, and some
+# late enough for the longest stage to get further
+MEAN_S = 12.0
 MADE = ("artifacts", "reports")
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+Row = dict[str, Any]
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -95,17 +101,50 @@ def finish(root: Path) -> dict[str, str]:
     return digests(root)
 
 
-def one_life(
-    root: Path, whole: dict[str, str], mean_s: float, draw: random.Random, left: int, until: float, bar: tqdm
-) -> list[dict[str, object]]:
-    """From nothing to the end, killed up to `left` times on the way, and not after the moment `until`."""
-    rows: list[dict[str, object]] = []
+def one_stage(
+    root: Path, stages: StageServer, stage: str, whole: dict[str, str], kills: int, draw: random.Random
+) -> list[Row]:
+    """A stage from nothing to the end, killed `kills` times on the way."""
+    began = time.monotonic()
+    if (done := stages.run(f"pipeline.{stage}", "run=stage")).returncode != 0:
+        sys.exit(done.said)
+    took = time.monotonic() - began
+    shutil.rmtree(root / "artifacts" / stage)
+    (root / "reports" / f"{stage}.json").unlink()
+    rows: list[Row] = []
+    while len(rows) < kills:
+        child = stages.start(f"pipeline.{stage}", "run=stage")
+        time.sleep(draw.uniform(0.0, took))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        ended = stages.wait()
+        if ended.returncode == 0:
+            # it was quicker, or went on with what an earlier run had trained
+            shutil.rmtree(root / "artifacts" / stage)
+            took *= 0.9
+            continue
+        rows.append(
+            {
+                "at work": stage,
+                "broken": json.dumps(broken(root, whole)),
+                "went on": "training goes on after" in ended.said,
+            }
+        )
+    if (done := stages.run(f"pipeline.{stage}", "run=stage")).returncode != 0:
+        sys.exit(f"{stage} failed after {kills} kills\n{done.said}")
+    same = digests(root) == whole
+    return [row | {"same bytes in the end": same} for row in rows]
+
+
+def one_life(root: Path, whole: dict[str, str], left: int, draw: random.Random) -> list[Row]:
+    """`dvc repro` from nothing to the end, killed up to `left` times on the way."""
+    rows: list[Row] = []
     unlocked = False
     empty(root)
     while True:
-        running, more = begin(root), len(rows) < left and time.monotonic() < until
+        running, more = begin(root), len(rows) < left
         try:
-            code = running.wait(0.5 + draw.expovariate(1 / mean_s) if more else None)
+            code = running.wait(0.5 + draw.expovariate(1 / MEAN_S) if more else None)
         except subprocess.TimeoutExpired:
             kill(root)
             running.wait()
@@ -115,10 +154,9 @@ def one_life(
                     "at work": said[-1] if said else "DVC itself",
                     "lock of DVC broken": False,
                     "broken": json.dumps(broken(root, whole)),
-                    "training went on": "training goes on after" in (root / "said.txt").read_text(),
+                    "went on": "training goes on after" in (root / "said.txt").read_text(),
                 }
             )
-            bar.update()
             unlocked = False
             continue
         if code != 0 and rows and not unlocked and "RWLock-file" in (root / "said.txt").read_text():
@@ -135,18 +173,18 @@ def one_life(
 
 def section(result: Result) -> str:
     """Kills by what was at work."""
+    setup = result.setup
+    repros = f"and {setup['repros']} kills of `dvc repro` with everything it had started, " if setup["repros"] else ""
     return f"""
-`dvc repro` of a small study, killed (SIGKILL, with everything it started) at random moments and started again until it
-ended: {result.setup["kills"]} kills in {result.setup["lives"]} runs from nothing. *Broken*: an artifact under its final
-name that was not whole after the kill. *Other bytes*: kills after which the run ended with a file that is not the
-undisturbed run's. What is not in the table was never at work at a kill.
+The stages of a small study, each made from nothing and killed (SIGKILL) at random moments before it may end:
+{setup["kills"]} kills, {repros}by what was at work. *Broken*: an artifact under its final name that was not whole after
+the kill. *Other bytes*: kills after which the end has a file that is not the undisturbed run's.
 
 {shown(result.table("kills"), 0)}
 
-After {result.setup["locks"]} of the kills DVC could not read its own list of locks, `rwlock`, which it does
-not write at once; `make repro`, or `python -m pipeline.unlock`, takes it away. {result.setup["went on"]} of the runs
-that were killed later had gone on with an unfinished training instead of from
-its first step.
+{setup["went on"]} of the runs that were killed had gone on with an unfinished training instead of from its first step.
+After {setup["locks"]} kills DVC could not read its own list of locks, `rwlock`, which it does not write at once; `make
+repro`, or `python -m pipeline.unlock`, takes it away.
 """
 
 
@@ -161,25 +199,28 @@ def figure(result: Result, figure: Figure) -> None:
 def main() -> None:
     """Kill, compare, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200, help=f"below {FEWEST}: writes nothing")
-    parser.add_argument("--minutes", type=float, default=120.0, help="no kill after them (default: %(default)g)")
+    parser.add_argument("--kills", type=int, default=200, help=f"of stages; below {FEWEST}: writes nothing")
+    parser.add_argument("--repros", type=int, default=0, help="kills of `dvc repro` (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments, began = parser.parse_args(), time.monotonic()
-    draw, rows, lives = random.Random(arguments.seed), [], 0
+    draw, rows = random.Random(arguments.seed), list[Row]()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        tqdm(total=arguments.kills, unit="kill") as bar,
+        tqdm(total=arguments.kills + arguments.repros, unit="kill") as bar,
     ):
         root = Path(folder).resolve() / "project"
-        make_checkout(root)
+        checkout = make_checkout(root)
         small_evidence(root)
-        started = time.monotonic()
         whole = finish(root)
-        mean_s = MEAN_SHARE * (time.monotonic() - started)
-        until = began + 60 * arguments.minutes
-        while len(rows) < arguments.kills and time.monotonic() < until:
-            rows += one_life(root, whole, mean_s, draw, arguments.kills - len(rows), until, bar)
-            lives += 1
+        stages = StageServer(root, checkout.environment | {"WANDB_MODE": "disabled"})
+        for i, stage in enumerate(STAGES):
+            kills = arguments.kills // len(STAGES) + (i < arguments.kills % len(STAGES))
+            rows += one_stage(root, stages, stage, whole, kills, draw)
+            bar.update(kills)
+        stages.close()
+        while len(rows) < arguments.kills + arguments.repros:
+            rows += one_life(root, whole, arguments.kills + arguments.repros - len(rows), draw)
+            bar.update(len(rows) - bar.n)
     runs = pd.DataFrame(rows)
     by_stage = runs.groupby("at work", sort=False)
     table = pd.DataFrame(
@@ -191,15 +232,22 @@ def main() -> None:
     )
     table = pd.concat([table, table.sum().to_frame("all").T]).rename_axis("at work").reset_index()
     print(shown(table, 0))
-    if len(rows) >= FEWEST:
+    if arguments.kills >= FEWEST:
         setup = {
-            "kills": len(rows),
-            "lives": lives,
-            "locks": int(runs["lock of DVC broken"].sum()),
-            "went on": int(runs["training went on"].sum()),
+            "kills": arguments.kills,
+            "repros": arguments.repros,
+            "locks": int(runs.get("lock of DVC broken", pd.Series(dtype=bool)).fillna(False).sum()),
+            "went on": int(runs["went on"].sum()),
         }
         ratios = miniature_table({"broken or other bytes": float(table[["broken", "other bytes"]].to_numpy().sum())})
-        record("kills", f"--kills {arguments.kills}", began, setup, {"kills": table, "miniature": ratios}, runs)
+        record(
+            "kills",
+            f"--kills {arguments.kills} --repros {arguments.repros}",
+            began,
+            setup,
+            {"kills": table, "miniature": ratios},
+            runs,
+        )
     if table[["broken", "other bytes"]].to_numpy().any():
         sys.exit(runs[(runs["broken"] != "[]") | ~runs["same bytes in the end"]].to_string())
 
