@@ -87,7 +87,8 @@ def figure(result: Result, figure: Figure) -> None:
     counts = found.groupby("area", sort=False)["missed by"].apply(lambda tests: (tests != "").sum()).reset_index()
     axes = figure.subplots()
     bars(axes, counts, "area", {"missed by": "missed by a test"})
-    axes.set_xlabel("guards taken away")
+    axes.get_legend().remove()
+    axes.set_xlabel("guards taken away that a test misses")
 
 
 def main() -> None:

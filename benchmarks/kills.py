@@ -193,7 +193,8 @@ def figure(result: Result, figure: Figure) -> None:
     figure.set_size_inches(8, 3)
     axes = figure.subplots()
     bars(axes, result.table("kills").iloc[:-1], "at work", {"kills": "kills survived"})
-    axes.set_xlabel("kills")
+    axes.get_legend().remove()
+    axes.set_xlabel("kills survived")
 
 
 def main() -> None:
