@@ -66,7 +66,7 @@ class StageServer:
 
     def seen(self, path: Path) -> Path:
         """The path of a file as the server sees it, which may have file systems of its own."""
-        return Path(f"/proc/{self._process.pid}/root") / path.relative_to("/")
+        return Path("/proc", str(self._process.pid), "root", path.relative_to("/"))
 
     def start(self, module: str, *overrides: str, **limits: Any) -> int:
         """Begin a stage; its process id.
