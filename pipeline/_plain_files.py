@@ -82,14 +82,15 @@ def _shape_faults(path: Path, name: str) -> Iterator[str]:
 
 def _option_faults(name: Path, text: str, content: Mapping[str, Any]) -> Iterator[str]:
     group = name.parts[1] if len(name.parts) > 2 else ""
-    header = re.search(r"^#\s*@package\s+(\S+)", text, re.MULTILINE)
-    if header and not (header[1] == "_global_" and group in GLOBAL):
-        yield f"{name}: `@package {header[1]}`; only files of {', '.join(sorted(GLOBAL))} may have `@package _global_`"
+    # wherever it stands: Hydra finds it behind spaces, empty lines and other comments, too
+    for package in re.findall(r"@package\s*(\S*)", text):
+        if package != "_global_" or group not in GLOBAL:
+            yield f"{name}: `@package {package}`; only {', '.join(sorted(GLOBAL))} may have `@package _global_`"
     defaults = content.get("defaults", [])
     for entry in defaults if isinstance(defaults, list) else [defaults]:
         if re.search(r"[@\\]|\.\.", str(entry)):
             yield f"{name}: `defaults` with {entry!r}; options are chosen by group and name"
-    if "hydra" in content and group and group not in GLOBAL:
+    if "hydra" in content and group not in GLOBAL:
         yield f"{name}: sets `hydra`, which only files of {', '.join(sorted(GLOBAL))} may"
     of_hydra = content if group == "hydra" else content.get("hydra")
     for made in sorted(set(_targets(of_hydra)) - MADE_BY_HYDRA):

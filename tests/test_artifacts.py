@@ -10,7 +10,9 @@ import pytest
 
 from clusterwhy.artifacts import read_array, read_json, write_array, write_atomically, write_json
 from clusterwhy.errors import ArtifactError
+from clusterwhy.integrity import check_folder
 from clusterwhy.tracking import dvc_md5
+from tests.made_findings import made_findings
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
@@ -59,3 +61,26 @@ def test_the_checksum_of_a_folder_is_the_one_dvc_computes(tmp_path: Path) -> Non
         {"md5": hashlib.md5(b"1").hexdigest(), "relpath": "sub/a"},
     ]
     assert dvc_md5(tmp_path) == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": ["a", "b\n", "c"]}, "1 names of a channel are none: 'b\\\\n' has the character U"),
+        ({"label_names": ["x" * 300]}, "names of a label are none"),
+        ({"group_names": ["\u202eabc"]}, "names of a group are none"),
+        ({"group_names": 5}, "entry 'group_names': Input should be a list of text"),
+        ({"group_names": [5]}, "entry 'group_names': Input should be a list of text"),
+        ({"centre": [0.0, "1", 2.0]}, r"entry 'centre'\[1\]: Input should be a valid number, got str"),
+        ({"rate_hz": True}, "entry 'rate_hz': Input should be a valid number, got bool"),
+    ],
+)
+def test_names_and_entries_of_a_series_are_what_they_should_be(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    folder = made_findings(tmp_path).folders["prepare"]
+    check_folder("prepare", folder, {})
+    path = folder / "series.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ArtifactError, match=message):
+        check_folder("prepare", folder, {})

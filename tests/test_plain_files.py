@@ -57,6 +57,18 @@ CASES = [
         "`@package hydra",
     ),
     (
+        "a package behind spaces",
+        "conf/window/own.yaml",
+        "\n  ## @package hydra.callbacks.x\n_target_: os.system\n",
+        "`@package hydra",
+    ),
+    (
+        "folders to search for options",
+        "conf/config.yaml",
+        "hydra:\n  searchpath: ['file:///elsewhere']\n",
+        "sets `hydra`, which only files of",
+    ),
+    (
         "a package for all",
         "conf/window/own.yaml",
         "# @package _global_\nplace: ../../elsewhere\n",

@@ -92,8 +92,14 @@ def _series_faults(about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[
     for name in ("channels", "units", "centre", "scale"):
         if wrong := _sized("channel", len(about[name]), sizes):
             yield f"entry {name!r}: {wrong}"
-    for kind, entry in (("channel", "channels"), ("unit", "units"), ("label", "label_names"), ("group", "group_names")):
-        if wrong := name_faults(kind, about.get(entry, [])):
+    # not every series has groups
+    groups = about.get("group_names", [])
+    if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
+        yield "entry 'group_names': Input should be a list of text"
+        groups = []
+    named = {"channel": about["channels"], "unit": about["units"], "label": about["label_names"], "group": groups}
+    for kind, names in named.items():
+        if wrong := name_faults(kind, names):
             yield wrong
     if not 0 < about["rate_hz"] < float("inf"):
         yield f"entry 'rate_hz': expected a positive number, got {about['rate_hz']}"
