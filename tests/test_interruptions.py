@@ -157,10 +157,15 @@ def test_a_training_that_was_killed_goes_on_where_it_was(
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_ctrl_c_is_quick_and_quiet(
-    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
+    unfinished = study.root / "artifacts" / ".unfinished" / stage
     child = stages.start(f"pipeline.{stage}", "run=stage")
-    time.sleep(0.4)
+    until = time.monotonic() + 120
+    # at its work, of which the quickest stage has a fifth of a second
+    while not unfinished.exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    time.sleep(0.02)
     os.kill(child, signal.SIGINT)
     began = time.monotonic()
     ended = stages.wait()
