@@ -146,24 +146,25 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     out = Path(hydra_config.runtime.output_dir)
     final = ROOT / "artifacts" / place if choices.run == "stage" else out
     check_places(name, place, None if final == out else out)
-    with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
-        inputs = (ROOT / "artifacts" / place).parent
-        run = StageRun(name, place, settings, own, inputs, out, final, tracker)
-        out.mkdir(parents=True, exist_ok=True)
-        if run.by_dvc:
-            clear(out, (ROOT / "reports" / place).parent)
-        try:
+    by_dvc = final != out
+    try:
+        with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
+            inputs = (ROOT / "artifacts" / place).parent
+            run = StageRun(name, place, settings, own, inputs, out, final, tracker)
+            out.mkdir(parents=True, exist_ok=True)
+            if by_dvc:
+                clear(out, (ROOT / "reports" / place).parent)
             run.check_inputs()
             check_room(name, run.sizes, settings, out)
             body(run)
             run.finish()
-        finally:
-            if run.by_dvc:
-                shutil.rmtree(out, ignore_errors=True)
-                prune(out.parent)
-        if run.by_dvc:
-            for kept in out.parent.glob(f"{out.name}.*"):
-                kept.unlink(missing_ok=True)
+            if by_dvc:
+                for kept in out.parent.glob(f"{out.name}.*"):
+                    kept.unlink(missing_ok=True)
+    finally:
+        # Hydra has made the folder
+        if by_dvc:
+            shutil.rmtree(out, ignore_errors=True)
             prune(out.parent)
     peak = peak_memory() / 1e6
     log.info("%s done in %.1f s, at most %.0f MB of memory", name, time.monotonic() - began, peak)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -42,7 +43,7 @@ def contents(*folders: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def whole(study: Checkout) -> Iterator[Callable[[str], bool]]:
-    """Whether the artifacts of a stage are those of the undisturbed run; they are put back in the end."""
+    """Whether the artifacts of a stage are those of the undisturbed run; all is put back in the end."""
     kept = contents(study.root / "artifacts", study.root / "reports")
     yield (
         lambda stage: (
@@ -64,6 +65,8 @@ def whole(study: Checkout) -> Iterator[Callable[[str], bool]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             path.write_bytes(value)
+    # such as the state that a training goes on from, where nothing went on
+    shutil.rmtree(study.root / "artifacts" / ".unfinished", ignore_errors=True)
 
 
 @pytest.mark.parametrize("at", [1, 2, 4])

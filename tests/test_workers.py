@@ -15,6 +15,7 @@ from clusterwhy.seeding import seed_torch
 from clusterwhy.workers import HERE, Workers
 
 SHARD, N_WINDOWS = 16, 100
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def workers(backend: str, shard: int = SHARD, attempts: int = 3) -> Workers:
@@ -42,7 +43,10 @@ def embedded(values: np.ndarray, starts: np.ndarray, part: slice) -> np.ndarray:
 def test_a_worker_that_dies_costs_only_what_it_held(backend: str, tmp_path: Path) -> None:
     runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
     runs.mkdir()
+    threads = {name: os.environ.get(name) for name in THREADS}
     workers(backend).windows(partial(squares, runs, 1), N_WINDOWS, path, SHARD, "squares")
+    # they give their workers one thread each by way of this process
+    assert {name: os.environ.get(name) for name in THREADS} == threads
     assert np.array_equal(np.load(path)[:, 0], np.arange(N_WINDOWS) ** 2.0)
     n_shards = -(-N_WINDOWS // SHARD)
     # two workers, so at most two shards were under way

@@ -69,7 +69,7 @@ class Workers(Settings):
             for position, task in list(waiting.items()):
                 yield position, task()
             return
-        with self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.count):
+        with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.count):
             # no task waits at a worker, so one that dies takes little with it
             run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
             yield from run(delayed(_numbered)(position, task) for position, task in list(waiting.items()))
@@ -152,6 +152,18 @@ class _Plain:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what Dask and joblib set for their workers: OMP_NUM_THREADS=1 would also hold for what starts later."""
+    kept = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - kept.keys():
+            del os.environ[name]
+        os.environ.update(kept)
 
 
 def _numbered(position: int, task: Callable[[], Any]) -> tuple[int, Any]:
