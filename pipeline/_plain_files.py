@@ -15,7 +15,7 @@ MOST_BYTES = 100_000  # of one file
 NAME = re.compile(r"\w{1,60}", re.ASCII)  # of an option, which is a file, and of a study, which is a folder
 # Hydra, and Python's logging for it, make what these keys name below `hydra`, before any line of ours runs
 MAKING = ("_target_", "()", "class")
-MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.FileHandler"}
+MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files say where in the configuration they belong
 
 

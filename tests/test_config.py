@@ -1,5 +1,7 @@
 """Every file of conf/ builds, and what is wrong is refused before any work."""
 
+import logging.config
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,25 @@ def test_every_run_sweep_and_preset_composes(path: Path) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):
         found = compose("config", overrides=[f"{path.parent.name}={path.stem}"])
     assert found.seed == 0 and found.encoder._target_
+
+
+def test_the_log_of_a_run_by_hand_is_kept_to_its_end(tmp_path: Path, fault: Callable[..., None]) -> None:
+    register_params()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):
+        found: Any = compose("config", return_hydra_config=True)
+    settings: Any = OmegaConf.to_container(found.hydra.job_logging.handlers.file)
+    most, n_old = settings["maxBytes"], settings["backupCount"]
+    assert 0 < most * (1 + n_old) <= 30_000_000
+    path = tmp_path / "explain.log"
+    small = {key: value for key, value in settings.items() if key != "formatter"} | {"maxBytes": 1000}
+    handler = logging.config.DictConfigurator({}).configure_handler(small | {"filename": str(path)})
+    for line in range(500):
+        handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "line %d of some length", (line,), None))
+    handler.close()
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["explain.log", *(f"explain.log.{i + 1}" for i in range(n_old))]
+    assert all(file.stat().st_size <= 1000 for file in files) and "line 499 " in path.read_text()
+    fault("Interruptions, disk and memory", "a log without end", "any stage, by hand", "its last 30 MB are kept")
 
 
 @pytest.mark.parametrize("study", OmegaConf.load(ROOT / "studies" / "params.yaml").studies)
