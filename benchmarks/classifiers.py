@@ -5,6 +5,7 @@ beside a random forest on spectral features and a logistic regression on the sam
 chosen with seeds 0 and 1; these start at 2. Studies whose data is not there are left out. An hour of one core:
 
     python -m benchmarks.classifiers
+    python -m benchmarks.classifiers --only vibration_fan hybrid_fan    # these anew, the runs of others as they were
     python -m benchmarks.classifiers --quick    # one study, one seed; writes nothing
 """
 
@@ -24,6 +25,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from benchmarks.record import ROOT, Result, record, shown, with_interval
+from benchmarks.record import runs as recorded
 
 FIRST_SEED, N_SEEDS = 2, 4
 METHODS = {
@@ -101,21 +103,28 @@ def figure(result: Result, figure: Figure) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the study `ecg` with one seed; writes nothing")
-    arguments = parser.parse_args()
     began, every = time.monotonic(), studies()
-    jobs = [("ecg", FIRST_SEED)] if arguments.quick else [(s, FIRST_SEED + i) for s in every for i in range(N_SEEDS)]
+    parser.add_argument("--only", nargs="+", choices=every, default=list(every), help="studies to train anew")
+    arguments = parser.parse_args()
+    chosen = ["ecg"] if arguments.quick else arguments.only
+    jobs = [(study, FIRST_SEED + i) for study in chosen for i in range(1 if arguments.quick else N_SEEDS)]
     rows = []
     with tempfile.TemporaryDirectory(dir=ROOT / "outputs") as folder:
         for study, seed in tqdm(jobs, unit="training"):
             rows += run(study, seed, Path(folder) / f"{study}_{seed}")
     runs = pd.DataFrame(rows)
+    if not arguments.quick and (kept := [study for study in every if study not in chosen]):
+        before = recorded("classifiers")
+        runs = pd.concat([before[before["study"].isin(kept)], runs])
+        runs = runs.sort_values("study", key=lambda names: names.map(list(every).index), kind="stable")
     methods = with_interval(runs, ["study", "method"], FIGURES)
     counted = ["classes", "parameters", *(name for name in runs if str(name).endswith((" windows", " groups")))]
     parts = runs.groupby("study", sort=False)[counted].median().astype(int).reset_index()
     print(shown(methods, 3), shown(parts), sep="\n\n")
     if not arguments.quick:
         tables = {"methods": methods, "studies": parts}
-        record("classifiers", "", began, {"studies": len(every), "seeds": N_SEEDS}, tables, runs)
+        only = f"--only {' '.join(chosen)}" if len(chosen) < len(every) else ""
+        record("classifiers", only, began, {"studies": len(every), "seeds": N_SEEDS}, tables, runs)
 
 
 if __name__ == "__main__":

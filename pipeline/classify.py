@@ -126,13 +126,14 @@ def main(run: StageRun) -> None:
         write_table(run.out / f"{name}.csv", table)
         run.tracker.table(name, table)
     write_table(run.out / "predictions.parquet", _predictions(data, mended))
-    training_page(run.out / "training", history)
+    kept = run.settings["fit"].kept_epoch(history)
+    training_page(run.out / "training", history, kept)
     verdict_page(run.out / "test", tables["confusion"], tables["calibration"])
     run.metrics = {
         "n_windows": {part: len(parts[part]) for part in PARTS},
         "n_groups": {part: int(data.index.loc[split == part, "group"].nunique()) for part in PARTS},
         "n_parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "best_epoch": int(history["epoch"].to_numpy()[history["validation_loss"].to_numpy().argmin()]),
+        "kept_epoch": kept,
         "temperature": temperature,
         "test": {
             "network": measures(mended[test], labels[test]),

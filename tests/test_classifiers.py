@@ -211,6 +211,18 @@ def test_training_stops_when_validation_gets_no_better_and_keeps_the_best_weight
     logits = torch.from_numpy(logits_of(network, validation, 16))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(validation.labels))
     assert loss.item() == pytest.approx(history["validation_loss"].min(), rel=1e-5)
+    assert fit.kept_epoch(history) == len(history) - 3
+
+    # without patience: the whole schedule, and what it ends with
+    network = build(NETWORK | {"dropout": 0.0})
+    fit = FIT.model_copy(update={"n_epochs": 12, "patience": None, "class_weights": "equal"})
+    history = fit.fit(network, (noise, validation), 0, None, lambda row: None)
+    logits = torch.from_numpy(logits_of(network, validation, 16))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(validation.labels))
+    assert fit.kept_epoch(history) == len(history) == 12
+    assert (
+        loss.item() == pytest.approx(history["validation_loss"].iloc[-1], rel=1e-5) != history["validation_loss"].min()
+    )
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
@@ -387,7 +399,7 @@ def test_pictures_hold_the_numbers_and_are_the_same_each_time(tmp_path: Path) ->
     bins = pd.DataFrame({"confidence": [0.4, 0.8], "accuracy": [0.5, 0.7], "n_windows": [3, 9], "probabilities": "x"})
     for name in ("one", "other"):
         verdict_page(tmp_path / name, counts, bins)
-        training_page(tmp_path / f"{name}_training", history)
+        training_page(tmp_path / f"{name}_training", history, 2)
     for ending in (".png", ".svg", "_training.png", "_training.svg"):
         assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"other{ending}").read_bytes()
     assert "kept: epoch 2" in (tmp_path / "one_training.svg").read_text()

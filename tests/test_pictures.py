@@ -419,7 +419,7 @@ def test_pages_are_readable_with_awkward_names(
     classifier_pages.verdict_page(stem, counts, bins.assign(probabilities="as trained"))
     names = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
     history = {name: np.linspace(1, 0, 5) for name in names}
-    classifier_pages.training_page(stem, pd.DataFrame({"epoch": np.arange(5), **history}))
+    classifier_pages.training_page(stem, pd.DataFrame({"epoch": np.arange(5), **history}), 4)
     assert len(drawn) == 8
     for figure in drawn:
         check_readable(figure)

@@ -58,7 +58,9 @@ class SupervisedFit(Settings):
         noise: standard deviation of normal noise on each training value, in units of the scaled channels.
         scale_spread: each channel of a training window is multiplied by exp(normal with this deviation), so that the
             network does not learn how strong the people or machines of the training groups are (Um et al. 2017).
-        patience: epochs without a lower validation loss before training ends; the best weights are kept.
+        patience: epochs without a lower validation loss before training ends; the best weights are kept. None: it goes
+            to the end of its schedule and keeps the last weights, for validation parts of so few groups that their
+            loss says little of others.
     """
 
     n_epochs: int = Field(ge=1)
@@ -70,7 +72,7 @@ class SupervisedFit(Settings):
     label_smoothing: float = Field(ge=0.0, lt=1.0)
     noise: float = Field(ge=0.0)
     scale_spread: float = Field(ge=0.0)
-    patience: int = Field(ge=1)
+    patience: int | None = Field(ge=1)
 
     def fit(
         self,
@@ -80,7 +82,7 @@ class SupervisedFit(Settings):
         resume: Path | None,
         report: Callable[[dict[str, float]], None],
     ) -> pd.DataFrame:
-        """Train in place; the network ends in evaluation mode with the weights of the best epoch.
+        """Train in place; the network ends in evaluation mode with the weights of `kept_epoch`.
 
         Args:
             data: training and validation windows.
@@ -108,7 +110,7 @@ class SupervisedFit(Settings):
             log.info("training goes on after epoch %d", state.epoch)
         bar = tqdm(total=self.n_epochs, initial=state.epoch, desc="train", unit="epoch", disable=None)
         began = time.monotonic()
-        while state.epoch < self.n_epochs and state.epochs_since_best < self.patience:
+        while state.epoch < self.n_epochs and (self.patience is None or state.epochs_since_best < self.patience):
             row = self._epoch(state, loss, train, seed) | self._validation(network, loss, validation)
             if not np.isfinite(row["validation_loss"]):
                 raise TrainingError(
@@ -122,9 +124,15 @@ class SupervisedFit(Settings):
             bar.update()
             bar.set_postfix_str(f"loss {row['train_loss']:.3f}, validation {row['validation_loss']:.3f}")
         bar.close()
-        network.load_state_dict(state.best)
+        if self.patience is not None:
+            network.load_state_dict(state.best)
         network.eval()
         return pd.DataFrame(state.history)
+
+    def kept_epoch(self, history: pd.DataFrame) -> int:
+        """The epoch whose weights `fit` kept."""
+        row = -1 if self.patience is None else history["validation_loss"].to_numpy().argmin()
+        return int(history["epoch"].to_numpy()[row])
 
     def _loss(self, labels: IntArray, n_classes: int) -> nn.CrossEntropyLoss:
         if labels.min() < 0 or labels.max() >= n_classes:

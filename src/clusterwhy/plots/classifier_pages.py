@@ -11,19 +11,19 @@ from clusterwhy.plots.saving import save
 Files = tuple[Path, Path]
 
 
-def training_page(stem: Path, history: pd.DataFrame) -> Files:
+def training_page(stem: Path, history: pd.DataFrame, kept: int) -> Files:
     """Loss and accuracy by epoch, in training and validation.
 
     Args:
         stem: path without ending.
         history: as from `SupervisedFit.fit`.
+        kept: the epoch whose weights were kept.
     """
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")
-    epochs, best = history["epoch"].to_numpy(), int(history["epoch"][history["validation_loss"].argmin()])
     quantities = {"loss": ("cross-entropy (nats)", 1.0), "accuracy": ("right predictions (%)", 100.0)}
     for ax, (quantity, (label, factor)) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
         curves = {part: factor * history[f"{part}_{quantity}"].to_numpy() for part in ("train", "validation")}
-        draw_curves(ax, epochs, curves, label, best)
+        draw_curves(ax, history["epoch"].to_numpy(), curves, label, kept)
     return save(figure, stem)
 
 

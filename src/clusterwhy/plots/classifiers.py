@@ -38,13 +38,13 @@ def draw_confusion(ax: Axes, counts: IntArray, classes: Sequence[str]) -> AxesIm
 
 
 def draw_curves(
-    ax: Axes, epochs: IntArray, curves: Mapping[str, FloatArray], quantity: str, best: int | None = None
+    ax: Axes, epochs: IntArray, curves: Mapping[str, FloatArray], quantity: str, kept: int | None = None
 ) -> None:
-    """A quantity of training by epoch, a line per set of windows; `best` marks the epoch whose weights were kept."""
+    """A quantity of training by epoch, a line per set of windows; `kept` marks the epoch whose weights were kept."""
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(epochs, values, color=cluster_colour(i), linewidth=1.2, label=shown(name), marker=".", markersize=3)
-    if best is not None:
-        ax.axvline(best, color=LINE, linewidth=0.8, linestyle=":", label=f"kept: epoch {best}")
+    if kept is not None:
+        ax.axvline(kept, color=LINE, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
     ax.set_xlabel("epoch", fontsize=7)
     ax.set_ylabel(quantity, fontsize=7)
     ax.tick_params(labelsize=6)
