@@ -44,7 +44,7 @@ def overview(found: Findings, stem: Path) -> Files:
 def cluster(found: Findings, which: int, stem: Path) -> Files:
     """Channels of one cluster with intervals, and its mean relevance; in the same limits for all clusters."""
     data, importance, maps = found.data, found.importance, found.maps
-    figure = Figure(figsize=(10, max(1.7, 0.22 * len(data.channels) + 1.0)), layout="constrained")
+    figure = Figure(figsize=(10, max(2.1, 0.22 * len(data.channels) + 1.0)), layout="constrained")
     bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
     ends = importance[["signed_low", "signed_high"]].to_numpy()
     figures.draw_importance(bars, importance, which)
@@ -62,7 +62,7 @@ def anomaly(found: Findings, row: int, stem: Path) -> Files:
     data, about, strange = found.data, found.data.about, found.strange.iloc[row]
     relevance = _shares(found.strange_relevance)
     n_channels, length = relevance.shape[1:]
-    figure = Figure(figsize=(11.5, max(1.7, 0.22 * n_channels + 1.1)), layout="constrained")
+    figure = Figure(figsize=(11.5, max(2.1, 0.22 * n_channels + 1.1)), layout="constrained")
     bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
     own = found.strange_channels[found.strange_channels["window"] == strange["window"]]
     start, leading = int(data.starts[strange["window"]]), int(own["share"].to_numpy().argmax())
