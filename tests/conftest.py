@@ -110,6 +110,11 @@ class Checkout:
         path = self.root / "params.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | choices))
 
+    def set(self, option: str, **values: object) -> None:
+        """Edit a file of conf/."""
+        path = self.root / "conf" / f"{option}.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | values))
+
 
 def make_checkout(root: Path) -> Checkout:
     """Copy the project; its study is a user's own small CSV, brought in by one YAML."""
@@ -124,6 +129,9 @@ def make_checkout(root: Path) -> Checkout:
         (root / "conf" / "dataset" / "csv.yaml").read_text().replace("data/own.csv", "data/pump.csv")
     )
     checkout = Checkout(root)
+    # enough to show every part of a study, and no more
+    checkout.set("evidence/standard", n_windows=3, n_stretches=4, resamples=1)
+    checkout.set("anomalies/masked_prediction", count=3)
     checkout.choose(dataset="pump", window="short", encoder="inception_time_small", train="quick")
     # `dvc exp run` wants a commit to start from
     for command in ("init", "config user.name test", "config user.email test@example.org", "add .", "commit -m start"):

@@ -416,7 +416,7 @@ def test_the_page_of_a_real_study(visit: Any, study: Checkout) -> None:
     assert channels == ["pressure (no unit)", "flow (no unit)", "current (no unit)"]
     n_clusters = len(Findings.of(study.root / "artifacts").summary["clusters"])
     assert tab.locator("#pages .card").count() == n_clusters > 0
-    assert tab.locator("#strange .card img").count() == 8
+    assert tab.locator("#strange .card img").count() == 3
     tab.locator("#pages [data-cluster='0']").click()
     assert re.search(r"windows selected: \d+ of cluster 0$", title(tab, "selection"))
 
