@@ -201,7 +201,8 @@ class VibrationArchive(Archive):
             time=np.arange(len(values)) / rate_hz,
             rate_hz=rate_hz,
             channels=_names(arrays["channels"]),
-            units=("m/s²",) * n_channels,
+            # the file does not say; gravity is 1 in every recording
+            units=("g",) * n_channels,
             train_stop=len(values),
             pieces=tuple(range(0, len(values), steps)),
             labels=np.repeat(codes, steps).astype(np.int64),
