@@ -40,9 +40,13 @@ def embedded(values: np.ndarray, starts: np.ndarray, part: slice) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "dask"])
-def test_a_worker_that_dies_costs_only_what_it_held(backend: str, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_only_what_it_held(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
     runs.mkdir()
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     threads = {name: os.environ.get(name) for name in THREADS}
     workers(backend).windows(partial(squares, runs, 1), N_WINDOWS, path, SHARD, "squares")
     # they give their workers one thread each by way of this process
