@@ -14,7 +14,7 @@ from tqdm import tqdm
 from benchmarks.features import catch22, standardised
 from benchmarks.studies import Study
 from clusterwhy.clustering import Hdbscan
-from clusterwhy.evaluation.clusters import spectral_features
+from clusterwhy.metrics.clusters import spectral_features
 from clusterwhy.projection import Umap
 
 DEVELOPED_ON = ("watch 1", "watch 2", "basic motions")

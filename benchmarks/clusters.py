@@ -27,7 +27,7 @@ from benchmarks.labelled import SERIES, SHARED
 from benchmarks.record import DATA, Result, record, shown, with_interval
 from benchmarks.studies import Study, chosen, study
 from clusterwhy.clustering import density_validity
-from clusterwhy.evaluation.clusters import label_agreement
+from clusterwhy.metrics.clusters import label_agreement
 
 SEEDS = 3
 QUICK = {"train": "quick", "encoder": "inception_time_small"}

@@ -26,10 +26,10 @@ from benchmarks.record import Result, benchmark_data, read, record, shown, with_
 from benchmarks.studies import Study, archive, chosen, study
 from clusterwhy.anomaly.detectors import Evidence, Glosh
 from clusterwhy.anomaly.thresholds import sample_scores
-from clusterwhy.artifacts import write_table
+from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.series import Series
 from clusterwhy.encoders.masked import MaskedEncoder, embed
-from clusterwhy.evaluation.detection import event_quality, ranking_quality
+from clusterwhy.metrics.detection import event_quality, ranking_quality
 
 SERIES = {
     "SMD": ("machine-1-6", "machine-2-1", "machine-2-7"),

@@ -10,7 +10,7 @@ import io
 from matplotlib.figure import Figure
 
 from benchmarks.record import RESULTS, ROOT, Result, read
-from clusterwhy.artifacts import write_bytes, write_text
+from clusterwhy.artifacts.store import write_bytes, write_text
 
 # in the order of the page; each module has `section(result) -> str`, Markdown without its heading, and
 # `figure(result, figure)`, which draws docs/NAME.png

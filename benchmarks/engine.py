@@ -24,12 +24,12 @@ from tqdm import tqdm
 from benchmarks.figures import bars
 from benchmarks.record import Result, fastest, miniature_table, record, shown
 from clusterwhy.encoders.inception_time import InceptionTime
-from clusterwhy.relevance.canonical import canonize
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.engine import PART, Engine
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.reference import zennit_composite, zennit_relevance
-from clusterwhy.relevance.targets import EmbeddingSum
+from clusterwhy.explanations.target_heads import EmbeddingSum
+from clusterwhy.propagation.canonical import canonize
+from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.engine import PART, Engine
+from clusterwhy.propagation.explainer import lrp
+from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance
 
 RULES = ("epsilon", "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "epsilon_gamma_box")
 BATCH = 64

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.studies import Study
 from clusterwhy.encoders.masked import embed
-from clusterwhy.evaluation.clusters import spectral_features
+from clusterwhy.metrics.clusters import spectral_features
 
 OURS = "trained encoder, standardised (ours)"
 

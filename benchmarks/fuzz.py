@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from benchmarks.record import Result, record, shown
 from clusterwhy.data.series import Series
-from clusterwhy.data.tables import CsvFile, NumpyFile, ParquetFile
 from clusterwhy.errors import ClusterWhyError, DataError
+from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 
 N_CASES = 10_000
 FORMATS = ("csv", "parquet", "npy")

@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 from benchmarks.planted_classes import LENGTH, N_CHANNELS, SUPPORT, PlantedClasses, planted_classes
 from benchmarks.record import ROOT, Result, fastest, record, shown, with_interval
-from clusterwhy.encoders.classifier import Classifier
-from clusterwhy.encoders.supervised import LabelledWindows, SupervisedFit, logits_of
-from clusterwhy.relevance.comparison import MethodSettings, compare
-from clusterwhy.relevance.methods import list_methods, method_of
-from clusterwhy.seeding import seed_torch
+from clusterwhy.attribution.registry import list_methods, method_of
+from clusterwhy.classifiers.base import Classifier
+from clusterwhy.classifiers.training import LabelledWindows, SupervisedFit, logits_of
+from clusterwhy.compute.seeding import seed_torch
+from clusterwhy.explanations.comparison import MethodSettings, compare
 from clusterwhy.types import FloatArray
 
 NETWORKS = ("ecg_cnn", "wide_cnn", "hybrid", "fcn_plus", "inception_time_plus", "resnet_plus", "xception_time_plus")

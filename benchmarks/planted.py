@@ -27,14 +27,20 @@ from benchmarks.attributions import gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
 from benchmarks.studies import chosen, study
+from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.faithfulness import statistics_z
-from clusterwhy.relevance.references import allowed_starts, fitting_references
-from clusterwhy.relevance.targets import ClusterMembership, Distance, EmbeddingSum, MaskedPredictionError, prototypes
+from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.target_heads import (
+    ClusterMembership,
+    Distance,
+    EmbeddingSum,
+    MaskedPredictionError,
+    prototypes,
+)
+from clusterwhy.metrics.faithfulness import statistics_z
+from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.explainer import lrp
 
 N_PER_FAULT, N_REFERENCES, REACH, SEEDS = 16, 4, 0.3, (0, 1, 2, 3, 4)
 DEFAULT = "difference, masked prediction, fitted references"

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.record import ROOT, Result, miniature_table, record, shown
-from clusterwhy.integrity import check_folder
+from clusterwhy.artifacts.validation import check_folder
 from pipeline._room import needs
 from tests.conftest import Checkout, make_checkout
 

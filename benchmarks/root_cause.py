@@ -34,14 +34,14 @@ from benchmarks.record import Result, benchmark_data, mean_interval, read, recor
 from benchmarks.studies import Study, archive, chosen, study
 from clusterwhy.anomaly.detectors import Evidence
 from clusterwhy.anomaly.thresholds import merge_segments
-from clusterwhy.artifacts import write_table
+from clusterwhy.artifacts.store import write_table
+from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.references import allowed_starts, fitting_references
-from clusterwhy.relevance.targets import ClusterMembership, Distance, MaskedPredictionError, prototypes
+from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.target_heads import ClusterMembership, Distance, MaskedPredictionError, prototypes
+from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.explainer import lrp
 
 SERIES = {
     "smd": ("machine-1-6", "machine-2-1", "machine-2-7"),

@@ -29,13 +29,13 @@ from benchmarks.record import ROOT, fastest, read, record
 from benchmarks.record import runs as recorded
 from benchmarks.rules_tables import CASE, COLUMNS, FILLS, HOOKED, NOTEBOOK, UNIT, default, figure, section, tables
 from benchmarks.studies import chosen, study
+from clusterwhy.attribution.base import Attributor, Question
 from clusterwhy.config import build_settings
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import CompositeError
-from clusterwhy.relevance.attributors import Attributor, Question
-from clusterwhy.relevance.clusters import JUDGE, fast_target, outside
-from clusterwhy.relevance.evidence import Cells, Target, cell_z, fills, insertion_deletion, sanity, similarity
-from clusterwhy.relevance.explaining import Relevance
+from clusterwhy.explanations.clusters import JUDGE, fast_target, outside
+from clusterwhy.explanations.evaluation import Cells, Target, cell_z, fills, insertion_deletion, sanity, similarity
+from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.types import FloatArray
 
 __all__ = ["figure", "main", "section"]

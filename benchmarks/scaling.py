@@ -167,7 +167,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
 
 def quality(n_windows: int, samples: tuple[int, ...]) -> pd.DataFrame:
     """What a sample loses: trustworthiness of the projection, agreement of clusters with the regimes and with all."""
-    from clusterwhy.evaluation.clusters import label_agreement
+    from clusterwhy.metrics.clusters import label_agreement
     from clusterwhy.projection import trustworthiness
 
     embeddings, regime = points(n_windows, N_FEATURES)

@@ -11,11 +11,11 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmarks.record import ROOT
+from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.config import build_settings
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import window_index, windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed
-from clusterwhy.seeding import seed_torch
 
 GROUPS = ("dataset", "scaler", "window", "encoder", "train", "projection", "clusterer", "detector", "threshold")
 

@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from benchmarks.figures import bars
 from benchmarks.record import ROOT, Result, record, shown
-from clusterwhy.recording import is_whole
+from clusterwhy.tracking.bounded_calls import is_whole
 from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 
 RUN = """
 import logging, os, signal, sys
 from pathlib import Path
-from clusterwhy.tracking import WandbSettings, track
+from clusterwhy.tracking.run import WandbSettings, track
 
 logging.basicConfig(format="%(levelname)s %(message)s")
 settings = WandbSettings(mode=sys.argv[1], project="p", entity=None, timeout_s=float(sys.argv[2]))

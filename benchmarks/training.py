@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from benchmarks.record import Result, miniature_table, record, shown, with_interval
 from benchmarks.studies import chosen
+from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.data.windows import window_index, windows_at
-from clusterwhy.seeding import seed_torch
 
 SUBJECTS, SEEDS = (1, 2, 3), (0,)
 BATCH, HELD_OUT, EVERY = 64, 0.1, 10

@@ -1,8 +1,8 @@
 """What do more workers bring, what does a killed one cost, and what would a billion samples cost?
 
 The same windows are embedded here, by two processes and by a Dask cluster of two, through the code that the stages use
-(`clusterwhy.workers`); start-up of the workers is part of the clock. Then one shard kills its worker. Then one core's
-throughput on 100 channels is carried on to a billion samples with what was measured. Ten minutes on two cores:
+(`clusterwhy.compute.workers`); start-up of the workers is part of the clock. Then one shard kills its worker. Then one
+core's throughput on 100 channels is carried on to a billion samples with what was measured. Ten minutes on two cores:
 
     python -m benchmarks.workers
     python -m benchmarks.workers --quick    # few windows; writes nothing
@@ -27,12 +27,12 @@ from torch import nn
 from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, miniature_table, read, record, shown
 from benchmarks.studies import chosen
+from clusterwhy.compute.seeding import seed_torch
+from clusterwhy.compute.workers import Workers
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed, masked_errors
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.targets import Distance
-from clusterwhy.seeding import seed_torch
-from clusterwhy.workers import Workers
+from clusterwhy.explanations.target_heads import Distance
+from clusterwhy.propagation.explainer import lrp
 
 CHANNELS, LENGTH, STRIDE, BATCH = 6, 128, 16, 128
 N_WINDOWS, SHARD = 8192, 1024

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clusterwhy.artifacts import write_json
-from clusterwhy.data.data_report import fault_report
+from clusterwhy.artifacts.store import write_json
 from clusterwhy.errors import DataError
+from clusterwhy.readers.data_report import fault_report
 from pipeline._parameters import ROOT
 from pipeline._stage import StageRun
 

@@ -1,5 +1,6 @@
 """Where runs read and write, what they are called, and what may be taken away there."""
 
+import configparser
 import contextlib
 import hashlib
 import os
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from clusterwhy.artifacts import UNFINISHED
+from clusterwhy.artifacts.store import UNFINISHED
 from clusterwhy.errors import ConfigError
 from pipeline._parameters import ROOT
 
@@ -35,6 +36,18 @@ def main_root() -> Path:
     """The repository that a temporary experiment folder of DVC belongs to, else this one."""
     folders = [folder for folder in ROOT.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
     return folders[0].parents[2] if folders else ROOT
+
+
+def linked_from() -> list[Path]:
+    """Folders that artifacts may be links into: this project, the one it is an experiment of, and their DVC caches."""
+    roots = [ROOT, main_root()]
+    for root in list(roots):
+        found = configparser.ConfigParser(interpolation=None)
+        with contextlib.suppress(configparser.Error):
+            found.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+        if place := found.get("cache", "dir", fallback=""):
+            roots.append(root / ".dvc" / place)
+    return roots
 
 
 def check_places(name: str, place: str, out: Path | None) -> None:

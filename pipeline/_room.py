@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clusterwhy.resources import require
+from clusterwhy.compute.resources import require
 
 # Bytes that imports take: plain, with torch and tsai, with umap and numba. As measured on Linux, rounded up.
 PLAIN, TORCH, PROJECTION = 300e6, 1000e6, 500e6

@@ -18,14 +18,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from clusterwhy.artifacts import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
+from clusterwhy.artifacts.store import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
+from clusterwhy.artifacts.validation import check_folder, check_links
+from clusterwhy.compute.resources import as_expected, peak_memory
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
-from clusterwhy.integrity import check_folder, check_links
-from clusterwhy.resources import as_expected, peak_memory
-from clusterwhy.tracking import Tracker, dvc_md5, track
+from clusterwhy.tracking.run import Tracker, dvc_md5, track
 from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
-from pipeline._places import check_places, clear, git_revision, main_root, prune, run_group
+from pipeline._places import check_places, clear, git_revision, linked_from, main_root, prune, run_group
 from pipeline._plain_files import check_choices, check_files
 from pipeline._room import check_room
 
@@ -75,7 +75,7 @@ class StageRun:
         for dep in declared(self.name)["deps"]:
             if dep.startswith("artifacts/"):
                 folder = self.inputs / Path(dep).name
-                check_links(folder, (ROOT, main_root()))
+                check_links(folder, linked_from())
                 check_folder(folder.name, folder, self.sizes)
 
     def take(self, stage: str) -> Path:

@@ -8,16 +8,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_table, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 from pipeline._stage import StageRun, study_stage
 
 if TYPE_CHECKING:
-    from clusterwhy.encoders.checkpoint import TrainedClassifier
+    from clusterwhy.classifiers.checkpoint import TrainedClassifier
+    from clusterwhy.explanations.comparison import Comparison
     from clusterwhy.plots.explanations import Signals
-    from clusterwhy.relevance.comparison import Comparison
 
 log = logging.getLogger("clusterwhy")
 SHAPLEY = "shapley_sampling"
@@ -84,9 +84,9 @@ def _draw_methods(
     """One page per class of methods side by side and of Shapley values, one of the averages, one of attention."""
     import torch
 
+    from clusterwhy.explanations.contributions import contributions
     from clusterwhy.plots import pages
-    from clusterwhy.relevance.contributions import contributions
-    from clusterwhy.relevance.explaining import with_target
+    from clusterwhy.propagation.explainer import with_target
 
     codes, main = explained.codes, next(iter(found.relevance.values()))
     shapley = [name for name in found.relevance if name.startswith(SHAPLEY)]
@@ -111,8 +111,8 @@ def _draw_methods(
 def _draw_attention(run: StageRun, explained: _Explained, trained: "TrainedClassifier", dt_s: float) -> None:
     import torch
 
+    from clusterwhy.attribution.activations import attention_of
     from clusterwhy.plots.pages import attention_page
-    from clusterwhy.relevance.activations import attention_of
 
     if not any(isinstance(module, torch.nn.MultiheadAttention) for module in trained.network.modules()):
         return
@@ -128,10 +128,10 @@ def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier"
     """Which concepts of a layer each class rests on, and the windows that show the first of them."""
     import torch
 
+    from clusterwhy.concepts.propagation import concept_relevance
+    from clusterwhy.concepts.tables import concept_scores, concept_table, reference_windows
     from clusterwhy.plots.pages import references_page
-    from clusterwhy.relevance.concept_tables import concept_scores, concept_table, reference_windows
-    from clusterwhy.relevance.concepts import concept_relevance
-    from clusterwhy.relevance.layers import layer_graph
+    from clusterwhy.propagation.layer_graph import layer_graph
 
     how, network, codes = run.settings["methods"], trained.network, explained.codes
     graph = layer_graph(network, torch.from_numpy(explained.scaled[:2]))
@@ -152,9 +152,9 @@ def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier"
 
 @study_stage
 def main(run: StageRun) -> None:
-    from clusterwhy.encoders.checkpoint import load_classifier
+    from clusterwhy.classifiers.checkpoint import load_classifier
+    from clusterwhy.explanations.comparison import compare
     from clusterwhy.plots.explanations import Signals
-    from clusterwhy.relevance.comparison import compare
 
     mpl.use("agg")
     folder, how, seed = run.take("classify"), run.settings["methods"], run.settings["seed"]

@@ -7,19 +7,19 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import write_json, write_table
-from clusterwhy.data.data_report import data_report
+from clusterwhy.artifacts.store import write_json, write_table
 from clusterwhy.data.series import Series, constant_channels, without_channels
 from clusterwhy.data.splits import PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import window_index
+from clusterwhy.readers.data_report import data_report
 from clusterwhy.types import FloatArray
 from pipeline._data_report import NAME, faults_reported
 from pipeline._stage import StageRun, study_stage
 
 if TYPE_CHECKING:
-    from clusterwhy.encoders.classifier import Classifier
-    from clusterwhy.encoders.supervised import LabelledWindows
+    from clusterwhy.classifiers.base import Classifier
+    from clusterwhy.classifiers.training import LabelledWindows
 
 log = logging.getLogger("clusterwhy")
 
@@ -45,7 +45,7 @@ def _prepare(run: StageRun) -> Prepared:
 
 
 def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -> "tuple[Classifier, pd.DataFrame]":
-    from clusterwhy.seeding import seed_torch
+    from clusterwhy.compute.seeding import seed_torch
 
     seed = run.settings["seed"]
     seed_torch(seed)
@@ -70,15 +70,15 @@ def _predictions(data: Prepared, probabilities: FloatArray) -> pd.DataFrame:
 
 
 def _calibration(raw: FloatArray, mended: FloatArray, labels: Any) -> pd.DataFrame:
-    from clusterwhy.evaluation.calibration import reliability
-    from clusterwhy.evaluation.classification import N_BINS
+    from clusterwhy.metrics.calibration import reliability
+    from clusterwhy.metrics.classification import N_BINS
 
     tables = {"as trained": raw, "with temperature": mended}
     return pd.concat([reliability(found, labels, N_BINS).assign(probabilities=kind) for kind, found in tables.items()])
 
 
 def _baselines(run: StageRun, parts: "dict[str, LabelledWindows]") -> dict[str, dict[str, float]]:
-    from clusterwhy.evaluation.classification import baselines, measures
+    from clusterwhy.metrics.classification import baselines, measures
 
     train, test = (parts[name].windows(slice(None)).numpy() for name in ("train", "test"))
     found = baselines(train, parts["train"].labels, test, run.settings["seed"])
@@ -87,10 +87,10 @@ def _baselines(run: StageRun, parts: "dict[str, LabelledWindows]") -> dict[str, 
 
 @study_stage
 def main(run: StageRun) -> None:
-    from clusterwhy.encoders.checkpoint import ClassifierCard, save_classifier
-    from clusterwhy.encoders.supervised import LabelledWindows, logits_of
-    from clusterwhy.evaluation.calibration import fit_temperature, softmax
-    from clusterwhy.evaluation.classification import confusion, measures, report
+    from clusterwhy.classifiers.checkpoint import ClassifierCard, save_classifier
+    from clusterwhy.classifiers.training import LabelledWindows, logits_of
+    from clusterwhy.metrics.calibration import fit_temperature, softmax
+    from clusterwhy.metrics.classification import confusion, measures, report
     from clusterwhy.plots.classifier_pages import training_page, verdict_page
 
     mpl.use("agg")

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import read_array, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.clustering import density_validity, silhouette, summarise, timeline
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage

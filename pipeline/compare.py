@@ -12,10 +12,10 @@ import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from clusterwhy.artifacts import write_table, write_text
+from clusterwhy.artifacts.store import write_table, write_text
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ClusterWhyError
-from clusterwhy.tracking import track
+from clusterwhy.tracking.run import track
 from pipeline._parameters import ROOT
 from pipeline._places import git_revision, main_root, run_group
 from pipeline._stage import flat

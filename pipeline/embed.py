@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from clusterwhy.artifacts import read_array, write_array
+from clusterwhy.artifacts.store import read_array, write_array
 from clusterwhy.data.storage import Prepared
 from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from clusterwhy.anomaly.thresholds import sample_scores
-from clusterwhy.artifacts import read_array, read_table, write_table
+from clusterwhy.artifacts.store import read_array, read_table, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
-from clusterwhy.evaluation.clusters import cluster_like_the_study, cluster_stability, label_agreement, spectral_features
-from clusterwhy.evaluation.detection import ranking_quality
+from clusterwhy.metrics.clusters import cluster_like_the_study, cluster_stability, label_agreement, spectral_features
+from clusterwhy.metrics.detection import ranking_quality
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
@@ -73,8 +73,8 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
 
 def _further_encoders(run: StageRun, data: Prepared) -> dict[int, Any]:
     """Encoders that differ from the trained one by their seed alone, with their embeddings."""
+    from clusterwhy.compute.seeding import seed_torch
     from clusterwhy.encoders.masked import embed
-    from clusterwhy.seeding import seed_torch
 
     found = {}
     train = data.starts[data.index["train"].to_numpy()]
@@ -104,8 +104,8 @@ def _seed_rows(run: StageRun, encoders: Mapping[int, Any]) -> list[dict[str, Any
 
 def _evidence(run: StageRun, data: Prepared, encoders: dict[int, Any]) -> pd.DataFrame:
     from clusterwhy.encoders.storage import load_encoder
-    from clusterwhy.relevance.clusters import HowToExplain
-    from clusterwhy.relevance.evidence import cluster_evidence
+    from clusterwhy.explanations.clusters import HowToExplain
+    from clusterwhy.explanations.evaluation import cluster_evidence
 
     clusters = read_table(run.inputs / "cluster" / "clusters.parquet")
     names = ("target", "canonizer", "composite", "attributor", "members", "seed")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clusterwhy.artifacts import read_array, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage
@@ -17,7 +17,7 @@ log = logging.getLogger("clusterwhy")
 
 
 def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embeddings: FloatArray) -> None:
-    from clusterwhy.relevance.clusters import HowToExplain, explain_clusters
+    from clusterwhy.explanations.clusters import HowToExplain, explain_clusters
 
     table = read_table(run.take("cluster") / "clusters.parquet")
     names = ("target", "canonizer", "composite", "attributor", "members", "seed")
@@ -65,7 +65,7 @@ def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embedding
 
 
 def _anomalies(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embeddings: FloatArray) -> None:
-    from clusterwhy.relevance.anomalies import explain_anomalies
+    from clusterwhy.explanations.anomalies import explain_anomalies
 
     score = run.take("score")
     table = read_table(score / "scores.parquet")

@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from clusterwhy.artifacts import read_array, write_table
+from clusterwhy.artifacts.store import read_array, write_table
 from clusterwhy.errors import ClusterWhyError
 
 log = logging.getLogger("clusterwhy")
@@ -22,7 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        from clusterwhy.encoders.checkpoint import predict
+        from clusterwhy.classifiers.checkpoint import predict
 
         found = predict(arguments.checkpoint, read_array(arguments.windows))
         write_table(arguments.out, found.table())

@@ -4,11 +4,11 @@ import logging
 
 import numpy as np
 
-from clusterwhy.artifacts import write_json
-from clusterwhy.data.data_report import data_report
+from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
+from clusterwhy.readers.data_report import data_report
 from pipeline._data_report import NAME, faults_reported
 from pipeline._stage import StageRun, stage
 

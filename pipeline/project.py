@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from clusterwhy.artifacts import read_array, write_array, write_table
+from clusterwhy.artifacts.store import read_array, write_array, write_table
 from clusterwhy.projection import trustworthiness
 from pipeline._stage import StageRun, stage
 

@@ -4,10 +4,10 @@ import logging
 
 import matplotlib as mpl
 
-from clusterwhy.report.findings import Findings
 from clusterwhy.report.page import write_page, write_pictures
 from clusterwhy.report.ranking import read_ranking
-from clusterwhy.tracking import dvc_md5
+from clusterwhy.report.study_results import Findings
+from clusterwhy.tracking.run import dvc_md5
 from pipeline._places import main_root
 from pipeline._stage import StageRun, stage
 

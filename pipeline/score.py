@@ -10,7 +10,7 @@ import pandas as pd
 
 from clusterwhy.anomaly.detectors import Evidence, MeanAbsoluteZ, PcaError, Random
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
-from clusterwhy.artifacts import read_array, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage

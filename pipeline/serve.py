@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
-from clusterwhy.integrity import check_folder
-from clusterwhy.report.findings import Findings
 from clusterwhy.report.server import Explain, PageServer
+from clusterwhy.report.study_results import Findings
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "as the study"
@@ -25,10 +25,10 @@ log = logging.getLogger("clusterwhy")
 
 def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     """What explains windows by the settings of a study, or by LRP with another composite; and names of the rules."""
+    from clusterwhy.attribution.base import Once
     from clusterwhy.encoders.storage import load_encoder
-    from clusterwhy.relevance.attributors import Once
-    from clusterwhy.relevance.clusters import HowToExplain
-    from clusterwhy.relevance.selections import ExplainedSelection, explain_selection
+    from clusterwhy.explanations.clusters import HowToExplain
+    from clusterwhy.explanations.selections import ExplainedSelection, explain_selection
 
     found, sizes = Findings.of(artifacts), dict[str, Any]()
     for stage, folder in {**found.folders, "train": artifacts / "train"}.items():

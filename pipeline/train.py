@@ -2,7 +2,7 @@
 
 import logging
 
-from clusterwhy.artifacts import write_table
+from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
@@ -11,8 +11,8 @@ log = logging.getLogger("clusterwhy")
 
 @stage
 def main(run: StageRun) -> None:
+    from clusterwhy.compute.seeding import seed_torch
     from clusterwhy.encoders.storage import save_encoder
-    from clusterwhy.seeding import seed_torch
 
     data = Prepared(run.take("prepare"))
     seed = run.settings["seed"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clusterwhy.data.series import Series
-from clusterwhy.data.tables import CsvFile, NumpyFile, ParquetFile
+from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 
 N = 40
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.fuzz import breaches
-from clusterwhy.data.data_report import data_report
 from clusterwhy.data.series import Series
-from clusterwhy.data.tables import CsvFile
+from clusterwhy.readers.data_report import data_report
+from clusterwhy.readers.tables import CsvFile
 from tests.contract_cases import BERLIN, PARQUET, N, csv, npy, parquet, stamps, table, timed, without
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import write_array, write_json, write_table
+from clusterwhy.artifacts.store import write_array, write_json, write_table
 from clusterwhy.clustering import Clusters, summarise, timeline
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
-from clusterwhy.report.findings import STAGES, Findings
+from clusterwhy.report.study_results import STAGES, Findings
 
 N_CLUSTERS = 3
 N_EXPLAINED, N_STRANGE = 4, 3  # windows of each cluster; strangest windows

@@ -28,8 +28,8 @@ IMPORTED = (
     "plotly.graph_objects",
     "hydra",
     "tqdm",
-    "clusterwhy.relevance.anomalies",
-    "clusterwhy.relevance.clusters",
+    "clusterwhy.explanations.anomalies",
+    "clusterwhy.explanations.clusters",
     "clusterwhy.encoders.storage",
 )
 

@@ -9,12 +9,12 @@ import torch
 
 from clusterwhy.anomaly.detectors import Evidence
 from clusterwhy.anomaly.detectors import MaskedPredictionError as Detector
+from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import ShapeError
-from clusterwhy.relevance.anomalies import DistanceAnomalies, MaskedPredictionAnomalies, explain_anomalies, strangest
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.references import allowed_starts, fitting_references
-from clusterwhy.relevance.targets import MaskedPredictionError
+from clusterwhy.explanations.anomalies import DistanceAnomalies, MaskedPredictionAnomalies, explain_anomalies, strangest
+from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.target_heads import MaskedPredictionError
+from clusterwhy.propagation.explainer import lrp
 from tests.test_relevance import made_encoder
 
 LENGTH, STRIDE = 32, 8

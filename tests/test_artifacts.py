@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterwhy.artifacts import read_array, read_json, write_array, write_atomically, write_json
+from clusterwhy.artifacts.store import read_array, read_json, write_array, write_atomically, write_json
+from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.errors import ArtifactError
-from clusterwhy.integrity import check_folder
-from clusterwhy.tracking import dvc_md5
+from clusterwhy.tracking.run import dvc_md5
 from tests.made_findings import made_findings
 
 

@@ -9,9 +9,9 @@ from captum.attr import LRP, DeepLift
 from captum.attr._utils.lrp_rules import Alpha1_Beta0_Rule, EpsilonRule, GammaRule, PropagationRule
 from torch import nn
 
-from clusterwhy.relevance.composites import CompositeSettings
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.explaining import lrp
+from clusterwhy.attribution.differences import explain_difference
+from clusterwhy.propagation.composites import CompositeSettings
+from clusterwhy.propagation.explainer import lrp
 
 
 class Convolutions(nn.Module):

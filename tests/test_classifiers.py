@@ -15,35 +15,35 @@ from omegaconf import OmegaConf
 torch = pytest.importorskip("torch")
 from sklearn.utils.class_weight import compute_class_weight  # noqa: E402
 
-from clusterwhy.artifacts import write_array  # noqa: E402
+from clusterwhy import explain  # noqa: E402
+from clusterwhy.artifacts.store import write_array  # noqa: E402
+from clusterwhy.classifiers.checkpoint import ClassifierCard, load_classifier, predict, save_classifier  # noqa: E402
+from clusterwhy.classifiers.ecg_cnn import EcgCnn  # noqa: E402
+from clusterwhy.classifiers.hybrid import Hybrid  # noqa: E402
+from clusterwhy.classifiers.training import LabelledWindows, SupervisedFit, features_of, logits_of  # noqa: E402
+from clusterwhy.classifiers.wide_cnn import WideCnn  # noqa: E402
 from clusterwhy.config import build_settings  # noqa: E402
-from clusterwhy.encoders.checkpoint import ClassifierCard, load_classifier, predict, save_classifier  # noqa: E402
 from clusterwhy.encoders.dcae import Dcae  # noqa: E402
-from clusterwhy.encoders.ecg_cnn import EcgCnn  # noqa: E402
-from clusterwhy.encoders.hybrid import Hybrid  # noqa: E402
 from clusterwhy.encoders.masked import embed  # noqa: E402
-from clusterwhy.encoders.supervised import LabelledWindows, SupervisedFit, features_of, logits_of  # noqa: E402
 from clusterwhy.encoders.training import MaskedPrediction  # noqa: E402
-from clusterwhy.encoders.wide_cnn import WideCnn  # noqa: E402
 from clusterwhy.errors import ArtifactError, ConfigError, ShapeError, TrainingError  # noqa: E402
-from clusterwhy.evaluation.calibration import (  # noqa: E402
+from clusterwhy.explanations.target_heads import MaskedPredictionError  # noqa: E402
+from clusterwhy.metrics.calibration import (  # noqa: E402
     brier_score,
     expected_calibration_error,
     fit_temperature,
     reliability,
     softmax,
 )
-from clusterwhy.evaluation.classification import baselines, confusion, measures, report  # noqa: E402
+from clusterwhy.metrics.classification import baselines, confusion, measures, report  # noqa: E402
 from clusterwhy.plots.classifier_pages import training_page, verdict_page  # noqa: E402
-from clusterwhy.relevance import explain  # noqa: E402
-from clusterwhy.relevance.targets import MaskedPredictionError  # noqa: E402
 from pipeline.predict import main as predict_command  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
 NETWORKS = sorted((ROOT / "conf" / "network").glob("*.yaml"))
 CHANNELS, LENGTH, CLASSES = 3, 48, 3
 NETWORK = {
-    "_target_": "clusterwhy.encoders.ecg_cnn.EcgCnn",
+    "_target_": "clusterwhy.classifiers.ecg_cnn.EcgCnn",
     **{"n_filters": [4, 4, 4, 4], "kernel_size": 5, "pool": 2, "n_hidden": 8, "dropout": 0.2},
 }
 FIT = SupervisedFit(
@@ -289,7 +289,10 @@ def test_windows_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"network": {"_target_": "os.system"}}, "expected a class below clusterwhy"),
-        ({"network": {"_target_": "clusterwhy.data.motions.BasicMotions"}}, "`network` is 'clusterwhy.data.motions"),
+        (
+            {"network": {"_target_": "clusterwhy.datasets.basic_motions.BasicMotions"}},
+            "`network` is 'clusterwhy.datasets.basic_motions",
+        ),
         ({"centre": [0.0]}, "one entry for each of 3 channels"),
         ({"surprise": 1}, "surprise"),
         ({"classes": ["a", "b"]}, "does not fit"),
@@ -436,7 +439,7 @@ def test_the_autoencoder_gives_back_windows_of_any_length(length: int) -> None:
 
 
 def test_a_step_of_the_bottleneck_is_spread_over_its_samples() -> None:
-    from clusterwhy.encoders.autoencoder import Repeated
+    from clusterwhy.encoders.dcae import Repeated
 
     maps = torch.arange(6.0).reshape(1, 2, 3)
     expected = maps.repeat_interleave(3, dim=2)[:, :, :8]

@@ -11,14 +11,14 @@ from clusterwhy.anomaly.detectors import Evidence, Glosh, MeanAbsoluteZ, Nearest
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
 from clusterwhy.clustering import Hdbscan, central_order, density_validity, silhouette, timeline
 from clusterwhy.errors import DataError
-from clusterwhy.evaluation.clusters import (
+from clusterwhy.metrics.clusters import (
     best_overlaps,
     cluster_stability,
     covering,
     label_agreement,
     spectral_features,
 )
-from clusterwhy.evaluation.detection import ranking_quality
+from clusterwhy.metrics.detection import ranking_quality
 from clusterwhy.projection import Umap, trustworthiness
 
 SHARES = Hdbscan(space="embeddings", min_cluster_share=0.1, min_samples_share=0.025)

@@ -12,10 +12,8 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 from tsai.models.InceptionTimePlus import InceptionTimePlus  # noqa: E402
 
-from clusterwhy.errors import CompositeError, ConceptError, ShapeError  # noqa: E402
-from clusterwhy.relevance.aggregation import bootstrap_means, time_bins, time_bins_of_width  # noqa: E402
-from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
-from clusterwhy.relevance.concept_tables import (  # noqa: E402
+from clusterwhy.concepts.propagation import ConceptExplainer, concept_relevance, explainer_of  # noqa: E402
+from clusterwhy.concepts.tables import (  # noqa: E402
     ConceptScores,
     concept_difference,
     concept_scores,
@@ -23,10 +21,13 @@ from clusterwhy.relevance.concept_tables import (  # noqa: E402
     join,
     reference_windows,
 )
-from clusterwhy.relevance.concepts import ConceptExplainer, concept_relevance, explainer_of  # noqa: E402
-from clusterwhy.relevance.explaining import Unit, lrp  # noqa: E402
-from clusterwhy.relevance.layers import Layer, layer_graph, layer_names  # noqa: E402
-from clusterwhy.relevance.targets import ClusterMembership  # noqa: E402
+from clusterwhy.errors import CompositeError, ConceptError, ShapeError  # noqa: E402
+from clusterwhy.explanations.aggregation import time_bins, time_bins_of_width  # noqa: E402
+from clusterwhy.explanations.target_heads import ClusterMembership  # noqa: E402
+from clusterwhy.metrics.bootstrap import bootstrap_means  # noqa: E402
+from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
+from clusterwhy.propagation.explainer import Unit, lrp  # noqa: E402
+from clusterwhy.propagation.layer_graph import Layer, layer_graph, layer_names  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 CHANNELS, TIME, CLASSES = 3, 24, 4

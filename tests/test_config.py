@@ -9,10 +9,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from clusterwhy.attribution.registry import ATTRIBUTORS, method_of
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.methods import ATTRIBUTORS, method_of
+from clusterwhy.propagation.composites import COMPOSITES
 from pipeline._parameters import check_overrides, owned, register_params, register_studies
 from tests.conftest import ROOT
 
@@ -92,7 +92,8 @@ def test_every_fault_is_listed_by_its_full_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["os.system", "clusterwhy.artifacts.write_text", "clusterwhy.nowhere.Thing", "clusterwhy.data.nobody", 3]
+    "target",
+    ["os.system", "clusterwhy.artifacts.store.write_text", "clusterwhy.nowhere.Thing", "clusterwhy.data.nobody", 3],
 )
 def test_only_settings_of_the_library_are_built(target: object) -> None:
     with pytest.raises(ConfigError, match=r"encoder\._target_"):

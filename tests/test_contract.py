@@ -20,10 +20,10 @@ from pydantic import ValidationError
 
 from benchmarks.fuzz import breaches, case
 from clusterwhy.config import build_settings
-from clusterwhy.data.data_report import data_report, fault_report
-from clusterwhy.data.tables import CsvFile, NumpyFile, ParquetFile
 from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.errors import ConfigError, DataError
+from clusterwhy.readers.data_report import data_report, fault_report
+from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 from tests.contract_cases import ALL, READ, as_bytes, csv, npy, parquet, table, without
 from tests.contract_repairs import READS
 
@@ -46,7 +46,7 @@ def test_a_fault_is_named_with_its_rows_and_count(
 
 def test_the_kinds_of_faults_are_all_met_here() -> None:
     """A kind that no case above shows would be a guard that no test guards."""
-    source = Path(__file__).resolve().parents[1] / "src" / "clusterwhy" / "data"
+    source = Path(__file__).resolve().parents[1] / "src" / "clusterwhy" / "readers"
     modules = ("cells", "clock", "contract", "files", "gaps", "grid", "lines", "tables")
     import re
 
@@ -164,7 +164,7 @@ def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fau
     ],
 )
 def test_settings_that_make_no_sense_are_refused(name: str, chosen: dict[str, Any], text: str, fault: Note) -> None:
-    node = {"_target_": "clusterwhy.data.tables.CsvFile", "path": "x.csv", "time": "t"} | chosen
+    node = {"_target_": "clusterwhy.readers.tables.CsvFile", "path": "x.csv", "time": "t"} | chosen
     with pytest.raises(ConfigError, match="dataset") as caught:
         build_settings({"dataset": node})
     assert text in str(caught.value)

@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from clusterwhy.data.series import Series
-from clusterwhy.data.tables import CsvFile, NumpyFile, ParquetFile
-from clusterwhy.data.watch import WatchRecordings, _wheel_file
 from clusterwhy.data.windows import WindowSettings, window_index, windows_at
+from clusterwhy.datasets.watch import WatchRecordings, _wheel_file
 from clusterwhy.errors import DataError
+from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 
 WATCH_SHA = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 

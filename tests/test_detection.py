@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from clusterwhy.anomaly.detectors import ClippedPredictionError, Evidence
-from clusterwhy.evaluation.detection import (
+from clusterwhy.metrics.detection import (
     best_range_f1,
     event_quality,
     event_recall,

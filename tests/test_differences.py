@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from tsai.models.InceptionTimePlus import InceptionTimePlus
 
+from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import ShapeError
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.targets import ClusterMembership, Distance
+from clusterwhy.explanations.target_heads import ClusterMembership, Distance
 
 
 def _network(channels: int = 3) -> nn.Module:

@@ -20,11 +20,11 @@ from tsai.models.XceptionTimePlus import XceptionTimePlus  # noqa: E402
 from tsai.models.XCM import XCM  # noqa: E402
 
 from clusterwhy.errors import CompositeError  # noqa: E402
-from clusterwhy.relevance.canonical import Addition, canonize  # noqa: E402
-from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
-from clusterwhy.relevance.engine import Engine, Ledger, Rules  # noqa: E402
-from clusterwhy.relevance.reference import zennit_composite, zennit_relevance  # noqa: E402
-from clusterwhy.relevance.rules import LinearOperation, Rule, share  # noqa: E402
+from clusterwhy.propagation.canonical import Addition, canonize  # noqa: E402
+from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
+from clusterwhy.propagation.engine import Engine, Ledger, Rules  # noqa: E402
+from clusterwhy.propagation.rules import LinearOperation, Rule, share  # noqa: E402
+from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 CHANNELS, TIME = 4, 40
@@ -205,7 +205,7 @@ def test_each_rule_is_its_equation_and_zennits(rule: Any, layer: str, non_negati
     found = share(made, LinearOperation(module), x, z, relevance, non_negative).inputs
     expected = by_the_equations(made, module, x, relevance)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
-    from clusterwhy.relevance.reference import zennit_rule
+    from clusterwhy.propagation.zennit_backend import zennit_rule
 
     hook = zennit_rule(made)
     handles = hook.register(module)
@@ -230,7 +230,7 @@ def test_three_units_solved_by_hand() -> None:
     )
     network[1].weight = nn.Parameter(torch.tensor([[2.0, -1.0], [1.0, 1.0]]))
     network[3].weight = nn.Parameter(torch.tensor([[1.0, 2.0]]))
-    from clusterwhy.relevance.explaining import lrp
+    from clusterwhy.propagation.explainer import lrp
 
     found = lrp(network.double().eval(), np.ones((1, 2, 1)), composite="epsilon")
     # R_h = 1, R_k = 4; x1: 1 * 2/1 + 4 * 1/2 = 4; x2: 1 * -1/1 + 4 * 1/2 = 1

@@ -8,11 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from clusterwhy.relevance.attributors import Once, Question
-from clusterwhy.relevance.choices import CanonizerSettings, MemberSelection, MembershipTarget
-from clusterwhy.relevance.clusters import HowToExplain
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.evidence import (
+from clusterwhy.attribution.base import Once, Question
+from clusterwhy.explanations.clusters import HowToExplain
+from clusterwhy.explanations.evaluation import (
     Cells,
     EvidenceSettings,
     cell_z,
@@ -23,8 +21,12 @@ from clusterwhy.relevance.evidence import (
     sanity,
     similarity,
 )
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.targets import EmbeddingSum
+from clusterwhy.explanations.members import MemberSelection
+from clusterwhy.explanations.target_heads import EmbeddingSum
+from clusterwhy.explanations.targets import MembershipTarget
+from clusterwhy.propagation.canonizer import CanonizerSettings
+from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.explainer import lrp
 from tests.test_relevance import made_encoder
 
 

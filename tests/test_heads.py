@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from clusterwhy.relevance.explaining import lrp  # noqa: E402
-from clusterwhy.relevance.heads import MeanOfSmallest, SoftExtremum  # noqa: E402
-from clusterwhy.relevance.targets import ClusterMembership, Distance  # noqa: E402
+from clusterwhy.explanations.target_heads import ClusterMembership, Distance  # noqa: E402
+from clusterwhy.propagation.explainer import lrp  # noqa: E402
+from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum  # noqa: E402
 
 
 @pytest.fixture

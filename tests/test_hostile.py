@@ -15,7 +15,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from clusterwhy.schemas import SCHEMAS, Array, Record, Table
+from clusterwhy.artifacts.schemas import SCHEMAS, Array, Record, Table
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
@@ -192,7 +192,7 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
         "encoder.json",
         of_record(
             lambda content: (
-                content | {"encoder": {"_target_": "clusterwhy.data.tables.CsvFile", "path": "a", "time": "t"}}
+                content | {"encoder": {"_target_": "clusterwhy.readers.tables.CsvFile", "path": "a", "time": "t"}}
             )
         ),
         "describes no encoder",

@@ -18,12 +18,12 @@ import pytest
 import torch
 import yaml
 
-from clusterwhy.artifacts import UNFINISHED, write_array
+from clusterwhy.artifacts.store import UNFINISHED, write_array
+from clusterwhy.artifacts.validation import check_folder
+from clusterwhy.compute.resources import as_expected, require
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.training import MaskedPrediction
 from clusterwhy.errors import ResourceError, StorageError
-from clusterwhy.integrity import check_folder
-from clusterwhy.resources import as_expected, require
 from pipeline._room import needs
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer

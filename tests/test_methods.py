@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from clusterwhy import Relevance, explain, list_methods, method_of
+from clusterwhy.attribution.probing import Probing
+from clusterwhy.attribution.registry import ATTRIBUTORS
 from clusterwhy.errors import CompositeError, MethodError, ShapeError
-from clusterwhy.relevance import Relevance, explain, list_methods, method_of
-from clusterwhy.relevance.comparison import MethodSettings, compare
-from clusterwhy.relevance.methods import ATTRIBUTORS
-from clusterwhy.relevance.probing import Probing
+from clusterwhy.explanations.comparison import MethodSettings, compare
 
 CHANNELS, TIME, CLASSES = 3, 24, 4
 QUICK: dict[str, dict[str, Any]] = {

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from clusterwhy.errors import DataError
-from clusterwhy.relevance.explaining import Relevance
+from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.report import notebook
-from clusterwhy.report.findings import Findings
-from clusterwhy.report.packing import envelope, pack, pack_for_drawing
+from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json, write_page, write_pictures
+from clusterwhy.report.study_results import Findings
 from tests.conftest import Checkout
 from tests.made_findings import made_findings
 
@@ -325,8 +325,8 @@ def drawn(tab: Any) -> list[np.ndarray]:
 
 @needs_browser
 def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clusterwhy.report.pieces.MOST_VALUES", 1200)
-    monkeypatch.setattr("clusterwhy.report.pieces.OF_ENVELOPE", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.MOST_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.OF_ENVELOPE", 1200)
     found = made_findings(tmp_path / "artifacts", n_windows=200)
     path = written(found, tmp_path / "report")
     for piece in path.parent.glob("values_*.js"):
@@ -376,9 +376,9 @@ def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_pa
 def test_beside_its_files_a_long_series_is_shown_as_it_is(
     visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clusterwhy.report.pieces.MOST_VALUES", 1200)
-    monkeypatch.setattr("clusterwhy.report.pieces.OF_ENVELOPE", 1200)
-    monkeypatch.setattr("clusterwhy.report.pieces.IN_A_PIECE", 300)  # 100 samples of three channels
+    monkeypatch.setattr("clusterwhy.report.value_chunks.MOST_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.OF_ENVELOPE", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.IN_A_PIECE", 300)  # 100 samples of three channels
     found = made_findings(tmp_path / "artifacts", n_windows=200)
     path = written(found, tmp_path / "report")
     n_samples = len(found.data.values)

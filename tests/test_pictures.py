@@ -14,7 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy.stats import t as student
 
+from clusterwhy.concepts.tables import ReferenceWindow
 from clusterwhy.errors import ShapeError
+from clusterwhy.explanations.aggregation import time_bins_of_width
+from clusterwhy.explanations.contributions import Contributions, contributions
 from clusterwhy.plots import classifier_pages, pages
 from clusterwhy.plots.classifiers import draw_confusion, draw_curves, draw_reliability
 from clusterwhy.plots.clock import Clock
@@ -33,9 +36,6 @@ from clusterwhy.plots.explanations import (
 )
 from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.plots.saving import save
-from clusterwhy.relevance.aggregation import time_bins_of_width
-from clusterwhy.relevance.concept_tables import ReferenceWindow
-from clusterwhy.relevance.contributions import Contributions, contributions
 
 SIGNALS = Signals(
     ("a$x$b", "_under_score_", "a very long name of a channel that goes on", "שלום"), ("m/s²", "", "$", "V"), 0.02

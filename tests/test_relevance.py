@@ -10,10 +10,12 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from clusterwhy.attribution.base import Contrast, Difference, Once, Question, Smooth  # noqa: E402
+from clusterwhy.attribution.differences import explain_difference  # noqa: E402
 from clusterwhy.encoders.inception_time import InceptionTime  # noqa: E402
 from clusterwhy.encoders.masked import MaskedEncoder  # noqa: E402
 from clusterwhy.errors import CompositeError, ConfigError, ShapeError  # noqa: E402
-from clusterwhy.relevance.aggregation import (  # noqa: E402
+from clusterwhy.explanations.aggregation import (  # noqa: E402
     channel_contrast,
     channel_importance,
     member_agreement,
@@ -22,14 +24,13 @@ from clusterwhy.relevance.aggregation import (  # noqa: E402
     time_bins,
     time_map,
 )
-from clusterwhy.relevance.attributors import Contrast, Difference, Once, Question, Smooth  # noqa: E402
-from clusterwhy.relevance.choices import EmbeddingUnitTarget, MemberSelection  # noqa: E402
-from clusterwhy.relevance.clusters import fast_target, remembered  # noqa: E402
-from clusterwhy.relevance.composites import COMPOSITES  # noqa: E402
-from clusterwhy.relevance.differences import explain_difference  # noqa: E402
-from clusterwhy.relevance.explaining import lrp  # noqa: E402
-from clusterwhy.relevance.faithfulness import replace_channels, statistics_z  # noqa: E402
-from clusterwhy.relevance.targets import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
+from clusterwhy.explanations.clusters import fast_target, remembered  # noqa: E402
+from clusterwhy.explanations.members import MemberSelection  # noqa: E402
+from clusterwhy.explanations.target_heads import ClusterMembership, EmbeddingSum, prototypes  # noqa: E402
+from clusterwhy.explanations.targets import EmbeddingUnitTarget  # noqa: E402
+from clusterwhy.metrics.faithfulness import replace_channels, statistics_z  # noqa: E402
+from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
+from clusterwhy.propagation.explainer import lrp  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
 
@@ -293,16 +294,16 @@ def test_chosen_members_belong_to_the_cluster(rule: Any, rng: np.random.Generato
 
 
 def test_the_public_names_are_there_and_cost_nothing_until_they_are_used() -> None:
-    import clusterwhy.relevance
+    import clusterwhy
 
-    assert {type(getattr(clusterwhy.relevance, name)).__name__ for name in clusterwhy.relevance.__all__} == {
+    assert {type(getattr(clusterwhy, name)).__name__ for name in clusterwhy.__all__} == {
         "dict",
         "function",
         "type",
     }
     with pytest.raises(AttributeError, match="no attribute 'explained'"):
-        clusterwhy.relevance.explained  # noqa: B018
-    check = "import sys, clusterwhy.relevance; sys.exit('torch' in sys.modules)"
+        clusterwhy.explained  # noqa: B018
+    check = "import sys, clusterwhy; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], env={"PYTHONPATH": str(ROOT / "src")}).returncode == 0
 
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from benchmarks.rules import CASE, COLUMNS, UNIT, Case, Group, cases, judged, run
 from benchmarks.rules_tables import against_best, gained, mean_rank
-from clusterwhy.relevance.clusters import fast_target
-from clusterwhy.relevance.evidence import Cells
-from clusterwhy.relevance.targets import ClusterMembership
+from clusterwhy.explanations.clusters import fast_target
+from clusterwhy.explanations.evaluation import Cells
+from clusterwhy.explanations.target_heads import ClusterMembership
 from tests.test_relevance import made_encoder
 
 

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import CompositeError
-from clusterwhy.relevance.canonical import canonize
-from clusterwhy.relevance.composites import COMPOSITES
-from clusterwhy.relevance.differences import explain_difference
-from clusterwhy.relevance.engine import Engine, Ledger
-from clusterwhy.relevance.explaining import lrp
-from clusterwhy.relevance.sequences import AttentionRule, Recurrent, SelfAttention, SequenceRule
+from clusterwhy.propagation.canonical import canonize
+from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.engine import Engine, Ledger
+from clusterwhy.propagation.explainer import lrp
+from clusterwhy.propagation.sequence_rules import AttentionRule, Recurrent, SelfAttention, SequenceRule
 
 EXACT = 1e-20
 

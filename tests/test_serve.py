@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from clusterwhy.errors import DataError
-from clusterwhy.relevance.selections import ExplainedSelection
-from clusterwhy.report.findings import Findings
+from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.server import PageServer
+from clusterwhy.report.study_results import Findings
 from tests.conftest import Checkout
 from tests.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
 

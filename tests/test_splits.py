@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterwhy.data.benchmarks import EcgArchive, VibrationArchive
-from clusterwhy.data.motions import BasicMotions
 from clusterwhy.data.series import Series
 from clusterwhy.data.splits import PARTS, SplitSettings, check_split, covered
-from clusterwhy.data.watch import WatchSubjects
 from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.datasets.basic_motions import BasicMotions
+from clusterwhy.datasets.benchmarks import EcgArchive, VibrationArchive
+from clusterwhy.datasets.watch import WatchSubjects
 from clusterwhy.errors import DataError, LeakageError
 
 WATCH_SHA = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"

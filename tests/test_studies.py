@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clusterwhy.classifiers.checkpoint import predict
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
-from clusterwhy.encoders.checkpoint import predict
 from tests.conftest import Checkout, make_checkout
 
 pytestmark = pytest.mark.slow

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from clusterwhy.recording import BoundedCalls, in_one_line, is_whole
-from clusterwhy.tracking import dvc_md5
+from clusterwhy.tracking.bounded_calls import BoundedCalls, in_one_line, is_whole
+from clusterwhy.tracking.run import dvc_md5
 from tests.conftest import ROOT, Checkout
 from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 
@@ -32,7 +32,7 @@ Note = Callable[[str, str, str, str], None]
 STAGE = """
 import json, logging, os, shutil, signal, sys
 from pathlib import Path
-from clusterwhy.tracking import WandbSettings, track
+from clusterwhy.tracking.run import WandbSettings, track
 
 logging.basicConfig(format="%(levelname)s %(message)s")
 root, mode, timeout_s = Path.cwd(), sys.argv[1], float(sys.argv[2])

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clusterwhy.compute.seeding import seed_torch
+from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.masked import embed
 from clusterwhy.errors import WorkerError
-from clusterwhy.seeding import seed_torch
-from clusterwhy.workers import HERE, Workers
 
 SHARD, N_WINDOWS = 16, 100
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
-from clusterwhy.seeding import drawn
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE = -1

@@ -9,6 +9,29 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from clusterwhy.errors import ConfigError
 
 ALLOWED_PREFIXES = ("clusterwhy.",)
+# modules of version 0.1 whose classes are named in stored encoders and checkpoints, and in users' YAML files -> today's
+RENAMED_MODULES = {
+    "clusterwhy.data.benchmarks": "clusterwhy.datasets.benchmarks",
+    "clusterwhy.data.motions": "clusterwhy.datasets.basic_motions",
+    "clusterwhy.data.tables": "clusterwhy.readers.tables",
+    "clusterwhy.data.watch": "clusterwhy.datasets.watch",
+    "clusterwhy.encoders.ecg_cnn": "clusterwhy.classifiers.ecg_cnn",
+    "clusterwhy.encoders.hybrid": "clusterwhy.classifiers.hybrid",
+    "clusterwhy.encoders.supervised": "clusterwhy.classifiers.training",
+    "clusterwhy.encoders.tsai_classifier": "clusterwhy.classifiers.tsai",
+    "clusterwhy.encoders.wide_cnn": "clusterwhy.classifiers.wide_cnn",
+    "clusterwhy.relevance.activations": "clusterwhy.attribution.activations",
+    "clusterwhy.relevance.anomalies": "clusterwhy.explanations.anomalies",
+    "clusterwhy.relevance.attributors": "clusterwhy.attribution.base",
+    "clusterwhy.relevance.comparison": "clusterwhy.explanations.comparison",
+    "clusterwhy.relevance.composites": "clusterwhy.propagation.composites",
+    "clusterwhy.relevance.conditional": "clusterwhy.attribution.crp",
+    "clusterwhy.relevance.evidence": "clusterwhy.explanations.evaluation",
+    "clusterwhy.relevance.gradients": "clusterwhy.attribution.gradients",
+    "clusterwhy.relevance.perturbations": "clusterwhy.attribution.perturbations",
+    "clusterwhy.tracking": "clusterwhy.tracking.run",
+    "clusterwhy.workers": "clusterwhy.compute.workers",
+}
 
 
 class Settings(BaseModel):
@@ -21,6 +44,7 @@ def _resolve(path: object, key: str) -> type[Settings]:
     if not isinstance(path, str) or not path.startswith(ALLOWED_PREFIXES):
         raise LookupError(f"{key}._target_: expected a class below {', '.join(ALLOWED_PREFIXES)}*, got {path!r}")
     module_name, _, name = path.rpartition(".")
+    module_name = RENAMED_MODULES.get(module_name, module_name)
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError):

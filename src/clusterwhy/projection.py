@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
-from clusterwhy.seeding import drawn
 from clusterwhy.types import BoolArray, FloatArray
 
 PART = 10_000  # windows that are projected between those of a sample at a time

@@ -1,0 +1,1 @@
+"""A series and its windows, scaled, split and stored."""

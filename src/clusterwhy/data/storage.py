@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
 from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import WindowSettings

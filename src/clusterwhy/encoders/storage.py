@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from clusterwhy.artifacts import read_json, write_bytes, write_json
+from clusterwhy.artifacts.store import read_json, write_bytes, write_json
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.encoders.base import EncoderSettings
 from clusterwhy.encoders.masked import MaskedEncoder

@@ -65,9 +65,9 @@ class MaskedPrediction(Settings):
         import torch
         from tqdm import tqdm
 
+        from clusterwhy.compute.seeding import seed_torch
         from clusterwhy.encoders.masked import best_device
         from clusterwhy.encoders.training_state import TrainingState, fingerprint
-        from clusterwhy.seeding import seed_torch
 
         seed_torch(seed)
         rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from clusterwhy.artifacts import write_bytes
+from clusterwhy.artifacts.store import write_bytes
 from clusterwhy.config import Settings
 from clusterwhy.errors import ArtifactError
 

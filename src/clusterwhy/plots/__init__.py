@@ -1,0 +1,1 @@
+"""Figures, each drawn on the axes it is given."""

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from clusterwhy.concepts.tables import ReferenceWindow
 from clusterwhy.errors import ShapeError
 from clusterwhy.plots.explanations import OPPOSES, SUPPORTS, Signals, draw_relevance, name_panels
 from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown
-from clusterwhy.relevance.concept_tables import ReferenceWindow
 from clusterwhy.types import FloatArray
 
 

@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 
+from clusterwhy.explanations.contributions import Contributions
 from clusterwhy.plots.explanations import OPPOSES, SUPPORTS
 from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown
-from clusterwhy.relevance.contributions import Contributions
 from clusterwhy.types import FloatArray, IntArray
 
 NEUTRAL = "#6e6e6e"

@@ -15,9 +15,9 @@ from matplotlib.image import AxesImage
 from scipy.stats import t as student
 
 from clusterwhy.errors import ShapeError
+from clusterwhy.metrics.bootstrap import bootstrap_means
 from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown, with_unit
-from clusterwhy.relevance.aggregation import bootstrap_means
 from clusterwhy.types import FloatArray
 
 SIGNED = "RdBu_r"

@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from clusterwhy.concepts.tables import ReferenceWindow
+from clusterwhy.explanations.contributions import Contributions
 from clusterwhy.plots import contributions, explanations
 from clusterwhy.plots.concepts import draw_references
 from clusterwhy.plots.explanations import SHARE, IntervalName, Signals, limit_of, name_panels, name_time, shares
 from clusterwhy.plots.names import shown
 from clusterwhy.plots.saving import save
-from clusterwhy.relevance.concept_tables import ReferenceWindow
-from clusterwhy.relevance.contributions import Contributions
 from clusterwhy.types import FloatArray, IntArray
 
 N_CHANNELS = 12  # drawn at most

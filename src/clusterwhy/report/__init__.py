@@ -1,1 +1,1 @@
-"""The page that people open, share and print: one HTML file that needs neither a server nor the network."""
+"""The page of a study: one HTML file that needs neither a server nor the network."""

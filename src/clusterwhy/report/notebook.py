@@ -1,6 +1,6 @@
 """The page's views as plotly figures, for notebooks.
 
-from clusterwhy.report.findings import Findings
+from clusterwhy.report.study_results import Findings
 from clusterwhy.report import notebook
 
 found = Findings.of("artifacts")
@@ -18,9 +18,9 @@ from clusterwhy.errors import DataError
 from clusterwhy.plots.clock import Clock
 from clusterwhy.plots.figures import cluster_name
 from clusterwhy.plots.names import plain
-from clusterwhy.report.content import hex_colour
-from clusterwhy.report.findings import Findings
-from clusterwhy.report.packing import envelope
+from clusterwhy.report.array_encoding import envelope
+from clusterwhy.report.page_data import hex_colour
+from clusterwhy.report.study_results import Findings
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:

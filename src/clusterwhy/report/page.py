@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts import write_text
+from clusterwhy.artifacts.store import write_text
 from clusterwhy.report import pictures
-from clusterwhy.report.belief import belief
-from clusterwhy.report.content import content, hex_colour, strongest
-from clusterwhy.report.findings import STAGES, Findings
-from clusterwhy.report.pieces import Pieces
+from clusterwhy.report.page_data import content, hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
-from clusterwhy.report.sentences import anomaly_answers, answers, as_rows, evidence_tables
+from clusterwhy.report.study_results import STAGES, Findings
+from clusterwhy.report.summaries import anomaly_answers, answers, as_rows, evidence_tables
+from clusterwhy.report.trust import belief
+from clusterwhy.report.value_chunks import Pieces
 
 SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
 N_SIMILAR = 3

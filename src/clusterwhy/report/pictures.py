@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from clusterwhy.plots import figures
 from clusterwhy.plots.saving import save
-from clusterwhy.report.findings import Findings
+from clusterwhy.report.study_results import Findings
 from clusterwhy.types import FloatArray
 
 MOST_CHANNELS = 12  # in the overview

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clusterwhy.artifacts import read_json, read_table
+from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.errors import ArtifactError
 
 # column of ranking.csv -> what the page calls it

@@ -19,8 +19,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clusterwhy.errors import ClusterWhyError
-from clusterwhy.relevance.selections import ExplainedSelection
-from clusterwhy.report.content import pack_relevance
+from clusterwhy.explanations.selections import ExplainedSelection
+from clusterwhy.report.page_data import pack_relevance
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 4_000_000  # of a question

@@ -1,0 +1,182 @@
+"""Artifacts compared with their schemas before a stage uses them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from clusterwhy.artifacts.names import name_faults
+from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, SERIES, Array, Record, Table
+from clusterwhy.artifacts.store import read_array, read_json, read_table
+from clusterwhy.errors import ArtifactError
+
+ROWS_AT_ONCE = 1 << 16
+STRICT = ConfigDict(strict=True)
+
+
+def _is_kind(dtype: Any, kind: str) -> bool:
+    if kind == "s":
+        return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_integer_dtype(dtype)
+    if not isinstance(dtype, np.dtype):
+        return False
+    return dtype.kind in {"f": "f", "i": "iu", "b": "b", "n": "fiu"}[kind]
+
+
+def _finite(array: np.ndarray) -> bool:
+    rows = range(0, len(array), ROWS_AT_ONCE)
+    return all(bool(np.isfinite(array[first : first + ROWS_AT_ONCE]).all()) for first in rows)
+
+
+def _sized(axis: str | int, size: int, sizes: dict[str, Any]) -> str:
+    """What the size of an axis should be, if it is not; an axis that was not met before takes it."""
+    expected = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
+    return "" if size == expected else f"{expected} ({axis}) expected, {size} found"
+
+
+def _array_faults(path: Path, schema: Array, sizes: dict[str, Any]) -> Iterator[str]:
+    array = read_array(path)
+    expected = f"{KINDS[schema.kind]} ({', '.join(map(str, schema.axes))})"
+    if not _is_kind(array.dtype, schema.kind) or array.ndim != len(schema.axes):
+        yield f"expected {expected}, got {array.dtype} {array.shape}"
+        return
+    for axis, size in zip(schema.axes, array.shape, strict=True):
+        if wrong := _sized(axis, size, sizes):
+            yield f"expected {expected}: {wrong}"
+    if schema.finite and schema.kind in "fn" and not _finite(array):
+        yield "has values that are not finite"
+    if schema.axes == ("window",) and path.name == "window.npy" and not np.array_equal(array, sizes.get("ids", array)):
+        yield "the windows are not those of windows.parquet"
+
+
+def _table_faults(path: Path, schema: Table, sizes: dict[str, Any]) -> Iterator[str]:
+    table = read_table(path)
+    for name, kind in schema.columns.items():
+        if name not in table.columns:
+            yield f"no column {name!r}; it has {', '.join(map(repr, table.columns))}"
+        elif len(table) and not _is_kind(table[name].dtype, kind):
+            yield f"column {name!r}: expected {KINDS[kind]}, got {table[name].dtype}"
+        elif kind == "f" and schema.rows == "window" and not np.isfinite(table[name]).all():
+            yield f"column {name!r} has values that are not finite"
+    if schema.rows:
+        if wrong := _sized(schema.rows, len(table), sizes):
+            yield wrong
+        elif schema.rows == "window" and "window" in table:
+            ids = sizes.setdefault("ids", table["window"].to_numpy())
+            if not np.array_equal(table["window"].to_numpy(), ids):
+                yield "the windows are not those of windows.parquet"
+
+
+def _record_faults(path: Path, schema: Record, sizes: dict[str, Any]) -> Iterator[str]:
+    content, faulty = read_json(path), False
+    for name, kind in schema.entries.items():
+        if name not in content:
+            faulty = True
+            yield f"no entry {name!r}"
+            continue
+        try:
+            TypeAdapter(kind, config=STRICT).validate_python(content[name])
+        except ValidationError as error:
+            faulty = True
+            first = error.errors()[0]
+            where = "".join(f"[{part!r}]" for part in first["loc"])
+            yield f"entry {name!r}{where}: {first['msg']}, got {type(first['input']).__name__}"
+    if schema is SERIES and not faulty:
+        yield from _series_faults(content, sizes)
+
+
+def _series_faults(about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
+    for name in ("channels", "units", "centre", "scale"):
+        if wrong := _sized("channel", len(about[name]), sizes):
+            yield f"entry {name!r}: {wrong}"
+    # not every series has groups
+    groups = about.get("group_names", [])
+    if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
+        yield "entry 'group_names': Input should be a list of text"
+        groups = []
+    named = {"channel": about["channels"], "unit": about["units"], "label": about["label_names"], "group": groups}
+    for kind, names in named.items():
+        if wrong := name_faults(kind, names):
+            yield wrong
+    if not 0 < about["rate_hz"] < float("inf"):
+        yield f"entry 'rate_hz': expected a positive number, got {about['rate_hz']}"
+    if not 1 <= about["length"] <= sizes.get("sample", about["length"]):
+        yield f"entry 'length': {about['length']} samples in a series of {sizes.get('sample')}"
+    else:
+        sizes["step"] = about["length"]
+
+
+def _index_faults(index: pd.DataFrame, about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
+    """What only the whole of a prepared series shows."""
+    start, stop, window = (index[name].to_numpy() for name in ("start", "stop", "window"))
+    outside = (start < 0) | (stop > sizes["sample"]) | (stop - start != about["length"])
+    if outside.any():
+        yield f"windows.parquet: {int(outside.sum())} windows are not {about['length']} samples inside the series"
+    if not len(index) or (np.diff(window) <= 0).any():
+        yield "windows.parquet: expected windows with rising ids"
+    for column, names in (("label", "label_names"), ("group", "group_names")):
+        codes = index[column].to_numpy() if column in index else np.zeros(0, dtype=int)
+        if codes.dtype.kind not in "iu" or (
+            len(codes) and not -1 <= codes.min() <= codes.max() < len(about.get(names, []))
+        ):
+            yield f"windows.parquet: column {column!r} has codes without a name in series.json"
+
+
+CHECKS: dict[type, Callable[..., Iterator[str]]] = {
+    Array: _array_faults,
+    Table: _table_faults,
+    Record: _record_faults,
+}
+
+
+def check_folder(stage: str, folder: Path, sizes: dict[str, Any]) -> None:
+    """Compare the artifacts of a stage with their schemas.
+
+    Args:
+        sizes: of the axes that were met before; filled with those of this folder, so that artifacts which were not
+            made from each other do not fit. `ids`: those of the windows.
+
+    Raises:
+        ArtifactError: lists all that is missing or not as it should be.
+    """
+    if not folder.is_dir():
+        raise ArtifactError(f"no artifacts {folder}: run the stage that makes them (`dvc repro`)")
+    faults = []
+    for name, schema in SCHEMAS.get(stage, {}).items():
+        path = folder / name
+        if schema.optional and not path.exists():
+            continue
+        try:
+            faults += [f"{name}: {fault}" for fault in CHECKS[type(schema)](path, schema, sizes)]
+        except ArtifactError as error:
+            faults.append(str(error))
+    if not faults and stage in ("prepare", "classify"):
+        index, about = read_table(folder / "windows.parquet"), read_json(folder / "series.json")
+        faults += _index_faults(index, about, sizes)
+    if faults:
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise ArtifactError(
+            f"{folder}: {len(faults)} artifacts are not what the stage `{stage}` writes: `dvc repro --force` makes "
+            f"them again\n{lines}"
+        )
+
+
+def check_links(folder: Path, roots: Sequence[Path]) -> None:
+    """Refuse links out of the project, whose files would be read and published as artifacts.
+
+    Args:
+        roots: folders that links may lead into: projects, and caches that their files are linked from.
+
+    Raises:
+        ArtifactError: names the links.
+    """
+    inside = [root.resolve() for root in roots]
+    away = [
+        path
+        for path in (folder, *sorted(folder.rglob("*")))
+        if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside)
+    ]
+    if away:
+        raise ArtifactError(f"links out of the project are not followed: {', '.join(map(str, away[:5]))}")

@@ -1,0 +1,54 @@
+"""The attributor of concepts: LRP of what passes through chosen channels of a layer."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from clusterwhy.attribution.base import Attributor, Question
+from clusterwhy.errors import MethodError
+from clusterwhy.types import FloatArray
+
+if TYPE_CHECKING:
+    from clusterwhy.propagation.explainer import Relevance
+
+
+class Crp(Attributor):
+    """Concept relevance propagation (Achtibat et al. 2023) by the composite's rules; see `concept_relevance`.
+
+    With all concepts of a layer that every path leads through it is LRP.
+    """
+
+    layer: str | None  # as `layer_names` gives them; null: the last convolution
+    concepts: tuple[int, ...] | None = Field(min_length=1)  # channels of the layer; null: all of them
+
+    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
+        """Relevance of windows (window, channel, time).
+
+        Raises:
+            ConceptError: no such layer or concept.
+            MethodError: another canonizer than `auto`, or no convolution to choose.
+        """
+        import torch
+
+        from clusterwhy.concepts.propagation import ConceptExplainer
+        from clusterwhy.propagation.explainer import Relevance
+        from clusterwhy.propagation.layer_graph import find
+
+        if question.canonizer != "auto":
+            raise MethodError(f"concepts need `canonizer: auto`, got {question.canonizer!r}")
+        low, high = (torch.as_tensor(end) for end in question.box)
+        explainer = ConceptExplainer(
+            question.network, torch.as_tensor(windows[:2]), None, question.composite, (low, high)
+        )
+        layer = self.layer
+        if layer is None:
+            convolutions = [name for name, place in explainer.places.items() if place.layer.operation == "Conv1d"]
+            if not convolutions:
+                raise MethodError("concepts are channels of a convolution, this network has none; choose a `layer`")
+            layer = convolutions[-1]
+        place = find(explainer.places, layer)
+        chosen = list(range(place.layer.n_concepts)) if self.concepts is None else list(self.concepts)
+        found = explainer.relevance(windows, {layer: chosen})
+        facts = {**found.provenance, "layer": place.layer.name, "concepts": chosen}
+        return Relevance(found.values, found.target, np.full_like(found.target, np.nan), facts)

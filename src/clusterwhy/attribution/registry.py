@@ -1,0 +1,222 @@
+"""Every way to explain a network by its name: the objects of `conf/attributor` and `conf/composite`."""
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from pydantic import ValidationError
+
+from clusterwhy.attribution.activations import AttentionWeights, GradCam
+from clusterwhy.attribution.base import Attributor, Contrast, Difference, Once, Question, Smooth
+from clusterwhy.attribution.crp import Crp
+from clusterwhy.attribution.gradients import (
+    Gradient,
+    GradientShap,
+    GradientTimesInput,
+    GuidedBackpropagation,
+    IntegratedGradients,
+    SmoothGrad,
+)
+from clusterwhy.attribution.perturbations import DeepLift, Occlusion, ShapleySampling
+from clusterwhy.errors import MethodError
+from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
+from clusterwhy.types import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from clusterwhy.propagation.canonizer import CanonizerName
+    from clusterwhy.propagation.explainer import Relevance
+
+_BATCH = {"batch_size": 64}
+_ZERO = {**_BATCH, "baseline": "zero", "n_references": 8}
+# conf/attributor holds the same (tests/test_config.py)
+ATTRIBUTORS: dict[str, Attributor] = {
+    "contrast": Contrast.model_validate({**_BATCH, "n_references": 64}),
+    "crp": Crp.model_validate({**_BATCH, "layer": None, "concepts": None}),
+    "smooth": Smooth.model_validate({**_BATCH, "n_samples": 20, "noise_share": 0.1}),
+    "difference": Difference.model_validate({**_BATCH, "n_references": 8}),
+    "gradient": Gradient.model_validate(_BATCH),
+    "gradient_x_input": GradientTimesInput.model_validate(_BATCH),
+    "smoothgrad": SmoothGrad.model_validate({**_BATCH, "noise": 0.1, "samples": 50}),
+    "integrated_gradients": IntegratedGradients.model_validate({**_ZERO, "steps": 50}),
+    "gradient_shap": GradientShap.model_validate({**_ZERO, "samples": 20}),
+    "guided_backprop": GuidedBackpropagation.model_validate(_BATCH),
+    "grad_cam": GradCam.model_validate({**_BATCH, "layer": None}),
+    "deep_lift": DeepLift.model_validate(_ZERO),
+    "shapley_sampling": ShapleySampling.model_validate({**_ZERO, "segment": 16, "samples": 25}),
+    "occlusion": Occlusion.model_validate({**_ZERO, "segment": 16}),
+    "occlusion_channels": Occlusion.model_validate({**_ZERO, "segment": None}),
+    "attention_weights": AttentionWeights.model_validate(_BATCH),
+}
+LRP = "lrp_"
+
+
+@dataclass(frozen=True)
+class Method:
+    """An attributor, and the rules for one that has none of its own.
+
+    Attributes:
+        name: as given, with its parameters.
+        canonizer: for attributors without rules of their own.
+    """
+
+    name: str
+    attributor: Attributor
+    composite: CompositeSettings
+    canonizer: "CanonizerName" = "auto"
+
+    def explain(
+        self,
+        network: "nn.Module",
+        windows: "FloatArray | torch.Tensor",
+        target: "int | Callable[[torch.Tensor], torch.Tensor] | None" = None,
+        references: FloatArray | None = None,
+        seed: int = 0,
+    ) -> "Relevance":
+        """As `explain`."""
+        import torch
+
+        from clusterwhy.errors import ShapeError
+        from clusterwhy.propagation.explainer import with_target
+
+        data = torch.as_tensor(windows).detach().cpu().numpy()
+        if data.ndim != 3 or not len(data) or not np.issubdtype(data.dtype, np.floating):
+            raise ShapeError(
+                f"expected windows (window >= 1, channel, time) of float32 or float64, got {data.shape} {data.dtype}"
+            )
+        others = (
+            np.empty((0, *data.shape[1:]), data.dtype) if references is None else np.asarray(references, data.dtype)
+        )
+        if others.ndim != 3 or others.shape[1:] != data.shape[1:]:
+            raise ShapeError(
+                f"expected references (reference, channel, time) like windows {data.shape}, got {others.shape}"
+            )
+        if not len(others) and isinstance(self.attributor, Contrast | Difference):
+            raise MethodError(f"{self.name} compares with windows from elsewhere: give `references`")
+        whole = network if target is None else with_target(network, target)
+        box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
+        found = self.attributor.explain(Question(whole, self.composite, self.canonizer, box, others), data, seed)
+        return replace(found, provenance={"method": self.name, **found.provenance})
+
+
+def list_methods() -> list[str]:
+    """The names that `explain` knows, each of which may carry parameters: `smoothgrad(noise=0.3, samples=50)`."""
+    return [*(LRP + name for name in COMPOSITES), *ATTRIBUTORS]
+
+
+def method_of(name: str, /, **parameters: Any) -> Method:
+    """The method of a name.
+
+    Args:
+        name: one of `list_methods()`, which may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
+        parameters: more of them. Of `lrp_*` those of its composite (conf/composite), of others those of the attributor
+            (conf/attributor); `canonizer` where LRP is used, `composite` for `contrast`, `smooth`, `crp`.
+
+    Raises:
+        MethodError: no such name, no such parameter (the near ones are listed), or a value out of range.
+    """
+    from clusterwhy.propagation.canonizer import CanonizerName
+
+    base, own = _taken_apart(name)
+    if twice := sorted(set(own) & set(parameters)):
+        raise MethodError(f"{name}: {', '.join(twice)} given twice, in the name and beside it")
+    given = {**own, **parameters}
+    known = list_methods()
+    if base not in known:
+        raise MethodError(f"no method {base!r}{_near(base, known)}; there are {', '.join(known)}")
+    canonizer = given.pop("canonizer", None)
+    attributor: Attributor = Once(batch_size=64)
+    if base.startswith(LRP):
+        attributor = _changed(base, attributor, {k: given.pop(k) for k in ["batch_size"] if k in given})
+        composite = _changed(base, COMPOSITES[base.removeprefix(LRP)], given)
+    else:
+        attributor = ATTRIBUTORS[base]
+        by_rule = not attributor.has_own_rules
+        composite = _composite(base, given.pop("composite", "epsilon_plus") if by_rule else "epsilon_plus")
+        attributor = _changed(base, attributor, given)
+    if canonizer is not None and (attributor.has_own_rules or canonizer not in get_args(CanonizerName)):
+        raise MethodError(f"{base}: no canonizer {canonizer!r}; LRP knows {', '.join(get_args(CanonizerName))}")
+    shown = ", ".join(f"{key}={value}" for key, value in {**own, **parameters}.items())
+    return Method(f"{base}({shown})" if shown else base, attributor, composite, canonizer or "auto")
+
+
+def explain(
+    network: "nn.Module",
+    windows: "FloatArray | torch.Tensor",
+    method: str = "lrp_epsilon_plus",
+    target: "int | Callable[[torch.Tensor], torch.Tensor] | None" = None,
+    references: FloatArray | None = None,
+    **parameters: Any,
+) -> "Relevance":
+    """Relevance of windows for one scalar of a network, by any method.
+
+    Args:
+        network: (window, channel, time) -> anything, in evaluation mode. Nothing is left on it.
+        windows: (window, channel, time) float32 or float64, scaled as in training.
+        method: one of `list_methods()`; may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
+        target: what is explained: an int (that unit of the output), a function or module from the output to
+            (window,), or None where the output is (window,) already.
+        references: (reference, channel, time) windows from elsewhere, for methods that compare with them.
+        parameters: of the method, and `seed` for those that draw numbers.
+
+    Raises:
+        MethodError: no such method or parameter, or the network has not what the method needs.
+        CompositeError: an operation has no rule, or relevance is not finite.
+        ShapeError: windows, references or the target have other shapes.
+    """
+    seed = parameters.pop("seed", 0)
+    return method_of(method, **parameters).explain(network, windows, target, references, seed)
+
+
+def _taken_apart(name: str) -> tuple[str, dict[str, Any]]:
+    """`base(key=value, ...)` as its base and its parameters; values are Python literals or plain words."""
+    try:
+        call = ast.parse(name.strip(), mode="eval").body
+    except SyntaxError:
+        call = None
+    if isinstance(call, ast.Name):
+        return call.id, {}
+    readable = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args
+    if not readable or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise MethodError(f"expected a method like `name` or `name(key=value, ...)`, got {name!r}")
+    found: dict[str, Any] = {}
+    for keyword in call.keywords:
+        try:
+            plain = keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
+        except ValueError:
+            plain = None
+        if keyword.arg is None or (plain is None and ast.unparse(keyword.value) != "None"):
+            raise MethodError(f"{name!r}: {ast.unparse(keyword.value)} is no plain value")
+        found[keyword.arg] = plain
+    return call.func.id, found
+
+
+def _changed(base: str, settings: Any, changes: Mapping[str, Any]) -> Any:
+    fields = type(settings).model_fields
+    unknown = [key for key in changes if key not in fields or key == "name"]
+    if unknown:
+        names = [key for key in fields if key != "name"]
+        faults = ", ".join(f"{key!r}{_near(key, names)}" for key in unknown)
+        raise MethodError(f"{base} has no parameter {faults}; it has {', '.join(names)}")
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise MethodError(f"{base}: {faults}") from error
+
+
+def _composite(base: str, name: object) -> CompositeSettings:
+    if name not in COMPOSITES:
+        near = _near(str(name), list(COMPOSITES))
+        raise MethodError(f"{base}: no composite {name!r}{near}; there are {', '.join(COMPOSITES)}")
+    return COMPOSITES[str(name)]
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f" (near: {', '.join(near)})" if near else ""

@@ -1,0 +1,1 @@
+"""Supervised classifiers: networks, training, checkpoints."""

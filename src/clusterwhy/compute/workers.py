@@ -1,0 +1,182 @@
+"""Where window shards are computed: in this process, in others, or on a Dask cluster, by the same code."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import numpy as np
+from pydantic import Field
+
+from clusterwhy.artifacts.store import UNFINISHED, storage_error
+from clusterwhy.config import Settings
+from clusterwhy.errors import WorkerError
+from clusterwhy.types import FloatArray
+
+log = logging.getLogger(__name__)
+
+
+class Workers(Settings):
+    """The choice of `conf/workers`.
+
+    `here` is this process, `processes` are local ones. `dask` uses the cluster at `address`, or starts one on this
+    machine where that is null; every machine of a cluster has the packages of this one and sees the project's folder
+    under the same path.
+    """
+
+    backend: Literal["here", "processes", "dask"]
+    count: int = Field(ge=1)
+    address: str | None
+    shard: int = Field(ge=1)
+    attempts: int = Field(ge=1)
+
+    def map(self, tasks: Sequence[Callable[[], Any]], desc: str) -> Iterator[tuple[int, Any]]:
+        """Results of tasks with their positions, in the order in which they finish.
+
+        A task whose worker dies is tried again, up to `attempts` times; those that have finished are kept.
+
+        Raises:
+            WorkerError: workers died in each attempt.
+        """
+        from tqdm import tqdm
+
+        waiting = dict(enumerate(tasks))
+        with tqdm(total=len(tasks), desc=desc, unit="shard", disable=None if len(tasks) > 1 else True) as bar:
+            for attempt in range(1, self.attempts + 1):
+                try:
+                    for position, result in self._results(waiting):
+                        del waiting[position]
+                        bar.update()
+                        yield position, result
+                    return
+                except _deaths() as error:
+                    log.warning(
+                        "%d of %d shards lost a worker (%s), attempt %d", len(waiting), len(tasks), error, attempt
+                    )
+        raise WorkerError(
+            f"{desc}: {len(waiting)} of {len(tasks)} shards lost their worker in each of {self.attempts} attempts; the "
+            f"usual cause is memory: fewer workers (now workers.count={self.count}) or a smaller workers.shard"
+        )
+
+    def _results(self, waiting: dict[int, Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
+        from joblib import Parallel, delayed, parallel_config
+
+        if self.backend == "here":
+            for position, task in list(waiting.items()):
+                yield position, task()
+            return
+        with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.count):
+            # no task waits at a worker, so one that dies takes little with it
+            run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+            yield from run(delayed(_numbered)(position, task) for position, task in list(waiting.items()))
+
+    @contextlib.contextmanager
+    def _cluster(self) -> Iterator[str]:
+        if self.backend == "processes":
+            yield "loky"
+            return
+        try:
+            import distributed
+        except ImportError as error:
+            raise WorkerError(
+                "workers.backend=dask needs the package `distributed`: `pip install clusterwhy[cluster]`, or choose "
+                "workers.backend=processes"
+            ) from error
+        local = {} if self.address else {"n_workers": self.count, "threads_per_worker": 1, "dashboard_address": None}
+        try:
+            client: Any = distributed.Client(self.address, **local, set_as_default=True)
+        except OSError as error:
+            raise WorkerError(f"no Dask scheduler answers at workers.address={self.address}: {error}") from error
+        with client:
+            yield "dask"
+
+    def windows(self, work: Callable[[slice], FloatArray], n_windows: int, path: Path, batch: int, desc: str) -> None:
+        """Map over window shards, and write what they give, joined, as one `.npy` file: complete or not at all.
+
+        Shards are whole batches, so that the bytes do not depend on their size or where they are computed.
+
+        Args:
+            work: a slice of windows -> (window, ...) of that slice; importable by, or sent to, the workers.
+            n_windows: in all.
+            batch: windows that `work` computes together.
+        """
+        shard = -(-self.shard // batch) * batch
+        parts = [slice(first, min(first + shard, n_windows)) for first in range(0, n_windows, shard)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
+        os.close(handle)
+        joined: np.memmap | None = None
+        try:
+            for position, found in self.map([_Shard(work, part) for part in parts], desc):
+                if joined is None:
+                    shape = (n_windows, *found.shape[1:])
+                    joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=found.dtype, shape=shape)
+                    # a full disk would end the process when a page is written, without a word
+                    with open(temporary, "r+b") as stream:
+                        os.posix_fallocate(stream.fileno(), 0, os.path.getsize(temporary))
+                joined[parts[position]] = found
+            if joined is not None:
+                joined.flush()
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except BaseException as error:
+            Path(temporary).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise storage_error(path, error) from error
+            raise
+
+
+HERE = Workers(backend="here", count=1, address=None, shard=8192, attempts=1)
+
+
+class _Shard:
+    def __init__(self, work: Callable[[slice], FloatArray], part: slice) -> None:
+        self.work, self.part = work, part
+
+    def __call__(self) -> FloatArray:
+        return self.work(self.part)
+
+
+class _Plain:
+    """A stream that is no terminal: bars of workers would overwrite each other."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _same_environment() -> Iterator[None]:
+    """Undo what Dask and joblib set for their workers: OMP_NUM_THREADS=1 would also hold for what starts later."""
+    kept = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - kept.keys():
+            del os.environ[name]
+        os.environ.update(kept)
+
+
+def _numbered(position: int, task: Callable[[], Any]) -> tuple[int, Any]:
+    plain: Any = _Plain(sys.stderr)
+    with contextlib.redirect_stderr(plain):
+        return position, task()
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    # not its base BrokenProcessPool: that is also raised for a task that cannot be unpickled, in vain each time
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    found: list[type[Exception]] = [TerminatedWorkerError]
+    if (distributed := sys.modules.get("distributed")) is not None:
+        found.append(distributed.KilledWorker)
+    return tuple(found)

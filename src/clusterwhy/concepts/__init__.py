@@ -1,0 +1,1 @@
+"""Concept relevance propagation: relevance that passes through chosen channels of a layer."""

@@ -1,0 +1,1 @@
+"""Datasets that ship with a dependency, and readers of public benchmark archives."""

@@ -1,0 +1,1 @@
+"""Explanations of clusters, anomalies and selections, and their evaluation."""

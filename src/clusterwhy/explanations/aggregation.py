@@ -1,0 +1,156 @@
+"""From relevance of windows to statements about a cluster, with its uncertainty."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.errors import ShapeError
+from clusterwhy.metrics.bootstrap import N_BOOTSTRAP
+from clusterwhy.types import FloatArray, IntArray
+
+
+def signed_shares(relevance: FloatArray) -> FloatArray:
+    """(window, channel) summed relevance of each channel over all |relevance| of the window."""
+    size = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
+    return (relevance / np.where(size > 0, size, 1.0)).sum(axis=2)
+
+
+def member_agreement(relevance: FloatArray) -> float:
+    """Mean cosine between the channel shares of each window and the mean of the others, in [-1, 1].
+
+    Near 1: what is said of the cluster holds for each of its windows; 1 where there is one window.
+    """
+    if len(relevance) < 2:
+        return 1.0
+    shares = signed_shares(relevance)
+    others = (shares.sum(axis=0, keepdims=True) - shares) / (len(shares) - 1)
+    sizes = np.linalg.norm(shares, axis=1) * np.linalg.norm(others, axis=1)
+    return float(((shares * others).sum(axis=1) / np.where(sizes > 0, sizes, 1.0)).mean())
+
+
+def channel_contrast(own: FloatArray, rest: FloatArray, seed: int) -> dict[str, FloatArray]:
+    """How much more a channel supports this cluster than the explained windows of the others theirs.
+
+    Args:
+        own: (window, channel, time) relevance in the cluster.
+        rest: the same of all other clusters.
+
+    Returns:
+        `contrast` with `contrast_low` and `contrast_high`, (channel,) each: difference of mean signed
+        shares and its 95 % bootstrap limits; NaN where there is no other cluster.
+    """
+    if not len(rest):
+        nothing = np.full(own.shape[1], np.nan)
+        return {"contrast": nothing, "contrast_low": nothing, "contrast_high": nothing}
+    rng = np.random.default_rng(seed)
+    mine, theirs = signed_shares(own), signed_shares(rest)
+    draws = [values[rng.integers(0, len(values), (N_BOOTSTRAP, len(values)))].mean(axis=1) for values in (mine, theirs)]
+    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975], axis=0)
+    return {"contrast": mine.mean(axis=0) - theirs.mean(axis=0), "contrast_low": low, "contrast_high": high}
+
+
+def shifts_to(reference: FloatArray, windows: FloatArray, max_shift: int) -> IntArray:
+    """By how many samples each window lags the reference, where their cross-correlation is greatest.
+
+    Args:
+        reference: (channel, time).
+        windows: (window, channel, time).
+        max_shift: greatest accepted lag, in samples.
+
+    Returns:
+        (window,) lags in [-max_shift, max_shift]; cross-correlations are summed over channels and
+        divided by the overlap, so that long lags are not put at a disadvantage.
+    """
+    length = reference.shape[1]
+    centred = windows - windows.mean(axis=2, keepdims=True)
+    wanted = reference - reference.mean(axis=1, keepdims=True)
+    spectrum = np.fft.rfft(centred, 2 * length) * np.conj(np.fft.rfft(wanted, 2 * length))
+    correlation = np.fft.irfft(spectrum.sum(axis=1), 2 * length)
+    lags = np.arange(-max_shift, max_shift + 1)
+    return np.asarray(lags[(correlation[:, lags] / (length - np.abs(lags))).argmax(axis=1)])
+
+
+def shifted(relevance: FloatArray, lags: IntArray) -> FloatArray:
+    """(window, channel, time) moved back by the lags; NaN where nothing was recorded."""
+    moved = np.full(relevance.shape, np.nan, dtype=relevance.dtype)
+    length = relevance.shape[2]
+    for window, lag in enumerate(lags):
+        first, last = max(0, -lag), min(length, length - lag)
+        moved[window, :, first:last] = relevance[window, :, first + lag : last + lag]
+    return moved
+
+
+def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_s: float, seed: int) -> pd.DataFrame:
+    """Share of each channel in each stretch of time, with 95 % intervals over windows.
+
+    Args:
+        relevance: (window, channel, time), signed; NaN counts as nothing.
+        n_bins: stretches of (nearly) equal length.
+        dt_s: seconds between samples.
+    """
+    edges = np.linspace(0, relevance.shape[2], n_bins + 1).round().astype(int)
+    return _in_stretches(relevance, channels, edges, dt_s, seed)
+
+
+def time_bins_of_width(
+    relevance: FloatArray, channels: tuple[str, ...], width: int, dt_s: float, seed: int
+) -> pd.DataFrame:
+    """The same for stretches of `width` samples; the last one is shorter where the window is no multiple of it.
+
+    Raises:
+        ShapeError: a width below one sample.
+    """
+    if width < 1:
+        raise ShapeError(f"expected bins of one or more samples, got {width}")
+    edges = np.minimum(np.arange(0, relevance.shape[2] + width, width), relevance.shape[2])
+    return _in_stretches(relevance, channels, edges, dt_s, seed)
+
+
+def _in_stretches(
+    relevance: FloatArray, channels: tuple[str, ...], edges: IntArray, dt_s: float, seed: int
+) -> pd.DataFrame:
+    kept = np.nan_to_num(relevance)
+    size = np.abs(kept).sum(axis=(1, 2), keepdims=True)
+    shares = kept / np.where(size > 0, size, 1.0)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(0, len(shares), (N_BOOTSTRAP, len(shares)))
+    rows = []
+    for start, stop in itertools.pairwise(edges):
+        values = shares[:, :, start:stop].sum(axis=2)
+        low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975], axis=0)
+        for i, channel in enumerate(channels):
+            rows.append((channel, start * dt_s, stop * dt_s, values[:, i].mean(), low[i], high[i]))
+    return pd.DataFrame(rows, columns=["channel", "start_s", "stop_s", "signed", "signed_low", "signed_high"])
+
+
+def channel_importance(relevance: FloatArray, channels: tuple[str, ...], seed: int) -> pd.DataFrame:
+    """Mean share of each channel over the explained windows of one cluster, with 95 % intervals.
+
+    Args:
+        relevance: (window, channel, time), signed.
+
+    Returns:
+        One row per channel: `absolute` is its share of all |relevance|; `signed` its summed
+        relevance over all |relevance|, so that supporting and opposing evidence stay apart. The
+        limits are percentiles of 1000 bootstrap means over windows (Efron 1979). No shifting.
+    """
+    size = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
+    shares = relevance / np.where(size > 0, size, 1.0)
+    columns: dict[str, object] = {"channel": list(channels)}
+    draws = np.random.default_rng(seed).integers(0, len(relevance), (N_BOOTSTRAP, len(relevance)))
+    for name, values in (("absolute", np.abs(shares).sum(axis=2)), ("signed", shares.sum(axis=2))):
+        low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975], axis=0)
+        columns |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(columns)
+
+
+def time_map(relevance: FloatArray) -> FloatArray:
+    """(channel, time) mean signed relevance, as a share of the mean summed |relevance|.
+
+    NaN (of shifted windows) is left out; NaN where fewer than half of the windows have a value.
+    """
+    size = float(np.nansum(np.abs(relevance), axis=(1, 2)).mean())
+    count = np.isfinite(relevance).sum(axis=0)
+    mean = np.nansum(relevance, axis=0) / np.maximum(count, 1)
+    return np.where(2 * count >= len(relevance), mean / (size or 1.0), np.nan)

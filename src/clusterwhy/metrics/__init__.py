@@ -1,0 +1,1 @@
+"""Metrics: faithfulness, clusters, detection, classification, calibration."""

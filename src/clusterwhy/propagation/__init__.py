@@ -1,0 +1,1 @@
+"""Layer-wise relevance propagation: canonical form, rules, composites, engine, zennit backend."""

@@ -1,0 +1,249 @@
+"""Explain a scalar that a network computes: relevance of every channel and time step, with its evidence."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from zennit.core import Composite
+
+from clusterwhy.errors import CompositeError, ShapeError
+from clusterwhy.propagation.canonical import canonize
+from clusterwhy.propagation.canonizer import CanonizerName
+from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
+from clusterwhy.propagation.engine import Engine
+from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance
+from clusterwhy.types import FloatArray
+
+EngineName = Literal["auto", "fused", "zennit"]
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """An explanation of windows.
+
+    Attributes:
+        values: (window, channel, time) with sign, in units of the target.
+        target: (window,) the scalar that was explained.
+        bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
+            not know.
+        provenance: every choice that was made, in words.
+    """
+
+    values: FloatArray
+    target: FloatArray
+    bias_share: FloatArray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> FloatArray:
+        """(window,) 1 - sum(values) / target: what biases absorbed or a missing rule leaked."""
+        total = self.values.sum(axis=(1, 2), dtype=np.float64)
+        return 1.0 - total / np.where(self.target == 0, np.nan, self.target)
+
+    @property
+    def lost_share(self) -> FloatArray:
+        """(window,) the rest of the gap: stabilisers, and sums without a positive part."""
+        return self.gap - self.bias_share
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
+        import pandas as pd
+
+        shares = self.values.sum(axis=2) / np.abs(self.values).sum(axis=(1, 2))[:, None].clip(min=1e-30)
+        leading = np.argsort(-np.abs(shares), axis=1)[:, :3]
+        rows = pd.DataFrame(
+            {
+                "target": self.target,
+                "sum of relevance": self.values.sum(axis=(1, 2), dtype=np.float64),
+                "gap": self.gap,
+                "biases' share": self.bias_share,
+                "leading channels": [
+                    ", ".join(f"{c} ({row[c]:+.0%})" for c in order) for row, order in zip(shares, leading, strict=True)
+                ],
+            }
+        )
+        rows.index.name = "window"
+        shape = " x ".join(map(str, self.values.shape))
+        choices = escape(", ".join(f"{key}: {value}" for key, value in self.provenance.items()))
+        table = rows.to_html(max_rows=12, float_format=lambda value: f"{value:.4g}")
+        return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
+
+
+class Unit(nn.Module):
+    """One unit of an output (window, unit): a class, or a feature of an embedding."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, output: torch.Tensor) -> torch.Tensor:
+        """(window, unit) -> (window,)."""
+        return output[:, self.index]
+
+
+class Explained(nn.Module):
+    """A network with the target behind it."""
+
+    def __init__(self, network: nn.Module, head: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(window, channel, time) -> (window,)."""
+        return self.head(self.network(windows))
+
+
+def with_target(network: nn.Module, target: int | Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    """The network (window, channel, time) -> (window,) of a target."""
+    made = Explained(network, Unit(target) if isinstance(target, int) else target)
+    made.training = network.training  # of this module alone: `train()` would reach into the network
+    return made
+
+
+def target_name(target: int | Callable[[torch.Tensor], torch.Tensor] | None) -> str:
+    """What a target is called in provenance."""
+    return "output" if target is None else f"unit {target}" if isinstance(target, int) else type(target).__name__
+
+
+def lrp(
+    network: nn.Module,
+    windows: FloatArray | torch.Tensor,
+    target: int | Callable[[torch.Tensor], torch.Tensor] | None = None,
+    composite: str | CompositeSettings | Composite = "epsilon_plus",
+    canonizer: CanonizerName = "auto",
+    engine: EngineName = "auto",
+    box: tuple[FloatArray, FloatArray] | None = None,
+    batch_size: int = 64,
+) -> Relevance:
+    """Relevance of windows for one scalar of a network (Bach et al. 2015; Montavon et al. 2019).
+
+    Args:
+        network: (window, channel, time) -> anything, in evaluation mode. It is not changed.
+        windows: (window, channel, time) float32 or float64, scaled as in training.
+        target: what is explained: an int (that unit of the output), a function or module from the
+            output to (window,), or None where the output is (window,) already.
+        composite: a name from `COMPOSITES`, settings, or a zennit composite.
+        canonizer: `auto` traces the network into a form where each operation has a rule, and refuses
+            where one has none; `none` and `zennit_sequential` run zennit's hooks on the network as it is.
+        engine: `fused`, or zennit's hooks on the same canonical form; `auto` is fused where the rules
+            are ours.
+        box: (channel,) lowest and highest values, for composites with a box; from the windows if None.
+        batch_size: windows at a time; memory depends on it, not on the number of windows.
+
+    Raises:
+        CompositeError: an operation has no rule, the composite does not fit, relevance is not finite.
+        ShapeError: windows are not (window, channel, time), or the target is not one scalar per window.
+    """
+    data = torch.as_tensor(windows)
+    if data.ndim != 3 or not len(data):
+        raise ShapeError(f"expected windows (window >= 1, channel, time), got {tuple(data.shape)}")
+    ends = (data.amin(dim=(0, 2)), data.amax(dim=(0, 2))) if box is None else tuple(map(torch.as_tensor, box))
+    explainer = Explainer(network, data[:2], target, composite, canonizer, engine, (ends[0], ends[1]))
+    return explainer.explain(data, batch_size)
+
+
+class Explainer:
+    """A network, a target and a composite, made ready once for any number of windows."""
+
+    _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+
+    def __init__(
+        self,
+        network: nn.Module,
+        example: torch.Tensor,
+        target: int | Callable[[torch.Tensor], torch.Tensor] | None,
+        composite: str | CompositeSettings | Composite,
+        canonizer: CanonizerName,
+        engine: EngineName,
+        box: tuple[torch.Tensor, torch.Tensor],
+    ) -> None:
+        self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        self.network = network if target is None else with_target(network, target)
+        settings = _settings(composite)
+        low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
+        self.provenance: dict[str, Any] = {
+            "target": target_name(target),
+            "composite": settings.model_dump() if isinstance(settings, CompositeSettings) else type(settings).__name__,
+            "canonizer": canonizer,
+        }
+        if canonizer == "auto":
+            self._canonical(example, settings, engine, low, high)
+        elif engine == "fused":
+            raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
+        else:
+            self._as_it_is(settings, canonizer, low, high)
+
+    def _canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
+        several = example if len(example) > 1 else example.repeat(2, 1, 1)
+        canonical = canonize(self.network, several.to(self.device))
+        self.provenance["notes"] = list(canonical.notes)
+        if isinstance(settings, CompositeSettings):
+            rules = settings.rules(low, high)
+            if engine != "zennit":
+                fused = Engine(canonical)
+                self.provenance["engine"] = "fused"
+                self._run = lambda batch: fused.explain(batch, rules)
+                return
+            zennits = zennit_composite(canonical, rules)
+        elif engine == "fused":
+            raise CompositeError("the fused engine does not know rules of a zennit composite; use engine='auto'")
+        else:
+            zennits = settings
+        self.provenance["engine"] = "zennit"
+        self._run = lambda batch: self._hooked(canonical, zennits, batch)
+
+    def _as_it_is(self, settings: Any, canonizer: str, low: Any, high: Any) -> None:
+        self.provenance["engine"] = "zennit"
+        composite = settings.zennit(low, high, canonizer) if isinstance(settings, CompositeSettings) else settings
+        # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
+        network = copy.deepcopy(self.network)
+        self._run = lambda batch: self._hooked(network, composite, batch)
+
+    def _hooked(
+        self, network: nn.Module, composite: Composite, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        # the target is read before hooks or canonizers change anything
+        with torch.no_grad():
+            output = network(batch)
+        try:
+            values = zennit_relevance(network, composite, batch, output)
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise CompositeError(
+                f"composite {type(composite).__name__} does not fit {type(network).__name__}: {error}"
+            ) from error
+        return values, torch.full_like(output, float("nan")), output
+
+    def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
+        """Relevance of windows (window, channel, time); errors as in `lrp`."""
+        data = torch.as_tensor(windows)
+        parts = []
+        for first in range(0, len(data), batch_size):
+            batch = data[first : first + batch_size].to(self.device)
+            values, absorbed, output = self._run(batch)
+            if output.shape != (len(batch),):
+                raise ShapeError(
+                    f"expected a target (window,), got {tuple(output.shape)}: choose one scalar per window"
+                )
+            parts.append([part.cpu().numpy() for part in (values, absorbed, output)])
+        relevance, kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
+        broken = ~np.isfinite(relevance).all(axis=(1, 2))
+        if broken.any():
+            raise CompositeError(
+                f"relevance of {int(broken.sum())} of {len(data)} windows is not finite: "
+                "the windows hold such values, or the composite does not fit this network"
+            )
+        share = kept / np.where(target == 0, np.nan, target)
+        return Relevance(relevance, target, share, self.provenance)
+
+
+def _settings(composite: str | CompositeSettings | Composite) -> CompositeSettings | Composite:
+    if not isinstance(composite, str):
+        return composite
+    if composite not in COMPOSITES:
+        raise CompositeError(f"no composite {composite!r}; there are {', '.join(sorted(COMPOSITES))}")
+    return COMPOSITES[composite]

@@ -1,0 +1,110 @@
+"""Receptive fields: which input samples a value depends on, exactly, from kernels, strides, pads and dilations.
+
+How far back and how far forth a value reaches are carried through the traced graph as if they were data: each
+operation gives the greatest reach of what it reads. Weights play no part, so a sample that is multiplied by 0 counts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from zennit.layer import Sum
+
+from clusterwhy.propagation.canonical import Call, Canonical, Step
+from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
+from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+
+
+def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:
+    """What the input and each step see.
+
+    Args:
+        canonical: the traced network.
+        example: windows (window, channel, time).
+
+    Returns:
+        For each value (2, ...), its own shape behind the first axis: first samples counted back from the end of the
+        window (time - start), then last samples counted from its beginning (stop). Both are 0 where a value sees
+        nothing but padding. Steps that compute shapes give these.
+    """
+    n_channels, length = example.shape[1:]
+    forth = torch.arange(1, length + 1, device=example.device).to(example.dtype)
+    values: list[Any] = [torch.stack([forth.flip(0), forth])[:, None].expand(2, n_channels, length).contiguous()]
+    with torch.no_grad():
+        for step in canonical.steps:
+            values.append(_through(step, [values[i] for i in step.inputs]))
+    return values
+
+
+def _through(step: Step, inputs: list[Any]) -> Any:
+    x, module = inputs[0], step.module
+    if step.kind == "pass":
+        return x
+    if step.kind == "sum":
+        return torch.maximum(*torch.broadcast_tensors(*inputs))
+    if isinstance(module, Call):
+        # an axis that is averaged reaches as far as its farthest value; padding with 0 sees nothing
+        return Call(GREATEST.get(module.function, module.function), module.arguments, module.keywords)(*inputs)
+    if isinstance(module, nn.Conv1d):
+        return x if x.ndim == 2 else _convolution(module, x)
+    for kind, greatest in MODULES.items():
+        if isinstance(module, kind):
+            return greatest(module, x)
+    if step.kind in ("shape", "route", "concatenate"):
+        return module(*inputs)
+    farthest = x.flatten(1).amax(dim=1)  # distances: every feature
+    return farthest[:, None].expand(2, module(x).shape[1]).contiguous()
+
+
+def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
+    """The farthest reach under the kernel and among the channels of a group; padding sees nothing."""
+    of_group = x.unflatten(1, (module.groups, -1)).amax(dim=2)
+    padding = int(module.padding[0])
+    kernel, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
+    found = F.max_pool1d(F.pad(of_group, (padding, padding)), kernel, stride, 0, dilation)
+    return found.repeat_interleave(module.out_channels // module.groups, dim=1)
+
+
+def _recurrent(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
+    """Cells that read forth see all time steps before theirs, those that read back all behind it."""
+    for _ in range(lstm.num_layers):
+        at_once = x.amax(dim=2, keepdim=True)
+        ways = [at_once.cummax(dim=1).values]
+        if lstm.bidirectional:
+            ways.append(at_once.flip(1).cummax(dim=1).values.flip(1))
+        x = torch.cat([way.expand(-1, -1, lstm.hidden_size) for way in ways], dim=2)
+    return x
+
+
+def _attention(x: torch.Tensor) -> torch.Tensor:
+    """Each time step sees all others."""
+    return x.amax(dim=(1, 2), keepdim=True).expand_as(x).contiguous()
+
+
+def _average(
+    x: torch.Tensor, size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, *_: Any, **__: Any
+) -> torch.Tensor:
+    return F.max_pool1d(x, size, stride, padding, 1, ceil_mode)
+
+
+def _linear(module: Any, x: torch.Tensor) -> torch.Tensor:
+    return x.amax(dim=-1, keepdim=True).expand(*x.shape[:-1], module.out_features).contiguous()
+
+
+GREATEST: dict[Any, Any] = {
+    **{torch.mean: torch.amax, torch.sum: torch.amax, torch.amin: torch.amax},
+    **{"mean": "amax", "sum": "amax", "amin": "amax"},
+    **{F.avg_pool1d: _average, F.adaptive_avg_pool1d: F.adaptive_max_pool1d},
+}
+MODULES: dict[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]] = {
+    nn.Linear: _linear,
+    nn.AvgPool1d: lambda m, x: _average(x, m.kernel_size, m.stride, m.padding, m.ceil_mode),
+    nn.AdaptiveAvgPool1d: lambda m, x: F.adaptive_max_pool1d(x, m.output_size),
+    Sum: lambda m, x: x.amax(dim=m.dim),
+    SoftExtremum: lambda m, x: x.amax(dim=m.dim),
+    MeanOfSmallest: lambda m, x: x.amax(dim=1),
+    Recurrent: lambda m, x: _recurrent(m.lstm, x),
+    SelfAttention: lambda m, x: _attention(x),
+}

@@ -1,0 +1,133 @@
+"""The contract of a user's file: what all three readers hand over, checked and mended in one order.
+
+1. cells become numbers: text, units, huge values are faults; infinite ones and `missing_values` are missing
+2. time stamps become seconds or nanoseconds, by `timezone` where they have no offset
+3. rows are sorted by time (`unsorted`)
+4. rows of one time stamp become one (`duplicates`)
+5. missing rows and cells are filled, cut out, or faults (`gaps`, `max_gap`, `max_missing_share`)
+6. the rate is checked, or rows are resampled (`irregular`, `resample_hz`)
+
+What a step finds wrong does not keep the later ones from looking: they go on with what the mildest policy would give,
+so that a file's faults are told at once. Rows in messages count from 0, below the header, as they stand in the file.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts.names import name_faults
+from clusterwhy.data.series import Reading, Series
+from clusterwhy.readers.cells import codes, numbers
+from clusterwhy.readers.clock import time_axis
+from clusterwhy.readers.gaps import closed, empty_channels
+from clusterwhy.readers.grid import Rows, in_order, median_step, on_grid, resampled, without_duplicates
+from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.policies import Policies
+from clusterwhy.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """What a reader found in a file.
+
+    Attributes:
+        name: what the series is called.
+        cells: one column per channel, as they were read.
+        time: the time column, or the rate in Hz of rows without one.
+        label: column of labels, if any.
+        group: column of groups, if any.
+        units: unit of each channel where known.
+    """
+
+    name: str
+    cells: pd.DataFrame
+    time: pd.Series | float
+    label: pd.Series | None
+    group: pd.Series | None
+    units: dict[str, str]
+
+
+def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findings) -> Series:
+    """A series that keeps the contract: finite, at one rate within each piece, in order.
+
+    Args:
+        findings: with what the reader noticed before; more is added.
+
+    Raises:
+        DataError: lists every fault of the file.
+    """
+    names = tuple(str(column) for column in raw.cells.columns)
+    values = numbers(raw.cells, policies.missing_values, policies.max_abs, findings)
+    named = {"label": raw.label, "group": raw.group}
+    columns = {key: codes(column) for key, column in named.items() if column is not None}
+    shown = {"channel": names, "unit": raw.units.values(), **{key: texts for key, (_, texts) in columns.items()}}
+    for kind, texts in shown.items():
+        if wrong := name_faults(kind, texts):
+            findings.fault("bad-name", wrong)
+    # a time column with faults: rows are taken as regular, so that their cells can be judged
+    time = _time(raw, policies, findings)
+    n_rows = len(values)
+    rows = Rows(
+        time=np.arange(float(n_rows)) if time is None else time,
+        values=values,
+        codes={key: code for key, (code, _) in columns.items()},
+        number=np.arange(n_rows),
+        cut=np.zeros(n_rows, dtype=bool),
+    )
+    missing = (~np.isfinite(values)).sum(axis=0)
+    rows = without_duplicates(in_order(rows, policies, findings), policies, findings)
+    if len(rows.time) < 2:
+        findings.fault("few-rows", f"expected at least 2 rows, got {len(rows.time)}")
+        findings.raise_any()
+    rows, n_filled = _regular(rows, names, policies, findings)
+    findings.raise_any()
+    return Series(
+        name=raw.name,
+        values=rows.values,
+        time=rows.time,
+        rate_hz=_rate(rows, raw, policies),
+        channels=names,
+        units=tuple(raw.units.get(name, "") for name in names),
+        train_stop=round(train_share * len(rows.values)),
+        pieces=(0, *(int(i) for i in np.flatnonzero(rows.cut) if i > 0)),
+        labels=rows.codes.get("label"),
+        label_names=columns["label"][1] if "label" in columns else (),
+        groups=rows.codes.get("group"),
+        group_names=columns["group"][1] if "group" in columns else (),
+        notes=tuple(findings.notes),
+        reading=Reading(
+            n_rows=n_rows,
+            missing=dict(zip(names, missing.tolist(), strict=True)),
+            filled=dict(zip(names, n_filled.tolist(), strict=True)),
+            policies=policies.model_dump(include=set(Policies.model_fields)),
+        ),
+    )
+
+
+def _time(raw: RawTable, policies: Policies, findings: Findings) -> FloatArray | IntArray | None:
+    if isinstance(raw.time, pd.Series):
+        return time_axis(raw.time, policies.timezone, findings)
+    return np.arange(len(raw.cells)) / raw.time
+
+
+def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Findings) -> tuple[Rows, IntArray]:
+    """Steps 5 and 6, and the number of cells that were filled in each channel."""
+    step_s = median_step(rows, findings)
+    if step_s is not None:
+        rows = on_grid(rows, step_s, policies, findings)
+    rows = empty_channels(rows, names, findings)
+    complete = closed(rows, names, policies, findings)
+    n_filled = (~np.isfinite(rows.at(np.isin(rows.time, complete.time)).values)).sum(axis=0)
+    if step_s is not None and not findings.faults and policies.irregular == "resample":
+        complete = resampled(complete, step_s, policies, findings)
+    if not findings.faults and complete.cut[1:].all():
+        text = f"expected 2 rows in a row, but {len(complete.time)} are left and none follows another"
+        findings.fault("few-rows", f"{text}: see `max_gap` and `resample_hz`")
+    return complete, n_filled
+
+
+def _rate(rows: Rows, raw: RawTable, policies: Policies) -> float:
+    if isinstance(raw.time, float) and policies.irregular == "error":
+        return raw.time
+    return 1.0 / float(np.median(np.diff(rows.seconds)[~rows.cut[1:]]))

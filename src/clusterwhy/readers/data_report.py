@@ -1,0 +1,60 @@
+"""The data report: what was read, what of it was changed, or every fault, as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from clusterwhy.artifacts.store import SCHEMA_VERSION
+from clusterwhy.data.series import Series
+from clusterwhy.errors import DataError
+
+
+def data_report(series: Series) -> dict[str, Any]:
+    """Rows, channels, pieces, notes and policies of a series that was read.
+
+    Args:
+        series: as its reader gave it, before constant channels are dropped.
+    """
+    reading = series.reading
+    lows, highs = series.values.min(axis=0), series.values.max(axis=0)
+    stops = [*series.pieces[1:], len(series.values)]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": series.name,
+        "n_rows_read": reading.n_rows if reading else len(series.values),
+        "n_rows_kept": len(series.values),
+        "rate_hz": series.rate_hz,
+        "channels": [
+            {
+                "name": name,
+                "unit": unit,
+                "n_missing": reading.missing[name] if reading else 0,
+                "n_filled": reading.filled[name] if reading else 0,
+                "constant": bool(low == high),
+                "min": float(low),
+                "max": float(high),
+            }
+            for name, unit, low, high in zip(series.channels, series.units, lows, highs, strict=True)
+        ],
+        "pieces": [
+            {"start": start, "stop": stop, "from": _moment(series, start), "to": _moment(series, stop - 1)}
+            for start, stop in zip(series.pieces, stops, strict=True)
+        ],
+        "notes": list(series.notes),
+        "policies": reading.policies if reading else {},
+    }
+
+
+def _moment(series: Series, row: int) -> float | str:
+    moment = series.time[row]
+    return f"{np.datetime64(int(moment), 'ns')}Z" if np.issubdtype(series.time.dtype, np.integer) else float(moment)
+
+
+def fault_report(error: DataError) -> dict[str, Any]:
+    """Every fault of a file that could not be used."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": error.source,
+        "faults": [asdict(fault) for fault in error.records],
+    }

@@ -1,0 +1,186 @@
+"""What the stages found, opened as it is needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts.store import read_array, read_json, read_table
+from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import windows_at
+from clusterwhy.plots.clock import Clock
+from clusterwhy.types import FloatArray, IntArray
+
+STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "evaluate")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The artifacts of a finished pipeline.
+
+    Attributes:
+        folders: stage -> the folder of its artifacts.
+    """
+
+    folders: Mapping[str, Path]
+
+    @classmethod
+    def of(cls, artifacts: Path | str) -> Self:
+        """Those of `dvc repro`, in one folder."""
+        return cls({stage: Path(artifacts) / stage for stage in STAGES})
+
+    @cached_property
+    def data(self) -> Prepared:
+        """The series and its windows."""
+        return Prepared(self.folders["prepare"])
+
+    @cached_property
+    def seconds(self) -> FloatArray:
+        """(window,) when each window starts, since the first sample."""
+        return self.data.time_s[self.data.starts]
+
+    @cached_property
+    def clock(self) -> Clock:
+        """How times of the series are told; windows that overlap can be told apart."""
+        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20)
+
+    @cached_property
+    def window_clock(self) -> Clock:
+        """How times within a window are told."""
+        return Clock.of(self.window_s, self.window_s / self.data.length)
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window."""
+        return float(self.data.length / self.data.about["rate_hz"])
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation (channel, window) of each window, in those of the training span."""
+        data, parts = self.data, []
+        for first in range(0, len(data.starts), 1024):
+            windows = windows_at(data.scaled, data.starts[first : first + 1024], data.length)
+            parts.append((windows.mean(axis=2, dtype=np.float64).T, windows.std(axis=2, dtype=np.float64).T))
+        means, deviations = zip(*parts, strict=True)
+        return np.concatenate(means, axis=1), np.concatenate(deviations, axis=1)
+
+    @cached_property
+    def embeddings(self) -> FloatArray:
+        """(window, feature)."""
+        return read_array(self.folders["embed"] / "embeddings.npy")
+
+    @cached_property
+    def projection(self) -> FloatArray:
+        """(window, 2)."""
+        return read_array(self.folders["project"] / "projection.npy")
+
+    @cached_property
+    def labels(self) -> IntArray:
+        """(window,) cluster; -1 is noise."""
+        return read_array(self.folders["cluster"] / "labels.npy")
+
+    @cached_property
+    def strengths(self) -> FloatArray:
+        """(window,) membership strength in [0, 1]."""
+        return read_table(self.folders["cluster"] / "clusters.parquet")["strength"].to_numpy()
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """`clusters`: size, persistence, medoids; `timeline`: runs of one cluster."""
+        return read_json(self.folders["cluster"] / "summary.json")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row per window: score, whether it is anomalous, and the baselines' scores."""
+        return read_table(self.folders["score"] / "scores.parquet")
+
+    @cached_property
+    def anomalies(self) -> dict[str, Any]:
+        """`threshold` and `segments`, the worst first."""
+        return read_json(self.folders["score"] / "segments.json")
+
+    @cached_property
+    def explained_clusters(self) -> list[int]:
+        """Clusters that were explained."""
+        found: list[int] = read_json(self.folders["explain"] / "clusters.json")["clusters"]
+        return found
+
+    @cached_property
+    def explained(self) -> pd.DataFrame:
+        """One row per explained window: cluster, target, sum of relevance, gap, bias share."""
+        return read_table(self.folders["explain"] / "explained.parquet")
+
+    @cached_property
+    def relevance(self) -> FloatArray:
+        """(explained window, channel, time)."""
+        return read_array(self.folders["explain"] / "relevance.npy")
+
+    @cached_property
+    def maps(self) -> FloatArray:
+        """(explained cluster, channel, time) mean relevance of aligned windows."""
+        return read_array(self.folders["explain"] / "maps.npy")
+
+    @cached_property
+    def importance(self) -> pd.DataFrame:
+        """One row per cluster and channel."""
+        return read_table(self.folders["explain"] / "importance.csv")
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        """Replacement area and flip rate of each cluster by ranking."""
+        return read_table(self.folders["explain"] / "quality.csv")
+
+    @cached_property
+    def strange(self) -> pd.DataFrame:
+        """One row per explained anomaly, the strangest first."""
+        return read_table(self.folders["explain"] / "anomalies.parquet")
+
+    @cached_property
+    def strange_channels(self) -> pd.DataFrame:
+        """One row per explained anomaly and channel."""
+        return read_table(self.folders["explain"] / "anomaly_channels.csv")
+
+    @cached_property
+    def strange_relevance(self) -> FloatArray:
+        """(explained anomaly, channel, time)."""
+        return read_array(self.folders["explain"] / "anomaly_relevance.npy")
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Clusters, scores and explanations beside their baselines."""
+        return read_table(self.folders["evaluate"] / "results.csv")
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """Insertion, deletion, flip rate and similarity, by cluster."""
+        return read_table(self.folders["evaluate"] / "evidence.csv")
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """`jaccard` of each `cluster` in each `resample`: whether it is there again."""
+        return read_table(self.folders["evaluate"] / "stability.csv")
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """Where relevance is lost on its way to the input."""
+        return read_table(self.folders["evaluate"] / "ledger.csv")
+
+    def provenance(self, stage: str) -> dict[str, Any]:
+        """Settings, checksums of the inputs and versions of a stage."""
+        return read_json(self.folders[stage] / "provenance.json")
+
+    def nearest(self, count: int) -> IntArray:
+        """(window, count) windows nearest in the embedding, the nearest first; overlapping ones for want of others."""
+        from sklearn.neighbors import NearestNeighbors
+
+        starts, length = self.data.starts, self.data.length
+        overlapping = int((np.searchsorted(starts, starts + length) - np.arange(len(starts))).max())
+        asked = min(len(starts), count + 2 * overlapping + 1)
+        _, found = NearestNeighbors(n_neighbors=asked).fit(self.embeddings).kneighbors(self.embeddings)
+        apart = np.abs(starts[found] - starts[:, None]) >= length
+        order = np.argsort(~apart, axis=1, kind="stable")[:, :count]
+        return np.take_along_axis(found, order, axis=1)
