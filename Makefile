@@ -47,7 +47,7 @@ test-newest:
 	$(PYTHON) -m venv $(VENV)-newest
 	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check --upgrade --upgrade-strategy eager -e ".[dev]"
 	$(VENV)-newest/bin/python -m pip list 2>/dev/null | grep -i -E "^(captum|numpy|torch|tsai|zennit) "
-	$(VENV)-newest/bin/python -m pytest tests/test_engine.py tests/test_heads.py tests/test_relevance.py tests/test_differences.py tests/test_captum.py
+	$(VENV)-newest/bin/python -m pytest tests/reference/test_engine.py tests/reference/test_heads.py tests/unit/propagation/test_relevance.py tests/unit/attribution/test_differences.py tests/reference/test_captum.py
 
 lint: $(VENV)/.ready
 	ruff check .

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _BATCH = {"batch_size": 64}
 _ZERO = {**_BATCH, "baseline": "zero", "n_references": 8}
-# conf/attributor holds the same (tests/test_config.py)
+# conf/attributor holds the same (tests/contract/test_config.py)
 ATTRIBUTORS: dict[str, Attributor] = {
     "contrast": Contrast.model_validate({**_BATCH, "n_references": 64}),
     "crp": Crp.model_validate({**_BATCH, "layer": None, "concepts": None}),

@@ -146,7 +146,7 @@ def _made(name: CompositeName, **values: Any) -> CompositeSettings:
     return CompositeSettings.model_validate({"name": name} | settings | values)
 
 
-# by name, for use without the pipeline; conf/composite holds the same (tests/test_config.py)
+# by name, for use without the pipeline; conf/composite holds the same (tests/contract/test_config.py)
 COMPOSITES = {
     "epsilon": _made("Epsilon"),
     "epsilon_without_bias": _made("Epsilon", zero_bias=True),

@@ -87,7 +87,7 @@ class Ledger:
 class Engine:
     """LRP through a canonical network without autograd.
 
-    Equal to zennit's hooks on the same network (tests/test_engine.py), at a fraction of their cost: no
+    Equal to zennit's hooks on the same network (tests/reference/test_engine.py), at a fraction of their cost: no
     layer's own backward pass runs, and composites share one forward pass.
     """
 

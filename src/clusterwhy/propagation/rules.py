@@ -1,7 +1,7 @@
 """Rules of linear layers, each in closed form: what zennit computes with several backward passes.
 
 The denominators reuse the stored output, z- is z - z+, and the branch of negative inputs is left out
-where an input cannot be negative. Every rule is tested equal to zennit's (tests/test_engine.py).
+where an input cannot be negative. Every rule is tested equal to zennit's (tests/reference/test_engine.py).
 """
 
 import functools

@@ -24,8 +24,9 @@ from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.errors import ConfigError, DataError
 from clusterwhy.readers.data_report import data_report, fault_report
 from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
-from tests.contract_cases import ALL, READ, as_bytes, csv, npy, parquet, table, without
-from tests.contract_repairs import READS
+from tests.conftest import ROOT
+from tests.contract.contract_cases import ALL, READ, as_bytes, csv, npy, parquet, table, without
+from tests.contract.contract_repairs import READS
 
 Note = Callable[[str, str, str, str], None]
 
@@ -46,7 +47,7 @@ def test_a_fault_is_named_with_its_rows_and_count(
 
 def test_the_kinds_of_faults_are_all_met_here() -> None:
     """A kind that no case above shows would be a guard that no test guards."""
-    source = Path(__file__).resolve().parents[1] / "src" / "clusterwhy" / "readers"
+    source = ROOT / "src" / "clusterwhy" / "readers"
     modules = ("cells", "clock", "contract", "files", "gaps", "grid", "lines", "tables")
     import re
 

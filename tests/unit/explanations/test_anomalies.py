@@ -15,7 +15,7 @@ from clusterwhy.explanations.anomalies import DistanceAnomalies, MaskedPredictio
 from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
 from clusterwhy.explanations.target_heads import MaskedPredictionError
 from clusterwhy.propagation.explainer import lrp
-from tests.test_relevance import made_encoder
+from tests.unit.propagation.test_relevance import made_encoder
 
 LENGTH, STRIDE = 32, 8
 

@@ -13,7 +13,7 @@ from benchmarks.fuzz import breaches
 from clusterwhy.data.series import Series
 from clusterwhy.readers.data_report import data_report
 from clusterwhy.readers.tables import CsvFile
-from tests.contract_cases import BERLIN, PARQUET, N, csv, npy, parquet, stamps, table, timed, without
+from tests.contract.contract_cases import BERLIN, PARQUET, N, csv, npy, parquet, stamps, table, timed, without
 
 
 def ok(series: Series, note: str = "") -> Series:

@@ -19,8 +19,8 @@ from clusterwhy.errors import DataError
 from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.server import PageServer
 from clusterwhy.report.study_results import Findings
-from tests.conftest import Checkout
-from tests.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
+from tests.browser.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
+from tests.conftest import ROOT, Checkout
 
 VALUES = np.arange(24.0).reshape(2, 3, 4) - 5.0
 
@@ -206,7 +206,7 @@ def test_a_selection_is_explained_in_the_page(study: Checkout) -> None:
 def test_serving_without_a_page_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.serve", str(tmp_path)],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "src"},
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from benchmarks.rules_tables import against_best, gained, mean_rank
 from clusterwhy.explanations.clusters import fast_target
 from clusterwhy.explanations.evaluation import Cells
 from clusterwhy.explanations.target_heads import ClusterMembership
-from tests.test_relevance import made_encoder
+from tests.unit.propagation.test_relevance import made_encoder
 
 
 def test_the_truth_gains_most_and_chance_nothing(rng: np.random.Generator) -> None:

@@ -27,7 +27,7 @@ from clusterwhy.explanations.targets import MembershipTarget
 from clusterwhy.propagation.canonizer import CanonizerSettings
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
-from tests.test_relevance import made_encoder
+from tests.unit.propagation.test_relevance import made_encoder
 
 
 def asked(network: nn.Module, references: np.ndarray, composite: str = "epsilon_plus") -> Question:
