@@ -1,6 +1,7 @@
 # make repro | make test : each sets the environment up first if it has to.
 PYTHON ?= python3
 VENV   ?= .venv
+JOBS   ?= auto
 BIN    := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 # what DVC and matplotlib would keep in the home folder or below /var
@@ -8,12 +9,13 @@ export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
 export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-newest lint lock audit
+.PHONY: help repro test test-fast test-newest lint lock audit
 
 help:
 	@echo "make repro  environment + the whole pipeline (dvc repro); then open artifacts/report/report.html"
 	@echo "make study-vibration  (study-ecg, study-hybrid, ...)  environment + one supervised study of studies/params.yaml"
-	@echo "make test   environment + the tests"
+	@echo "make test   environment + all tests (JOBS=4: so many at a time; default: one per core)"
+	@echo "make test-fast  unit, contract and reference tests only"
 	@echo "make test-newest  the attribution tests on the newest versions of everything (PYTHON=python3.13: zennit 1.0)"
 	@echo "make lint   style, types, import contracts"
 	@echo "make audit  compare the locked versions with known faults (uses the network)"
@@ -39,8 +41,12 @@ study-%: $(VENV)/.ready
 	dvc repro studies/dvc.yaml:attribute@$*
 	@echo "look at artifacts/studies/$*"
 
+# one worker per core, one thread each; the files of tests are shared out among them
 test: $(VENV)/.ready
-	python -m pytest
+	python -m pytest -n $(JOBS) --dist loadfile
+
+test-fast: $(VENV)/.ready
+	python -m pytest -n $(JOBS) --dist worksteal -m "unit or contract or reference"
 
 # no lock: what a user gets who installs today; zennit 1.0 needs Python >= 3.11.11
 test-newest:

@@ -1,4 +1,4 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share, and the marker of each test: the name of its folder."""
 
 import os
 import shutil
@@ -9,10 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # before torch and NumPy are imported: workers share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests import fault_table
 from tests.stage_server import StageServer
@@ -38,6 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the folder below tests/ that it is in."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(getattr(pytest.mark, folder))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" and report.passed:
         noted.update(tuple(value) for name, value in report.user_properties if name == "fault")
@@ -45,6 +57,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write docs/faults.md, or say which cases it lacks."""
+    if hasattr(session.config, "workerinput"):
+        return  # pytest-xdist: the main process has the reports of all workers
     known = fault_table.rows(fault_table.DOCUMENT.read_text()) if fault_table.DOCUMENT.is_file() else set()
     if session.config.getoption("--write-faults"):
         fault_table.DOCUMENT.write_text(fault_table.document(noted | known))
@@ -157,13 +171,23 @@ def write_own_csv(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Checkout:
-    """A checkout after `dvc repro`. Tests that change it put it back."""
+def study(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Checkout:
+    """A checkout after `dvc repro`, made once, and copied for each worker. Tests that change it put it back."""
     if made := pytestconfig.getoption("--study"):
         return Checkout(made.resolve())
-    checkout = make_checkout(tmp_path_factory.mktemp("study") / "project")
-    checkout.run("dvc", "repro")
-    return checkout
+    own = tmp_path_factory.mktemp("study") / "project"
+    if worker_id == "master":
+        checkout = make_checkout(own)
+        checkout.run("dvc", "repro")
+        return checkout
+    # the base folder is this worker's, its parent is shared
+    shared = tmp_path_factory.getbasetemp().parent / "shared_study"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "project" / "dvc.lock").is_file():
+            shutil.rmtree(shared, ignore_errors=True)
+            make_checkout(shared / "project").run("dvc", "repro")
+    shutil.copytree(shared / "project", own, symlinks=True)
+    return Checkout(own)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 
 from tests.conftest import Checkout, make_checkout
 
-pytestmark = pytest.mark.slow
 # whatever a channel is called: no file is called by it, and no page, picture or template is made of it
 CHANNELS = ["../../pressure", r"<b>flow</b> $\frac{1}{$ {{ 7 * 7 }}", "NUL %2e%2e%2fcurrent"]
 DT_S = 0.05

@@ -25,7 +25,6 @@ shift
 exec "$@"
 """
 MB = 1_000_000
-pytestmark = pytest.mark.slow
 
 
 def may_mount() -> bool:

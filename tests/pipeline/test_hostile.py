@@ -19,7 +19,6 @@ from clusterwhy.artifacts.schemas import SCHEMAS, Array, Record, Table
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
-pytestmark = pytest.mark.slow
 AREA = "Damaged and hostile artifacts"
 MARK = Path(os.devnull).parent / "shm" / f"clusterwhy-harm-{os.getpid()}"
 

@@ -96,7 +96,6 @@ def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_pa
     assert all(torch.equal(tensor, found.state_dict()[name]) for name, tensor in expected.state_dict().items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
@@ -120,7 +119,6 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     fault(AREA, "no network", stage, "the same bytes; no connection is tried")
 
 
-@pytest.mark.slow
 def test_what_a_killed_run_left_is_taken_away(
     study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
 ) -> None:
@@ -139,7 +137,6 @@ def test_what_a_killed_run_left_is_taken_away(
     fault(AREA, "files of a run that was killed", "prepare", "taken away; none of them gets into the artifacts")
 
 
-@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_where_it_was(
     study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
 ) -> None:
@@ -157,7 +154,6 @@ def test_a_training_that_was_killed_goes_on_where_it_was(
     fault(AREA, "kill -9 after an epoch", "train", "goes on after its last checkpoint; the same bytes")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_ctrl_c_is_quick_and_quiet(
     study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
@@ -179,7 +175,6 @@ def test_ctrl_c_is_quick_and_quiet(
     fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts whole")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_no_room_for_a_file_is_one_error_and_old_artifacts_stay(
     stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
@@ -191,7 +186,6 @@ def test_no_room_for_a_file_is_one_error_and_old_artifacts_stay(
     fault(AREA, "no room for a file", stage, "one error: cannot be written; old artifacts whole")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_folder_without_the_right_to_write_is_one_error(
     study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
@@ -243,7 +237,6 @@ def test_a_lack_of_memory_is_an_error_of_ours(error: Exception) -> None:
     assert as_expected(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_does_not_fit_says_so_before_it_begins(
     stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
@@ -255,7 +248,6 @@ def test_a_stage_that_does_not_fit_says_so_before_it_begins(
     fault(AREA, "too little memory", stage, "refused before it begins: what it needs, what is left, what to do")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["prepare", "embed", "cluster", "explain"])
 def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, stage: str) -> None:
     done = study.run("python", "-m", f"pipeline.{stage}", "wandb.mode=disabled")
@@ -269,7 +261,6 @@ def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, 
     assert peak <= memory <= 5 * peak
 
 
-@pytest.mark.slow
 def test_a_stage_that_asks_for_the_network_would_be_noticed(stages: StageServer) -> None:
     (stages.root / "asks.py").write_text("import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
     done = stages.run("asks")
@@ -277,7 +268,6 @@ def test_a_stage_that_asks_for_the_network_would_be_noticed(stages: StageServer)
     assert done.returncode == 1 and "a stage asked for the network" in done.said
 
 
-@pytest.mark.slow
 def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Callable[..., None]) -> None:
     # a stage that takes a while, begun and held by a first `dvc repro`
     first = subprocess.Popen(
@@ -300,7 +290,6 @@ def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Ca
     fault(AREA, "two repros at once", "dvc repro", "the second one says that the first one holds the lock")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("left", [b"", b'{"artifacts/prepare": {"wri'], ids=["nothing", "half"])
 def test_a_list_of_locks_that_dvc_left_half_written_is_taken_away(
     study: Checkout, fault: Callable[..., None], left: bytes

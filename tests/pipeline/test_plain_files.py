@@ -168,7 +168,6 @@ def precious(study: Checkout) -> Iterator[Path]:
     preset.unlink()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "told"),
     [

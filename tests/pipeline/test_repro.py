@@ -15,7 +15,6 @@ import yaml
 from tests.conftest import ROOT, Checkout, make_checkout
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-pytestmark = pytest.mark.slow
 
 
 def digests(checkout: Checkout) -> dict[str, str]:

@@ -14,8 +14,6 @@ from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from tests.conftest import Checkout, make_checkout
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkout:

@@ -23,7 +23,7 @@ from tests.conftest import ROOT, Checkout
 from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 
 AREA = "Weights & Biases"
-BOUND_S = 7.0
+BOUND_S = 10.0
 # the bound is on hanging; this is for a machine that is busy with other things
 MARGIN_S = 20.0
 Note = Callable[[str, str, str, str], None]
@@ -486,7 +486,6 @@ def scored(study: Checkout) -> Ending:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["refused port", "error 500", "wrong key (401)"])
 def test_a_stage_of_a_study_ends_the_same_when_the_server_fails(
     score: Scored, scored: Ending, fault: Note, name: str
@@ -504,7 +503,6 @@ def test_a_stage_of_a_study_ends_the_same_when_the_server_fails(
     fault(AREA, name, "`score`", "same files and exit code, bounded, one warning; recorded with all artifacts")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["`wandb/` is a file", "`wandb/` cannot be written", "full disk", "no `HOME`"])
 def test_a_stage_of_a_study_ends_the_same_when_nothing_can_be_written(
     score: Scored, scored: Ending, fault: Note, name: str
@@ -528,7 +526,6 @@ def test_a_stage_of_a_study_ends_the_same_when_nothing_can_be_written(
     fault(AREA, name, "`score`", "same files and exit code, one warning at most")
 
 
-@pytest.mark.slow
 def test_an_unknown_mode_is_an_error_of_the_configuration(score: Scored, fault: Note) -> None:
     found = score.run("onlin", "faulty", {})
     assert found.code == 1 and "wandb.mode" in found.said and "Traceback" not in found.said

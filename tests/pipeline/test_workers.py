@@ -38,7 +38,6 @@ def embedded(values: np.ndarray, starts: np.ndarray, part: slice) -> np.ndarray:
     return embed(encoder, values, starts[part], 32, SHARD)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["processes", "dask"])
 def test_a_worker_that_dies_costs_only_what_it_held(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,7 +56,6 @@ def test_a_worker_that_dies_costs_only_what_it_held(
     assert n_shards < len(list(runs.glob("ran-*"))) <= n_shards + 2
 
 
-@pytest.mark.slow
 def test_a_shard_that_always_kills_its_worker_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
     runs.mkdir()
@@ -77,7 +75,6 @@ def test_an_error_in_a_shard_is_raised_and_leaves_no_file(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_embeddings_are_the_same_bytes_wherever_and_in_whatever_shards(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
