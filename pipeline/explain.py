@@ -45,7 +45,7 @@ def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embedding
     if not found.clusters:
         log.warning("no cluster to explain: there are not two groups of windows to tell apart")
         return
-    if run.settings["composite"].name.endswith("Flat"):
+    if run.settings["composite"].first_layer == "flat":
         log.warning("a flat first layer shares alike among the channels it reads: this composite says when, not which")
     # empty where there is nothing to tell the cluster from
     by_ranking = found.quality.groupby("ranking")["replacement_area"].mean()

@@ -315,7 +315,7 @@ def test_concepts_of_a_layer_add_up_to_lrp(network: nn.Module, windows: np.ndarr
     each = [explain(network, windows, f"crp(layer=first, concepts=[{i}])", 1).values for i in range(8)]
     np.testing.assert_allclose(sum(each), whole, rtol=1e-6, atol=1e-12)
     last = explain(network, windows, "crp(composite=epsilon_gamma)", 1)
-    assert last.provenance["layer"].endswith("second") and last.provenance["composite"]["name"] == "EpsilonGamma"
+    assert last.provenance["layer"].endswith("second") and last.provenance["composite"]["convolution"] == "gamma"
 
 
 def test_names_carry_parameters() -> None:
@@ -324,7 +324,7 @@ def test_names_carry_parameters() -> None:
     smooth = method_of("smoothgrad(noise=0.3, samples=50)").attributor
     assert (smooth.noise, smooth.samples) == (0.3, 50)  # type: ignore[attr-defined]
     assert method_of("occlusion(baseline=mean, segment=None)").attributor.baseline == "mean"  # type: ignore[attr-defined]
-    assert method_of("contrast(composite=epsilon_gamma)").composite.name == "EpsilonGamma"
+    assert method_of("contrast(composite=epsilon_gamma)").composite.convolution == "gamma"
     assert method_of("lrp_epsilon", canonizer="none").canonizer == "none"
 
 

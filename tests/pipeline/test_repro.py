@@ -215,7 +215,7 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(repro: Checkout) ->
         (("pipeline.explain", "+composite.sharpness=1.0"), "composite.sharpness: Extra inputs are not permitted"),
         (("pipeline.explain", "clusterer.space=embeddings"), "no parameter of the stage `explain`"),
         (("pipeline.explain", "composite.epsilon=-1.0"), "composite.epsilon: Input should be greater than 0"),
-        (("pipeline.explain", "composite.name=EpsilonGammaBox"), "`box` belongs to composites with a box"),
+        (("pipeline.explain", "composite.first_layer=box"), "`box` is missing: the rule box of first_layer needs it"),
         (("pipeline.prepare", "window.length=64", "window.stride=65"), "stride 65 > length 64"),
         (("pipeline.prepare", "window.length=5000", "window.stride=50"), "fewer steps than one window"),
         (("pipeline.prepare", "dataset.path=data/nowhere.csv"), "no such file"),

@@ -37,9 +37,9 @@ def network() -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("Epsilon", lambda: EpsilonRule(1e-9)),
-        ("EpsilonPlus", lambda: Alpha1_Beta0_Rule()),
-        ("EpsilonGamma", lambda: GammaRule(gamma=0.25)),
+        ("epsilon", lambda: EpsilonRule(1e-9)),
+        ("z_plus", lambda: Alpha1_Beta0_Rule()),
+        ("gamma", lambda: GammaRule(gamma=0.25)),
     ],
     ids=["epsilon", "plus", "gamma"],
 )
@@ -56,12 +56,14 @@ def test_rules_equal_captums(
     network.dense.rule = EpsilonRule(1e-9)
     expected = LRP(network).attribute(torch.from_numpy(windows).requires_grad_(), target=2).detach().numpy()
     composite = CompositeSettings(
-        name=name,
-        epsilon=1e-9,
-        gamma=0.25 if name == "EpsilonGamma" else None,
+        convolution=name,
+        first_layer=None,
+        dense="epsilon",
         residual="norm",
-        zero_bias=False,
         attention="constant",
+        zero_bias=False,
+        epsilon=1e-9,
+        gamma=0.25 if name == "gamma" else None,
     )
     found = lrp(network, windows, 2, composite, engine=engine)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -1,5 +1,6 @@
 """The fused engine equals zennit, zennit equals the equations, and the canonical form equals the network."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
+import zennit.composites  # noqa: E402
 from torch import nn  # noqa: E402
 from tsai.models.FCNPlus import FCNPlus  # noqa: E402
 from tsai.models.InceptionTime import InceptionTime  # noqa: E402
@@ -18,13 +20,20 @@ from tsai.models.ResNetPlus import ResNetPlus  # noqa: E402
 from tsai.models.XceptionTime import XceptionTime  # noqa: E402
 from tsai.models.XceptionTimePlus import XceptionTimePlus  # noqa: E402
 from tsai.models.XCM import XCM  # noqa: E402
+from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
 
 from clusterwhy.errors import CompositeError  # noqa: E402
-from clusterwhy.propagation.canonical import Addition, canonize  # noqa: E402
-from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
-from clusterwhy.propagation.engine import Engine, Ledger, Rules  # noqa: E402
-from clusterwhy.propagation.rules import LinearOperation, Rule, share  # noqa: E402
-from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance  # noqa: E402
+from clusterwhy.propagation.canonical import canonize  # noqa: E402
+from clusterwhy.propagation.composites import COMPOSITES, RULES, CompositeSettings, Rule, Rules  # noqa: E402
+from clusterwhy.propagation.engine import Engine, Ledger  # noqa: E402
+from clusterwhy.propagation.linear_operation import LinearOperation  # noqa: E402
+from clusterwhy.propagation.operations import Addition  # noqa: E402
+from clusterwhy.propagation.rules import IMPLEMENTATIONS, share  # noqa: E402
+from clusterwhy.propagation.zennit_backend import (  # noqa: E402
+    layer_map_composite,
+    zennit_composite,
+    zennit_relevance,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 CHANNELS, TIME = 4, 40
@@ -90,7 +99,10 @@ def case(request: pytest.FixtureRequest) -> tuple[Any, Any, Any]:
 
 def rules_of(name: str) -> Rules:
     low = torch.full((1, CHANNELS, 1), -4.0, dtype=torch.float64)
-    return COMPOSITES[name].rules(low, -low)
+    if name in COMPOSITES:
+        return COMPOSITES[name].rules(low, -low)
+    values = COMPOSITES["epsilon_plus"].model_dump() | OTHERS[name]
+    return CompositeSettings.model_validate(values).rules(low, -low)
 
 
 def test_the_canonical_form_computes_what_the_network_computes(case: tuple[Any, Any, Any]) -> None:
@@ -101,10 +113,19 @@ def test_the_canonical_form_computes_what_the_network_computes(case: tuple[Any, 
     assert not any(isinstance(step.module, nn.BatchNorm1d) for step in canonical.steps)
     norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm1d)]
     assert {note.split(":")[0] for note in canonical.notes} == set(norms)
-    assert any(step.entrance for step in canonical.steps)
+    assert any(step.reads_input for step in canonical.steps)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+# combinations that no file of conf/composite has
+OTHERS = {
+    "dense gamma": {"dense": "gamma", "convolution": "alpha_beta", "gamma": 0.5, "alpha": 1.5, "epsilon": None},
+    "dense z_plus": {"dense": "z_plus", "first_layer": "flat", "convolution": "epsilon"},
+    "dense w_square": {"dense": "w_square", "convolution": "gamma", "gamma": 1.0, "epsilon": None},
+    "fixed box": {"first_layer": "box", "box": (-2.0, 3.0)},
+}
+
+
+@pytest.mark.parametrize("composite", [*COMPOSITES, *OTHERS])
 def test_the_engine_equals_zennit_and_its_ledger_closes(case: tuple[Any, Any, Any], composite: str) -> None:
     _, canonical, windows = case
     engine, ledger, rules = Engine(canonical), Ledger(), rules_of(composite)
@@ -121,6 +142,37 @@ def test_the_engine_equals_zennit_and_its_ledger_closes(case: tuple[Any, Any, An
     torch.testing.assert_close(absorbed, torch.as_tensor(ledger.sum("bias")))
 
 
+ZENNITS = {
+    "epsilon_plus": zennit.composites.EpsilonPlus,
+    "epsilon_plus_flat": zennit.composites.EpsilonPlusFlat,
+    "epsilon_alpha2_beta1": zennit.composites.EpsilonAlpha2Beta1,
+    "epsilon_alpha2_beta1_flat": zennit.composites.EpsilonAlpha2Beta1Flat,
+    "epsilon_gamma_box": zennit.composites.EpsilonGammaBox,
+}
+
+
+@pytest.mark.parametrize("name", ZENNITS)
+@pytest.mark.parametrize("canonizer", ["none", "zennit_sequential"])
+def test_on_networks_as_they_are_our_composites_are_zennits(name: str, canonizer: Any) -> None:
+    torch.manual_seed(0)
+    network = with_any_batch_norms(ResNet(CHANNELS, 3))
+    windows = torch.randn(3, CHANNELS, TIME, dtype=torch.float64)
+    settings = COMPOSITES[name].model_copy(update={"residual": "none"})
+    low, high = (end[None, :, None] for end in (windows.amin(dim=(0, 2)), windows.amax(dim=(0, 2))))
+    box = {"low": low, "high": high} if settings.box else {}
+    canonizers = [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []
+    with torch.no_grad():
+        seed = network(windows)
+    expected, found = (
+        zennit_relevance(copy.deepcopy(network), composite, windows, seed)
+        for composite in (
+            ZENNITS[name](canonizers=canonizers, **box),
+            layer_map_composite(settings.rules(low, high, canonizer), canonizer),
+        )
+    )
+    assert torch.equal(found, expected)
+
+
 def test_composites_share_one_forward_pass(case: tuple[Any, Any, Any]) -> None:
     _, canonical, windows = case
     engine = Engine(canonical)
@@ -129,6 +181,10 @@ def test_composites_share_one_forward_pass(case: tuple[Any, Any, Any]) -> None:
         fresh = engine.run(windows)
         alone = engine.relevance(fresh, fresh.output, rules_of(name))[0]
         torch.testing.assert_close(engine.relevance(shared, shared.output, rules_of(name))[0], alone)
+
+
+def test_every_rule_of_a_composite_is_implemented() -> None:
+    assert list(IMPLEMENTATIONS) == list(RULES)
 
 
 LAYERS = {
@@ -182,9 +238,8 @@ def by_the_equations(rule: Rule, layer: nn.Module, x: Any, relevance: Any) -> An
     return torch.stack(result).reshape(x.shape)
 
 
-RULES = ["epsilon", "z_plus", "alpha_beta", "gamma", "w_square", "box"]
-# gamma without bias is refused by CompositeSettings
-CASES = [(rule, zero) for rule in RULES for zero in (False, True) if (rule, zero) != ("gamma", True)]
+# flat has a case of its own; gamma without bias is refused by CompositeSettings
+CASES = [(r, zero) for r in RULES if r != "flat" for zero in (False, True) if (r, zero) != ("gamma", True)]
 
 
 @pytest.mark.parametrize(("rule", "zero_bias"), CASES)

@@ -11,10 +11,10 @@ from torch import nn
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.composites import COMPOSITES
+from clusterwhy.propagation.composites import COMPOSITES, AttentionRule, SequenceRule
 from clusterwhy.propagation.engine import Engine, Ledger
 from clusterwhy.propagation.explainer import lrp
-from clusterwhy.propagation.sequence_rules import AttentionRule, Recurrent, SelfAttention, SequenceRule
+from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 
 EXACT = 1e-20
 

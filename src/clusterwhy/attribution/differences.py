@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.propagation.canonical import Call, Canonical, Step, canonize
+from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.engine import Engine, pooling_sizes
 from clusterwhy.propagation.explainer import Relevance, target_name, with_target
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
+from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.steps import Canonical, Step
 from clusterwhy.types import FloatArray
 
 # below this difference of inputs a secant is replaced by the slope halfway

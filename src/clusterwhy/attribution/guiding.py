@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy.propagation.canonical import Call, canonize
+from clusterwhy.propagation.canonical import canonize
+from clusterwhy.propagation.operations import Call
 
 
 class _Guided(torch.autograd.Function):

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from clusterwhy.errors import ConceptError, ShapeError
-from clusterwhy.propagation.canonical import Canonical
 from clusterwhy.propagation.layer_graph import Place, feeds, find
+from clusterwhy.propagation.steps import Canonical
 from clusterwhy.types import FloatArray, IntArray
 
 # layer -> the concepts that are kept there

@@ -1,31 +1,32 @@
-"""Composites by name: zennit's, with the rule of residual sums and the box as part of the choice."""
+"""Composites: which rule each kind of layer has, with the parameters of the rules. Needs no torch."""
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from clusterwhy.config import Settings
+from clusterwhy.errors import CompositeError
+from clusterwhy.propagation.canonizer import CanonizerName
 
 if TYPE_CHECKING:
     import torch
-    from zennit.core import Composite
 
-    from clusterwhy.propagation.engine import Rules
-    from clusterwhy.propagation.rules import Rule
-
-CompositeName = Literal[
-    "Epsilon",
-    "EpsilonPlus",
-    "EpsilonPlusFlat",
-    "EpsilonPlusBox",
-    "EpsilonAlpha2Beta1",
-    "EpsilonAlpha2Beta1Flat",
-    "EpsilonGamma",
-    "EpsilonGammaBox",
-    "EpsilonWSquare",
-]
-# rule of convolutions, of layers that read the input where it differs; dense layers have epsilon
-PARTS: dict[str, tuple[str, str | None]] = {
+# rule of a linear layer -> its parameters, fields of `CompositeSettings`; `rules` computes them
+RULES: dict[str, tuple[str, ...]] = {
+    "epsilon": ("epsilon",),
+    "z_plus": (),
+    "alpha_beta": ("alpha",),
+    "gamma": ("gamma",),
+    "flat": (),
+    "w_square": (),
+    "box": ("box",),
+}
+# of every rule but epsilon; zennit's default
+STABILIZER = 1e-6
+# `name` of composites in version 0.1 -> rule of convolutions, of the first layer; dense layers had epsilon
+NAMES_OF_0_1 = {
     "Epsilon": ("epsilon", None),
     "EpsilonPlus": ("z_plus", None),
     "EpsilonPlusFlat": ("z_plus", "flat"),
@@ -36,13 +37,95 @@ PARTS: dict[str, tuple[str, str | None]] = {
     "EpsilonGammaBox": ("gamma", "box"),
     "EpsilonWSquare": ("epsilon", "w_square"),
 }
-ZENNITS = {name for name in PARTS if name not in ("Epsilon", "EpsilonPlusBox", "EpsilonGamma", "EpsilonWSquare")}
-# zennit's default, for every rule but epsilon in dense layers
-STABILIZER = 1e-6
+
+ResidualRule = Literal["norm", "norm_plus", "none"]
+AttentionRule = Literal["constant", "shared"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a linear layer shares relevance among its inputs (Montavon et al. 2019, table 1).
+
+    Attributes:
+        name: a key of `RULES`.
+        stabilizer: added to denominators with their sign.
+        gamma: weight of positive (negative) parts in `gamma`.
+        alpha: weight of positive contributions in `alpha_beta`; negative ones have alpha - 1.
+        zero_bias: leave the bias out of denominators, so that it absorbs nothing.
+        low: (1, channel, 1) lower end of the box.
+        high: (1, channel, 1) upper end of the box.
+    """
+
+    name: str
+    stabilizer: float
+    gamma: float = 0.0
+    alpha: float = 2.0
+    zero_bias: bool = False
+    low: "torch.Tensor | None" = field(default=None, compare=False)
+    high: "torch.Tensor | None" = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class SequenceRule:
+    """How LSTM and attention share relevance.
+
+    Attributes:
+        stabilizer: added to the outputs of the layer with their sign, where relevance is divided by them.
+        zero_bias: leave biases out, so that they absorb nothing.
+        attention: `constant`, attention weights take no relevance (Ali et al. 2022), or `shared`, half of it
+            passes through them to queries and keys (AttnLRP, Achtibat et al. 2024).
+    """
+
+    stabilizer: float
+    zero_bias: bool
+    attention: AttentionRule
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A composite for a given input range: which rule each kind of layer has.
+
+    Attributes:
+        convolution: of convolutions.
+        dense: of fully connected layers.
+        first_layer: of convolutions that read the network's input, where it differs.
+        residual: `norm` shares additions by contribution, `norm_plus` by positive parts.
+        attention: whether attention weights take relevance (`SequenceRule`).
+    """
+
+    convolution: Rule
+    dense: Rule
+    first_layer: Rule | None
+    residual: ResidualRule
+    attention: AttentionRule
+
+    @property
+    def sequence(self) -> SequenceRule:
+        """The rule of LSTM and attention; their linear parts are dense layers."""
+        return SequenceRule(self.dense.stabilizer, self.dense.zero_bias, self.attention)
+
+
+def _known(rule: str) -> str:
+    if rule not in RULES:
+        raise ValueError(f"no rule {rule!r}; there are {', '.join(RULES)}")
+    return rule
+
+
+def _known_inside(rule: str) -> str:
+    if rule == "box":
+        raise ValueError("the rule box needs the range of the input, so only `first_layer` can have it")
+    return _known(rule)
+
+
+RuleOfInput = Annotated[str, AfterValidator(_known)]
+RuleName = Annotated[str, AfterValidator(_known_inside)]
 
 
 class CompositeSettings(Settings):
-    """One rule per kind of layer.
+    """A choice of `conf/composite`: one rule per kind of layer.
+
+    `convolution`, `first_layer` (convolutions that read the input; null: as the others) and `dense` are keys of
+    `RULES`. A parameter must be given if one of them has it, and only then; layers with the same rule share it.
 
     `residual` is the rule of residual sums: `norm` shares by contribution (exactly conserving),
     `norm_plus` by positive parts (localises better, stable on trained networks), `none` leaves them
@@ -50,115 +133,99 @@ class CompositeSettings(Settings):
     `constant` leaves attention weights without relevance, `shared` gives them half (`SequenceRule`).
     """
 
-    name: CompositeName
-    epsilon: float = Field(gt=0.0)
+    convolution: RuleName
+    first_layer: RuleOfInput | None
+    dense: RuleName
+    residual: ResidualRule
+    attention: AttentionRule
+    zero_bias: bool
+    epsilon: float | None = Field(default=None, gt=0.0)
+    alpha: float | None = Field(default=None, ge=1.0)  # beta is alpha - 1
     gamma: float | None = Field(default=None, gt=0.0)
     box: Literal["data"] | tuple[float, float] | None = None
-    residual: Literal["norm", "norm_plus", "none"]
-    zero_bias: bool
-    attention: Literal["constant", "shared"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, values: Any) -> Any:
+        """The rules in place of the `name` of version 0.1, which users' files may hold."""
+        if not isinstance(values, Mapping) or "name" not in values or "convolution" in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "name"}
+        if values["name"] not in NAMES_OF_0_1:
+            raise ValueError(
+                f"`name: {values['name']}` is unknown; write which rule each kind of layer has, as `convolution`, "
+                f"`first_layer` and `dense` (rules: {', '.join(RULES)})"
+            )
+        convolution, first_layer = NAMES_OF_0_1[values["name"]]
+        made: dict[str, Any] = {"convolution": convolution, "first_layer": first_layer, "dense": "epsilon"}
+        return made | ({"alpha": 2.0} if convolution == "alpha_beta" else {}) | rest
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        convolution, entrance = PARTS[self.name]
-        if (entrance == "box") != (self.box is not None):
-            raise ValueError(
-                f"`box` belongs to composites with a box at the input; {self.name} has {entrance or 'none'}"
-            )
-        if (convolution == "gamma") != (self.gamma is not None):
-            raise ValueError(f"`gamma` belongs to composites with the gamma rule, and they need it; {self.name}")
-        if convolution == "gamma" and self.zero_bias:
+    def _parameters_fit(self) -> Self:
+        layers = {"convolution": self.convolution, "first_layer": self.first_layer, "dense": self.dense}
+        faults = []
+        for parameter in sorted({parameter for parameters in RULES.values() for parameter in parameters}):
+            rule = next(name for name, parameters in RULES.items() if parameter in parameters)
+            users = [layer for layer, name in layers.items() if name and parameter in RULES[name]]
+            given = getattr(self, parameter) is not None
+            if users and not given:
+                faults.append(f"`{parameter}` is missing: the rule {rule} of {', '.join(users)} needs it")
+            if given and not users:
+                faults.append(f"`{parameter}` belongs to the rule {rule}, which no layer has: remove it")
+        if "gamma" in layers.values() and self.zero_bias:
             # the sign mask of gamma uses the biased output: relevance grows by 1e8
-            raise ValueError("zero_bias cannot be combined with the gamma rule")
+            faults.append("zero_bias cannot be combined with the rule gamma")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
-    def _ends(self, low: "torch.Tensor", high: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        if self.box is None or self.box == "data":
-            return low, high
-        return low * 0 + self.box[0], high * 0 + self.box[1]
-
-    def rules(self, low: "torch.Tensor", high: "torch.Tensor") -> "Rules":
-        """The rules for a canonical network.
+    def rules(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: CanonizerName = "auto") -> Rules:
+        """The rules for inputs of a given range.
 
         Args:
             low: (1, channel, 1) smallest value of each channel; used where `box` is `data`.
             high: (1, channel, 1) greatest value of each channel.
+            canonizer: the form of the network that they are for.
 
         Raises:
-            CompositeError: residual sums without a rule.
+            CompositeError: residual sums without a rule in a canonical network.
         """
-        from clusterwhy.errors import CompositeError
-        from clusterwhy.propagation.engine import Rules
-        from clusterwhy.propagation.rules import Rule
-
-        if self.residual == "none":
+        if self.residual == "none" and canonizer == "auto":
             raise CompositeError(
                 "`residual: none` copies relevance into both branches of a residual; it exists to repeat "
                 "the notebook with `canonizer: none`; choose norm or norm_plus"
             )
+        if self.box is not None and self.box != "data":
+            low, high = low * 0 + self.box[0], high * 0 + self.box[1]
 
-        def rule(name: Any) -> "Rule":
-            size = self.epsilon if name == "epsilon" else STABILIZER
-            ends = self._ends(low, high) if name == "box" else (None, None)
-            return Rule(name, size, self.gamma or 0.0, 2.0, self.zero_bias, *ends)
+        def rule(name: str) -> Rule:
+            size = STABILIZER if self.epsilon is None or name != "epsilon" else self.epsilon
+            ends = (low, high) if name == "box" else (None, None)
+            return Rule(name, size, self.gamma or 0.0, self.alpha or 1.0, self.zero_bias, *ends)
 
-        convolution, entrance = PARTS[self.name]
-        return Rules(
-            rule(convolution), rule("epsilon"), rule(entrance) if entrance else None, self.residual, self.attention
-        )
-
-    def zennit(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: str) -> "Composite":
-        """zennit's composite, for a network that is not canonical.
-
-        Raises:
-            CompositeError: zennit has none of this name.
-        """
-        import zennit.composites
-        from zennit.canonizers import SequentialMergeBatchNorm
-        from zennit.composites import LayerMapComposite, layer_map_base
-        from zennit.layer import Sum
-        from zennit.rules import Epsilon, Norm
-        from zennit.types import Linear
-
-        from clusterwhy.errors import CompositeError
-        from clusterwhy.propagation.zennit_backend import norm_plus
-
-        sums: list[Any] = {"norm": [(Sum, Norm(1e-9))], "norm_plus": [(Sum, norm_plus())], "none": []}[self.residual]
-        zero = ["bias"] if self.zero_bias else None
-        keys: dict[str, Any] = {"canonizers": [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []}
-        if self.name == "Epsilon":
-            return LayerMapComposite(
-                [*sums, (Linear, Epsilon(self.epsilon, zero_params=zero)), *layer_map_base()], **keys
-            )
-        if self.name not in ZENNITS:
-            raise CompositeError(f"zennit has no composite {self.name}: use `canonizer: auto`")
-        keys |= {"layer_map": sums, "epsilon": self.epsilon, "zero_params": zero}
-        if PARTS[self.name][1] == "box":
-            keys["low"], keys["high"] = self._ends(low, high)
-            keys["gamma"] = self.gamma
-        composite: Composite = getattr(zennit.composites, self.name)(**keys)
-        return composite
+        first = None if self.first_layer is None else rule(self.first_layer)
+        return Rules(rule(self.convolution), rule(self.dense), first, self.residual, self.attention)
 
 
-def _made(name: CompositeName, **values: Any) -> CompositeSettings:
-    settings = {"epsilon": 1e-6, "gamma": None, "box": None, "residual": "norm_plus"}
-    settings |= {"zero_bias": False, "attention": "constant"}
-    return CompositeSettings.model_validate({"name": name} | settings | values)
+def _composite(convolution: str, first_layer: str | None = None, **values: Any) -> CompositeSettings:
+    settings = {"dense": "epsilon", "epsilon": 1e-6, "residual": "norm_plus", "attention": "constant"}
+    settings |= {"zero_bias": False, "convolution": convolution, "first_layer": first_layer}
+    return CompositeSettings.model_validate(settings | values)
 
 
-# by name, for use without the pipeline; conf/composite holds the same (tests/contract/test_config.py)
+# by name, for use without the pipeline; conf/composite holds the same values (tests/contract/test_config.py)
 COMPOSITES = {
-    "epsilon": _made("Epsilon"),
-    "epsilon_without_bias": _made("Epsilon", zero_bias=True),
-    "epsilon_plus": _made("EpsilonPlus"),
-    "epsilon_plus_norm": _made("EpsilonPlus", residual="norm"),
-    "epsilon_plus_flat": _made("EpsilonPlusFlat"),
-    "epsilon_plus_box": _made("EpsilonPlusBox", box="data"),
-    "epsilon_alpha2_beta1": _made("EpsilonAlpha2Beta1"),
-    "epsilon_alpha2_beta1_flat": _made("EpsilonAlpha2Beta1Flat"),
-    "epsilon_gamma": _made("EpsilonGamma", gamma=0.25),
-    "epsilon_gamma_box": _made("EpsilonGammaBox", gamma=0.25, box="data"),
-    "epsilon_w_square": _made("EpsilonWSquare"),
+    "epsilon": _composite("epsilon"),
+    "epsilon_without_bias": _composite("epsilon", zero_bias=True),
+    "epsilon_plus": _composite("z_plus"),
+    "epsilon_plus_norm": _composite("z_plus", residual="norm"),
+    "epsilon_plus_flat": _composite("z_plus", "flat"),
+    "epsilon_plus_box": _composite("z_plus", "box", box="data"),
+    "epsilon_alpha2_beta1": _composite("alpha_beta", alpha=2.0),
+    "epsilon_alpha2_beta1_flat": _composite("alpha_beta", "flat", alpha=2.0),
+    "epsilon_gamma": _composite("gamma", gamma=0.25),
+    "epsilon_gamma_box": _composite("gamma", "box", gamma=0.25, box="data"),
+    "epsilon_w_square": _composite("epsilon", "w_square"),
 }
 
 
@@ -166,10 +233,8 @@ def settings_of(composite: str | CompositeSettings) -> CompositeSettings:
     """A composite by its name, or as it is given.
 
     Raises:
-        CompositeError: no composite of this name, or one of zennit, whose rules the engine does not know.
+        CompositeError: no composite of this name.
     """
-    from clusterwhy.errors import CompositeError
-
     if isinstance(composite, CompositeSettings):
         return composite
     if composite not in COMPOSITES:

@@ -1,16 +1,19 @@
 """LRP on a canonical network: one forward pass, then one relevance pass per composite."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
-from clusterwhy.propagation.canonical import Addition, Canonical, Concatenation, Step
-from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
-from clusterwhy.propagation.rules import LinearOperation, Rule, Shared, divide, share, total
-from clusterwhy.propagation.sequence_rules import AttentionRule, Recurrent, SelfAttention, SequenceRule
+from clusterwhy.propagation.composites import ResidualRule, Rules
+from clusterwhy.propagation.head_layers import SquaredDistances
+from clusterwhy.propagation.linear_operation import LinearOperation
+from clusterwhy.propagation.operations import Addition, Concatenation
+from clusterwhy.propagation.rules import Shared, divide, rule_of, share, total
+from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.steps import Canonical, Step
 
 # of means and sums, in units of their output
 NORM_STABILIZER = 1e-12
@@ -18,38 +21,6 @@ PART = 32  # windows that go through the network at a time
 # gets a step's position, the relevance that arrives at its output and all that waits at other values (to be replaced,
 # never changed in place); gives the relevance that goes on
 Observer = Callable[[int, torch.Tensor, dict[int, torch.Tensor]], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """A composite: which rule each kind of step gets.
-
-    Attributes:
-        convolution: of convolutions.
-        dense: of fully connected layers.
-        entrance: of linear layers that read the network's input, where it differs.
-        residual: `norm` shares additions by contribution, `norm_plus` by positive parts.
-        attention: whether attention weights take relevance (`SequenceRule`).
-    """
-
-    convolution: Rule
-    dense: Rule
-    entrance: Rule | None
-    residual: Literal["norm", "norm_plus"]
-    attention: AttentionRule
-
-    @property
-    def sequence(self) -> SequenceRule:
-        """The rule of LSTM and attention; their linear parts are dense layers."""
-        return SequenceRule(self.dense.stabilizer, self.dense.zero_bias, self.attention)
-
-    def of(self, step: Step) -> Rule:
-        """The rule of a linear step."""
-        if isinstance(step.module, RootedLinear):
-            return replace(self.dense, name="epsilon")
-        if step.entrance and self.entrance is not None and isinstance(step.module, nn.Conv1d):
-            return self.entrance
-        return self.convolution if isinstance(step.module, nn.Conv1d) else self.dense
 
 
 @dataclass(frozen=True)
@@ -232,7 +203,7 @@ class Engine:
             return step.module.share(x, z, arriving, rules.sequence)
         i = step.inputs[0]
         non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
-        return share(rules.of(step), self.layers[n], x, z, arriving, non_negative)
+        return share(rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
 
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules
@@ -267,7 +238,7 @@ def _gradient(module: nn.Module, inputs: list[Any], arriving: torch.Tensor) -> t
     return found
 
 
-def _share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: str) -> list[torch.Tensor]:
+def _share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: ResidualRule) -> list[torch.Tensor]:
     if residual == "norm_plus":
         parts = [part.clamp(min=0) for part in parts]
     s = divide(arriving, parts[0] + parts[1], NORM_STABILIZER)

@@ -14,9 +14,9 @@ from zennit.core import Composite
 from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
-from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
+from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
-from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance
+from clusterwhy.propagation.zennit_backend import layer_map_composite, zennit_composite, zennit_relevance
 from clusterwhy.types import FloatArray
 
 EngineName = Literal["auto", "fused", "zennit"]
@@ -164,7 +164,7 @@ class Explainer:
     ) -> None:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         self.network = network if target is None else with_target(network, target)
-        settings = _settings(composite)
+        settings = composite if isinstance(composite, Composite) else settings_of(composite)
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
         self.provenance: dict[str, Any] = {
             "target": target_name(target),
@@ -179,8 +179,7 @@ class Explainer:
             self._as_it_is(settings, canonizer, low, high)
 
     def _canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
-        several = example if len(example) > 1 else example.repeat(2, 1, 1)
-        canonical = canonize(self.network, several.to(self.device))
+        canonical = canonize(self.network, example.to(self.device))
         self.provenance["notes"] = list(canonical.notes)
         if isinstance(settings, CompositeSettings):
             rules = settings.rules(low, high)
@@ -197,9 +196,11 @@ class Explainer:
         self.provenance["engine"] = "zennit"
         self._run = lambda batch: self._hooked(canonical, zennits, batch)
 
-    def _as_it_is(self, settings: Any, canonizer: str, low: Any, high: Any) -> None:
+    def _as_it_is(self, settings: Any, canonizer: CanonizerName, low: Any, high: Any) -> None:
         self.provenance["engine"] = "zennit"
-        composite = settings.zennit(low, high, canonizer) if isinstance(settings, CompositeSettings) else settings
+        composite = settings
+        if isinstance(settings, CompositeSettings):
+            composite = layer_map_composite(settings.rules(low, high, canonizer), canonizer)
         # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
         network = copy.deepcopy(self.network)
         self._run = lambda batch: self._hooked(network, composite, batch)
@@ -239,11 +240,3 @@ class Explainer:
             )
         share = kept / np.where(target == 0, np.nan, target)
         return Relevance(relevance, target, share, self.provenance)
-
-
-def _settings(composite: str | CompositeSettings | Composite) -> CompositeSettings | Composite:
-    if not isinstance(composite, str):
-        return composite
-    if composite not in COMPOSITES:
-        raise CompositeError(f"no composite {composite!r}; there are {', '.join(sorted(COMPOSITES))}")
-    return COMPOSITES[composite]

@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.errors import ConceptError
-from clusterwhy.propagation.canonical import Call, Canonical, Step, canonize
+from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.explainer import with_target
+from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
+from clusterwhy.propagation.steps import Canonical, Step
 from clusterwhy.types import IntArray
 
 INPUT = "input"
@@ -97,7 +99,7 @@ def traced(
 ) -> Canonical:
     """The canonical form of a network with a head behind it, if there is one."""
     whole = network if target is None else with_target(network, target)
-    return canonize(whole, example[:2] if len(example) > 1 else example[:1].repeat(2, 1, 1))
+    return canonize(whole, example[:2])
 
 
 def places(canonical: Canonical, example: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, Place]:

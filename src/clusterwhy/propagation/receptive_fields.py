@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 from zennit.layer import Sum
 
-from clusterwhy.propagation.canonical import Call, Canonical, Step
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
+from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.steps import Canonical, Step
 
 
 def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:

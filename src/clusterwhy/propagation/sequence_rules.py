@@ -8,32 +8,15 @@ pre-activation near zero would blow relevance up.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.propagation.composites import SequenceRule
 from clusterwhy.propagation.rules import Shared, divide, total
-
-AttentionRule = Literal["constant", "shared"]
-
-
-@dataclass(frozen=True)
-class SequenceRule:
-    """How LSTM and attention share relevance.
-
-    Attributes:
-        stabilizer: added to the outputs of the layer with their sign, where relevance is divided by them.
-        zero_bias: leave biases out, so that they absorb nothing.
-        attention: `constant`, attention weights take no relevance (Ali et al. 2022), or `shared`, half of it
-            passes through them to queries and keys (AttnLRP, Achtibat et al. 2024).
-    """
-
-    stabilizer: float
-    zero_bias: bool
-    attention: AttentionRule
 
 
 @dataclass(frozen=True)

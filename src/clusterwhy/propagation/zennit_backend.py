@@ -4,14 +4,21 @@ from typing import Any
 
 import torch
 from torch import nn
+from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.composites import LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
 from zennit.core import BasicHook, Composite, Hook, Stabilizer
-from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, NoMod, Norm, Pass, WSquare, ZBox, ZPlus
+from zennit.layer import Sum
+from zennit.rules import NoMod, Norm, Pass
+from zennit.types import Convolution, Linear
 
 from clusterwhy.errors import CompositeError
-from clusterwhy.propagation.canonical import Addition, Canonical, Step
-from clusterwhy.propagation.engine import NORM_STABILIZER, Rules
+from clusterwhy.propagation.canonizer import CanonizerName
+from clusterwhy.propagation.composites import Rule, Rules
+from clusterwhy.propagation.engine import NORM_STABILIZER
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
-from clusterwhy.propagation.rules import Rule, stabilize
+from clusterwhy.propagation.operations import Addition
+from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
+from clusterwhy.propagation.steps import Canonical, Step
 
 
 def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
@@ -28,16 +35,7 @@ def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
 
 def zennit_rule(rule: Rule) -> Hook:
     """zennit's hook for a rule of ours."""
-    keys: dict[str, Any] = {"stabilizer": rule.stabilizer, "zero_params": ["bias"] if rule.zero_bias else None}
-    if rule.name == "epsilon":
-        return Epsilon(rule.stabilizer, zero_params=keys["zero_params"])
-    if rule.name == "alpha_beta":
-        return AlphaBeta(alpha=rule.alpha, beta=rule.alpha - 1.0, **keys)
-    if rule.name == "gamma":
-        return Gamma(gamma=rule.gamma, **keys)
-    if rule.name == "box":
-        return ZBox(low=rule.low, high=rule.high, **keys)
-    return {"z_plus": ZPlus, "flat": Flat, "w_square": WSquare}[rule.name](**keys)
+    return IMPLEMENTATIONS[rule.name].hook(rule)
 
 
 class Rooted(Hook):
@@ -84,15 +82,28 @@ def zennit_composite(canonical: Canonical, rules: Rules) -> Composite:
     return Composite(module_map=lambda context, name, module: hooks.get(module))
 
 
+def layer_map_composite(rules: Rules, canonizer: CanonizerName) -> Composite:
+    """A zennit composite that gives each type of layer its rule, for a network that is not canonical."""
+    sums: list[Any] = {"norm": [(Sum, Norm(1e-9))], "norm_plus": [(Sum, norm_plus())], "none": []}[rules.residual]
+    layers = [(Convolution, zennit_rule(rules.convolution)), (nn.Linear, zennit_rule(rules.dense))]
+    layer_map = [*sums, *layer_map_base(), *layers]
+    canonizers = [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []
+    if rules.first_layer is None:
+        return LayerMapComposite(layer_map, canonizers=canonizers)
+    # as in zennit's own composites: dense layers do not read the channels that a box is given for
+    types = Convolution if rules.first_layer.name == "box" else Linear
+    return SpecialFirstLayerMapComposite(layer_map, [(types, zennit_rule(rules.first_layer))], canonizers=canonizers)
+
+
 def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
     if isinstance(step.module, RootedLinear):
-        return {step.module: Rooted(rules.of(step).stabilizer)}
+        return {step.module: Rooted(rule_of(step, rules).stabilizer)}
     if isinstance(step.module, SquaredDistances):
         return {step.module: Distances()}
     if step.kind == "sequence":
         raise CompositeError(f"{step.name}: zennit has no rule for LSTM and attention; use engine='fused'")
     if step.kind == "linear":
-        return {step.module: zennit_rule(rules.of(step))}
+        return {step.module: zennit_rule(rule_of(step, rules))}
     if step.kind == "norm":
         return {step.module: Norm(NORM_STABILIZER)}
     if step.kind == "pass":

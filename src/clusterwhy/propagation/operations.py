@@ -1,0 +1,110 @@
+"""Which operations of a network have a rule, and of which kind; functional calls and sums as modules."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from zennit.layer import Sum
+
+from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances
+from clusterwhy.propagation.steps import Kind
+
+NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
+DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.AlphaDropout)
+MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
+    "pass": (
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
+        *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+        Scaled,
+    ),
+    "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum, MeanOfSmallest),
+    "route": (nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum),
+}
+# what is traced as one operation
+LEAVES = (
+    *(*MODULES["pass"], *MODULES["norm"], *MODULES["route"], *DROPPED),
+    *(nn.Conv1d, nn.Linear, nn.BatchNorm1d, SquaredDistances),
+)
+
+RELU_CALLS = (F.relu, torch.relu, "relu", "relu_")
+NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus}
+CALLS: dict[Kind, set[Any]] = {
+    "pass": {*NON_NEGATIVE_CALLS, F.elu, F.gelu, F.silu, F.leaky_relu, torch.tanh, "tanh"},
+    "norm": {torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d},
+    "route": {
+        *(operator.getitem, torch.flatten, torch.squeeze, torch.unsqueeze, torch.reshape, torch.transpose),
+        *("flatten", "unflatten", "squeeze", "unsqueeze", "reshape", "view", "transpose", "permute", "contiguous"),
+        *("amin", "amax", "clone", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, torch.clone),
+        torch.permute,
+    },
+}
+CONCATENATE_CALLS = {torch.cat, torch.concat}
+ADD_CALLS = {operator.add, torch.add, "add", "add_", operator.iadd}
+SUBTRACT_CALLS = {operator.sub, torch.sub, "sub", operator.isub}
+SCALE_CALLS = {operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div", operator.neg, torch.neg, "neg"}
+
+
+def kind_of_module(module: nn.Module) -> Kind | None:
+    """The kind of a module without weights; None where it has no rule."""
+    return next((kind for kind, types in MODULES.items() if isinstance(module, types)), None)
+
+
+def kind_of_call(function: Any) -> Kind | None:
+    """The kind of a functional call of one tensor; None where it has no rule."""
+    return next((kind for kind, functions in CALLS.items() if function in functions), None)
+
+
+# replaces values inside nested arguments; its types know only fx's own
+map_arguments: Any = fx.node.map_aggregate
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands for input i among the arguments of a `Call`."""
+
+    i: int
+
+
+class Call(nn.Module):
+    """A function or method with its constant arguments, as a module that hooks can be put on."""
+
+    def __init__(
+        self, function: Callable[..., Any] | str, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.function, self.arguments, self.keywords = function, arguments, keywords
+
+    def forward(self, *inputs: Any) -> Any:
+        """Put the inputs into their slots and call."""
+        given = self.arguments, self.keywords
+        arguments, keywords = map_arguments(given, lambda a: inputs[a.i] if isinstance(a, Slot) else a)
+        if isinstance(self.function, str):
+            return getattr(arguments[0], self.function)(*arguments[1:], **keywords)
+        return self.function(*arguments, **keywords)
+
+
+class Addition(nn.Module):
+    """A residual addition: its summands stacked, so that a rule can share relevance among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = Sum(dim=-1)
+
+    def forward(self, *summands: torch.Tensor) -> torch.Tensor:
+        total: torch.Tensor = self.sum(torch.stack(torch.broadcast_tensors(*summands), dim=-1))
+        return total
+
+
+class Concatenation(nn.Module):
+    """torch.cat along a fixed axis."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
+        return torch.cat(parts, dim=self.dim)

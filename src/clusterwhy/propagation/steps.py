@@ -1,0 +1,62 @@
+"""A network as a list of steps, each of a kind that LRP has a rule for."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+# linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
+# sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
+# pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
+# by their parts; sequence: LSTM and attention, which share by rules of their own; shape: no tensor of the data
+Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "shape"]
+
+
+@dataclass
+class Step:
+    """One operation.
+
+    Attributes:
+        name: where it stands in the network.
+        kind: what LRP does with it.
+        module: computes it.
+        inputs: positions of its inputs; 0 is the network's input, i + 1 the output of step i.
+        non_negative: its output never falls below 0.
+        reads_input: a linear step that reads the network's input, at most pooled or reshaped.
+    """
+
+    name: str
+    kind: Kind
+    module: nn.Module
+    inputs: tuple[int, ...]
+    non_negative: bool = False
+    reads_input: bool = False
+
+
+class Canonical(nn.Module):
+    """A network as a list of steps; computes what the network computes.
+
+    Attributes:
+        steps: in the order of computation.
+        notes: what was folded, replaced or dropped.
+    """
+
+    def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.steps, self.output, self.notes = steps, output, notes
+        self.modules_in_order = nn.ModuleList(step.module for step in steps)
+        last = {i: n for n, step in enumerate(steps) for i in step.inputs}
+        self.free_after = [
+            [i for i in set(step.inputs) if last[i] == n and i != output] for n, step in enumerate(steps)
+        ]
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(window, channel, time) -> what the network gives."""
+        values: list[Any] = [windows, *[None] * len(self.steps)]
+        for n, step in enumerate(self.steps):
+            values[n + 1] = step.module(*[values[i] for i in step.inputs])
+            for i in self.free_after[n]:
+                values[i] = None
+        result: torch.Tensor = values[self.output]
+        return result

@@ -1,0 +1,255 @@
+"""From a network to its steps: torch.fx traces it, and each operation becomes a step or an error."""
+
+import operator
+from typing import Any
+
+import torch.nn.functional as F
+from torch import fx, nn
+
+from clusterwhy.errors import CompositeError
+from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
+from clusterwhy.propagation.copies import convolution, linear, without_hooks
+from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
+from clusterwhy.propagation.operations import (
+    ADD_CALLS,
+    CONCATENATE_CALLS,
+    DROPPED,
+    LEAVES,
+    NON_NEGATIVE,
+    NON_NEGATIVE_CALLS,
+    SCALE_CALLS,
+    SUBTRACT_CALLS,
+    Addition,
+    Call,
+    Concatenation,
+    Slot,
+    kind_of_call,
+    kind_of_module,
+    map_arguments,
+)
+from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.steps import Canonical, Kind, Step
+
+
+class Tracer(fx.Tracer):
+    """Traces into modules down to the operations that have a rule."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        known = isinstance(m, LEAVES)
+        return known or super().is_leaf_module(m, module_qualified_name)
+
+
+class Builder:
+    """Turns a traced graph into steps."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+        self.modules = dict(network.named_modules())
+        self.network, self.graph = network, graph
+        self.steps: list[Step] = []
+        self.position: dict[fx.Node, int] = {}
+        self.norms = FoldedBatchNorms(graph, self.modules)
+        self.notes = list(self.norms.notes)
+
+    def build(self) -> Canonical:
+        """The steps of the graph.
+
+        Raises:
+            CompositeError: lists every operation without a rule.
+        """
+        faults: list[str] = []
+        output = 0
+        for node in self.graph.nodes:
+            if node.op == "placeholder":
+                if self.position:
+                    if node.args or not node.users:  # an optional argument that nothing reads
+                        continue
+                    faults.append(f"{node.name}: a second input")
+                self.position[node] = 0
+            elif node.op == "output":
+                if not isinstance(node.args[0], fx.Node):
+                    faults.append("output: expected one tensor")
+                else:
+                    output = self.position.get(node.args[0], 0)
+            else:
+                try:
+                    self._add(node)
+                except CompositeError as error:
+                    faults.append(str(error))
+                    self.position[node] = 0
+        if faults:
+            raise CompositeError(
+                "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
+            )
+        self._mark_readers_of_the_input()
+        return Canonical(self.steps, output, tuple(self.notes))
+
+    def _step(
+        self, node: fx.Node, kind: Kind, module: nn.Module, inputs: tuple[int, ...], non_negative: bool = False
+    ) -> None:
+        name = str(node.target) if node.op == "call_module" else node.name
+        self.steps.append(Step(name, kind, module.eval(), inputs, non_negative))
+        self.position[node] = len(self.steps)
+
+    def _keeps_sign(self, inputs: tuple[int, ...]) -> bool:
+        kinds = [self.steps[i - 1] if i > 0 else None for i in inputs]
+        return all(step is not None and (step.non_negative or step.kind == "shape") for step in kinds)
+
+    def _inputs(self, node: fx.Node) -> tuple[int, ...]:
+        return tuple(self.position[n] for n in node.all_input_nodes)
+
+    def _add(self, node: fx.Node) -> None:
+        if node.op == "call_module":
+            self._add_module(node, self.modules[str(node.target)])
+        elif node.op in ("call_function", "call_method"):
+            self._add_call(node)
+        else:
+            raise CompositeError(f"{node.name}: parameter {node.target!r} used outside a layer")
+
+    def _add_module(self, node: fx.Node, module: nn.Module) -> None:
+        inputs = self._inputs(node)
+        name = str(node.target)
+        if isinstance(module, nn.BatchNorm1d):
+            if node in self.norms.parts:
+                self.position[node] = inputs[0]
+                return
+            self.notes.append(f"{name}: batch norm became a 1 x 1 depthwise convolution")
+            self._step(node, "linear", BatchNormAsConvolution(module, name), inputs)
+        elif isinstance(module, nn.Conv1d):
+            self._add_convolution(node, module, inputs)
+        elif isinstance(module, SquaredDistances):
+            self._step(node, "distance", without_hooks(module), inputs, True)
+        elif isinstance(module, nn.LSTM | nn.MultiheadAttention):
+            self._add_sequence(node, module)
+        elif isinstance(module, RootedLinear) and module.bias is not None:
+            made = RootedLinear(module.weight.detach(), module.bias.detach(), module.root.detach())
+            self._step(node, "linear", made, inputs)
+        elif isinstance(module, nn.Linear):
+            weight, bias = self.norms.weights(node, module)
+            self._step(node, "linear", linear(weight, bias), inputs)
+        elif isinstance(module, DROPPED) or (isinstance(module, nn.Sequential) and not len(module)):
+            self.position[node] = inputs[0]
+        elif (kind := kind_of_module(module)) is not None:
+            non_negative = isinstance(module, NON_NEGATIVE) if kind == "pass" else self._keeps_sign(inputs)
+            self._step(node, kind, without_hooks(module), inputs, non_negative)
+        elif isinstance(module, nn.ConstantPad1d | nn.ZeroPad1d):
+            if module.value != 0:
+                raise CompositeError(
+                    f"{name}: pads with {module.value}, which has no relevance to give back; pad with 0"
+                )
+            self._pad(node, tuple(module.padding), inputs)
+        else:
+            raise CompositeError(f"{name}: {type(module).__name__} has no rule")
+
+    def _pad(self, node: fx.Node, padding: tuple[int, ...], inputs: tuple[int, ...]) -> None:
+        self._step(node, "route", Call(F.pad, (Slot(0), padding), {}), inputs, self._keeps_sign(inputs))
+
+    def _add_sequence(self, node: Any, module: nn.LSTM | nn.MultiheadAttention) -> None:
+        name = str(node.target)
+        if isinstance(module, nn.LSTM):
+            if len(node.args) != 1 or node.kwargs:
+                raise CompositeError(
+                    f"{name}: LSTM with a state of its own to start from has no rule; start from zeros"
+                )
+            made: nn.Module = Recurrent(module)
+        else:
+            given = [key for key, value in node.kwargs.items() if value is not None and not key.endswith("weights")]
+            if len(set(node.args)) != 1 or len(node.args) != 3 or given:
+                raise CompositeError(
+                    f"{name}: expected attention(x, x, x), got {len(set(node.args))} sequences and "
+                    f"{', '.join(given) or 'no masks'}; attention to another sequence and masks have no rule"
+                )
+            made = SelfAttention(module)
+        self._step(node, "sequence", made, self._inputs(node))
+
+    def _add_convolution(self, node: fx.Node, module: nn.Conv1d, inputs: tuple[int, ...]) -> None:
+        if module.padding_mode != "zeros" and module.padding != (0,):
+            raise CompositeError(f"{node.target}: padding mode {module.padding_mode!r} has no rule; use zeros")
+        weight, bias = self.norms.weights(node, module)
+        padding = module.padding
+        if isinstance(padding, str):
+            total = module.dilation[0] * (module.kernel_size[0] - 1) if padding == "same" else 0
+            if total % 2:
+                self._pad(node, (total // 2, total - total // 2), inputs)
+                inputs, total = (len(self.steps),), 0
+            padding = (total // 2,)
+        self._step(node, "linear", convolution(module, weight, bias, padding), inputs)
+
+    def _add_call(self, node: Any) -> None:
+        if self._is_output_of_sequence(node):
+            return
+        inputs, target = self._inputs(node), node.target
+        shapes = [i > 0 and self.steps[i - 1].kind == "shape" for i in inputs]
+        slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
+        given = node.args, dict(node.kwargs)
+        call = Call(target, *map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a))
+        of_tensors = [i for i, shape in zip(inputs, shapes, strict=True) if not shape]
+        if not of_tensors or target in ("size", "dim") or (target is getattr and node.args[1] in ("shape", "ndim")):
+            self._step(node, "shape", call, inputs)
+        elif target in CONCATENATE_CALLS:
+            dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+            order = tuple(self.position[n] for n in node.args[0])
+            self._step(node, "concatenate", Concatenation(int(dim)), order, self._keeps_sign(order))
+        elif (kind := kind_of_call(target)) is not None:
+            non_negative = target in NON_NEGATIVE_CALLS if kind == "pass" else self._keeps_sign(inputs)
+            self._step(node, kind, call, inputs, non_negative)
+        elif target in ADD_CALLS | SUBTRACT_CALLS and not node.kwargs:
+            self._add_sum(node, target in SUBTRACT_CALLS)
+        elif target in SCALE_CALLS and len(of_tensors) == 1 and len(inputs) == 1:
+            self._step(node, "pass", call, inputs)
+        elif target is F.dropout:
+            self.position[node] = inputs[0]
+        else:
+            raise CompositeError(f"{node.name}: {getattr(target, '__name__', target)} has no rule")
+
+    def _is_output_of_sequence(self, node: Any) -> bool:
+        """Whether a call takes apart what an LSTM or attention gives: (sequence, states or weights)."""
+        source = node.args[0] if node.args else None
+        if node.target is not operator.getitem or not isinstance(source, fx.Node) or source.op != "call_module":
+            return False
+        if not isinstance(self.modules[str(source.target)], nn.LSTM | nn.MultiheadAttention):
+            return False
+        if node.args[1] != 0 and node.users:
+            raise CompositeError(
+                f"{source.target}: only the output sequence has a rule, not states or attention weights; of an LSTM's "
+                "last state take the sequence's last step instead"
+            )
+        self.position[node] = self.position[source]
+        return True
+
+    def _add_sum(self, node: Any, subtracts: bool) -> None:
+        if not all(isinstance(a, fx.Node) for a in node.args):
+            raise CompositeError(f"{node.name}: adds a constant, whose share of the relevance would be lost unseen")
+        for norm, other in (node.args, node.args[::-1]):
+            step = self._only_read_here(norm)
+            if step is not None and has_shift(step) and move_shift(step, self._layers_of(other)):
+                break
+        first, second = (self.position[n] for n in node.args)
+        if subtracts:
+            self._step(node, "pass", Call(operator.neg, (Slot(0),), {}), (second,))
+            second = len(self.steps)
+        self._step(node, "sum", Addition(), (first, second), self._keeps_sign((first, second)))
+
+    def _layers_of(self, summand: fx.Node) -> list[Step | None]:
+        """The steps that give a summand: one, or those of its concatenation; None where others read it, too."""
+        parts: list[Any] = [summand]
+        step = self._only_read_here(summand)
+        if step is not None and isinstance(step.module, Concatenation) and step.module.dim == 1:
+            # a folded batch norm stands where the concatenation was
+            source: Any = summand if summand.op == "call_function" else summand.args[0]
+            parts = list(source.args[0])
+        return [self._only_read_here(part) for part in parts]
+
+    def _only_read_here(self, node: Any) -> Step | None:
+        """The step of a value that one operation reads."""
+        if not isinstance(node, fx.Node) or len(node.users) != 1 or self.position.get(node, 0) == 0:
+            return None
+        return self.steps[self.position[node] - 1]
+
+    def _mark_readers_of_the_input(self) -> None:
+        raw = {0}
+        for n, step in enumerate(self.steps, start=1):
+            reads = any(i in raw for i in step.inputs)
+            if reads and step.kind == "linear":
+                step.reads_input = True
+            elif reads and step.kind in ("route", "norm", "concatenate"):
+                raw.add(n)
