@@ -27,7 +27,7 @@ from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.explanations.target_heads import EmbeddingSum
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES
-from clusterwhy.propagation.engine import PART, Engine
+from clusterwhy.propagation.engine import BATCH_SIZE, Engine
 from clusterwhy.propagation.explainer import lrp
 from clusterwhy.propagation.zennit_backend import zennit_composite, zennit_relevance
 
@@ -136,7 +136,7 @@ def measure(name: str, threads: int, rounds: int) -> tuple[list[dict[str, Any]],
         return lambda: engine.explain(windows, rules)
 
     def sweep() -> None:
-        for part in windows.split(PART):
+        for part in windows.split(BATCH_SIZE):
             tape = engine.run(part)
             for rule in RULES:
                 engine.relevance(tape, tape.output, COMPOSITES[rule].rules(*ends))
@@ -207,7 +207,7 @@ def section(result: Result) -> str:
 Batches of {BATCH} windows, float32, the fastest of {result.setup["rounds"]} interleaved rounds. `plain` is one forward
 and backward pass of the network with respect to its input, parameters frozen; every other figure is a ratio to it,
 measured in the same run: our engine, and zennit on the same canonical form. Memory is what tensors hold at most; our
-engine takes a batch in parts of {PART} windows.
+engine takes a batch in parts of {BATCH_SIZE} windows.
 
 {shown(cost)}
 

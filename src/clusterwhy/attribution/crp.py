@@ -33,7 +33,7 @@ class Crp(Attributor):
 
         from clusterwhy.concepts.propagation import ConceptExplainer
         from clusterwhy.propagation.explainer import Relevance
-        from clusterwhy.propagation.layer_graph import find
+        from clusterwhy.propagation.layer_graph import layer_named
 
         if question.canonizer != "auto":
             raise MethodError(f"concepts need `canonizer: auto`, got {question.canonizer!r}")
@@ -43,12 +43,12 @@ class Crp(Attributor):
         )
         layer = self.layer
         if layer is None:
-            convolutions = [name for name, place in explainer.places.items() if place.layer.operation == "Conv1d"]
+            convolutions = [name for name, traced in explainer.layers.items() if traced.layer.operation == "Conv1d"]
             if not convolutions:
                 raise MethodError("concepts are channels of a convolution, this network has none; choose a `layer`")
             layer = convolutions[-1]
-        place = find(explainer.places, layer)
-        chosen = list(range(place.layer.n_concepts)) if self.concepts is None else list(self.concepts)
+        traced = layer_named(explainer.layers, layer)
+        chosen = list(range(traced.layer.n_concepts)) if self.concepts is None else list(self.concepts)
         found = explainer.relevance(windows, {layer: chosen})
-        facts = {**found.provenance, "layer": place.layer.name, "concepts": chosen}
+        facts = {**found.provenance, "layer": traced.layer.name, "concepts": chosen}
         return Relevance(found.values, found.target, np.full_like(found.target, np.nan), facts)

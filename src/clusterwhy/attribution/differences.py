@@ -11,8 +11,9 @@ from torch import nn
 
 from clusterwhy.errors import ShapeError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.engine import Engine, pooling_sizes
+from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.explainer import Relevance, target_name, with_target
+from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from clusterwhy.errors import ConceptError, ShapeError
-from clusterwhy.propagation.layer_graph import Place, feeds, find
+from clusterwhy.propagation.layer_graph import TracedLayer, feeds, layer_named
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.types import FloatArray, IntArray
 
@@ -17,17 +17,23 @@ Condition = Mapping[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Conditioned:
-    """A layer, which of its concepts (window, concept) are kept, and the (window,) that have the condition."""
+class LayerCondition:
+    """A condition on one layer.
 
-    place: Place
+    Attributes:
+        traced: the layer.
+        kept: (window, concept) True for concepts that are kept.
+        chosen: (window,) True for windows with a condition on this layer.
+    """
+
+    traced: TracedLayer
     kept: torch.Tensor
     chosen: torch.Tensor
 
 
-def conditions_at(
-    conditions: Condition | Sequence[Condition], places: dict[str, Place], count: int
-) -> dict[int, Conditioned]:
+def conditions_by_step(
+    conditions: Condition | Sequence[Condition], layers: dict[str, TracedLayer], count: int
+) -> dict[int, LayerCondition]:
     """The conditions of `count` windows by the step they are put on.
 
     Raises:
@@ -39,14 +45,17 @@ def conditions_at(
         raise ShapeError(f"expected one condition for all windows or {count}, one per window, got {len(each)}")
     made = {}
     for name in dict.fromkeys(name for condition in each for name in condition):
-        place = find(places, name)
-        everything = torch.ones(place.layer.n_concepts, dtype=torch.bool)
-        kept = torch.stack([concept_mask(place, one[name]) if name in one else everything for one in each])
-        made[place.step] = Conditioned(place, kept, torch.tensor([name in one for one in each]))
+        traced = layer_named(layers, name)
+        everything = torch.ones(traced.layer.n_concepts, dtype=torch.bool)
+        masks = [concept_mask(traced, condition[name]) if name in condition else everything for condition in each]
+        chosen = torch.tensor([name in condition for condition in each])
+        made[traced.step] = LayerCondition(traced, torch.stack(masks), chosen)
     return made
 
 
-def check_chains(conditions: Condition | Sequence[Condition], places: dict[str, Place], canonical: Canonical) -> None:
+def check_chains(
+    conditions: Condition | Sequence[Condition], layers: dict[str, TracedLayer], canonical: Canonical
+) -> None:
     """Refuse windows whose layers no single path leads through.
 
     Raises:
@@ -54,7 +63,7 @@ def check_chains(conditions: Condition | Sequence[Condition], places: dict[str, 
     """
     each = [conditions] if isinstance(conditions, Mapping) else conditions
     for names in {tuple(condition) for condition in each}:
-        chain = sorted((find(places, name) for name in names), key=lambda place: place.step)
+        chain = sorted((layer_named(layers, name) for name in names), key=lambda traced: traced.step)
         for lower, upper in itertools.pairwise(chain):
             if not feeds(canonical, lower.step, upper.step):
                 raise ConceptError(
@@ -63,29 +72,29 @@ def check_chains(conditions: Condition | Sequence[Condition], places: dict[str, 
                 )
 
 
-def concept_mask(place: Place, concepts: int | Sequence[int]) -> torch.Tensor:
+def concept_mask(traced: TracedLayer, concepts: int | Sequence[int]) -> torch.Tensor:
     """(concept,) True for the chosen concepts of a layer."""
-    chosen, count = np.atleast_1d(np.asarray(concepts, dtype=int)), place.layer.n_concepts
+    chosen, count = np.atleast_1d(np.asarray(concepts, dtype=int)), traced.layer.n_concepts
     if (chosen < 0).any() or (chosen >= count).any():
-        raise ConceptError(f"{place.layer.name!r} has concepts 0 to {count - 1}, got {chosen.tolist()}")
+        raise ConceptError(f"{traced.layer.name!r} has concepts 0 to {count - 1}, got {chosen.tolist()}")
     mask = torch.zeros(count, dtype=torch.bool)
     mask[torch.from_numpy(chosen)] = True
     return mask
 
 
-def masked(relevance: torch.Tensor, kept: torch.Tensor, axis: int) -> torch.Tensor:
+def keep_concepts(relevance: torch.Tensor, kept: torch.Tensor, axis: int) -> torch.Tensor:
     """Relevance (window, ...) with concepts along an axis, 0 where (window, concept) is not kept."""
     shape = [len(kept), *[1] * (relevance.ndim - 1)]
     shape[axis] = kept.shape[1]
     return relevance * kept.to(relevance).reshape(shape)
 
 
-def over_time(values: torch.Tensor, axis: int) -> torch.Tensor:
+def sum_over_time(values: torch.Tensor, axis: int) -> torch.Tensor:
     """(window, concept) sums over all axes but those of windows and concepts."""
     return values.movedim(axis, 1).reshape(len(values), values.shape[axis], -1).sum(2)
 
 
-def checked(windows: FloatArray | torch.Tensor) -> torch.Tensor:
+def as_windows(windows: FloatArray | torch.Tensor) -> torch.Tensor:
     """Windows (window, channel, time) as a tensor."""
     found = torch.as_tensor(windows)
     if found.ndim != 3 or not len(found):
@@ -93,7 +102,7 @@ def checked(windows: FloatArray | torch.Tensor) -> torch.Tensor:
     return found
 
 
-def seed_of(output: torch.Tensor, units: IntArray | None) -> torch.Tensor:
+def initial_relevance(output: torch.Tensor, units: IntArray | None) -> torch.Tensor:
     """Relevance to start from: the output (window,), or one unit per window of (window, unit)."""
     if units is None:
         if output.ndim != 1:

@@ -16,18 +16,18 @@ from torch import nn
 
 from clusterwhy.concepts.conditions import (
     Condition,
+    as_windows,
     check_chains,
-    checked,
     concept_mask,
-    conditions_at,
-    masked,
-    over_time,
-    seed_of,
+    conditions_by_step,
+    initial_relevance,
+    keep_concepts,
+    sum_over_time,
 )
 from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
-from clusterwhy.propagation.engine import PART, Engine, Tape
-from clusterwhy.propagation.layer_graph import Place, find, places, traced
+from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
+from clusterwhy.propagation.layer_graph import TracedLayer, canonize_with_target, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
 
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -78,18 +78,18 @@ def concept_relevance(
         CompositeError: an operation has no rule, or relevance is not finite.
         ShapeError: shapes do not fit, or the target is not one scalar per window.
     """
-    explainer, unit = explainer_of(network, windows, target, composite)
+    explainer, unit = concept_explainer(network, windows, target, composite)
     return explainer.relevance(windows, conditions, unit, exclude_parallel)
 
 
-def explainer_of(
+def concept_explainer(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
     target: Target,
     composite: str | CompositeSettings = "epsilon_plus",
 ) -> tuple["ConceptExplainer", int | IntArray | None]:
     """An explainer with the box of these windows, and the unit of the output that a target is (None for heads)."""
-    data = checked(windows)
+    data = as_windows(windows)
     box = data.amin(dim=(0, 2)), data.amax(dim=(0, 2))
     if callable(target):
         return ConceptExplainer(network, data[:2], target, composite, box), None
@@ -97,10 +97,10 @@ def explainer_of(
 
 
 class ConceptExplainer:
-    """A network, a head and a composite, made ready once to ask for concepts of any layer.
+    """A network, a head and a composite, prepared once for conditions on any layer.
 
     Attributes:
-        places: each layer by its name.
+        layers: each layer by its name.
         provenance: every choice that was made, in words.
 
     Args:
@@ -121,10 +121,10 @@ class ConceptExplainer:
     ) -> None:
         settings = settings_of(composite)
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        example = checked(example).to(self.device)
-        canonical = traced(network, example, head)
+        example = as_windows(example).to(self.device)
+        canonical = canonize_with_target(network, example, head)
         self.engine = Engine(canonical)
-        self.places = places(canonical, example)
+        self.layers = traced_layers(canonical, example)
         low, high = (end.to(example)[None, :, None] for end in box)
         self.rules = settings.rules(low, high)
         self.provenance: dict[str, Any] = {
@@ -144,24 +144,25 @@ class ConceptExplainer:
 
         Arguments, results and errors as in `concept_relevance`.
         """
-        data = checked(windows)
-        conditioned = conditions_at(conditions, self.places, len(data))
+        data = as_windows(windows)
+        conditioned = conditions_by_step(conditions, self.layers, len(data))
         if exclude_parallel:
-            check_chains(conditions, self.places, self.engine.canonical)
-        arrived: dict[str, list[torch.Tensor]] = {one.place.layer.name: [] for one in conditioned.values()}
+            check_chains(conditions, self.layers, self.engine.canonical)
+        arrived: dict[str, list[torch.Tensor]] = {at.traced.layer.name: [] for at in conditioned.values()}
         values, targets = [], []
-        for part, tape, seed in self.passes(data, unit):
+        for part, tape, seed in self.batches(data, unit):
 
             def mask(n: int, arriving: torch.Tensor, waiting: dict[int, torch.Tensor]) -> torch.Tensor:
                 if n not in conditioned:
                     return arriving
-                one = conditioned[n]
-                arrived[one.place.layer.name].append(over_time(arriving, one.place.axis))
+                condition = conditioned[n]
+                traced = condition.traced
+                arrived[traced.layer.name].append(sum_over_time(arriving, traced.axis))
                 if exclude_parallel:  # nothing that waits elsewhere can still pass through here
-                    elsewhere = (~one.chosen[part]).to(arriving)  # noqa: B023
+                    elsewhere = (~condition.chosen[part]).to(arriving)  # noqa: B023
                     for i, beside in waiting.items():
                         waiting[i] = beside * elsewhere.reshape(-1, *[1] * (beside.ndim - 1))
-                return masked(arriving, one.kept[part], one.place.axis)  # noqa: B023
+                return keep_concepts(arriving, condition.kept[part], traced.axis)  # noqa: B023
 
             values.append(self.engine.relevance(tape, seed, self.rules, observer=mask)[0].numpy(force=True))
             targets.append(seed.reshape(len(seed), -1).sum(1).numpy(force=True))
@@ -169,7 +170,7 @@ class ConceptExplainer:
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
 
-    def each(
+    def per_concept(
         self,
         windows: FloatArray | torch.Tensor,
         layer: str,
@@ -180,21 +181,19 @@ class ConceptExplainer:
 
         One forward pass serves all concepts, and relevance starts from the layer for each.
         """
-        place = find(self.places, layer)
-        kept = torch.stack([concept_mask(place, concept) for concept in concepts])
+        traced = layer_named(self.layers, layer)
+        kept = torch.stack([concept_mask(traced, concept) for concept in concepts])
         parts = []
-        for _, tape, seed in self.passes(checked(windows), unit):
-            arriving = self.arriving(tape, seed, [place])[layer]
-            found = [
-                self.engine.relevance(tape, masked(arriving, one[None], place.axis), self.rules, at=place.step + 1)[0]
-                for one in kept
-            ]
+        for _, tape, seed in self.batches(as_windows(windows), unit):
+            arriving = self.relevance_at(tape, seed, [traced])[layer]
+            starts = [keep_concepts(arriving, concept[None], traced.axis) for concept in kept]
+            found = [self.engine.relevance(tape, start, self.rules, at=traced.step + 1)[0] for start in starts]
             parts.append(torch.stack(found).numpy(force=True))
         return _finite(np.concatenate(parts, axis=1))
 
-    def arriving(self, tape: Tape, seed: torch.Tensor, chosen: Sequence[Place]) -> dict[str, torch.Tensor]:
+    def relevance_at(self, tape: Tape, seed: torch.Tensor, chosen: Sequence[TracedLayer]) -> dict[str, torch.Tensor]:
         """Relevance at the outputs of layers, in their own shapes."""
-        names = {place.step: place.layer.name for place in chosen}
+        names = {traced.step: traced.layer.name for traced in chosen}
         found: dict[str, torch.Tensor] = {}
 
         def record(n: int, arriving: torch.Tensor, waiting: dict[int, torch.Tensor]) -> torch.Tensor:
@@ -205,16 +204,16 @@ class ConceptExplainer:
         self.engine.relevance(tape, seed, self.rules, observer=record)
         return found
 
-    def passes(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
+    def batches(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
         """Parts of the windows: which they are, their forward pass, and the relevance of the output."""
         units = None if unit is None else np.array(unit)
         if units is not None and units.shape not in ((), (len(data),)):
             raise ShapeError(f"expected one unit for all windows or (window,) {len(data)}, got {units.shape}")
         units = None if units is None else np.broadcast_to(units, (len(data),)).copy()
-        for first in range(0, len(data), PART):
-            part = slice(first, first + PART)
+        for first in range(0, len(data), BATCH_SIZE):
+            part = slice(first, first + BATCH_SIZE)
             tape = self.engine.run(data[part].to(self.device))
-            yield part, tape, seed_of(tape.output, None if units is None else units[part])
+            yield part, tape, initial_relevance(tape.output, None if units is None else units[part])
 
 
 def _finite(relevance: FloatArray) -> FloatArray:

@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from clusterwhy.concepts.conditions import checked, over_time
-from clusterwhy.concepts.propagation import ConceptExplainer, Target, explainer_of
+from clusterwhy.concepts.conditions import as_windows, sum_over_time
+from clusterwhy.concepts.propagation import ConceptExplainer, Target, concept_explainer
 from clusterwhy.errors import ShapeError
 from clusterwhy.metrics.bootstrap import bootstrap_means
 from clusterwhy.propagation.composites import CompositeSettings
-from clusterwhy.propagation.layer_graph import Layer, Place, find
+from clusterwhy.propagation.layer_graph import Layer, TracedLayer, layer_named
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 By = Literal["relevance", "activation"]
@@ -82,7 +82,7 @@ def concept_scores(
     composite: str | CompositeSettings = "epsilon_plus",
 ) -> dict[str, ConceptScores]:
     """Scores of all concepts of some layers, from one relevance pass; arguments and errors as `concept_relevance`."""
-    explainer, unit = explainer_of(network, windows, target, composite)
+    explainer, unit = concept_explainer(network, windows, target, composite)
     return score_concepts(explainer, windows, layers, unit)
 
 
@@ -93,24 +93,24 @@ def score_concepts(
     unit: int | IntArray | None = None,
 ) -> dict[str, ConceptScores]:
     """The same with an explainer that is there: for many groups of windows."""
-    chosen = [find(explainer.places, name) for name in layers]
-    explainer.engine.kept |= {place.step + 1 for place in chosen}
-    parts: dict[str, list[ConceptScores]] = {place.layer.name: [] for place in chosen}
-    for _, tape, seed in explainer.passes(checked(windows), unit):
-        arriving = explainer.arriving(tape, seed, chosen)
-        for place in chosen:
-            relevance, value = arriving[place.layer.name], tape.values[place.step + 1]
-            at, greatest = (_flat(x, place).max(dim=2) for x in (relevance, value))
+    chosen = [layer_named(explainer.layers, name) for name in layers]
+    explainer.engine.kept |= {traced.step + 1 for traced in chosen}
+    parts: dict[str, list[ConceptScores]] = {traced.layer.name: [] for traced in chosen}
+    for _, tape, seed in explainer.batches(as_windows(windows), unit):
+        arriving = explainer.relevance_at(tape, seed, chosen)
+        for traced in chosen:
+            relevance, value = arriving[traced.layer.name], tape.values[traced.step + 1]
+            at, greatest = (_flat(x, traced).max(dim=2) for x in (relevance, value))
             made = ConceptScores(
-                layer=place.layer,
-                relevance=over_time(relevance, place.axis).numpy(force=True),
+                layer=traced.layer,
+                relevance=sum_over_time(relevance, traced.axis).numpy(force=True),
                 activation=greatest.values.numpy(force=True),
                 relevance_position=at.indices.numpy(force=True),
                 activation_position=greatest.indices.numpy(force=True),
-                starts=place.starts,
-                stops=place.stops,
+                starts=traced.starts,
+                stops=traced.stops,
             )
-            parts[place.layer.name].append(made)
+            parts[traced.layer.name].append(made)
     return {name: join(found) for name, found in parts.items()}
 
 
@@ -125,8 +125,8 @@ def join(scores: Sequence[ConceptScores]) -> ConceptScores:
     )
 
 
-def _flat(values: torch.Tensor, place: Place) -> torch.Tensor:
-    return values.movedim(place.axis, 1).reshape(len(values), values.shape[place.axis], -1)
+def _flat(values: torch.Tensor, traced: TracedLayer) -> torch.Tensor:
+    return values.movedim(traced.axis, 1).reshape(len(values), values.shape[traced.axis], -1)
 
 
 def concept_table(

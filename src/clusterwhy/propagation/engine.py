@@ -7,17 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation.composites import ResidualRule, Rules
-from clusterwhy.propagation.head_layers import SquaredDistances
+from clusterwhy.propagation.composites import Rules
+from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
-from clusterwhy.propagation.rules import Shared, divide, rule_of, share, total
+from clusterwhy.propagation.rules import Shared, rule_of, share, total
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
-# of means and sums, in units of their output
-NORM_STABILIZER = 1e-12
-PART = 32  # windows that go through the network at a time
+BATCH_SIZE = 32  # windows that go through the network at a time
 # gets a step's position, the relevance that arrives at its output and all that waits at other values (to be replaced,
 # never changed in place); gives the relevance that goes on
 Observer = Callable[[int, torch.Tensor, dict[int, torch.Tensor]], torch.Tensor]
@@ -91,10 +89,10 @@ class Engine:
     def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Relevance of the network's output: (window, channel, time), what biases absorbed and the output itself.
 
-        Windows go through in parts, which halves the memory and costs no time (`python -m benchmarks.engine`).
+        Windows go through in small batches, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
-        for batch in windows.split(PART):
+        for batch in windows.split(BATCH_SIZE):
             tape = self.run(batch)
             parts.append((*self.relevance(tape, tape.output, rules), tape.output))
         values, absorbed, output = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -132,7 +130,7 @@ class Engine:
             # as 2-D pooling, which keeps channels last
             found, winners[n] = torch.ops.aten.max_pool2d_with_indices(x.unsqueeze(2), *pooling_sizes(step.module))
             return found.squeeze(2)
-        if isinstance(step.module, nn.AdaptiveAvgPool1d) and step.module.output_size in (1, (1,)):
+        if averages_all_time(step.module):
             return x.mean(dim=-1, keepdim=True)
         return step.module(*inputs)
 
@@ -208,48 +206,15 @@ class Engine:
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules
     ) -> Sequence[torch.Tensor | None]:
-        inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "pass":
             return [arriving]
         if step.kind == "concatenate":
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
-        if isinstance(step.module, SquaredDistances):
-            s = divide(arriving, tape.values[n + 1], NORM_STABILIZER)
-            return [step.module.share(inputs[0], s)]
+        inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            return _share_sum(inputs, arriving, rules.residual)
-        if isinstance(step.module, nn.MaxPool1d):
-            planes = inputs[0].unsqueeze(2), *pooling_sizes(step.module), tape.winners[n]
-            found = torch.ops.aten.max_pool2d_with_indices_backward(arriving.unsqueeze(2), *planes)
-            return [found.squeeze(2)]
-        if step.kind == "norm":
-            s = divide(arriving, tape.values[n + 1], NORM_STABILIZER)
-            if isinstance(step.module, nn.AdaptiveAvgPool1d) and step.module.output_size in (1, (1,)):
-                return [inputs[0] * (s / inputs[0].shape[-1])]
-            return [inputs[0] * _gradient(step.module, inputs, s), *[None] * (len(inputs) - 1)]
-        return [_gradient(step.module, inputs, arriving), *[None] * (len(inputs) - 1)]
-
-
-def _gradient(module: nn.Module, inputs: list[Any], arriving: torch.Tensor) -> torch.Tensor:
-    """Gradient of sum(module(inputs) * arriving) with respect to the first input."""
-    with torch.enable_grad():
-        x = inputs[0].detach().requires_grad_()
-        (found,) = torch.autograd.grad(module(x, *inputs[1:]), x, arriving)
-    return found
-
-
-def _share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: ResidualRule) -> list[torch.Tensor]:
-    if residual == "norm_plus":
-        parts = [part.clamp(min=0) for part in parts]
-    s = divide(arriving, parts[0] + parts[1], NORM_STABILIZER)
-    return [(part * s).sum_to_size(part.shape) for part in parts]
-
-
-def pooling_sizes(module: nn.MaxPool1d) -> tuple[Any, ...]:
-    """Arguments of the 2-D pooling of height 1 that a 1-D one is: kernel, stride, padding, dilation, ceiling."""
-    one = [value if isinstance(value, int) else value[0] for value in (module.kernel_size, module.stride)]
-    both = [value if isinstance(value, int) else value[0] for value in (module.padding, module.dilation)]
-    return (1, one[0]), (1, one[1]), (0, both[0]), (1, both[1]), module.ceil_mode
+            return share_sum(inputs, arriving, rules.residual)
+        first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))
+        return [first, *[None] * (len(inputs) - 1)]
 
 
 def _add(waiting: dict[int, torch.Tensor], i: int, part: torch.Tensor) -> None:

@@ -86,7 +86,7 @@ class Unit(nn.Module):
         return output[:, self.index]
 
 
-class Explained(nn.Module):
+class NetworkWithTarget(nn.Module):
     """A network with the target behind it."""
 
     def __init__(self, network: nn.Module, head: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -100,7 +100,7 @@ class Explained(nn.Module):
 
 def with_target(network: nn.Module, target: int | Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     """The network (window, channel, time) -> (window,) of a target."""
-    made = Explained(network, Unit(target) if isinstance(target, int) else target)
+    made = NetworkWithTarget(network, Unit(target) if isinstance(target, int) else target)
     made.training = network.training  # of this module alone: `train()` would reach into the network
     return made
 
@@ -148,7 +148,7 @@ def lrp(
 
 
 class Explainer:
-    """A network, a target and a composite, made ready once for any number of windows."""
+    """A network, a target and a composite, prepared once for any number of windows."""
 
     _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
@@ -172,13 +172,13 @@ class Explainer:
             "canonizer": canonizer,
         }
         if canonizer == "auto":
-            self._canonical(example, settings, engine, low, high)
+            self._prepare_canonical(example, settings, engine, low, high)
         elif engine == "fused":
             raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
         else:
-            self._as_it_is(settings, canonizer, low, high)
+            self._prepare_hooks(settings, canonizer, low, high)
 
-    def _canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
+    def _prepare_canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
         canonical = canonize(self.network, example.to(self.device))
         self.provenance["notes"] = list(canonical.notes)
         if isinstance(settings, CompositeSettings):
@@ -196,7 +196,7 @@ class Explainer:
         self.provenance["engine"] = "zennit"
         self._run = lambda batch: self._hooked(canonical, zennits, batch)
 
-    def _as_it_is(self, settings: Any, canonizer: CanonizerName, low: Any, high: Any) -> None:
+    def _prepare_hooks(self, settings: Any, canonizer: CanonizerName, low: Any, high: Any) -> None:
         self.provenance["engine"] = "zennit"
         composite = settings
         if isinstance(settings, CompositeSettings):

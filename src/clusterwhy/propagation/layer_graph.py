@@ -48,8 +48,8 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the values of a layer are, and what they see.
+class TracedLayer:
+    """A layer in the canonical form: where its values are, and which input samples they depend on.
 
     Attributes:
         layer: which one.
@@ -91,10 +91,11 @@ def layer_graph(
         CompositeError: the network cannot be traced, or an operation has no rule.
         ConceptError: no such layer.
     """
-    return tuple(place.layer for place in places(traced(network, example, target), example, only).values())
+    canonical = canonize_with_target(network, example, target)
+    return tuple(traced.layer for traced in traced_layers(canonical, example, only).values())
 
 
-def traced(
+def canonize_with_target(
     network: nn.Module, example: torch.Tensor, target: Callable[[torch.Tensor], torch.Tensor] | None
 ) -> Canonical:
     """The canonical form of a network with a head behind it, if there is one."""
@@ -102,38 +103,40 @@ def traced(
     return canonize(whole, example[:2])
 
 
-def places(canonical: Canonical, example: torch.Tensor, only: Sequence[str] | None = None) -> dict[str, Place]:
+def traced_layers(
+    canonical: Canonical, example: torch.Tensor, only: Sequence[str] | None = None
+) -> dict[str, TracedLayer]:
     """Each layer by its name: steps that give (window, concept) or (window, concept, time) and feed the output."""
     seen = reach(canonical, example)
-    down, up = _paths(canonical)
-    axes = _axes(canonical, seen)
+    down, up = _count_paths(canonical)
+    axes = _channel_axes(canonical, seen)
     names: dict[int, str] = {}
     for n, step in enumerate(canonical.steps):
         is_layer = isinstance(seen[n + 1], torch.Tensor) and seen[n + 1].ndim in (2, 3)
-        if is_layer and not _belongs_to_another(step) and down[n + 1] and up[n + 1]:
-            names[n] = _unused(step.name.removeprefix(PREFIX), names.values())
+        if is_layer and not _is_split_off(step) and down[n + 1] and up[n + 1]:
+            names[n] = _unique_name(step.name.removeprefix(PREFIX), names.values())
     if only is not None:
         known = {name: n for n, name in names.items()}
-        names = {n: names[n] for n in sorted(find(known, name) for name in only)}
+        names = {n: names[n] for n in sorted(layer_named(known, name) for name in only)}
     every = down[canonical.output]
     found = {}
     for n, name in names.items():
-        starts, stops = _field(seen[n + 1], axes[n + 1], example.shape[2])
+        starts, stops = _receptive_field(seen[n + 1], axes[n + 1], example.shape[2])
         layer = Layer(
             name=name,
             operation=operation_of(canonical.steps[n]),
             n_concepts=starts.shape[0],
             n_positions=starts.shape[1],
-            inputs=_sources(canonical, n, names),
+            inputs=_nearest_named(canonical, n, names),
             field=int((stops - starts).max()),
             on_every_path=down[n + 1] * up[n + 1] == every,
         )
-        found[name] = Place(layer, n, axes[n + 1], starts, stops)
+        found[name] = TracedLayer(layer, n, axes[n + 1], starts, stops)
     return found
 
 
-def find(known: dict[str, Found], name: str) -> Found:
-    """What stands under the name of a layer.
+def layer_named(known: dict[str, Found], name: str) -> Found:
+    """The entry of a layer in a table by names.
 
     Raises:
         ConceptError: no such layer.
@@ -156,7 +159,7 @@ def feeds(canonical: Canonical, lower: int, upper: int) -> bool:
             return True
         if i > lower and i not in done:
             done.add(i)
-            waiting += _edges(canonical.steps[i - 1], canonical.steps)
+            waiting += _relevant_inputs(canonical.steps[i - 1], canonical.steps)
     return False
 
 
@@ -168,12 +171,12 @@ def operation_of(step: Step) -> str:
     return type(step.module).__name__.lstrip("_")
 
 
-def _belongs_to_another(step: Step) -> bool:
+def _is_split_off(step: Step) -> bool:
     """Padding and changes of sign: the canonical form splits them off convolutions and differences."""
     return isinstance(step.module, Call) and step.module.function in (F.pad, operator.neg)
 
 
-def _unused(name: str, used: Iterable[str]) -> str:
+def _unique_name(name: str, used: Iterable[str]) -> str:
     taken, count, free = set(used), 1, name
     while free in taken:
         count += 1
@@ -181,28 +184,28 @@ def _unused(name: str, used: Iterable[str]) -> str:
     return free
 
 
-def _edges(step: Step, steps: list[Step]) -> list[int]:
+def _relevant_inputs(step: Step, steps: list[Step]) -> list[int]:
     """Values that a step passes relevance to."""
     return [i for i in step.inputs if i == 0 or steps[i - 1].kind != "shape"]
 
 
-def _paths(canonical: Canonical) -> tuple[list[int], list[int]]:
+def _count_paths(canonical: Canonical) -> tuple[list[int], list[int]]:
     """Paths from the window to each value, and from each value to the output."""
     steps = canonical.steps
     down, up = [1] + [0] * len(steps), [0] * (len(steps) + 1)
     up[canonical.output] = 1
     for n, step in enumerate(steps):
-        down[n + 1] = 0 if step.kind == "shape" else sum(down[i] for i in _edges(step, steps))
+        down[n + 1] = 0 if step.kind == "shape" else sum(down[i] for i in _relevant_inputs(step, steps))
     for n, step in reversed(list(enumerate(steps))):
-        for i in _edges(step, steps):
+        for i in _relevant_inputs(step, steps):
             up[i] += up[n + 1] if step.kind != "shape" else 0
     return down, up
 
 
-def _sources(canonical: Canonical, n: int, names: dict[int, str]) -> tuple[str, ...]:
+def _nearest_named(canonical: Canonical, n: int, names: dict[int, str]) -> tuple[str, ...]:
     """The nearest named layers, or the window, that a step reads."""
     found: set[int] = set()
-    waiting, done = _edges(canonical.steps[n], canonical.steps), set()
+    waiting, done = _relevant_inputs(canonical.steps[n], canonical.steps), set()
     while waiting:
         i = waiting.pop()
         if i in done:
@@ -211,11 +214,11 @@ def _sources(canonical: Canonical, n: int, names: dict[int, str]) -> tuple[str, 
         if i == 0 or i - 1 in names:
             found.add(i)
         else:
-            waiting += _edges(canonical.steps[i - 1], canonical.steps)
+            waiting += _relevant_inputs(canonical.steps[i - 1], canonical.steps)
     return tuple(INPUT if i == 0 else names[i - 1] for i in sorted(found))
 
 
-def _axes(canonical: Canonical, seen: list[Any]) -> list[int]:
+def _channel_axes(canonical: Canonical, seen: list[Any]) -> list[int]:
     """The axis of channels of each value: 1, moved where axes change places."""
     axes = [1]
     for step, value in zip(canonical.steps, seen[1:], strict=True):
@@ -232,7 +235,7 @@ def _axes(canonical: Canonical, seen: list[Any]) -> list[int]:
     return axes
 
 
-def _field(seen: torch.Tensor, axis: int, length: int) -> tuple[IntArray, IntArray]:
+def _receptive_field(seen: torch.Tensor, axis: int, length: int) -> tuple[IntArray, IntArray]:
     """(concept, position) first and last + 1 sample, from how far a value reaches back and forth."""
     back, forth = seen.movedim(axis, 1).reshape(2, seen.shape[axis], -1).long().cpu().numpy()
     starts = length - back

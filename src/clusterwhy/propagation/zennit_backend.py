@@ -14,7 +14,7 @@ from zennit.types import Convolution, Linear
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import Rule, Rules
-from clusterwhy.propagation.engine import NORM_STABILIZER
+from clusterwhy.propagation.fixed_rules import NORM_STABILIZER
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
 from clusterwhy.propagation.operations import Addition
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize

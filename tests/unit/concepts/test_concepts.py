@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 from tsai.models.InceptionTimePlus import InceptionTimePlus  # noqa: E402
 
-from clusterwhy.concepts.propagation import ConceptExplainer, concept_relevance, explainer_of  # noqa: E402
+from clusterwhy.concepts.propagation import ConceptExplainer, concept_explainer, concept_relevance  # noqa: E402
 from clusterwhy.concepts.tables import (  # noqa: E402
     ConceptScores,
     concept_difference,
@@ -117,11 +117,11 @@ def close(found: Any, expected: Any, tolerance: float = 1e-6) -> None:
 
 def test_concepts_of_a_layer_that_every_path_crosses_add_up_to_the_relevance(network: nn.Module, windows: Any) -> None:
     whole = lrp(network, windows, 1, PLAIN).values
-    explainer, unit = explainer_of(network, windows, 1, PLAIN)
+    explainer, unit = concept_explainer(network, windows, 1, PLAIN)
     crossed = [layer for layer in layer_graph(network, windows) if layer.on_every_path]
     assert {layer.n_positions > 1 for layer in crossed} == {True, False}
     for layer in crossed:
-        close(explainer.each(windows, layer.name, range(layer.n_concepts), unit).sum(axis=0), whole)
+        close(explainer.per_concept(windows, layer.name, range(layer.n_concepts), unit).sum(axis=0), whole)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_concepts_of_a_layer_beside_others_add_up_to_what_passes_through_it(
     windows: Any, name: str, composite: str
 ) -> None:
     network = made(name)
-    explainer, unit = explainer_of(network, windows, 2, composite)
+    explainer, unit = concept_explainer(network, windows, 2, composite)
     whole = lrp(network, windows, 2, composite).values
     beside = [layer for layer in layer_graph(network, windows) if not layer.on_every_path]
     for layer in beside[:: max(1, len(beside) // 8)]:
-        found = explainer.each(windows, layer.name, range(layer.n_concepts), unit).sum(axis=0)
+        found = explainer.per_concept(windows, layer.name, range(layer.n_concepts), unit).sum(axis=0)
         through = explainer.relevance(windows, {layer.name: range(layer.n_concepts)}, unit).values
         around = explainer.relevance(windows, {layer.name: []}, unit, exclude_parallel=False).values
         assert np.abs(around).max() > 0
@@ -151,14 +151,14 @@ def test_concepts_of_a_layer_beside_others_add_up_to_what_passes_through_it(
 
 def test_both_branches_of_a_residual_are_all_that_there_is(windows: Any) -> None:
     network = made("residual")
-    explainer, unit = explainer_of(network, windows, 2, "epsilon_plus")
+    explainer, unit = concept_explainer(network, windows, 2, "epsilon_plus")
     branches = [explainer.relevance(windows, {name: range(6)}, unit).values for name in ("first", "shortcut")]
     close(sum(branches), lrp(network, windows, 2, "epsilon_plus").values)
 
 
 def test_relevance_beside_a_layer_goes_on_unmasked_unless_it_is_excluded(windows: Any) -> None:
     network = made("residual")
-    explainer, unit = explainer_of(network, windows, 0, PLAIN)
+    explainer, unit = concept_explainer(network, windows, 0, PLAIN)
     kept = explainer.relevance(windows, {"second": [1, 4]}, unit, exclude_parallel=False).values
     through = explainer.relevance(windows, {"second": [1, 4]}, unit).values
     beside = explainer.relevance(windows, {"shortcut": range(6)}, unit).values
@@ -180,9 +180,9 @@ def test_a_concept_of_a_convolution_is_its_own_share_by_hand() -> None:
 def test_conditions_of_several_layers_are_met_one_after_the_other(windows: Any) -> None:
     network = made("plain")
     unbiased = PLAIN.model_copy(update={"zero_bias": True})
-    explainer, unit = explainer_of(network, windows, 1, unbiased)
+    explainer, unit = concept_explainer(network, windows, 1, unbiased)
     found = explainer.relevance(windows, {"4": [2, 5], "0": 3}, unit)
-    upper = explainer.each(windows, "4", [2, 5], unit).sum(axis=0)
+    upper = explainer.per_concept(windows, "4", [2, 5], unit).sum(axis=0)
     lower = [explainer.relevance(windows, {"4": [2, 5], "0": [c]}, unit).values for c in range(6)]
     close(sum(lower), upper)
     close(found.values, lower[3])
@@ -321,7 +321,7 @@ def test_receptive_fields_are_where_gradients_are(build: Any, names: dict[str, i
                 setattr(module, name, nn.AvgPool1d(child.kernel_size, child.stride))
     places = ConceptExplainer(
         network, torch.rand(2, CHANNELS, TIME, dtype=torch.float64), None, PLAIN, (torch.zeros(3), torch.ones(3))
-    ).places
+    ).layers
     for name, time_axis in names.items():
         starts, stops = support(network, name, time_axis)
         np.testing.assert_array_equal(places[name].starts, starts, err_msg=name)
@@ -333,7 +333,7 @@ def test_pooling_by_choice_sees_what_a_mean_would_see(windows: Any) -> None:
     box = torch.zeros(3), torch.ones(3)
     networks = [made("plain"), made("plain")]
     networks[1][3] = nn.AvgPool1d(2)
-    first, second = (ConceptExplainer(one, windows, None, PLAIN, box).places for one in networks)
+    first, second = (ConceptExplainer(one, windows, None, PLAIN, box).layers for one in networks)
     np.testing.assert_array_equal(first["4"].starts, second["4"].starts)
     np.testing.assert_array_equal(first["4"].stops, second["4"].stops)
 
@@ -376,7 +376,7 @@ def scores(windows: Any) -> ConceptScores:
 
 def test_scores_are_sums_and_maxima_over_time(windows: Any, scores: ConceptScores) -> None:
     network = made("plain")
-    through = explainer_of(network, windows, 1, PLAIN)[0]
+    through = concept_explainer(network, windows, 1, PLAIN)[0]
     values = network[:5](windows).detach().numpy()
     np.testing.assert_allclose(scores.activation, values.max(axis=2))
     np.testing.assert_array_equal(scores.activation_position, values.argmax(axis=2))
@@ -406,7 +406,7 @@ class Beside(nn.Module):
 def test_relevance_of_a_layer_is_what_arrived_there_and_not_what_arrived_beside_it_later(windows: Any) -> None:
     torch.manual_seed(0)
     network = Beside().double().eval()
-    explainer, unit = explainer_of(network, windows, 1, PLAIN)
+    explainer, unit = concept_explainer(network, windows, 1, PLAIN)
     arrived = explainer.relevance(windows, {"relu": 0}, unit).arrived["relu"]
     np.testing.assert_allclose(concept_scores(network, windows, 1, ["relu"], PLAIN)["relu"].relevance, arrived)
 
