@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from clusterwhy.config import build_settings
 from clusterwhy.errors import CompositeError, ConfigError
+from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES, NAMES_OF_0_1, CompositeSettings, settings_of
+from clusterwhy.propagation.head_layers import RootedLinear
+from clusterwhy.propagation.rules import rule_of
 
 TARGET = "clusterwhy.propagation.composites.CompositeSettings"
 PLUS = COMPOSITES["epsilon_plus"].model_dump() | {"_target_": TARGET}
@@ -53,6 +57,17 @@ def test_each_layer_gets_its_rule_with_its_parameters() -> None:
     assert rules.first_layer.low.tolist() == [[[-2.0], [-2.0]]] and rules.first_layer.high.tolist() == [[[5.0], [5.0]]]
     by_data = build(first_layer="box", box="data").rules(*ENDS).first_layer
     assert by_data is not None and by_data.low is ENDS[0] and by_data.high is ENDS[1]
+
+
+def test_layers_that_read_the_input_have_the_rule_of_the_first_layer() -> None:
+    layers = nn.AvgPool1d(2), nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Conv1d(3, 3, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten()
+    root = RootedLinear(torch.ones(1, 4), torch.zeros(1), torch.zeros(1, 4))
+    network = nn.Sequential(*layers, nn.Linear(3, 4), root).double().eval()
+    steps = [step for step in canonize(network, torch.rand(1, 2, 20).double()).steps if step.kind == "linear"]
+    rules = build(first_layer="flat", convolution="w_square", dense="z_plus", epsilon=None).rules(*ENDS)
+    assert [rule_of(step, rules).name for step in steps] == ["flat", "w_square", "z_plus", "epsilon"]
+    alike = build(convolution="w_square").rules(*ENDS)
+    assert [rule_of(step, alike).name for step in steps] == ["w_square", "w_square", "epsilon", "epsilon"]
 
 
 @pytest.mark.parametrize("canonizer", ["auto", "none"])
