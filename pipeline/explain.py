@@ -45,7 +45,8 @@ def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embedding
     if not found.clusters:
         log.warning("no cluster to explain: there are not two groups of windows to tell apart")
         return
-    if run.settings["composite"].first_layer == "flat":
+    composite = run.settings["composite"]
+    if (composite.first_layer or composite.convolution) == "flat":
         log.warning("a flat first layer shares alike among the channels it reads: this composite says when, not which")
     # empty where there is nothing to tell the cluster from
     by_ranking = found.quality.groupby("ranking")["replacement_area"].mean()

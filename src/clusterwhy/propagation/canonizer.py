@@ -1,4 +1,4 @@
-"""In which form LRP sees a network: choices of `conf/canonizer`."""
+"""The form of a network that LRP works on: choices of `conf/canonizer`."""
 
 from typing import Literal
 

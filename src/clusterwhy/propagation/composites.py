@@ -163,20 +163,20 @@ class CompositeSettings(Settings):
     @model_validator(mode="after")
     def _parameters_fit(self) -> Self:
         layers = {"convolution": self.convolution, "first_layer": self.first_layer, "dense": self.dense}
-        faults = []
-        for parameter in sorted({parameter for parameters in RULES.values() for parameter in parameters}):
-            rule = next(name for name, parameters in RULES.items() if parameter in parameters)
-            users = [layer for layer, name in layers.items() if name and parameter in RULES[name]]
-            given = getattr(self, parameter) is not None
-            if users and not given:
-                faults.append(f"`{parameter}` is missing: the rule {rule} of {', '.join(users)} needs it")
-            if given and not users:
-                faults.append(f"`{parameter}` belongs to the rule {rule}, which no layer has: remove it")
+        needed = [(layer, rule, parameter) for layer, rule in layers.items() if rule for parameter in RULES[rule]]
+        faults = [
+            f"`{parameter}` is missing: the rule {rule} of {layer} needs it"
+            for layer, rule, parameter in needed
+            if getattr(self, parameter) is None
+        ]
+        for parameter in {parameter for parameters in RULES.values() for parameter in parameters}:
+            if getattr(self, parameter) is not None and parameter not in [name for _, _, name in needed]:
+                faults.append(f"`{parameter}` is given, but no layer has a rule with it: remove it")
         if "gamma" in layers.values() and self.zero_bias:
             # the sign mask of gamma uses the biased output: relevance grows by 1e8
             faults.append("zero_bias cannot be combined with the rule gamma")
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("; ".join(sorted(faults)))
         return self
 
     def rules(self, low: "torch.Tensor", high: "torch.Tensor", canonizer: CanonizerName = "auto") -> Rules:

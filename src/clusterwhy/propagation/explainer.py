@@ -1,4 +1,4 @@
-"""Explain a scalar that a network computes: relevance of every channel and time step, with its evidence."""
+"""Explain a scalar that a network computes: relevance of every channel and time step, and whether it adds up."""
 
 import copy
 from collections.abc import Callable

@@ -63,10 +63,10 @@ class SoftExtremum(nn.Module):
         """Weighted mean of the values: between their mean and their extremum."""
         return self.weighted(values, values.detach())
 
-    def weighted(self, values: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
-        """The same with weights of other values, such as themselves where weights have gradients, too."""
-        size = judged.abs().mean(dim=self.dim, keepdim=True).clamp(min=1e-30)
-        weights = torch.softmax(self.sign * self.sharpness * judged / size, dim=self.dim)
+    def weighted(self, values: torch.Tensor, weighed_by: torch.Tensor) -> torch.Tensor:
+        """The same with the weights of other values; with `values` twice, gradients pass through the weights, too."""
+        size = weighed_by.abs().mean(dim=self.dim, keepdim=True).clamp(min=1e-30)
+        weights = torch.softmax(self.sign * self.sharpness * weighed_by / size, dim=self.dim)
         return (weights * values).sum(dim=self.dim)
 
 
