@@ -119,9 +119,9 @@ class MaskedPrediction(Settings):
         return pd.DataFrame(state.history)
 
     def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":
-        from tsai.callback.MVP import create_mask
+        from clusterwhy.encoders.masks import stretch_mask
 
-        return create_mask(windows, r=self.mask_share, lm=self.mask_length, sync=self.same_mask_for_channels)
+        return stretch_mask(windows.shape, self.mask_share, self.mask_length, self.same_mask_for_channels)
 
     @staticmethod
     def _loss(encoder: "MaskedEncoder", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
