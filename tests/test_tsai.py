@@ -1,6 +1,7 @@
 """Our InceptionTime and our masks equal tsai's InceptionTimePlus and MVP: weights, outputs, random draws."""
 
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from tsai.models.InceptionTimePlus import InceptionTimePlus
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.masked import MaskedEncoder
 from clusterwhy.encoders.masks import stretch_mask
+from clusterwhy.explanations.target_heads import EmbeddingSum
+from clusterwhy.propagation.canonical import canonize
+from clusterwhy.propagation.canonizer import CanonizerName
+from clusterwhy.propagation.explainer import lrp
 
 # n_channels, n_filters, depth, kernel_size: one channel, a bottleneck that is left out (first module: as many channels
 # as filters), a shortcut without a convolution (four times as many), an end between two residual additions
@@ -55,6 +60,22 @@ def test_state_dicts_load_both_ways_and_outputs_are_equal(size: tuple[int, int, 
                 given(2.0 * windows + 1.0)
         received.load_state_dict(given.state_dict(), strict=True)
         torch.testing.assert_close(received.eval()(windows), given.eval()(windows), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("canonizer", get_args(CanonizerName))
+def test_lrp_gives_both_networks_the_same_relevance_by_the_same_steps(canonizer: CanonizerName) -> None:
+    windows = np.random.default_rng(0).normal(size=(3, 3, 32))
+    found, steps = [], []
+    for made in (by_tsai, ours):
+        seed(0)
+        encoder = made(3, 4, 6, 20).double()
+        for _ in range(3):
+            encoder(2.0 * torch.from_numpy(windows) + 1.0)
+        found.append(lrp(encoder.eval(), windows, EmbeddingSum(), "epsilon_plus_flat", canonizer))
+        canonical = canonize(encoder, torch.from_numpy(windows))
+        steps.append([(step.name, step.kind, step.inputs) for step in canonical.steps])
+    np.testing.assert_array_equal(found[0].values, found[1].values)
+    assert steps[0] == steps[1]
 
 
 def test_training_steps_leave_the_weights_that_they_leave_in_tsais_network() -> None:

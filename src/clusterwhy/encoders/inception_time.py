@@ -95,6 +95,7 @@ class InceptionModule(nn.Module):
             _convolution(n_filters, n_filters, _odd(kernel_size // 2**i)) for i in range(N_BRANCHES)
         )
         self.mp_conv = nn.Sequential(nn.MaxPool1d(3, stride=1, padding=1), _convolution(n_inputs, n_filters, 1))
+        self.concat = Concatenation()
         self.norm = _batch_norm((N_BRANCHES + 1) * n_filters)
         self.act = nn.ReLU() if activated else nn.Identity()
 
@@ -102,8 +103,20 @@ class InceptionModule(nn.Module):
         """(window, input, time) -> (window, map, time)."""
         narrow = self.bottleneck(maps)
         branches = [convolution(narrow) for convolution in self.convs]
-        activated: torch.Tensor = self.act(self.norm(torch.cat([*branches, self.mp_conv(maps)], dim=1)))
+        activated: torch.Tensor = self.act(self.norm(self.concat(*branches, self.mp_conv(maps))))
         return activated
+
+
+class Concatenation(nn.Module):
+    """Maps of all branches, one behind the other.
+
+    A module, not a call: zennit's `SequentialMergeBatchNorm` merges a batch norm into the convolution that comes before
+    it in the list of modules, which here would be that of the last branch alone.
+    """
+
+    def forward(self, *branches: torch.Tensor) -> torch.Tensor:
+        """Each (window, filter, time) -> (window, map, time)."""
+        return torch.cat(branches, dim=1)
 
 
 def _ends_residual(i: int) -> bool:

@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from torch import nn
-from zennit.layer import Sum
 
-from clusterwhy.propagation.head_layers import MeanOfSmallest, RootedLinear, Scaled, SoftExtremum, SquaredDistances
+from clusterwhy.propagation.head_layers import (
+    MeanOfSmallest,
+    RootedLinear,
+    Scaled,
+    SoftExtremum,
+    SquaredDistances,
+    Sum,
+)
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -4,20 +4,21 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
-from zennit.core import Composite
 
 from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
-from clusterwhy.propagation.zennit_backend import layer_map_composite, zennit_composite, zennit_relevance
 from clusterwhy.types import FloatArray
+
+if TYPE_CHECKING:
+    from zennit.core import Composite
 
 EngineName = Literal["auto", "fused", "zennit"]
 
@@ -114,7 +115,7 @@ def lrp(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
     target: int | Callable[[torch.Tensor], torch.Tensor] | None = None,
-    composite: str | CompositeSettings | Composite = "epsilon_plus",
+    composite: "str | CompositeSettings | Composite" = "epsilon_plus",
     canonizer: CanonizerName = "auto",
     engine: EngineName = "auto",
     box: tuple[FloatArray, FloatArray] | None = None,
@@ -157,14 +158,14 @@ class Explainer:
         network: nn.Module,
         example: torch.Tensor,
         target: int | Callable[[torch.Tensor], torch.Tensor] | None,
-        composite: str | CompositeSettings | Composite,
+        composite: "str | CompositeSettings | Composite",
         canonizer: CanonizerName,
         engine: EngineName,
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         self.network = network if target is None else with_target(network, target)
-        settings = composite if isinstance(composite, Composite) else settings_of(composite)
+        settings = settings_of(composite) if isinstance(composite, str | CompositeSettings) else composite
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
         self.provenance: dict[str, Any] = {
             "target": target_name(target),
@@ -188,6 +189,8 @@ class Explainer:
                 self.provenance["engine"] = "fused"
                 self._run = lambda batch: fused.explain(batch, rules)
                 return
+            from clusterwhy.propagation.zennit_backend import zennit_composite
+
             zennits = zennit_composite(canonical, rules)
         elif engine == "fused":
             raise CompositeError("the fused engine does not know rules of a zennit composite; use engine='auto'")
@@ -200,14 +203,18 @@ class Explainer:
         self.provenance["engine"] = "zennit"
         composite = settings
         if isinstance(settings, CompositeSettings):
+            from clusterwhy.propagation.zennit_backend import layer_map_composite
+
             composite = layer_map_composite(settings.rules(low, high, canonizer), canonizer)
         # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
         network = copy.deepcopy(self.network)
         self._run = lambda batch: self._hooked(network, composite, batch)
 
     def _hooked(
-        self, network: nn.Module, composite: Composite, batch: torch.Tensor
+        self, network: nn.Module, composite: "Composite", batch: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        from clusterwhy.propagation.zennit_backend import zennit_relevance
+
         # the target is read before hooks or canonizers change anything
         with torch.no_grad():
             output = network(batch)

@@ -4,6 +4,22 @@ import torch
 from torch import nn
 
 
+class Sum(nn.Module):
+    """The sum along an axis, as a module, so that relevance is shared by contribution.
+
+    Args:
+        dim: axis.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """The same shape without the axis."""
+        return values.sum(dim=self.dim)
+
+
 class RootedLinear(nn.Linear):
     """A linear layer whose contributions count from a root point: w_ji (x_i - root_ji).
 

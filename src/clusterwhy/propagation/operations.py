@@ -8,9 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from zennit.layer import Sum
 
-from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances
+from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances, Sum
 from clusterwhy.propagation.steps import Kind
 
 NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
@@ -46,6 +45,11 @@ CONCATENATE_CALLS = {torch.cat, torch.concat}
 ADD_CALLS = {operator.add, torch.add, "add", "add_", operator.iadd}
 SUBTRACT_CALLS = {operator.sub, torch.sub, "sub", operator.isub}
 SCALE_CALLS = {operator.mul, torch.mul, "mul", operator.truediv, torch.div, "div", operator.neg, torch.neg, "neg"}
+
+
+def is_sum_of_zennit(module: nn.Module) -> bool:
+    """Whether it is a `zennit.layer.Sum`. Told by its name: importing zennit takes a second, torchvision included."""
+    return (type(module).__module__, type(module).__name__) == ("zennit.layer", "Sum")
 
 
 def kind_of_module(module: nn.Module) -> Kind | None:

@@ -7,18 +7,19 @@ where an input cannot be negative. Every rule is tested equal to zennit's (tests
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import zennit.rules
 from torch import nn
-from zennit.core import Hook
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.composites import Rule, Rules
 from clusterwhy.propagation.head_layers import RootedLinear
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.steps import Step
+
+if TYPE_CHECKING:
+    from zennit.core import Hook
 
 
 @dataclass(frozen=True)
@@ -223,28 +224,35 @@ class Implementation:
     """How a rule is computed, and zennit's hook that must give the same."""
 
     share: Callable[[_Case], Shared]
-    hook: Callable[[Rule], Hook]
+    hook: Callable[[Rule], "Hook"]
 
 
-def _common(rule: Rule) -> dict[str, Any]:
-    return {"stabilizer": rule.stabilizer, "zero_params": ["bias"] if rule.zero_bias else None}
+def _hook(name: str, rule: Rule, **parameters: Any) -> "Hook":
+    """zennit's hook of a name."""
+    # here, where a hook is wanted: importing zennit takes a second, torchvision included
+    import zennit.rules
+
+    if name != "Epsilon":  # whose epsilon is the stabiliser
+        parameters["stabilizer"] = rule.stabilizer
+    hook: Hook = getattr(zennit.rules, name)(zero_params=["bias"] if rule.zero_bias else None, **parameters)
+    return hook
 
 
-def _epsilon_hook(rule: Rule) -> Hook:
-    return zennit.rules.Epsilon(rule.stabilizer, zero_params=_common(rule)["zero_params"])
+def _epsilon_hook(rule: Rule) -> "Hook":
+    return _hook("Epsilon", rule, epsilon=rule.stabilizer)
 
 
-def _alpha_beta_hook(rule: Rule) -> Hook:
-    return zennit.rules.AlphaBeta(alpha=rule.alpha, beta=rule.alpha - 1.0, **_common(rule))
+def _alpha_beta_hook(rule: Rule) -> "Hook":
+    return _hook("AlphaBeta", rule, alpha=rule.alpha, beta=rule.alpha - 1.0)
 
 
 # of each rule of `composites.RULES`
 IMPLEMENTATIONS = {
     "epsilon": Implementation(_epsilon, _epsilon_hook),
-    "z_plus": Implementation(_z_plus, lambda rule: zennit.rules.ZPlus(**_common(rule))),
+    "z_plus": Implementation(_z_plus, lambda rule: _hook("ZPlus", rule)),
     "alpha_beta": Implementation(_alpha_beta, _alpha_beta_hook),
-    "gamma": Implementation(_gamma, lambda rule: zennit.rules.Gamma(gamma=rule.gamma, **_common(rule))),
-    "flat": Implementation(_flat, lambda rule: zennit.rules.Flat(**_common(rule))),
-    "w_square": Implementation(_w_square, lambda rule: zennit.rules.WSquare(**_common(rule))),
-    "box": Implementation(_box, lambda rule: zennit.rules.ZBox(low=rule.low, high=rule.high, **_common(rule))),
+    "gamma": Implementation(_gamma, lambda rule: _hook("Gamma", rule, gamma=rule.gamma)),
+    "flat": Implementation(_flat, lambda rule: _hook("Flat", rule)),
+    "w_square": Implementation(_w_square, lambda rule: _hook("WSquare", rule)),
+    "box": Implementation(_box, lambda rule: _hook("ZBox", rule, low=rule.low, high=rule.high)),
 }

@@ -9,7 +9,7 @@ from torch import fx, nn
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
-from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
+from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -23,6 +23,7 @@ from clusterwhy.propagation.operations import (
     Call,
     Concatenation,
     Slot,
+    is_sum_of_zennit,
     kind_of_call,
     kind_of_module,
     map_arguments,
@@ -35,7 +36,7 @@ class Tracer(fx.Tracer):
     """Traces into modules down to the operations that have a rule."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, LEAVES)
+        known = isinstance(m, LEAVES) or is_sum_of_zennit(m)
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -43,7 +44,10 @@ class Builder:
     """Turns a traced graph into steps."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
-        self.modules = dict(network.named_modules())
+        self.modules = {
+            name: Sum(module.dim) if is_sum_of_zennit(module) else module  # type: ignore[arg-type]
+            for name, module in network.named_modules()
+        }
         self.network, self.graph = network, graph
         self.steps: list[Step] = []
         self.position: dict[fx.Node, int] = {}
@@ -234,16 +238,22 @@ class Builder:
         parts: list[Any] = [summand]
         step = self._only_read_here(summand)
         if step is not None and isinstance(step.module, Concatenation) and step.module.dim == 1:
-            # a folded batch norm stands where the concatenation was
-            source: Any = summand if summand.op == "call_function" else summand.args[0]
-            parts = list(source.args[0])
+            parts = list(self._origin(summand).args[0])
         return [self._only_read_here(part) for part in parts]
 
     def _only_read_here(self, node: Any) -> Step | None:
-        """The step of a value that one operation reads."""
-        if not isinstance(node, fx.Node) or len(node.users) != 1 or self.position.get(node, 0) == 0:
+        """The step of a value that one operation reads, directly or through modules without a step of their own."""
+        if not isinstance(node, fx.Node) or self.position.get(node, 0) == 0:
             return None
-        return self.steps[self.position[node] - 1]
+        same = [n for n, position in self.position.items() if position == self.position[node]]
+        readers = sum(len(n.users) for n in same)
+        return self.steps[self.position[node] - 1] if readers == len(same) else None
+
+    def _origin(self, node: Any) -> Any:
+        """The node that a step was made of; dropout and folded batch norms after it have no step of their own."""
+        while self.position[node.all_input_nodes[0]] == self.position[node]:
+            node = node.all_input_nodes[0]
+        return node
 
     def _mark_readers_of_the_input(self) -> None:
         raw = {0}

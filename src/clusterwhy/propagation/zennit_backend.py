@@ -7,7 +7,7 @@ from torch import nn
 from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
 from zennit.core import BasicHook, Composite, Hook, Stabilizer
-from zennit.layer import Sum
+from zennit.layer import Sum as ZennitSum
 from zennit.rules import NoMod, Norm, Pass
 from zennit.types import Convolution, Linear
 
@@ -15,7 +15,7 @@ from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import Rule, Rules
 from clusterwhy.propagation.fixed_rules import NORM_STABILIZER
-from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances
+from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import Addition
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
 from clusterwhy.propagation.steps import Canonical, Step
@@ -84,7 +84,9 @@ def zennit_composite(canonical: Canonical, rules: Rules) -> Composite:
 
 def layer_map_composite(rules: Rules, canonizer: CanonizerName) -> Composite:
     """A zennit composite that gives each type of layer its rule, for a network that is not canonical."""
-    sums: list[Any] = {"norm": [(Sum, Norm(1e-9))], "norm_plus": [(Sum, norm_plus())], "none": []}[rules.residual]
+    sums: list[Any] = {"norm": [(ZennitSum, Norm(1e-9))], "norm_plus": [(ZennitSum, norm_plus())], "none": []}[
+        rules.residual
+    ]
     layers = [(Convolution, zennit_rule(rules.convolution)), (nn.Linear, zennit_rule(rules.dense))]
     layer_map = [*sums, *layer_map_base(), *layers]
     canonizers = [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []
@@ -116,7 +118,15 @@ def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
 def zennit_relevance(
     canonical: nn.Module, composite: Composite, windows: torch.Tensor, seed: torch.Tensor
 ) -> torch.Tensor:
-    """(window, channel, time) relevance by zennit; `seed` is the relevance of the output."""
+    """(window, channel, time) relevance by zennit; `seed` is the relevance of the output.
+
+    Args:
+        canonical: a network of our own or a copy: its sums become zennit's, which composites of zennit have a rule for.
+    """
+    for module in canonical.modules():
+        if isinstance(module, Sum):
+            # the two classes differ in name alone
+            module.__class__ = ZennitSum
     with composite.context(canonical) as hooked:
         inputs = windows.detach().clone().requires_grad_()
         (found,) = torch.autograd.grad(hooked(inputs), inputs, seed)

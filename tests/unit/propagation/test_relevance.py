@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+import zennit  # noqa: E402
 from torch import nn  # noqa: E402
 
 from clusterwhy.attribution.base import Contrast, Difference, Once, Question, Smooth  # noqa: E402
@@ -77,6 +78,13 @@ def test_without_a_canonizer_residual_sums_multiply_relevance(encoder: Any, wind
     found = lrp(encoder, windows, EmbeddingSum(), composite, canonizer="none")
     assert np.abs(found.gap).min() > 0.5
     assert np.isnan(found.bias_share).all()
+
+
+@pytest.mark.parametrize("canonizer", ["auto", "none"])
+def test_zennit_composites_have_a_rule_for_our_sums(encoder: Any, windows: np.ndarray, canonizer: Any) -> None:
+    found = lrp(encoder, windows, EmbeddingSum(), zennit.composites.EpsilonPlus(), canonizer=canonizer)
+    expected = lrp(encoder, windows, zennit.layer.Sum(dim=1), zennit.composites.EpsilonPlus(), canonizer=canonizer)
+    np.testing.assert_array_equal(found.values, expected.values)
 
 
 @pytest.mark.parametrize("canonizer", ["auto", "none", "zennit_sequential"])
