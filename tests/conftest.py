@@ -26,6 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"artifacts", "reports", "sweeps", "outputs", "wandb"}
 SKIPPED = {".git", ".venv", ".venv-newest", ".venv-audit", ".tmp", "docs", "benchmarks"} | GENERATED
 
+# what only a part that needs it may import: each takes half a second or more, or brings such a package
+HEAVY = {
+    *("captum", "fastai", "hdbscan", "matplotlib", "plotly", "sympy", "torch", "torch._dynamo", "torchvision"),
+    *("tsai", "umap", "wandb", "zennit"),
+}
+
 # what passed so far, of this session
 noted: set[fault_table.Case] = set()
 

@@ -235,5 +235,6 @@ def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arri
         x = at.detach().requires_grad_()
         # a soft extremum without the detachment that relevance needs
         value = module.weighted(x, x) if isinstance(module, SoftExtremum) else module(x, *others)
-        (found,) = torch.autograd.grad(value, x, arriving)
+        # of a scalar, as in `propagation.fixed_rules`
+        (found,) = torch.autograd.grad((value * arriving).sum(), x)
     return found
