@@ -19,8 +19,7 @@ import psutil
 
 IMPORTED = (
     "torch",
-    "tsai.callback.MVP",
-    "tsai.models.InceptionTimePlus",
+    "torch._dynamo",  # by torch's optimisers
     "hdbscan",
     "umap",
     "pyarrow.parquet",
@@ -30,6 +29,8 @@ IMPORTED = (
     "tqdm",
     "clusterwhy.explanations.anomalies",
     "clusterwhy.explanations.clusters",
+    "clusterwhy.encoders.inception_time",
+    "clusterwhy.encoders.masks",
     "clusterwhy.encoders.storage",
 )
 

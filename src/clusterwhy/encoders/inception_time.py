@@ -1,7 +1,7 @@
 """InceptionTime (Ismail Fawaz et al. 2019, arXiv 1909.04939) as an encoder.
 
 Written from the paper. Names of the layers, kernel sizes and initial weights are those of tsai's `InceptionTimePlus`
-with its defaults, so that weights can be loaded from one into the other (tests/test_tsai.py).
+with its defaults, so that weights can be loaded from one into the other (tests/reference/test_tsai.py).
 """
 
 import random

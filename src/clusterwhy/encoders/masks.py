@@ -1,7 +1,7 @@
 """Masks of masked value prediction: hidden and visible stretches of random length in turn.
 
 After Zerveas et al. 2021 (arXiv 2010.02803). The draws are those of tsai's `create_mask`, in number and order, so that
-a seed gives the same masks (tests/test_tsai.py).
+a seed gives the same masks (tests/reference/test_tsai.py).
 """
 
 import random
