@@ -4,6 +4,8 @@ VENV   ?= .venv
 JOBS   ?= auto
 BIN    := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
+# the package itself, built with the setuptools of the lock
+EDITABLE := --no-deps --no-build-isolation --editable .
 # what DVC and matplotlib would keep in the home folder or below /var
 export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
 export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
@@ -17,7 +19,7 @@ help:
 	@echo "make test   environment + all tests (JOBS=4: so many at a time; default: one per core)"
 	@echo "make test-fast  unit, contract and reference tests only"
 	@echo "make test-newest  the attribution tests on the newest versions of everything (PYTHON=python3.13: zennit 1.0)"
-	@echo "make lint   style, types, import contracts"
+	@echo "make lint   style, types, dependencies, import contracts"
 	@echo "make audit  compare the locked versions with known faults (uses the network)"
 	@echo "make lock   pin the ranges of pyproject.toml again (needs uv)"
 
@@ -25,9 +27,11 @@ $(VENV)/.ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("clusterwhy needs Python >= 3.11, found " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
 	@echo "creating the environment in $(VENV) (once; 6 GB, a few minutes)"
 	@if command -v uv >/dev/null; then \
-		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $<; \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $< && \
+		uv pip install -q --python $(BIN)/python $(EDITABLE); \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $< && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check $(EDITABLE); \
 	fi
 	@touch $@
 
@@ -59,6 +63,7 @@ lint: $(VENV)/.ready
 	ruff check .
 	ruff format --check .
 	mypy
+	deptry src pipeline
 	PYTHONPATH=src:. lint-imports --no-logo
 
 # its own environment, so that the project depends on nothing for it
@@ -67,6 +72,8 @@ audit:
 	$(VENV)-audit/bin/python -m pip install -q --disable-pip-version-check "pip-audit>=2.7,<3"
 	$(VENV)-audit/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements.lock
 
+# zennit 1.0 needs Python >= 3.11.11, and the lock serves every Python from 3.11 on. The constraint is here: uv does not
+# install with hashes where pyproject.toml has one.
 lock:
-	uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes \
+	echo "zennit<0.6" | uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes -c - \
 		--custom-compile-command "make lock" --python-version 3.11 -o requirements.lock

@@ -1,9 +1,12 @@
-"""Importing the package, its settings or a stage loads no heavy package; a network and LRP load torch alone."""
+"""Importing settings or a stage loads no heavy package, LRP loads torch alone, and each checkout imports itself."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.conftest import HEAVY, ROOT
@@ -50,3 +53,27 @@ def test_stages_load_nothing_heavy_before_they_have_read_their_settings() -> Non
 
 def test_a_network_and_its_explanations_load_torch_alone() -> None:
     assert loaded(USES) == {"torch"}
+
+
+def test_a_copy_of_the_project_runs_its_own_source_where_another_copy_is_installed(tmp_path: Path) -> None:
+    copy, installed = tmp_path / "copy", tmp_path / "installed"
+    for name in ("pipeline", "src/clusterwhy"):
+        (copy / name).mkdir(parents=True)
+        shutil.copy(ROOT / name / "__init__.py", copy / name)
+    (installed / "clusterwhy").mkdir(parents=True)
+    (installed / "clusterwhy" / "__init__.py").write_text("raise AssertionError('the installed copy was imported')")
+    code = "import pipeline, clusterwhy; print(clusterwhy.__file__)"
+    # folders of PYTHONPATH come before those that installed packages are in
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=copy, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == copy / "src" / "clusterwhy" / "__init__.py"
+
+
+@pytest.mark.skipif(not (ROOT / ".venv" / ".ready").is_file(), reason="make has not set up .venv in this checkout")
+def test_the_package_is_importable_from_any_folder_in_the_environment_of_make(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [ROOT / ".venv" / "bin" / "python", "-c", "import clusterwhy; print(clusterwhy.__file__)"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == ROOT / "src" / "clusterwhy" / "__init__.py"
