@@ -127,7 +127,7 @@ def one_stage(
             {
                 "at work": stage,
                 "broken": json.dumps(broken(root, whole)),
-                "went on": "training goes on after" in ended.said,
+                "went on": "training resumes after" in ended.said,
             }
         )
     if (done := stages.run(f"pipeline.{stage}", "run=stage")).returncode != 0:
@@ -154,7 +154,7 @@ def one_life(root: Path, whole: dict[str, str], left: int, draw: random.Random) 
                     "at work": said[-1] if said else "DVC itself",
                     "lock of DVC broken": False,
                     "broken": json.dumps(broken(root, whole)),
-                    "went on": "training goes on after" in (root / "said.txt").read_text(),
+                    "went on": "training resumes after" in (root / "said.txt").read_text(),
                 }
             )
             unlocked = False

@@ -60,7 +60,7 @@ def trained(name: str, fit: SupervisedFit) -> tuple[Classifier, float]:
     seed_torch(SEED)
     network = option("network", name).build(N_CHANNELS, LENGTH, len(SUPPORT))
     parts = [labelled(planted_classes(n, seed)) for seed, n in enumerate((TRAIN, VALIDATION, TEST))]
-    fit.fit(network, (parts[0], parts[1]), SEED, None, lambda row: None)
+    fit.train(network, (parts[0], parts[1]), SEED, lambda row: None)
     logits = logits_of(network, parts[2], fit.batch_size)
     return network.cpu().eval(), float((logits.argmax(axis=1) == parts[2].labels).mean())
 

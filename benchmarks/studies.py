@@ -88,16 +88,16 @@ class Kept:
     Benchmarks that share a folder share its encoders: those of a long one, cut off, are not lost.
     """
 
-    train: Any
+    settings: Any
     path: Path
 
-    def fit(self, encoder: torch.nn.Module, *arguments: Any) -> pd.DataFrame:
-        """As `MaskedPrediction.fit`."""
+    def train(self, encoder: torch.nn.Module, *arguments: Any) -> pd.DataFrame:
+        """As `MaskedPrediction.train`."""
         if self.path.is_file():
             kept = torch.load(self.path)
             encoder.load_state_dict(kept["weights"])
             return pd.DataFrame({"validation_loss": [kept["loss"]]})
-        history = self.train.fit(encoder, *arguments)
+        history = self.settings.train(encoder, *arguments)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({"weights": encoder.state_dict(), "loss": float(history["validation_loss"].iloc[-1])}, self.path)
         return history
@@ -115,7 +115,7 @@ def study(series: Series, settings: dict[str, Any], seed: int, keep: Path | None
     untrained = copy.deepcopy(encoder).eval()
     starts = index["start"].to_numpy()[index["train"].to_numpy()]
     train = settings["train"] if keep is None else Kept(settings["train"], keep)
-    history = train.fit(encoder, values, starts, length, seed, lambda row: None)
+    history = train.train(encoder, values, starts, length, seed, lambda row: None)
     encoder = encoder.eval().requires_grad_(False)
     loss = float(history["validation_loss"].iloc[-1])
     return Study(series, values, index, length, untrained, encoder, settings, seed, loss)

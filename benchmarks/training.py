@@ -59,8 +59,8 @@ def ours(study: dict[str, Any], n_steps: int, seed: int) -> list[dict[str, float
     encoder = chosen()["encoder"].build(*study["windows"].shape[1:])
     settings = chosen(train={"n_steps": n_steps, "batch_size": BATCH, "n_reports": n_steps // EVERY})["train"]
     judge = Judge(study["held_out"])
-    fit = (encoder, study["values"], study["starts"], study["windows"].shape[2], seed)
-    settings.fit(*fit, lambda row: judge(encoder, encoder.predict, int(row["step"])))
+    windows = (study["values"], study["starts"], study["windows"].shape[2])
+    settings.train(encoder, *windows, seed, lambda row: judge(encoder, encoder.predict, int(row["step"])))
     return judge.history
 
 

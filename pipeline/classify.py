@@ -51,7 +51,7 @@ def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -
     seed_torch(seed)
     network = run.settings["network"].build(len(data.channels), data.length, len(data.about["label_names"]))
     kept = run.kept("training")
-    history = run.settings["fit"].fit(network, (parts["train"], parts["validation"]), seed, kept, run.tracker.log)
+    history = run.settings["fit"].train(network, (parts["train"], parts["validation"]), seed, run.tracker.log, kept)
     return network, history
 
 

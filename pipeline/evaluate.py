@@ -83,7 +83,7 @@ def _further_encoders(run: StageRun, data: Prepared) -> dict[int, Any]:
         seed_torch(seed)
         encoder = run.settings["encoder"].build(len(data.channels), data.length)
         kept = run.kept(f"training-{seed}")
-        run.settings["train"].fit(encoder, data.scaled, train, data.length, seed, lambda row: None, kept)
+        run.settings["train"].train(encoder, data.scaled, train, data.length, seed, lambda row: None, kept)
         encoder = encoder.eval().requires_grad_(False)
         found[seed] = encoder, embed(encoder, data.scaled, data.starts, data.length, batch_size=256)
     return found

@@ -19,7 +19,7 @@ def main(run: StageRun) -> None:
     seed_torch(seed)
     encoder = run.settings["encoder"].build(len(data.channels), data.length)
     starts = data.starts[data.index["train"].to_numpy()]
-    history = run.settings["train"].fit(
+    history = run.settings["train"].train(
         encoder, data.scaled, starts, data.length, seed, run.tracker.log, run.kept("training")
     )
     save_encoder(run.out, encoder, run.config["encoder"], len(data.channels), data.length)

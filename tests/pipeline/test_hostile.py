@@ -194,7 +194,7 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
                 content | {"encoder": {"_target_": "clusterwhy.readers.tables.CsvFile", "path": "a", "time": "t"}}
             )
         ),
-        "describes no encoder",
+        "does not describe an encoder",
     ),
     "network of 10^12 channels": (
         "encoder.json",

@@ -77,7 +77,7 @@ def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_pa
     def train(report: Callable[[dict[str, float]], None], resume: Path | None) -> tuple[torch.nn.Module, pd.DataFrame]:
         torch.manual_seed(5)
         encoder = NETWORK.build(3, 20)
-        return encoder, FIT.fit(encoder, values, starts, 20, 7, report, resume)
+        return encoder, FIT.train(encoder, values, starts, 20, 7, report, resume)
 
     seen: list[float] = []
 
@@ -149,9 +149,9 @@ def test_a_training_that_was_killed_goes_on_where_it_was(
     stages.wait()
     assert state.exists() and whole("train")
     done = stages.run("pipeline.train", "run=stage")
-    assert done.returncode == 0 and "training goes on after step" in done.said
+    assert done.returncode == 0 and "training resumes after step" in done.said
     assert whole("train") and not state.parent.exists()
-    fault(AREA, "kill -9 after an epoch", "train", "goes on after its last checkpoint; the same bytes")
+    fault(AREA, "kill -9 after an epoch", "train", "resumes after its last checkpoint; the same bytes")
 
 
 @pytest.mark.parametrize("stage", STAGES)

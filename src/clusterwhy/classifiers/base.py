@@ -12,8 +12,7 @@ from clusterwhy.errors import ConfigError
 class Classifier(nn.Module):
     """Windows (window, channel, time) -> logits (window, class), without softmax.
 
-    Only modules and operations that `relevance.canonical` has rules for, none of which depends on the number of
-    windows, so that the network can be explained.
+    It uses only modules and operations that `propagation.canonical` has rules for, so that it can be explained.
 
     Args:
         body: (window, channel, time) -> (window, feature).
@@ -27,11 +26,11 @@ class Classifier(nn.Module):
 
     @property
     def n_classes(self) -> int:
-        """Logits of each window: outputs of the last linear layer."""
+        """Number of logits of each window."""
         return [module for module in self.head.modules() if isinstance(module, nn.Linear)][-1].out_features
 
     def features(self, windows: torch.Tensor) -> torch.Tensor:
-        """(window, channel, time) -> (window, feature): what the last linear layer reads; the embedding."""
+        """(window, channel, time) -> (window, feature): the embedding, input of the last linear layer."""
         found: torch.Tensor = self.body(windows)
         return found
 
@@ -54,10 +53,10 @@ class ClassifierSettings(Settings, ABC):
 
 
 def pooled_length(length: int, strides: list[int], network: str) -> int:
-    """Steps that are left of `length` samples after dividing by each stride, rounded down.
+    """Number of steps that strides and pools leave of `length` samples, rounded down each time.
 
     Raises:
-        ConfigError: none are left.
+        ConfigError: none is left.
     """
     left = length
     for stride in strides:
@@ -68,13 +67,13 @@ def pooled_length(length: int, strides: list[int], network: str) -> int:
             product *= stride
         raise ConfigError(
             network,
-            [f"windows of {length} samples are too short: strides and pools divide by {product}; lower them"],
+            [f"windows of {length} samples are too short: strides and pools divide by {product}; use smaller ones"],
         )
     return left
 
 
 def convolution(n_inputs: int, n_filters: int, kernel_size: int, stride: int = 1) -> list[tuple[str, nn.Module]]:
-    """Convolution, batch norm and ReLU, padded so that `stride` alone divides the length."""
+    """Convolution, batch norm and ReLU; padded so that the output has length / `stride` steps."""
     left = (kernel_size - stride) // 2
     return [
         ("pad", nn.ConstantPad1d((left, kernel_size - stride - left), 0.0)),

@@ -1,4 +1,4 @@
-"""Classifiers on disk, with all that a prediction needs: safetensors for the weights, JSON for everything else."""
+"""Classifiers on disk: weights as safetensors, everything else that a prediction needs as JSON."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,13 @@ from clusterwhy.types import FloatArray
 
 
 class ClassifierCard(Settings):
-    """What a classifier was made of and for.
+    """Description of a stored classifier.
 
     Attributes:
-        network: a choice of `conf/network`, with its `_target_`.
+        network: settings, as in `conf/network`.
         length: samples in one window.
-        centre: of each channel, in its unit; what scaling takes away.
-        scale: of each channel, in its unit; what scaling divides by.
+        centre: of each channel, in its unit; subtracted before the network.
+        scale: of each channel, in its unit; what the difference is divided by.
         temperature: logits are divided by it before the softmax, so that probabilities are calibrated
             (Guo et al. 2017).
     """
@@ -83,10 +83,10 @@ class TrainedClassifier:
     card: ClassifierCard
 
     def predict(self, windows: FloatArray, batch_size: int = 256) -> Prediction:
-        """Class probabilities of windows as they were recorded.
+        """Class probabilities of windows.
 
         Args:
-            windows: (window, channel, time) in the units of the card; scaled here.
+            windows: (window, channel, time) as recorded, in the units of the card.
 
         Raises:
             ShapeError: not the card's channels and length, or values that are not finite.
@@ -128,7 +128,7 @@ def load_classifier(folder: Path) -> TrainedClassifier:
     """The stored classifier, in evaluation mode.
 
     Raises:
-        ArtifactError: a file is missing, the card is no card, or the weights do not fit the network it describes.
+        ArtifactError: a file is missing or damaged, or the weights do not fit the network.
     """
     import torch
 
@@ -139,9 +139,9 @@ def load_classifier(folder: Path) -> TrainedClassifier:
     except (ValidationError, ConfigError, ValueError) as error:
         if isinstance(error, ArtifactError):
             raise
-        raise ArtifactError(f"{path} describes no classifier: {error}") from error
+        raise ArtifactError(f"{path} does not describe a classifier: {error}") from error
     if not isinstance(settings, ClassifierSettings):
-        raise ArtifactError(f"{path} describes no classifier: `network` is {card.network.get('_target_')!r}")
+        raise ArtifactError(f"{path} does not describe a classifier: `network` is {card.network.get('_target_')!r}")
     with torch.random.fork_rng(devices=[]):
         network = settings.build(len(card.channels), card.length, len(card.classes))
     load_weights(network, folder / "classifier.safetensors", path)
@@ -152,7 +152,7 @@ def predict(folder: Path, windows: FloatArray) -> Prediction:
     """Class probabilities of windows (window, channel, time) as recorded, from a checkpoint alone.
 
     Raises:
-        ArtifactError: `folder` holds no whole checkpoint.
+        ArtifactError: `folder` holds no complete checkpoint.
         ShapeError: windows are not what the classifier was trained on.
     """
     return load_classifier(folder).predict(windows)

@@ -1,4 +1,4 @@
-"""A 1-D CNN as is usual for ECG beats: four times convolution, batch norm, ReLU and pool, then a perceptron."""
+"""A 1-D CNN as is usual for ECG beats: four blocks of convolution, batch norm, ReLU and pool, then dense layers."""
 
 from collections import OrderedDict
 

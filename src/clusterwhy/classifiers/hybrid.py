@@ -1,4 +1,4 @@
-"""CNN, bidirectional LSTM and self-attention in a row: what is there, in which order, and which moments matter."""
+"""Convolutions, a bidirectional LSTM and self-attention, one after the other."""
 
 from collections import OrderedDict
 from typing import Self
@@ -60,7 +60,7 @@ class SequenceBody(nn.Module):
         return states
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """Mean over the steps of what attention gives."""
+        """(window, channel, time) -> mean of the attention's output over time."""
         x = self.sequence(windows)
         out, _ = self.attention(x, x, x)
         features: torch.Tensor = out.mean(dim=1)
@@ -68,15 +68,15 @@ class SequenceBody(nn.Module):
 
 
 class HybridClassifier(Classifier):
-    """A classifier whose attention can be read."""
+    """A classifier that also gives its attention weights."""
 
     body: SequenceBody
 
     @torch.no_grad()
     def attention_weights(self, windows: torch.Tensor) -> torch.Tensor:
-        """(window, head, step, step): how much of each step (last axis) each step takes in; rows sum to 1.
+        """(window, head, step, step): weight of each step (last axis) in each step; rows sum to 1.
 
-        A step is a pooled stretch of the window: time / number of steps samples.
+        One step stands for time / number of steps samples.
         """
         x = self.body.sequence(windows)
         _, weights = self.body.attention(x, x, x, need_weights=True, average_attn_weights=False)

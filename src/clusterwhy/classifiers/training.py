@@ -1,4 +1,4 @@
-"""Train a classifier on labelled windows: class weights, a schedule, early stopping, and a state to go on from."""
+"""Train a classifier on labelled windows: class weights, a schedule, early stopping, and a state to resume from."""
 
 import logging
 import time
@@ -54,13 +54,13 @@ class SupervisedFit(Settings):
     """How a classifier is trained; cross-entropy, AdamW.
 
     Args:
-        class_weights: balanced: each class counts alike, however many windows it has.
+        class_weights: balanced: every class has the same total weight, however many windows it has.
         noise: standard deviation of normal noise on each training value, in units of the scaled channels.
         scale_spread: each channel of a training window is multiplied by exp(normal with this deviation), so that the
-            network does not learn how strong the people or machines of the training groups are (Um et al. 2017).
-        patience: epochs without a lower validation loss before training ends; the best weights are kept. None: it goes
-            to the end of its schedule and keeps the last weights, for validation parts of so few groups that their
-            loss says little of others.
+            network does not learn the strength of the people or machines of the training groups (Um et al. 2017).
+        patience: training ends after so many epochs without a lower validation loss, and keeps the best weights. None:
+            training runs to the end of its schedule and keeps the last weights, for validation parts of so few groups
+            that their loss says little about others.
     """
 
     n_epochs: int = Field(ge=1)
@@ -74,22 +74,22 @@ class SupervisedFit(Settings):
     scale_spread: float = Field(ge=0.0)
     patience: int | None = Field(ge=1)
 
-    def fit(
+    def train(
         self,
         network: Classifier,
         data: tuple[LabelledWindows, LabelledWindows],
         seed: int,
-        resume: Path | None,
         report: Callable[[dict[str, float]], None],
+        resume: Path | None = None,
     ) -> pd.DataFrame:
-        """Train in place; the network ends in evaluation mode with the weights of `kept_epoch`.
+        """Train in place. The network is left in evaluation mode with the weights of `kept_epoch`.
 
         Args:
             data: training and validation windows.
-            resume: a file that holds the state after each epoch. An interrupted training goes on from there and
-                ends with the same weights, bit for bit, as one that was not interrupted. A state of other settings,
-                seeds or windows is not used. None: no state is kept.
             report: called with each row of the history as it is made.
+            resume: a file that keeps the state after each epoch. An interrupted training resumes from it and ends with
+                the same weights, bit for bit. A state of other settings, seeds or windows is not used. None: no state
+                is kept.
 
         Returns:
             History with `epoch`, `learning_rate`, `train_loss`, `train_accuracy` (while it learned, with dropout),
@@ -107,7 +107,7 @@ class SupervisedFit(Settings):
         read = [array for part in data for array in (part.values, part.starts, part.labels)]
         made_for = fingerprint(self, seed, network, read)
         if resume is not None and state.restore(resume, made_for):
-            log.info("training goes on after epoch %d", state.epoch)
+            log.info("training resumes after epoch %d", state.epoch)
         bar = tqdm(total=self.n_epochs, initial=state.epoch, desc="train", unit="epoch", disable=None)
         began = time.monotonic()
         while state.epoch < self.n_epochs and (self.patience is None or state.epochs_since_best < self.patience):
@@ -130,7 +130,7 @@ class SupervisedFit(Settings):
         return pd.DataFrame(state.history)
 
     def kept_epoch(self, history: pd.DataFrame) -> int:
-        """The epoch whose weights `fit` kept."""
+        """The epoch whose weights `train` kept."""
         row = -1 if self.patience is None else history["validation_loss"].to_numpy().argmin()
         return int(history["epoch"].to_numpy()[row])
 

@@ -35,6 +35,6 @@ class TsaiClassifier(ClassifierSettings):
                 n_channels, n_classes, **({} if self.name == "FCNPlus" else {"seq_len": length}), **self.arguments
             )
         except TypeError as error:
-            raise ConfigError("network.arguments", [f"{self.name} refuses them: {error}"]) from error
+            raise ConfigError("network.arguments", [f"{self.name} does not accept them: {error}"]) from error
         body = nn.Sequential(made.backbone, nn.AdaptiveAvgPool1d(1), nn.Flatten())
         return Classifier(body, nn.Sequential(nn.Dropout(self.dropout), nn.Linear(made.head_nf, n_classes)))

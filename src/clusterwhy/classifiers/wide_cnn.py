@@ -13,7 +13,7 @@ class WideCnn(ClassifierSettings):
     """A wide convolution with a stride, then small ones, each with batch norm, ReLU and a pool of 2.
 
     Args:
-        first_kernel: samples of the first kernel, two to four times `first_stride`.
+        first_kernel: samples of the first kernel; two to four times `first_stride` is usual.
         first_stride: samples; with n layers windows need first_stride * 2 ** n of them.
         n_filters: of each convolution, the wide one first.
         n_hidden: of the layer before the logits; the embedding.
@@ -44,7 +44,7 @@ class WideCnn(ClassifierSettings):
             layers = [*convolution(n_inputs, n_filters, kernel, stride), ("pool", nn.MaxPool1d(2))]
             blocks.append((f"block{i + 1}" if i else "wide", nn.Sequential(OrderedDict(layers))))
             n_inputs = n_filters
-        # the mean over time: a vibration has no phase that would be the same in the next window
+        # mean over time: the phase of a vibration differs between windows
         pool = [("mean", nn.AdaptiveAvgPool1d(1)), ("flatten", nn.Flatten())]
         body = [*blocks, *pool, ("hidden", nn.Linear(n_inputs, self.n_hidden)), ("relu", nn.ReLU())]
         head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(self.n_hidden, n_classes))

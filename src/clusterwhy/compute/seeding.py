@@ -10,7 +10,7 @@ from clusterwhy.types import BoolArray
 def seed_torch(seed: int) -> None:
     """Seed Python, NumPy and torch and ask torch for deterministic kernels.
 
-    tsai draws its masks from Python's and torch's global generators, so both must be seeded.
+    The masks of training are drawn from Python's and torch's global generators.
     """
     import torch
 

@@ -22,10 +22,10 @@ class Dcae(EncoderSettings):
 
     Args:
         delta: feature maps of the bottleneck; the embedding dimension.
-        n_filters: of each convolution on the way down.
-        kernel_sizes: of the same, odd.
+        n_filters: filters of each convolution before the bottleneck.
+        kernel_sizes: of the same convolutions, samples, odd.
         pools: by how much each shortens time.
-        output_kernel: of the last convolution, odd.
+        output_kernel: of the last convolution, samples, odd.
     """
 
     delta: int = Field(ge=1)
@@ -40,7 +40,7 @@ class Dcae(EncoderSettings):
         if len(counts) > 1:
             raise ValueError("n_filters, kernel_sizes and pools need one entry for each convolution")
         if even := [k for k in [*self.kernel_sizes, self.output_kernel] if k % 2 == 0]:
-            raise ValueError(f"kernels are odd, so that time is not shifted; got {even}")
+            raise ValueError(f"kernel sizes must be odd, so that time is not shifted; got {even}")
         return self
 
     def build(self, n_channels: int, length: int) -> MaskedEncoder:
@@ -53,7 +53,7 @@ class Dcae(EncoderSettings):
 
 
 class Autoencoder(MaskedEncoder):
-    """Embedding: the mean over time of the bottleneck. Prediction: what the decoder makes of the bottleneck."""
+    """The embedding is the mean of the bottleneck over time; the prediction is the decoder's output."""
 
     def __init__(self, backbone: nn.Module, decoder: nn.Sequential, n_features: int, n_channels: int) -> None:
         super().__init__(backbone, n_features, n_channels, dropout=0.0)
@@ -61,9 +61,9 @@ class Autoencoder(MaskedEncoder):
 
 
 class Repeated(nn.Module):
-    """Each step `factor` times, cut to `length` steps: nearest upsampling.
+    """Nearest-neighbour upsampling: each step `factor` times, cut to `length` steps.
 
-    Written as a concatenation, which LRP shares among its parts; torch's Upsample is one operation without a rule.
+    Written as a concatenation, which LRP has a rule for; it has none for torch's `Upsample`.
     """
 
     def __init__(self, factor: int, length: int) -> None:

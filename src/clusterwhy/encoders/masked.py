@@ -1,4 +1,4 @@
-"""A backbone with two outlets: an embedding per window, and a prediction of masked values."""
+"""A backbone with two heads: one embeds windows, the other predicts masked values."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ class MaskedEncoder(nn.Module):
         self.backbone = backbone
         self.pool = nn.AdaptiveAvgPool1d(1)
         self.flatten = nn.Flatten()
-        # the same head as tsai's MVP callback puts on a backbone while pre-training
+        # the head of tsai's MVP
         self.predictor = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(n_features, n_channels, 1))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
@@ -71,8 +71,8 @@ def masked_errors(
 ) -> FloatArray:
     """Mean squared errors of predicting hidden values.
 
-    Each window is hidden in `n_parts` interleaved blocks of time, so that every value is predicted once
-    from the others.
+    Time is cut into blocks, and every `n_parts`-th block is hidden at once, so that each value is predicted once from
+    values of the other blocks.
 
     Args:
         values: (time, channel), scaled as in training.
@@ -92,7 +92,7 @@ def masked_errors(
 
 
 def cell_errors(encoder: MaskedEncoder, windows: FloatArray, n_parts: int, block: int, batch_size: int) -> FloatArray:
-    """(window, channel, time) squared errors that `masked_errors` is the mean of over time."""
+    """(window, channel, time) squared errors; `masked_errors` is their mean over time."""
     device = best_device()
     encoder = encoder.to(device).eval()
     batches = torch.from_numpy(windows).split(batch_size)
@@ -113,7 +113,7 @@ def _squared_errors(encoder: MaskedEncoder, windows: torch.Tensor, n_parts: int,
 
 
 def usual_errors(errors: FloatArray) -> FloatArray:
-    """(channel,) the median of normal windows' errors (window, channel); never below 1/1000 of the greatest."""
+    """(channel,) median of the errors (window, channel) of normal windows, at least 1/1000 of the largest median."""
     usual = np.median(errors, axis=0)
     floor = 1e-3 * max(float(usual.max()), 1e-12)
     return np.asarray(np.maximum(usual, floor))

@@ -1,4 +1,4 @@
-"""Encoders on disk: safetensors for the weights, JSON for what builds the network."""
+"""Encoders on disk: weights as safetensors, settings that build the network as JSON."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ from clusterwhy.errors import ArtifactError, ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-MOST_CHANNELS, MOST_STEPS = 100_000, 10_000_000  # of a network that is built because a file says so
+# a damaged file must not ask for a network that fills the memory
+MOST_CHANNELS, MOST_STEPS = 100_000, 10_000_000
 
 
 class EncoderCard(Settings):
-    """What an encoder was made of and for: a choice of `conf/encoder` with its `_target_`, and its windows."""
+    """Description of a stored encoder: its settings, as in `conf/encoder`, and the shape of its windows."""
 
     encoder: dict[str, Any]
     n_channels: int = Field(ge=1, le=MOST_CHANNELS)
@@ -26,10 +27,10 @@ class EncoderCard(Settings):
 
 
 def load_weights(network: "nn.Module", weights: Path, card: Path) -> None:
-    """Put stored weights into a network.
+    """Load stored weights into a network.
 
     Raises:
-        ArtifactError: no safetensors file, other weights than the network of the card has, or no finite ones.
+        ArtifactError: not a safetensors file, weights of another network, or weights that are not finite.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -53,7 +54,7 @@ def save_encoder(folder: Path, encoder: MaskedEncoder, config: dict[str, Any], n
 
 
 def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
-    """The stored encoder in evaluation mode; with `trained=False` its untrained twin (seed 0).
+    """The stored encoder in evaluation mode; with `trained=False` the same network before training (seed 0).
 
     Raises:
         ArtifactError: the weights do not fit the network that the JSON describes.
@@ -65,9 +66,9 @@ def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
         card = EncoderCard.model_validate(read_json(path))
         settings = build_settings({"encoder": card.encoder})["encoder"]
     except (ValidationError, ConfigError) as error:
-        raise ArtifactError(f"{path} describes no encoder: {error}") from error
+        raise ArtifactError(f"{path} does not describe an encoder: {error}") from error
     if not isinstance(settings, EncoderSettings):
-        raise ArtifactError(f"{path} describes no encoder: `encoder` is {card.encoder.get('_target_')!r}")
+        raise ArtifactError(f"{path} does not describe an encoder: `encoder` is {card.encoder.get('_target_')!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = settings.build(card.n_channels, card.length)

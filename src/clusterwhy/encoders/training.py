@@ -1,7 +1,6 @@
-"""Masked value prediction: hide stretches of each channel, learn to predict them.
+"""Masked value prediction: hide stretches of each channel and learn to predict them.
 
-The masks are tsai's (`tsai.callback.MVP`, after Zerveas et al. 2021, arXiv 2010.02803): stretches
-of geometric length, the loss on hidden values only. The loop is our own; it is leaner.
+After Zerveas et al. 2021 (arXiv 2010.02803): the loss is the error of hidden values alone.
 """
 
 import logging
@@ -39,7 +38,7 @@ class MaskedPrediction(Settings):
     validation_share: float = Field(gt=0.0, lt=0.5)
     n_reports: int = Field(ge=1)
 
-    def fit(
+    def train(
         self,
         encoder: "MaskedEncoder",
         values: FloatArray,
@@ -55,8 +54,8 @@ class MaskedPrediction(Settings):
             values: (time, channel), scaled.
             starts: first sample of each training window.
             report: called with each row of the history as it is made.
-            resume: a file that holds the state after each row. An interrupted training goes on from there and ends
-                with the same weights, bit for bit. None: no state is kept.
+            resume: a file that keeps the state after each row. An interrupted training resumes from it and ends with
+                the same weights, bit for bit. None: no state is kept.
 
         Returns:
             History with `step`, `train_loss` (mean since the row before) and `validation_loss`:
@@ -86,7 +85,7 @@ class MaskedPrediction(Settings):
         state = TrainingState(encoder, optimiser, schedule, rng=rng)
         made_for = fingerprint(self, seed, encoder, (values, starts)) if resume is not None else ""
         if resume is not None and state.restore(resume, made_for):
-            log.info("training goes on after step %.0f", state.history[-1]["step"])
+            log.info("training resumes after step %.0f", state.history[-1]["step"])
         done = int(state.history[-1]["step"]) if state.history else 0
         losses, began = [], time.monotonic()
         for step in tqdm(

@@ -1,4 +1,4 @@
-"""Where a training stands, in one file: weights, optimiser, schedule, random state; safetensors with a JSON header."""
+"""The state of a training in one safetensors file: weights, optimiser, schedule, random generators."""
 
 import hashlib
 import json
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainingState:
-    """Everything that the next epoch depends on.
+    """Everything that the rest of a training depends on.
 
     Attributes:
         history: one row per finished epoch.
         best: weights of the epoch with the lowest validation loss.
-        rng: what the training draws from besides Python's and torch's own generators, if anything.
+        rng: a generator that the training uses beside the global ones of Python and torch, if any.
     """
 
     network: nn.Module
@@ -57,7 +57,7 @@ class TrainingState:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def save(self, path: Path, made_for: str) -> None:
-        """Write everything to one file, all or nothing."""
+        """Write the state to one file, atomically."""
         optimiser = self.optimiser.state_dict()
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
@@ -70,7 +70,7 @@ class TrainingState:
             "history": self.history,
             "param_groups": optimiser["param_groups"],
             "schedule": self.schedule.state_dict(),
-            # tsai draws its masks from Python's generator
+            # masks draw from it
             "python_random": random.getstate(),
             "numpy_random": self.rng.bit_generator.state if self.rng is not None else None,
         }
@@ -78,10 +78,13 @@ class TrainingState:
         write_bytes(path, save(plain, metadata={"state": json.dumps(header)}))
 
     def restore(self, path: Path, made_for: str) -> bool:
-        """Go on from a file; False where there is none, or one of another training, which is said.
+        """Load the state from a file.
+
+        Returns:
+            False where there is no file, or, with a warning, where it belongs to another training.
 
         Raises:
-            ArtifactError: the file is no training state.
+            ArtifactError: the file is not a training state.
         """
         if not path.is_file():
             return False
@@ -90,14 +93,14 @@ class TrainingState:
                 header = json.loads(file.metadata()["state"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is no state of a training ({error}): delete it to start anew") from error
+            raise ArtifactError(f"{path} is not a training state ({error}): delete it to start again") from error
         if header["made_for"] != made_for:
-            log.warning("%s is of other settings, seed or windows: training starts anew", path.name)
+            log.warning("%s was saved with other settings, seed or windows: training starts again", path.name)
             return False
         try:
             self._set(header, tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ArtifactError(f"{path} is no state of a training ({error}): delete it to start anew") from error
+            raise ArtifactError(f"{path} is not a training state ({error}): delete it to start again") from error
         return True
 
     def _set(self, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
@@ -130,7 +133,7 @@ def _below(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
 
 
 def fingerprint(settings: Settings, seed: int, network: nn.Module, arrays: Iterable[np.ndarray]) -> str:
-    """A digest of everything that decides how a training goes: settings, seed, initial weights and arrays read."""
+    """Digest of everything that determines a training: settings, seed, initial weights and input arrays."""
     digest = hashlib.sha256(f"{settings.model_dump_json()} {seed} {torch.cuda.is_available()}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())

@@ -16,7 +16,7 @@ def training_page(stem: Path, history: pd.DataFrame, kept: int) -> Files:
 
     Args:
         stem: path without ending.
-        history: as from `SupervisedFit.fit`.
+        history: as from `SupervisedFit.train`.
         kept: the epoch whose weights were kept.
     """
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")

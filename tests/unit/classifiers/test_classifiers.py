@@ -143,7 +143,7 @@ def test_windows_may_be_as_short_as_the_strides_allow(settings: Any, shortest: i
 
 def test_arguments_that_tsai_does_not_know_are_refused() -> None:
     config = plain(ROOT / "conf" / "network" / "fcn_plus.yaml") | {"arguments": {"filters": 3}}
-    with pytest.raises(ConfigError, match="FCNPlus refuses them"):
+    with pytest.raises(ConfigError, match="FCNPlus does not accept them"):
         build(config)
     with pytest.raises(ConfigError, match=r"network\.name"):
         build(config | {"name": "system"})
@@ -153,7 +153,7 @@ def test_training_finds_what_tells_classes_apart_and_is_repeatable() -> None:
     networks = [build(NETWORK) for _ in range(2)]
     reported: list[dict[str, float]] = []
     fit = FIT.model_copy(update={"n_epochs": 12, "patience": 12})
-    histories = [fit.fit(network, (made(0, 90), made(1)), 0, None, reported.append) for network in networks]
+    histories = [fit.train(network, (made(0, 90), made(1)), 0, reported.append) for network in networks]
     pd.testing.assert_frame_equal(*histories)
     for one, other in zip(networks[0].state_dict().values(), networks[1].state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -168,17 +168,17 @@ def test_training_finds_what_tells_classes_apart_and_is_repeatable() -> None:
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, schedule: str) -> None:
     fit = FIT.model_copy(update={"schedule": schedule})
     whole, halved = build(NETWORK), build(NETWORK)
-    expected = fit.fit(whole, (made(0), made(1)), 3, None, lambda row: None)
+    expected = fit.train(whole, (made(0), made(1)), 3, lambda row: None)
 
     def interrupt(row: dict[str, float]) -> None:
         if row["epoch"] == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(halved, (made(0), made(1)), 3, tmp_path / "state", interrupt)
+        fit.train(halved, (made(0), made(1)), 3, interrupt, tmp_path / "state")
     epochs: list[float] = []
     again = build(NETWORK)
-    found = fit.fit(again, (made(0), made(1)), 3, tmp_path / "state", lambda row: epochs.append(row["epoch"]))
+    found = fit.train(again, (made(0), made(1)), 3, lambda row: epochs.append(row["epoch"]), tmp_path / "state")
     assert epochs == [4, 5, 6]
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
     for name, tensor in whole.state_dict().items():
@@ -189,14 +189,14 @@ def test_a_state_of_another_training_is_not_used_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fit = FIT.model_copy(update={"n_epochs": 2})
-    fit.fit(build(NETWORK), (made(0), made(1)), 0, tmp_path / "state", lambda row: None)
+    fit.train(build(NETWORK), (made(0), made(1)), 0, lambda row: None, tmp_path / "state")
     epochs: list[float] = []
     with caplog.at_level(logging.WARNING):
-        fit.fit(build(NETWORK), (made(0), made(1)), 1, tmp_path / "state", lambda row: epochs.append(row["epoch"]))
-    assert epochs == [1, 2] and "training starts anew" in caplog.text
+        fit.train(build(NETWORK), (made(0), made(1)), 1, lambda row: epochs.append(row["epoch"]), tmp_path / "state")
+    assert epochs == [1, 2] and "training starts again" in caplog.text
     (tmp_path / "state").write_bytes(b"no state")
-    with pytest.raises(ArtifactError, match="is no state of a training"):
-        fit.fit(build(NETWORK), (made(0), made(1)), 1, tmp_path / "state", lambda row: None)
+    with pytest.raises(ArtifactError, match="is not a training state"):
+        fit.train(build(NETWORK), (made(0), made(1)), 1, lambda row: None, tmp_path / "state")
 
 
 def test_training_stops_when_validation_gets_no_better_and_keeps_the_best_weights() -> None:
@@ -206,7 +206,7 @@ def test_training_stops_when_validation_gets_no_better_and_keeps_the_best_weight
     noise = LabelledWindows(train.values, train.starts, rng.permutation(train.labels), LENGTH)
     network = build(NETWORK | {"dropout": 0.0})
     fit = FIT.model_copy(update={"n_epochs": 60, "patience": 3, "class_weights": "equal"})
-    history = fit.fit(network, (noise, validation), 0, None, lambda row: None)
+    history = fit.train(network, (noise, validation), 0, lambda row: None)
     assert len(history) < 60 and len(history) - 1 - history["validation_loss"].argmin() == 3
     logits = torch.from_numpy(logits_of(network, validation, 16))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(validation.labels))
@@ -216,7 +216,7 @@ def test_training_stops_when_validation_gets_no_better_and_keeps_the_best_weight
     # without patience: the whole schedule, and what it ends with
     network = build(NETWORK | {"dropout": 0.0})
     fit = FIT.model_copy(update={"n_epochs": 12, "patience": None, "class_weights": "equal"})
-    history = fit.fit(network, (noise, validation), 0, None, lambda row: None)
+    history = fit.train(network, (noise, validation), 0, lambda row: None)
     logits = torch.from_numpy(logits_of(network, validation, 16))
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(validation.labels))
     assert fit.kept_epoch(history) == len(history) == 12
@@ -235,9 +235,9 @@ def test_a_training_that_leads_nowhere_says_so() -> None:
     data = made(0)
     broken = LabelledWindows(data.values * np.float32(np.nan), data.starts, data.labels, LENGTH)
     with pytest.raises(TrainingError, match=r"validation loss of epoch 1 is nan: lower `fit.learning_rate` \(0.01\)"):
-        FIT.fit(build(NETWORK), (broken, broken), 0, None, lambda row: None)
+        FIT.train(build(NETWORK), (broken, broken), 0, lambda row: None)
     with pytest.raises(ShapeError, match="expected labels 0 to 1, got 0 to 2"):
-        FIT.fit(build(NETWORK, n_classes=2), (data, data), 0, None, lambda row: None)
+        FIT.train(build(NETWORK, n_classes=2), (data, data), 0, lambda row: None)
 
 
 def card(**changes: Any) -> ClassifierCard:
@@ -420,7 +420,7 @@ def test_the_autoencoder_learns_embeds_and_can_be_explained() -> None:
         **{"n_steps": 80, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
         **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 2},
     )
-    history = fit.fit(encoder, data.values, data.starts, LENGTH, 0, lambda row: None)
+    history = fit.train(encoder, data.values, data.starts, LENGTH, 0, lambda row: None)
     assert history["validation_loss"].iloc[-1] < 0.7 * history["validation_loss"].iloc[0]
     embeddings = embed(encoder, data.values, data.starts, LENGTH, 16)
     assert embeddings.shape == (60, 16)
@@ -449,7 +449,7 @@ def test_a_step_of_the_bottleneck_is_spread_over_its_samples() -> None:
 def test_too_short_windows_for_the_autoencoder_are_refused() -> None:
     with pytest.raises(ConfigError, match="leave 1 step after the pools"):
         DCAE.build(CHANNELS, 4)
-    with pytest.raises(ConfigError, match="kernels are odd"):
+    with pytest.raises(ConfigError, match="kernel sizes must be odd"):
         build_settings(
             {"encoder": DCAE.model_dump() | {"_target_": "clusterwhy.encoders.dcae.Dcae", "kernel_sizes": [4, 3]}}
         )
