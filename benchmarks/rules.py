@@ -15,7 +15,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from benchmarks.record import ROOT, fastest, read, record
 from benchmarks.record import runs as recorded
 from benchmarks.rules_tables import CASE, COLUMNS, FILLS, HOOKED, NOTEBOOK, UNIT, default, figure, section, tables
 from benchmarks.studies import chosen, study
-from clusterwhy.attribution.base import Attributor, Question
+from clusterwhy.attribution.base import AttributionTask, Attributor
 from clusterwhy.config import build_settings
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import CompositeError
@@ -58,17 +58,15 @@ class Gradients(Attributor):
     `expected` gradients (Erion 2021).
     """
 
+    has_own_rules: ClassVar[bool] = True
+
     kind: Kind
     n_references: int
     n_steps: int
 
-    @property
-    def has_own_rules(self) -> bool:
-        return True
-
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> Relevance:
+    def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> Relevance:
         x = torch.from_numpy(windows).requires_grad_()
-        output = question.network(x)
+        output = task.network(x)
         target = output.detach().numpy()
         if self.kind.startswith("gradient"):
             (found,) = torch.autograd.grad(output.sum(), x)
@@ -76,12 +74,12 @@ class Gradients(Attributor):
             # sizes of gradients add up to nothing
             target = np.full_like(target, np.nan) if self.kind == "gradient" else target
         else:
-            outside = question.references[: self.n_references]
+            outside = task.references[: self.n_references]
             base = np.zeros_like(windows[:1]) if self.kind == "integrated gradients" else outside
             with torch.no_grad():
-                target = target - float(question.network(torch.from_numpy(base)).mean())
+                target = target - float(task.network(torch.from_numpy(base)).mean())
             each = np.broadcast_to(base[None], (len(windows), *base.shape))
-            values = gradients(question.network, windows, each, self.n_steps)
+            values = gradients(task.network, windows, each, self.n_steps)
         return Relevance(values, target, np.full_like(target, np.nan))
 
 
@@ -114,13 +112,13 @@ def cases(quick: bool) -> list[Case]:
         rules, targets = ["epsilon", default()], ["membership"]
     smoothed = [c for c in SMOOTHED if c in rules and not quick]
     hooked = [(c, z) for c in HOOKED if not quick for z in ("none", "zennit_sequential")]
-    found = [Case("LRP", c, "auto", "membership", "once", True) for c in rules]
-    found += [Case("LRP", c, "auto", t, "once", c == default()) for t in targets for c in rules if t != "membership"]
+    found = [Case("LRP", c, "auto", "membership", "lrp", True) for c in rules]
+    found += [Case("LRP", c, "auto", t, "lrp", c == default()) for t in targets for c in rules if t != "membership"]
     found += [Case("LRP", c, "auto", "membership", "contrast", c == default()) for c in rules]
     found += [Case("LRP", default(), "auto", t, "contrast") for t in targets if t != "membership"]
     found += [Case("LRP", c, "auto", "membership", "smooth") for c in smoothed]
     found += [Case("difference", "", "auto", t, "difference", t == "membership") for t in targets]
-    found += [Case("LRP", c, z, "membership", "once", True) for c, z in hooked]
+    found += [Case("LRP", c, z, "membership", "lrp", True) for c, z in hooked]
     return found + [Case(kind, "", "", "membership", kind, True) for kind in (KINDS[:2] if quick else KINDS)]
 
 
@@ -142,11 +140,11 @@ class Group:
     networks: dict[str, list[nn.Module]]
     box: tuple[FloatArray, FloatArray]
 
-    def question(self, case: Case, encoder: int = 0) -> Question:
-        """What a case asks, of one of the encoders."""
+    def task(self, case: Case, encoder: int = 0) -> AttributionTask:
+        """What a case explains, of one of the encoders."""
         composite = COMPOSITE[case.composite or default()]
         canonizer: Any = case.canonizer or "auto"
-        return Question(self.networks[case.target][encoder], composite, canonizer, self.box, self.rest)
+        return AttributionTask(self.networks[case.target][encoder], composite, canonizer, self.box, self.rest)
 
 
 def groups(subject: int, quick: bool) -> dict[int, Group]:
@@ -196,15 +194,15 @@ def run(subject: int, cluster: int, group: Group, tried: list[Case], n_windows: 
     windows, cells = group.windows[:n_windows], Cells.of(group.windows.shape[2], EVIDENCE.n_stretches)
     rankings, rows = {"z-score": cell_z(windows, group.rest, cells)}, []
     for number, case in enumerate(tried):
-        attributor, question, row = ATTRIBUTOR[case.attributor], group.question(case), case.key
+        attributor, task, row = ATTRIBUTOR[case.attributor], group.task(case), case.key
         try:
-            found = attributor.explain(question, windows, SEED)
+            found = attributor.explain(task, windows, SEED)
             rankings[str(number)] = own = cells.sums(found.values)
             row |= {"abs_gap": np.median(np.abs(found.gap)), "bias_share": np.median(found.bias_share)}
             if case.alike:
-                row |= sanity(attributor, question, windows, cells, EVIDENCE.randomise, EVIDENCE.noise, SEED)
+                row |= sanity(attributor, task, windows, cells, EVIDENCE.randomise, EVIDENCE.noise, SEED)
             if case.alike and len(group.networks[case.target]) > 1:
-                again = attributor.explain(group.question(case, 1), windows, SEED).values
+                again = attributor.explain(group.task(case, 1), windows, SEED).values
                 row["encoder_seed"] = similarity(own, cells.sums(again))
         except CompositeError as error:
             row["failed"] = str(error)
@@ -225,7 +223,7 @@ def costs(group: Group, tried: list[Case], rounds: int) -> dict[int, float]:
     jobs: dict[str, Any] = {"plain": plain}
     for number, case in enumerate(tried):
         if case.target == "membership":
-            asked = group.question(case)
+            asked = group.task(case)
             jobs[str(number)] = partial(ATTRIBUTOR[case.attributor].explain, asked, group.windows, SEED)
     seconds = fastest(jobs, rounds)
     return {int(name): value / seconds["plain"] for name, value in seconds.items() if name != "plain"}

@@ -104,8 +104,8 @@ def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     words = [*CASE, "failed"]
     found = gained(runs.assign(**runs[words].astype(object).where(runs[words].notna(), "").to_dict("series")))
     lrp, own, auto = found["method"].eq("LRP"), found["target"].eq("membership"), found["canonizer"].eq("auto")
-    once, usual = found["attributor"].eq("once"), found["composite"].eq(default())
-    rows = found[lrp & own & auto & once]
+    plain, usual = found["attributor"].eq("lrp"), found["composite"].eq(default())
+    rows = found[lrp & own & auto & plain]
     rows = rows.assign(mean_rank=mean_rank(rows))
     where = planted()
     difference = found["method"].eq("difference")
@@ -113,19 +113,19 @@ def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for name, part in found[usual & auto | difference].groupby("attributor", sort=False):
         table = with_interval(part, ["target"], ["faithfulness"], "subject").set_index("target")
         targets.append(table.rename(columns=lambda column, name=name: column.replace("faithfulness", name)))
-    first = paired(found, difference & own, lrp & own & auto & once & usual)
+    first = paired(found, difference & own, lrp & own & auto & plain & usual)
     return {
         "composites": summary(rows, ["composite"])
         .merge(where[where["target"] == "membership"].drop(columns="target"), "left", "composite")
         .sort_values("mean_rank"),
         "against_best": against_best(rows),
-        "attributors": summary(found[lrp & own & auto & ~once], ["attributor", "composite"]),
+        "attributors": summary(found[lrp & own & auto & ~plain], ["attributor", "composite"]),
         "targets": pd.concat(targets, axis=1)
         .reset_index()
         .merge(where[where["composite"] == default()].drop(columns="composite"), "left", "target"),
-        "grid": found[lrp & auto & once].pivot_table("faithfulness", "composite", "target").reset_index(),
+        "grid": found[lrp & auto & plain].pivot_table("faithfulness", "composite", "target").reset_index(),
         "canonizers": summary(
-            found[lrp & own & once & found["composite"].isin(HOOKED)].sort_values(["composite", "canonizer"]),
+            found[lrp & own & plain & found["composite"].isin(HOOKED)].sort_values(["composite", "canonizer"]),
             ["composite", "canonizer"],
         ),
         "others": summary(found[(own & ~lrp) | found["target"].eq("")], ["method"]).sort_values(
@@ -185,11 +185,11 @@ Other attributors with the same target:
 
 {_short(result.table("attributors"), ["attributor", "composite", *figures])}
 
-Targets by `{default()}` (`difference` has rules of its own), gain; planted faults by LRP once:
+Targets by `{default()}` (`difference` has rules of its own), gain; planted faults by LRP:
 
 {shown(result.table("targets"))}
 
-Gain of every composite for every target, LRP once:
+Gain of every composite for every target, by LRP:
 
 {shown(result.table("grid"))}
 
@@ -201,7 +201,7 @@ Everything else, for the same target where it has one:
 
 {_short(result.table("others"), ["method", *figures])}
 
-The default attributor, `difference`, gains {gain} more than `{default()}` once in the same clusters.
+The default attributor, `difference`, gains {gain} more than LRP by `{default()}` in the same clusters.
 Ahead of it in this table: {", ".join(ahead) or "nothing"}. {broken}
 """
 

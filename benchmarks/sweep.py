@@ -36,7 +36,7 @@ def pairs(rules: list[str], n_pairs: int) -> pd.DataFrame:
     rows = []
     for _ in tqdm(range(n_pairs), unit="pair"):
         together = seconds("sweep=lrp_rules", f"composite={','.join(rules)}")
-        apart = [seconds("attributor=once", "anomalies.count=0", f"composite={rule}") for rule in rules]
+        apart = [seconds("attributor=lrp", "anomalies.count=0", f"composite={rule}") for rule in rules]
         rows.append({"sweep (s)": together, "single runs (s)": sum(apart), "ratio": together / sum(apart)})
     return pd.DataFrame(rows)
 

@@ -25,7 +25,7 @@ log = logging.getLogger("clusterwhy")
 
 def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     """What explains windows by the settings of a study, or by LRP with another composite; and names of the rules."""
-    from clusterwhy.attribution.base import Once
+    from clusterwhy.attribution.lrp_variants import Lrp
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.clusters import HowToExplain
     from clusterwhy.explanations.selections import ExplainedSelection, explain_selection
@@ -42,7 +42,7 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
         composites[f"LRP, {path.stem}"] = build_settings({"composite": OmegaConf.to_container(OmegaConf.load(path))})
 
     def explain(windows: list[int], rules: str) -> ExplainedSelection:
-        chosen = settings if rules == STUDY else settings | composites[rules] | {"attributor": Once(batch_size=64)}
+        chosen = settings if rules == STUDY else settings | composites[rules] | {"attributor": Lrp(batch_size=64)}
         data = found.data
         how = HowToExplain(**chosen)
         positions = np.asarray(windows)

@@ -22,7 +22,7 @@ RENAMED_MODULES = {
     "clusterwhy.encoders.wide_cnn": "clusterwhy.classifiers.wide_cnn",
     "clusterwhy.relevance.activations": "clusterwhy.attribution.activations",
     "clusterwhy.relevance.anomalies": "clusterwhy.explanations.anomalies",
-    "clusterwhy.relevance.attributors": "clusterwhy.attribution.base",
+    "clusterwhy.relevance.attributors": "clusterwhy.attribution.lrp_variants",
     "clusterwhy.relevance.comparison": "clusterwhy.explanations.comparison",
     "clusterwhy.relevance.composites": "clusterwhy.propagation.composites",
     "clusterwhy.relevance.conditional": "clusterwhy.attribution.crp",
@@ -31,6 +31,13 @@ RENAMED_MODULES = {
     "clusterwhy.relevance.perturbations": "clusterwhy.attribution.perturbations",
     "clusterwhy.tracking": "clusterwhy.tracking.run",
     "clusterwhy.workers": "clusterwhy.compute.workers",
+}
+# classes of version 0.1 that have another name today, and what their name said -> today's class and arguments
+DEEP_LIFT = "clusterwhy.attribution.differences.DeepLift"
+RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "clusterwhy.relevance.attributors.Difference": (DEEP_LIFT, {"baseline": "references"}),
+    "clusterwhy.relevance.attributors.Once": ("clusterwhy.attribution.lrp_variants.Lrp", {}),
+    "clusterwhy.relevance.perturbations.DeepLift": (DEEP_LIFT, {}),
 }
 
 
@@ -70,9 +77,10 @@ def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         if not (isinstance(node, Mapping) and "_target_" in node):
             built[group] = node
             continue
-        arguments = {key: value for key, value in node.items() if key != "_target_"}
+        path, implied = RENAMED_CLASSES.get(str(node["_target_"]), (node["_target_"], {}))
+        arguments = implied | {key: value for key, value in node.items() if key != "_target_"}
         try:
-            built[group] = _resolve(node["_target_"], group).model_validate(arguments)
+            built[group] = _resolve(path, group).model_validate(arguments)
         except LookupError as error:
             faults.append(str(error))
         except ValidationError as error:

@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clusterwhy.attribution.registry import ATTRIBUTORS, method_of
+from clusterwhy.attribution.registry import ATTRIBUTORS
 from clusterwhy.config import Settings, build_settings
 from clusterwhy.errors import ConfigError
 from clusterwhy.propagation.composites import COMPOSITES
@@ -124,7 +124,25 @@ def test_composites_of_the_library_are_those_of_conf(name: str) -> None:
     assert build_settings({"composite": plain(path)})["composite"] == COMPOSITES[name]
 
 
-@pytest.mark.parametrize("name", ["once", *ATTRIBUTORS])
+@pytest.mark.parametrize("name", sorted(ATTRIBUTORS))
 def test_attributors_of_the_library_are_those_of_conf(name: str) -> None:
     made = build_settings({"attributor": plain(ROOT / "conf" / "attributor" / f"{name}.yaml")})["attributor"]
-    assert made == (method_of("lrp_epsilon").attributor if name == "once" else ATTRIBUTORS[name])
+    assert made == ATTRIBUTORS[name]
+
+
+@pytest.mark.parametrize(
+    ("old", "values", "name"),
+    [
+        ("clusterwhy.relevance.attributors.Once", {}, "lrp"),
+        ("clusterwhy.relevance.attributors.Smooth", {"n_samples": 20, "noise_share": 0.1}, "smooth"),
+        ("clusterwhy.relevance.attributors.Contrast", {"n_references": 64}, "contrast"),
+        ("clusterwhy.relevance.attributors.Difference", {"n_references": 8}, "difference"),
+        ("clusterwhy.relevance.perturbations.DeepLift", {"baseline": "zero", "n_references": 8}, "deep_lift"),
+        ("clusterwhy.relevance.gradients.Gradient", {}, "gradient"),
+        ("clusterwhy.relevance.conditional.Crp", {"layer": None, "concepts": None}, "crp"),
+    ],
+)
+def test_an_attributor_of_version_0_1_means_the_same_method(old: str, values: dict[str, Any], name: str) -> None:
+    assert (
+        build_settings({"attributor": {"_target_": old, "batch_size": 64, **values}})["attributor"] == ATTRIBUTORS[name]
+    )

@@ -15,6 +15,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
+from clusterwhy import explain, list_methods
+from clusterwhy.attribution.registry import ATTRIBUTORS, load_attributors
 from clusterwhy.config import build_settings
 from clusterwhy.data.windows import window_index
 from clusterwhy.propagation.explainer import lrp
@@ -90,15 +92,16 @@ class Mine(Detector):
 
 import numpy as np
 
-from clusterwhy.attribution.base import Attributor
+from clusterwhy.attribution.base import Attributor, register_attributor
 
 
+@register_attributor("mine", batch_size=8, factor=0.5)
 class Mine(Attributor):
-    """Relevance that asks no network."""
+    """Relevance that does not depend on the network."""
 
     factor: float
 
-    def explain(self, question, windows, seed):
+    def explain(self, task, windows, seed):
         """Relevance of windows (window, channel, time)."""
         from clusterwhy.propagation.explainer import Relevance
 
@@ -196,10 +199,15 @@ def test_a_detector_is_one_python_file_and_one_yaml(root: Path, rng: np.random.G
     assert scores.argmax() == 4 and scores[4] == 900.0
 
 
-def test_an_attributor_is_one_python_file_and_one_yaml(root: Path, rng: np.random.Generator) -> None:
-    windows = rng.normal(size=(3, 2, 20))
-    found = chosen(root, "attributor").explain(SimpleNamespace(network=small_network()), windows, 0)
-    np.testing.assert_array_equal(found.values, windows / 2)
+def test_an_attributor_is_one_python_file_and_one_yaml(
+    root: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ATTRIBUTORS, "mine", None)  # removed afterwards
+    windows, made = rng.normal(size=(3, 2, 20)), chosen(root, "attributor")
+    load_attributors()
+    assert ATTRIBUTORS["mine"] == made and "mine" in list_methods()
+    for method, factor in {"mine": 0.5, "mine(factor=3.0)": 3.0}.items():
+        np.testing.assert_array_equal(explain(small_network(), windows, method, 1).values, factor * windows)
 
 
 def test_the_contract_tests_of_a_checkout_hold_with_all_five(tmp_path: Path) -> None:

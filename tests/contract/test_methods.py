@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy import Relevance, explain, list_methods, method_of
-from clusterwhy.attribution.probing import Probing
 from clusterwhy.attribution.registry import ATTRIBUTORS
 from clusterwhy.errors import CompositeError, MethodError, ShapeError
 from clusterwhy.explanations.comparison import MethodSettings, compare
@@ -157,9 +156,11 @@ def test_complete_methods_add_up_to_the_difference_to_their_baseline(
     assert not np.isnan(found.bias_share).any()
 
 
-def test_methods_without_promise_say_so(network: nn.Module, windows: np.ndarray, references: np.ndarray) -> None:
-    promised = {name for name, one in ATTRIBUTORS.items() if isinstance(one, Probing) and one.complete}
-    assert promised == {"integrated_gradients", "deep_lift", "shapley_sampling"}
+def test_methods_that_are_not_complete_have_no_share_of_biases(
+    network: nn.Module, windows: np.ndarray, references: np.ndarray
+) -> None:
+    promised = {name for name, one in ATTRIBUTORS.items() if one.has_own_rules and one.complete}
+    assert promised == {"integrated_gradients", "deep_lift", "difference", "shapley_sampling"}
     assert np.isnan(run("gradient", network, windows, references).bias_share).all()
 
 
@@ -316,6 +317,18 @@ def test_concepts_of_a_layer_add_up_to_lrp(network: nn.Module, windows: np.ndarr
     np.testing.assert_allclose(sum(each), whole, rtol=1e-6, atol=1e-12)
     last = explain(network, windows, "crp(composite=epsilon_gamma)", 1)
     assert last.provenance["layer"].endswith("second") and last.provenance["composite"]["convolution"] == "gamma"
+
+
+def test_difference_and_deep_lift_are_one_method_with_another_baseline(
+    network: nn.Module, windows: np.ndarray, references: np.ndarray
+) -> None:
+    for name, other in {
+        "difference": "deep_lift(baseline=references)",
+        "deep_lift": "difference(baseline=zero)",
+    }.items():
+        first, second = (run(one, network, windows, references) for one in (name, other))
+        np.testing.assert_array_equal(first.values, second.values)
+        np.testing.assert_array_equal(first.target, second.target)
 
 
 def test_names_carry_parameters() -> None:

@@ -3,7 +3,7 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-from clusterwhy.attribution.probing import Probe, Probing
+from clusterwhy.attribution.base import BatchAttributor, FrozenNetwork, register_attributor
 from clusterwhy.errors import MethodError
 
 if TYPE_CHECKING:
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class GradCam(Probing):
+@register_attributor("grad_cam", layer=None)
+class GradCam(BatchAttributor):
     """Activations of a layer, weighted by their mean gradient, positive part (Selvaraju et al. 2017, eq. 2), over time.
 
     The map has the layer's resolution and no channels: it is drawn linearly over the window and shared alike among
@@ -20,14 +21,14 @@ class GradCam(Probing):
 
     layer: str | None  # where it stands in the network; null: the last convolution
 
-    def relevance(self, probe: Probe, windows: "torch.Tensor") -> "torch.Tensor":
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        _, module = self._layer(probe, windows)
+        _, module = self._layer(network, windows)
         kept: list[torch.Tensor] = []
         handle = module.register_forward_hook(lambda _module, _inputs, output: kept.append(_first(output)))
         try:
-            target = probe.network(windows.detach().requires_grad_())
+            target = network(windows.detach().requires_grad_())
         finally:
             handle.remove()
         if len(kept) != 1:
@@ -44,24 +45,24 @@ class GradCam(Probing):
         map_over_time = (weights * activation).sum(dim=3 - axis).clamp(min=0)
         return over_window(map_over_time, windows)
 
-    def facts(self, probe: Probe, windows: "torch.Tensor") -> dict[str, Any]:
+    def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, Any]:
         import torch
 
-        name, module = self._layer(probe, windows)
+        name, module = self._layer(network, windows)
         sizes: list[int] = []
         sequence = isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention)
         handle = module.register_forward_hook(
             lambda _module, _inputs, output: sizes.append(_first(output).shape[1 if sequence else 2])
         )
         with torch.no_grad():
-            probe.network(windows)
+            network(windows)
         handle.remove()
         return {"layer": name, "resolution_samples": windows.shape[2] / sizes[0]}
 
-    def _layer(self, probe: Probe, windows: "torch.Tensor") -> "tuple[str, nn.Module]":
+    def _layer(self, network: FrozenNetwork, windows: "torch.Tensor") -> "tuple[str, nn.Module]":
         import torch
 
-        modules = dict(probe.network.named_modules())
+        modules = dict(network.module.named_modules())
         if self.layer is not None:
             # a target wraps the network that the user knows
             fits = [name for name in modules if name == self.layer or name.endswith("." + self.layer)]
@@ -78,7 +79,7 @@ class GradCam(Probing):
             if isinstance(module, torch.nn.Conv1d)
         ]
         with torch.no_grad():
-            probe.network(windows[:1])
+            network(windows[:1])
         for handle in handles:
             handle.remove()
         if not called:
@@ -86,26 +87,27 @@ class GradCam(Probing):
         return called[-1], modules[called[-1]]
 
 
-class AttentionWeights(Probing):
+@register_attributor("attention_weights")
+class AttentionWeights(BatchAttributor):
     """How much attention each moment receives, the mean over heads and moments that look; says nothing of the target.
 
     Drawn linearly over the window and shared alike among channels; adds up to 1.
     """
 
-    def relevance(self, probe: Probe, windows: "torch.Tensor") -> "torch.Tensor":
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
         with torch.no_grad():
-            weights = attention_of(probe.network, windows)
+            weights = attention_of(network.module, windows)
         received = torch.stack([layer.mean(dim=(1, 2)) for layer in weights.values()])
         found = over_window(received.mean(dim=0), windows)
         return found / found.sum(dim=(1, 2), keepdim=True)
 
-    def facts(self, probe: Probe, windows: "torch.Tensor") -> dict[str, Any]:
+    def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, Any]:
         import torch
 
         with torch.no_grad():
-            weights = attention_of(probe.network, windows)
+            weights = attention_of(network.module, windows)
         coarsest = min(layer.shape[-1] for layer in weights.values())
         return {"layers": list(weights), "resolution_samples": windows.shape[2] / coarsest}
 

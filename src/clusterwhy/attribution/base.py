@@ -1,35 +1,42 @@
-"""How windows are explained: once, as a mean over noisy copies, or against windows from elsewhere."""
+"""What every attribution method is: its parameters, the task it is given, and the name it is called by."""
 
+import contextlib
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from clusterwhy.config import Settings
+from clusterwhy.errors import MethodError, ShapeError
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from clusterwhy.propagation.canonizer import CanonizerName
     from clusterwhy.propagation.composites import CompositeSettings
     from clusterwhy.propagation.explainer import Relevance
 
+BaselineName = Literal["zero", "mean", "references"]
+BATCH_SIZE = 64  # of methods called by name
+
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of windows, and how relevance is to be carried back.
+class AttributionTask:
+    """The scalar to be explained, and what a method may need to explain it.
 
     Attributes:
         network: (window, channel, time) -> (window,), the target.
         composite: rules, for attributors that have none of their own.
         canonizer: the same.
         box: (channel,) lowest and highest values.
-        references: (window, channel, time) windows from elsewhere in random order; as many as an attributor
-            wants are taken from the front.
+        references: (reference, channel, time) windows to compare with, in random order. An attributor takes as many as
+            it needs from the front; there may be none.
     """
 
     network: "nn.Module"
@@ -40,105 +47,204 @@ class Question:
 
 
 class Attributor(Settings, ABC):
-    """A choice of `conf/attributor`."""
+    """An attribution method with its parameters, a choice of `conf/attributor`.
+
+    Attributes:
+        has_own_rules: composite and canonizer of the task are not used.
+        complete: relevance adds up to the target of the result, up to what biases absorb.
+    """
+
+    has_own_rules: ClassVar[bool] = False
+    complete: ClassVar[bool] = True
 
     batch_size: int = Field(ge=1)
 
     @abstractmethod
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
+    def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> "Relevance":
         """Relevance of windows (window, channel, time)."""
 
-    @property
-    def has_own_rules(self) -> bool:
-        """Whether composite and canonizer are not used."""
-        return False
 
-    def _once(self, question: Question, windows: FloatArray) -> Callable[[FloatArray], "Relevance"]:
-        import torch
-
-        from clusterwhy.propagation.explainer import Explainer
-
-        low, high = (torch.as_tensor(end) for end in question.box)
-        explainer = Explainer(
-            question.network,
-            torch.as_tensor(windows[:2]),
-            None,
-            question.composite,
-            question.canonizer,
-            "auto",
-            (low, high),
-        )
-        return lambda batch: explainer.explain(batch, self.batch_size)
+ATTRIBUTORS: dict[str, Attributor] = {}
+Class = TypeVar("Class", bound=type[Attributor])
 
 
-class Once(Attributor):
-    """LRP of the windows as they are."""
+def register_attributor(name: str, **parameters: Any) -> Callable[[Class], Class]:
+    """Make an attributor a method of `explain`.
 
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
-        return self._once(question, windows)(windows)
-
-
-class Smooth(Attributor):
-    """The mean LRP of noisy copies (SmoothGrad, Smilkov et al. 2017); the target is that without noise."""
-
-    n_samples: int = Field(ge=1)
-    noise_share: float = Field(ge=0.0)  # standard deviation, as a share of the window's range
-
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
-        from clusterwhy.propagation.explainer import Relevance
-
-        explain = self._once(question, windows)
-        once = explain(windows)
-        rng = np.random.default_rng(seed)
-        spread = np.ptp(windows, axis=(1, 2), keepdims=True) * self.noise_share
-        total, absorbed = np.zeros_like(once.values), np.zeros_like(once.target)
-        for _ in range(self.n_samples):
-            noise = rng.standard_normal(windows.shape, dtype=np.float32).astype(windows.dtype)
-            noisy = explain(windows + (spread * noise).astype(windows.dtype))
-            total += noisy.values
-            absorbed += noisy.bias_share * noisy.target
-        return Relevance(total / self.n_samples, once.target, _share(absorbed / self.n_samples, once), once.provenance)
-
-
-class Contrast(Attributor):
-    """LRP of the windows less the mean LRP of windows from elsewhere, channel by channel.
-
-    What a channel contributes wherever the window lies cancels, and so does most of what biases absorb. The
-    target is the difference to the mean target of the references; their relevance is spread evenly over time,
-    since their moments have nothing to do with those of the window.
+    Args:
+        name: of the method, and of its file in `conf/attributor`.
+        parameters: of the method unless others are given with its name; the same as in its file. `batch_size` is
+            `BATCH_SIZE`.
     """
 
-    n_references: int = Field(ge=1)
+    def register(attributor: Class) -> Class:
+        ATTRIBUTORS[name] = attributor.model_validate({"batch_size": BATCH_SIZE, **parameters})
+        return attributor
 
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
+    return register
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """A copy of the task's network whose parameters need no gradient; hooks on it reach nobody else.
+
+    Attributes:
+        module: (window, channel, time) -> (window,).
+        references: (reference, channel, time) windows to compare with; there may be none.
+        generator: random numbers, on the CPU.
+    """
+
+    module: "nn.Module"
+    references: "torch.Tensor"
+    generator: "torch.Generator"
+
+    def __call__(self, windows: "torch.Tensor") -> "torch.Tensor":
+        """(window,) target."""
+        target: torch.Tensor = self.module(windows)
+        return target
+
+    def noise(self, like: "torch.Tensor") -> "torch.Tensor":
+        """Standard normal values of the same shape, the same on every device."""
+        import torch
+
+        return torch.randn(like.shape, generator=self.generator, dtype=like.dtype).to(like.device)
+
+    def gradient(self, windows: "torch.Tensor") -> "torch.Tensor":
+        """(window, channel, time) gradient of the target."""
+        import torch
+
+        x = windows.detach().requires_grad_()
+        (found,) = torch.autograd.grad(self.module(x).sum(), x)
+        return found
+
+
+class BatchAttributor(Attributor, ABC):
+    """A method that needs no rules, only the network and its gradients, one batch of windows at a time."""
+
+    has_own_rules: ClassVar[bool] = True
+    complete: ClassVar[bool] = False
+
+    @abstractmethod
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
+        """(window, channel, time) for one batch of windows of the same shape."""
+
+    def baseline_target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor | float":
+        """(window,) target of the baseline; 0 for methods without one."""
+        return 0.0
+
+    def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, Any]:
+        """Further entries of the provenance, such as the resolution of the relevance in samples."""
+        return {}
+
+    def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> "Relevance":
+        """Relevance of windows (window, channel, time).
+
+        Raises:
+            MethodError: the network lacks what the method needs, or relevance is not finite.
+            ShapeError: the target is not one scalar per window.
+        """
+        import torch
+
         from clusterwhy.propagation.explainer import Relevance
 
-        explain = self._once(question, windows)
-        own, usual = explain(windows), explain(question.references[: self.n_references])
-        values = own.values - usual.values.mean(axis=(0, 2), keepdims=True)
-        target = own.target - usual.target.mean()
-        absorbed = own.bias_share * own.target - (usual.bias_share * usual.target).mean()
-        facts: dict[str, Any] = {**own.provenance, "references": len(question.references[: self.n_references])}
-        found = Relevance(values, target, np.zeros_like(target), facts)
-        return Relevance(values, target, _share(absorbed, found), facts)
+        device = next((p.device for p in task.network.parameters()), torch.device("cpu"))
+        data = torch.as_tensor(windows)
+        module = copy.deepcopy(task.network).eval().requires_grad_(False)
+        references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
+        network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
+        values, targets = [], []
+        with _recurrent_gradients():
+            for part in data.split(self.batch_size):
+                batch = part.to(device)
+                targets.append(self._target(network, batch).cpu().numpy())
+                values.append(self.relevance(network, batch).detach().cpu().numpy())
+            details = self.details(network, data[:1].to(device))
+        relevance, target = require_finite(np.concatenate(values)), np.concatenate(targets)
+        bias_share = np.full_like(target, 0.0 if self.complete else np.nan)
+        provenance = {"attributor": type(self).__name__, **self.model_dump(), **details}
+        return Relevance(relevance, target, bias_share, provenance)
+
+    def _target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        with torch.no_grad():
+            target = network(windows)
+            if target.shape != (len(windows),):
+                raise ShapeError(
+                    f"expected a target (window,), got {tuple(target.shape)}: choose one scalar per window"
+                )
+            return target - self.baseline_target(network, windows)
 
 
-class Difference(Attributor):
-    """Relevance of the difference to windows from elsewhere, by DeepLIFT's rescale rule (`explain_difference`)."""
+class WithBaseline(Attributor, ABC):
+    """A method that compares each window with a baseline.
 
+    `zero` is the mean of a standardised series, `mean` each channel's own mean in the window, and `references` are up
+    to `n_references` of the task's references, over which relevance is averaged.
+    """
+
+    has_own_rules: ClassVar[bool] = True
+
+    baseline: BaselineName
     n_references: int = Field(ge=1)
 
-    @property
-    def has_own_rules(self) -> bool:
-        return True
+    def baselines(self, windows: "torch.Tensor", references: "torch.Tensor") -> "list[torch.Tensor]":
+        """One baseline or several, each (window or 1, channel, time).
 
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
-        from clusterwhy.attribution.differences import explain_difference
+        Raises:
+            MethodError: `references` are chosen and there are none.
+        """
+        import torch
 
-        references = question.references[: self.n_references]
-        return explain_difference(question.network, windows, references, None, self.batch_size)
+        if self.baseline == "zero":
+            return [torch.zeros_like(windows[:1])]
+        if self.baseline == "mean":
+            return [windows.mean(dim=2, keepdim=True).expand_as(windows)]
+        if not len(references):
+            raise MethodError(
+                "`baseline: references` compares with other windows: give `references` (reference, channel, time), or "
+                "choose the baseline `zero` or `mean`"
+            )
+        return list(references[: self.n_references].split(1))
 
 
-def _share(absorbed: FloatArray, of: "Relevance") -> FloatArray:
-    share: FloatArray = absorbed / np.where(of.target == 0, np.nan, of.target)
-    return share
+class BaselineAttributor(WithBaseline, BatchAttributor, ABC):
+    """A method without rules that compares with a baseline."""
+
+    complete: ClassVar[bool] = False
+
+    def baseline_target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor | float":
+        """(window,) mean target of the baselines."""
+        return self.mean_over_baselines(network, windows, network)
+
+    def mean_over_baselines(
+        self, network: FrozenNetwork, windows: "torch.Tensor", of: "Callable[[torch.Tensor], torch.Tensor]"
+    ) -> "torch.Tensor":
+        """The mean of a function of a baseline (window, channel, time)."""
+        baselines = [one.expand_as(windows).contiguous() for one in self.baselines(windows, network.references)]
+        total: torch.Tensor = sum(of(one) for one in baselines) / len(baselines)  # type: ignore[assignment]
+        return total
+
+
+def require_finite(relevance: FloatArray) -> FloatArray:
+    """Relevance (window, channel, time) as it is.
+
+    Raises:
+        MethodError: some of it is NaN or infinite.
+    """
+    broken = ~np.isfinite(relevance).all(axis=(1, 2))
+    if broken.any():
+        raise MethodError(
+            f"relevance of {int(broken.sum())} of {len(relevance)} windows is not finite: "
+            "the windows hold such values, or the network does not fit the method"
+        )
+    return relevance
+
+
+@contextlib.contextmanager
+def _recurrent_gradients() -> Iterator[None]:
+    """cuDNN has no backward pass through recurrent layers in evaluation mode; torch's own kernels have."""
+    import torch
+
+    with torch.backends.cudnn.flags(enabled=False):
+        yield

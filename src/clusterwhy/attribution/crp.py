@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.attribution.base import Attributor, Question
+from clusterwhy.attribution.base import AttributionTask, Attributor, register_attributor
 from clusterwhy.errors import MethodError
 from clusterwhy.types import FloatArray
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.explainer import Relevance
 
 
+@register_attributor("crp", layer=None, concepts=None)
 class Crp(Attributor):
     """Concept relevance propagation (Achtibat et al. 2023) by the composite's rules; see `concept_relevance`.
 
@@ -22,7 +23,7 @@ class Crp(Attributor):
     layer: str | None  # as `layer_names` gives them; null: the last convolution
     concepts: tuple[int, ...] | None = Field(min_length=1)  # channels of the layer; null: all of them
 
-    def explain(self, question: Question, windows: FloatArray, seed: int) -> "Relevance":
+    def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> "Relevance":
         """Relevance of windows (window, channel, time).
 
         Raises:
@@ -35,12 +36,10 @@ class Crp(Attributor):
         from clusterwhy.propagation.explainer import Relevance
         from clusterwhy.propagation.layer_graph import layer_named
 
-        if question.canonizer != "auto":
-            raise MethodError(f"concepts need `canonizer: auto`, got {question.canonizer!r}")
-        low, high = (torch.as_tensor(end) for end in question.box)
-        explainer = ConceptExplainer(
-            question.network, torch.as_tensor(windows[:2]), None, question.composite, (low, high)
-        )
+        if task.canonizer != "auto":
+            raise MethodError(f"concepts need `canonizer: auto`, got {task.canonizer!r}")
+        low, high = (torch.as_tensor(end) for end in task.box)
+        explainer = ConceptExplainer(task.network, torch.as_tensor(windows[:2]), None, task.composite, (low, high))
         layer = self.layer
         if layer is None:
             convolutions = [name for name, traced in explainer.layers.items() if traced.layer.operation == "Conv1d"]

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from clusterwhy.attribution.probing import Probe, WithBaseline
+from clusterwhy.attribution.base import BaselineAttributor, FrozenNetwork, register_attributor
 
 if TYPE_CHECKING:
     import torch
 
 
-class BySegment(WithBaseline, ABC):
+class SegmentAttributor(BaselineAttributor, ABC):
     """Players are segments of one channel; each cell gets its part of the segment's relevance."""
 
     segment: int | None = Field(ge=1)  # samples; null: whole channels
@@ -25,30 +25,33 @@ class BySegment(WithBaseline, ABC):
         of_channel = torch.arange(n_channels, device=windows.device) * (int(of_time[-1]) + 1)
         return (of_channel[:, None] + of_time[None])[None]
 
-    def apart(self, found: "torch.Tensor", players: "torch.Tensor") -> "torch.Tensor":
+    def per_cell(self, relevance: "torch.Tensor", players: "torch.Tensor") -> "torch.Tensor":
         """Relevance of segments, given to each of their cells, as the cell's part."""
-        return found / players.flatten().bincount()[players].to(found)
+        return relevance / players.flatten().bincount()[players].to(relevance)
 
-    def facts(self, probe: Probe, windows: "torch.Tensor") -> dict[str, object]:
+    def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, object]:
         return {"resolution_samples": min(self.segment or windows.shape[2], windows.shape[2])}
 
 
-class Occlusion(BySegment):
+@register_attributor("occlusion", baseline="zero", n_references=8, segment=16)
+@register_attributor("occlusion_channels", baseline="zero", n_references=8, segment=None)
+class Occlusion(SegmentAttributor):
     """What the target loses when a segment is replaced by the baseline (Zeiler and Fergus 2014), by captum."""
 
-    def relevance(self, probe: Probe, windows: "torch.Tensor") -> "torch.Tensor":
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         from captum.attr import FeatureAblation
 
-        method, players = FeatureAblation(probe.network), self.players(windows)
+        method, players = FeatureAblation(network), self.players(windows)
 
-        def of(end: "torch.Tensor") -> "torch.Tensor":
-            found: torch.Tensor = method.attribute(windows, end, feature_mask=players)
+        def of(baseline: "torch.Tensor") -> "torch.Tensor":
+            found: torch.Tensor = method.attribute(windows, baseline, feature_mask=players)
             return found
 
-        return self.apart(self.mean(probe, windows, of), players)
+        return self.per_cell(self.mean_over_baselines(network, windows, of), players)
 
 
-class ShapleySampling(BySegment):
+@register_attributor("shapley_sampling", baseline="zero", n_references=8, segment=16, samples=25)
+class ShapleySampling(SegmentAttributor):
     """Shapley values of segments from random orders, the same for all windows (Castro et al. 2009).
 
     Our own, since captum's adds in float32 and draws from torch's global generator.
@@ -57,39 +60,24 @@ class ShapleySampling(BySegment):
     complete: ClassVar[bool] = True
     samples: int = Field(ge=1)  # orders; a forward pass per segment each
 
-    def relevance(self, probe: Probe, windows: "torch.Tensor") -> "torch.Tensor":
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
         players = self.players(windows)
         count = int(players.max()) + 1
 
         @torch.no_grad()
-        def of(end: "torch.Tensor") -> "torch.Tensor":
+        def of(baseline: "torch.Tensor") -> "torch.Tensor":
             total = torch.zeros_like(windows)
             for _ in range(self.samples):
-                order = torch.randperm(count, generator=probe.generator).tolist()
-                mixed, before = end, probe.network(end)
+                order = torch.randperm(count, generator=network.generator).tolist()
+                mixed, before = baseline, network(baseline)
                 for player in order:
                     mine = players == player
                     mixed = torch.where(mine, windows, mixed)
-                    now = probe.network(mixed)
+                    now = network(mixed)
                     total += (now - before)[:, None, None] * mine
                     before = now
             return total / self.samples
 
-        return self.apart(self.mean(probe, windows, of), players)
-
-
-class DeepLift(WithBaseline):
-    """DeepLIFT's rescale rule from a baseline, through the canonical form (`explain_difference`)."""
-
-    complete: ClassVar[bool] = True
-
-    def relevance(self, probe: Probe, windows: "torch.Tensor") -> "torch.Tensor":
-        import torch
-
-        from clusterwhy.attribution.differences import explain_difference
-
-        ends = torch.stack(self.ends(probe, windows), dim=1)
-        found = explain_difference(probe.network, windows.cpu(), ends.cpu(), None, self.batch_size)
-        return torch.as_tensor(found.values)
+        return self.per_cell(self.mean_over_baselines(network, windows, of), players)

@@ -1,7 +1,9 @@
-"""Every way to explain a network by its name: the objects of `conf/attributor` and `conf/composite`."""
+"""Attribution methods by name: the attributors of this folder (conf/attributor), and LRP by each composite."""
 
 import ast
 import difflib
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -9,18 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from clusterwhy.attribution.activations import AttentionWeights, GradCam
-from clusterwhy.attribution.base import Attributor, Contrast, Difference, Once, Question, Smooth
-from clusterwhy.attribution.crp import Crp
-from clusterwhy.attribution.gradients import (
-    Gradient,
-    GradientShap,
-    GradientTimesInput,
-    GuidedBackpropagation,
-    IntegratedGradients,
-    SmoothGrad,
-)
-from clusterwhy.attribution.perturbations import DeepLift, Occlusion, ShapleySampling
+import clusterwhy.attribution as families
+from clusterwhy.attribution.base import ATTRIBUTORS, AttributionTask, Attributor
 from clusterwhy.errors import MethodError
 from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
 from clusterwhy.types import FloatArray
@@ -32,28 +24,16 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.canonizer import CanonizerName
     from clusterwhy.propagation.explainer import Relevance
 
-_BATCH = {"batch_size": 64}
-_ZERO = {**_BATCH, "baseline": "zero", "n_references": 8}
-# conf/attributor holds the same (tests/contract/test_config.py)
-ATTRIBUTORS: dict[str, Attributor] = {
-    "contrast": Contrast.model_validate({**_BATCH, "n_references": 64}),
-    "crp": Crp.model_validate({**_BATCH, "layer": None, "concepts": None}),
-    "smooth": Smooth.model_validate({**_BATCH, "n_samples": 20, "noise_share": 0.1}),
-    "difference": Difference.model_validate({**_BATCH, "n_references": 8}),
-    "gradient": Gradient.model_validate(_BATCH),
-    "gradient_x_input": GradientTimesInput.model_validate(_BATCH),
-    "smoothgrad": SmoothGrad.model_validate({**_BATCH, "noise": 0.1, "samples": 50}),
-    "integrated_gradients": IntegratedGradients.model_validate({**_ZERO, "steps": 50}),
-    "gradient_shap": GradientShap.model_validate({**_ZERO, "samples": 20}),
-    "guided_backprop": GuidedBackpropagation.model_validate(_BATCH),
-    "grad_cam": GradCam.model_validate({**_BATCH, "layer": None}),
-    "deep_lift": DeepLift.model_validate(_ZERO),
-    "shapley_sampling": ShapleySampling.model_validate({**_ZERO, "segment": 16, "samples": 25}),
-    "occlusion": Occlusion.model_validate({**_ZERO, "segment": 16}),
-    "occlusion_channels": Occlusion.model_validate({**_ZERO, "segment": None}),
-    "attention_weights": AttentionWeights.model_validate(_BATCH),
-}
-LRP = "lrp_"
+LRP = "lrp"  # the attributor; its methods are `lrp_<composite>`
+
+
+def load_attributors() -> None:
+    """Import every module of this folder, so that its attributors register their names."""
+    for module in pkgutil.iter_modules(families.__path__):
+        importlib.import_module(f"{families.__name__}.{module.name}")
+
+
+load_attributors()
 
 
 @dataclass(frozen=True)
@@ -96,17 +76,16 @@ class Method:
             raise ShapeError(
                 f"expected references (reference, channel, time) like windows {data.shape}, got {others.shape}"
             )
-        if not len(others) and isinstance(self.attributor, Contrast | Difference):
-            raise MethodError(f"{self.name} compares with windows from elsewhere: give `references`")
         whole = network if target is None else with_target(network, target)
         box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
-        found = self.attributor.explain(Question(whole, self.composite, self.canonizer, box, others), data, seed)
+        task = AttributionTask(whole, self.composite, self.canonizer, box, others)
+        found = self.attributor.explain(task, data, seed)
         return replace(found, provenance={"method": self.name, **found.provenance})
 
 
 def list_methods() -> list[str]:
     """The names that `explain` knows, each of which may carry parameters: `smoothgrad(noise=0.3, samples=50)`."""
-    return [*(LRP + name for name in COMPOSITES), *ATTRIBUTORS]
+    return [*(f"{LRP}_{name}" for name in COMPOSITES), *sorted(name for name in ATTRIBUTORS if name != LRP)]
 
 
 def method_of(name: str, /, **parameters: Any) -> Method:
@@ -130,10 +109,9 @@ def method_of(name: str, /, **parameters: Any) -> Method:
     if base not in known:
         raise MethodError(f"no method {base!r}{_near(base, known)}; there are {', '.join(known)}")
     canonizer = given.pop("canonizer", None)
-    attributor: Attributor = Once(batch_size=64)
-    if base.startswith(LRP):
-        attributor = _changed(base, attributor, {k: given.pop(k) for k in ["batch_size"] if k in given})
-        composite = _changed(base, COMPOSITES[base.removeprefix(LRP)], given)
+    if base.startswith(f"{LRP}_"):
+        attributor = _changed(base, ATTRIBUTORS[LRP], {k: given.pop(k) for k in ["batch_size"] if k in given})
+        composite = _changed(base, COMPOSITES[base.removeprefix(f"{LRP}_")], given)
     else:
         attributor = ATTRIBUTORS[base]
         by_rule = not attributor.has_own_rules
@@ -161,11 +139,11 @@ def explain(
         method: one of `list_methods()`; may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
         target: what is explained: an int (that unit of the output), a function or module from the output to
             (window,), or None where the output is (window,) already.
-        references: (reference, channel, time) windows from elsewhere, for methods that compare with them.
+        references: (reference, channel, time) windows to compare with, for methods that do so.
         parameters: of the method, and `seed` for those that draw numbers.
 
     Raises:
-        MethodError: no such method or parameter, or the network has not what the method needs.
+        MethodError: no such method or parameter, or the network or the references lack what the method needs.
         CompositeError: an operation has no rule, or relevance is not finite.
         ShapeError: windows, references or the target have other shapes.
     """

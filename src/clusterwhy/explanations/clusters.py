@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.attribution.base import Once, Question
+from clusterwhy.attribution.base import AttributionTask
+from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.aggregation import (
@@ -122,10 +123,10 @@ def explain_clusters(
     for cluster, network in networks.items():
         chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
         rest = outside(values, starts, labels, cluster, length, how.seed)
-        question = Question(network, how.composite, how.canonizer.name, box, rest)
+        task = AttributionTask(network, how.composite, how.canonizer.name, box, rest)
         windows, ids = windows_at(values, starts[chosen], length), index["window"].to_numpy()[chosen]
         judge = judges.get(cluster)
-        tasks.append(functools.partial(_explain, cluster, question, windows, ids, judge, channels, dt_s, how))
+        tasks.append(functools.partial(_explain, cluster, task, windows, ids, judge, channels, dt_s, how))
     found = dict(workers.map(tasks, "explain"))
     each = [found[position] for position in range(len(tasks))]
     relevances = [one.relevance for one in each]
@@ -173,7 +174,7 @@ class _Explained:
 
 def _explain(
     cluster: int,
-    question: Question,
+    task: AttributionTask,
     windows: FloatArray,
     ids: IntArray,
     judge: Any,
@@ -183,17 +184,17 @@ def _explain(
 ) -> _Explained:
     from clusterwhy.encoders.masked import best_device
 
-    question.network.to(best_device())
-    rest = question.references
+    task.network.to(best_device())
+    rest = task.references
     began = time.monotonic()
-    explained = how.attributor.explain(question, windows, how.seed)
+    explained = how.attributor.explain(task, windows, how.seed)
     seconds = time.monotonic() - began
     rankings = {"relevance": explained.values.sum(axis=2), "z_score": statistics_z(windows, rest)}
     importance = channel_importance(explained.values, channels, how.seed)
     importance.insert(0, "cluster", cluster)
     if how.attributor.has_own_rules:
         # what the composite says is in the same tables
-        by_rule = Once(batch_size=how.attributor.batch_size).explain(question, windows, how.seed).values
+        by_rule = Lrp(batch_size=how.attributor.batch_size).explain(task, windows, how.seed).values
         rankings["lrp"] = by_rule.sum(axis=2)
         importance["lrp"] = signed_shares(by_rule).mean(axis=0)
     moved = how.members.align(windows, explained.values)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from clusterwhy.attribution.probing import Probing
 from clusterwhy.attribution.registry import Method, method_of
 from clusterwhy.config import Settings
 from clusterwhy.errors import CompositeError, MethodError
@@ -138,7 +137,7 @@ def _by(
     """Relevance by one method for one class, and what is to be said of it."""
     unit, others = against
     own, *randomly = (method.explain(network, windows, unit, others, seed) for network in networks)
-    promises = not isinstance(method.attributor, Probing) or method.attributor.complete
+    promises = method.attributor.complete
     row = {
         "gap": float(np.median(np.abs(own.gap))) if promises else float("nan"),
         "bias_share": float(np.median(own.bias_share)),

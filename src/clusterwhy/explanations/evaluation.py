@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clusterwhy.attribution.base import Attributor, Once, Question
+from clusterwhy.attribution.base import AttributionTask, Attributor
+from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.clusters import JUDGE, HowToExplain, fast_target, outside
@@ -98,12 +99,12 @@ def cluster_evidence(
         chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)[: settings.n_windows]
         windows = windows_at(values, starts[chosen], length)
         rest = outside(values, starts, labels, cluster, length, how.seed)
-        question = Question(network.to(device), how.composite, how.canonizer.name, box, rest)
-        own = cells.sums(how.attributor.explain(question, windows, how.seed).values)
+        task = AttributionTask(network.to(device), how.composite, how.canonizer.name, box, rest)
+        own = cells.sums(how.attributor.explain(task, windows, how.seed).values)
         rng = np.random.default_rng([how.seed, cluster])
         rankings = {"relevance": own, "z_score": cell_z(windows, rest, cells)}
         if how.attributor.has_own_rules:
-            by_rule = Once(batch_size=how.attributor.batch_size).explain(question, windows, how.seed)
+            by_rule = Lrp(batch_size=how.attributor.batch_size).explain(task, windows, how.seed)
             rankings["lrp"] = cells.sums(by_rule.values)
         rankings |= {f"random {i}": rng.random(own.shape) for i in range(N_RANDOM_RANKINGS)}
         curves = insertion_deletion(
@@ -114,9 +115,9 @@ def cluster_evidence(
                 name = ranking.split(" ")[0]
                 row = {"cluster": cluster, "measure": measure, "fill": fill, "ranking": name}
                 rows.append(row | {"value": getattr(found, measure)})
-        alike = sanity(how.attributor, question, windows, cells, settings.randomise, settings.noise, how.seed)
+        alike = sanity(how.attributor, task, windows, cells, settings.randomise, settings.noise, how.seed)
         for seed, again in retrained.items():
-            asked = Question(again[cluster].to(device), question.composite, question.canonizer, box, rest)
+            asked = AttributionTask(again[cluster].to(device), task.composite, task.canonizer, box, rest)
             alike[f"encoder_seed_{seed}"] = similarity(
                 own, cells.sums(how.attributor.explain(asked, windows, how.seed).values)
             )
@@ -125,7 +126,7 @@ def cluster_evidence(
             for name, value in alike.items()
         ]
         if how.canonizer.name == "auto":
-            books.append(ledger(question, windows).assign(cluster=cluster))
+            books.append(ledger(task, windows).assign(cluster=cluster))
     columns = ["cluster", "measure", "fill", "ranking"]
     # several random rankings are one, by their mean
     measures = pd.DataFrame(rows, columns=[*columns, "value"]).groupby(columns, sort=False)["value"].mean()
@@ -274,7 +275,7 @@ def randomised(network: "nn.Module", share: float, seed: int) -> "nn.Module":
     return made.eval()
 
 
-def ledger(question: Question, windows: FloatArray) -> pd.DataFrame:
+def ledger(task: AttributionTask, windows: FloatArray) -> pd.DataFrame:
     """Where relevance goes: one row per step and category, `share` of the target, mean over windows.
 
     The categories are those of `engine.Ledger`; the rows add up to what the input does not get.
@@ -287,12 +288,12 @@ def ledger(question: Question, windows: FloatArray) -> pd.DataFrame:
     from clusterwhy.propagation.canonical import canonize
     from clusterwhy.propagation.engine import Engine, Ledger
 
-    device = next(question.network.parameters()).device
+    device = next(task.network.parameters()).device
     batch = torch.from_numpy(windows).to(device)
-    engine = Engine(canonize(question.network, batch[:2] if len(batch) > 1 else batch.repeat(2, 1, 1)))
+    engine = Engine(canonize(task.network, batch[:2] if len(batch) > 1 else batch.repeat(2, 1, 1)))
     tape, book = engine.run(batch), Ledger()
-    low, high = (torch.as_tensor(end).to(device, batch.dtype)[None, :, None] for end in question.box)
-    engine.relevance(tape, tape.output, question.composite.rules(low, high), book)
+    low, high = (torch.as_tensor(end).to(device, batch.dtype)[None, :, None] for end in task.box)
+    engine.relevance(tape, tape.output, task.composite.rules(low, high), book)
     total = float(tape.output.abs().mean()) or 1.0
     rows = [{"step": step, "category": kind, "share": float(kept.mean()) / total} for step, kind, kept in book.entries]
     return pd.DataFrame(rows, columns=["step", "category", "share"])
@@ -300,7 +301,7 @@ def ledger(question: Question, windows: FloatArray) -> pd.DataFrame:
 
 def sanity(
     attributor: Attributor,
-    question: Question,
+    task: AttributionTask,
     windows: FloatArray,
     cells: Cells,
     shares: tuple[float, ...],
@@ -319,16 +320,16 @@ def sanity(
     """
 
     def relevance(network: "nn.Module", batch: FloatArray) -> FloatArray:
-        asked = Question(network, question.composite, question.canonizer, question.box, question.references)
+        asked = AttributionTask(network, task.composite, task.canonizer, task.box, task.references)
         return cells.sums(attributor.explain(asked, batch, seed).values)
 
-    own = relevance(question.network, windows)
+    own = relevance(task.network, windows)
     found = {
         f"randomised_{share:.0%}".rstrip("%"): similarity(
-            own, relevance(randomised(question.network, share, seed), windows)
+            own, relevance(randomised(task.network, share, seed), windows)
         )
         for share in shares
     }
-    spread = question.references.std(axis=(0, 2), keepdims=True)
+    spread = task.references.std(axis=(0, 2), keepdims=True)
     shaken = windows + noise * spread * np.random.default_rng(seed).standard_normal(windows.shape)
-    return found | {"noisy": similarity(own, relevance(question.network, shaken.astype(windows.dtype)))}
+    return found | {"noisy": similarity(own, relevance(task.network, shaken.astype(windows.dtype)))}

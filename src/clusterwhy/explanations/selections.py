@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clusterwhy.attribution.base import Question
+from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.clusters import HowToExplain, outside
@@ -71,7 +71,5 @@ def explain_selection(
     drawn = np.sort(np.random.default_rng(how.seed).permutation(chosen)[:most])
     box = np.asarray(values.min(axis=0)), np.asarray(values.max(axis=0))
     rest = outside(values, starts, labels, 1, length, how.seed)
-    question = Question(network, how.composite, how.canonizer.name, box, rest)
-    return ExplainedSelection(
-        drawn, how.attributor.explain(question, windows_at(values, starts[drawn], length), how.seed)
-    )
+    task = AttributionTask(network, how.composite, how.canonizer.name, box, rest)
+    return ExplainedSelection(drawn, how.attributor.explain(task, windows_at(values, starts[drawn], length), how.seed))

@@ -78,6 +78,6 @@ def test_a_cluster_of_random_windows_gives_every_figure_of_every_case(rng: np.ra
 def test_every_composite_and_target_is_tried_once() -> None:
     tried = pd.DataFrame([case.key for case in cases(False)])
     assert not tried.duplicated().any() and list(tried) == CASE and UNIT == ["subject", "cluster"]
-    grid = tried[(tried["canonizer"] == "auto") & (tried["attributor"] == "once")]
+    grid = tried[(tried["canonizer"] == "auto") & (tried["attributor"] == "lrp")]
     assert len(grid) == grid["composite"].nunique() * grid["target"].nunique()
     assert isinstance(Case(**tried.iloc[0].to_dict()), Case)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from clusterwhy.attribution.base import Once, Question
+from clusterwhy.attribution.base import AttributionTask
+from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.explanations.clusters import HowToExplain
 from clusterwhy.explanations.evaluation import (
     Cells,
@@ -30,8 +31,8 @@ from clusterwhy.propagation.explainer import lrp
 from tests.unit.propagation.test_relevance import made_encoder
 
 
-def asked(network: nn.Module, references: np.ndarray, composite: str = "epsilon_plus") -> Question:
-    return Question(network, COMPOSITES[composite], "auto", (np.full(3, -4.0), np.full(3, 4.0)), references)
+def task_of(network: nn.Module, references: np.ndarray, composite: str = "epsilon_plus") -> AttributionTask:
+    return AttributionTask(network, COMPOSITES[composite], "auto", (np.full(3, -4.0), np.full(3, 4.0)), references)
 
 
 def test_cells_are_stretches_of_channels() -> None:
@@ -91,14 +92,14 @@ def test_relevance_that_ignores_the_weights_is_found_out(rng: np.random.Generato
     windows, references = rng.normal(size=(4, 3, 32)), rng.normal(size=(8, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
 
-    class Magnitude(Once):
-        def explain(self, question: Question, windows: np.ndarray, seed: int) -> Any:
-            found = super().explain(question, windows, seed)
+    class Magnitude(Lrp):
+        def explain(self, task: AttributionTask, windows: np.ndarray, seed: int) -> Any:
+            found = super().explain(task, windows, seed)
             return type(found)(windows**2, found.target, found.bias_share)
 
     cells = Cells.of(32, 8)
-    honest = sanity(Once(batch_size=4), asked(network, references), windows, cells, (1.0,), 0.01, 0)
-    ignorant = sanity(Magnitude(batch_size=4), asked(network, references), windows, cells, (1.0,), 0.01, 0)
+    honest = sanity(Lrp(batch_size=4), task_of(network, references), windows, cells, (1.0,), 0.01, 0)
+    ignorant = sanity(Magnitude(batch_size=4), task_of(network, references), windows, cells, (1.0,), 0.01, 0)
     assert ignorant["randomised_100"] == pytest.approx(1.0)
     assert honest["randomised_100"] < 0.9
     assert honest["noisy"] > 0.9
@@ -107,7 +108,7 @@ def test_relevance_that_ignores_the_weights_is_found_out(rng: np.random.Generato
 def test_the_ledger_adds_up_to_the_gap(rng: np.random.Generator) -> None:
     windows = rng.normal(size=(4, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
-    book = ledger(asked(network, windows), windows)
+    book = ledger(task_of(network, windows), windows)
     found = lrp(network, windows, None, "epsilon_plus", box=(np.full(3, -4.0), np.full(3, 4.0)))
     missing = (found.target - found.values.sum(axis=(1, 2))).mean() / np.abs(found.target).mean()
     assert book["share"].sum() == pytest.approx(missing, abs=1e-9)
@@ -139,7 +140,7 @@ def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Gene
         target=MembershipTarget(n_prototypes=1, against="all", root="zero", sharpness=None),
         canonizer=CanonizerSettings(name="auto"),
         composite=COMPOSITES["epsilon_plus"],
-        attributor=Once(batch_size=16),
+        attributor=Lrp(batch_size=16),
         members=MemberSelection(rule="central", count=4, alignment="none"),
         seed=0,
     )

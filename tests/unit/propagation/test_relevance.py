@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch")
 import zennit  # noqa: E402
 from torch import nn  # noqa: E402
 
-from clusterwhy.attribution.base import Contrast, Difference, Once, Question, Smooth  # noqa: E402
-from clusterwhy.attribution.differences import explain_difference  # noqa: E402
+from clusterwhy.attribution.base import AttributionTask  # noqa: E402
+from clusterwhy.attribution.differences import DeepLift, explain_difference  # noqa: E402
+from clusterwhy.attribution.lrp_variants import Contrast, Lrp, Smooth  # noqa: E402
 from clusterwhy.encoders.inception_time import InceptionTime  # noqa: E402
 from clusterwhy.encoders.masked import MaskedEncoder  # noqa: E402
 from clusterwhy.errors import CompositeError, ConfigError, ShapeError  # noqa: E402
@@ -146,24 +147,24 @@ def test_relevance_that_is_not_finite_is_an_error(encoder: Any, windows: np.ndar
         lrp(encoder, windows, EmbeddingSum())
 
 
-def asked(encoder: Any, references: np.ndarray) -> Question:
+def task_of(encoder: Any, references: np.ndarray) -> AttributionTask:
     network = nn.Sequential(encoder, EmbeddingSum()).eval()
-    return Question(network, COMPOSITES["epsilon_plus"], "auto", (np.zeros(3), np.ones(3)), references)
+    return AttributionTask(network, COMPOSITES["epsilon_plus"], "auto", (np.zeros(3), np.ones(3)), references)
 
 
-def test_smooth_without_noise_is_once(encoder: Any, windows: np.ndarray) -> None:
-    question = asked(encoder, windows)
-    once = Once(batch_size=2).explain(question, windows, 0)
-    still = Smooth(n_samples=3, noise_share=0.0, batch_size=2).explain(question, windows, 0)
-    np.testing.assert_allclose(still.values, once.values)
-    np.testing.assert_allclose(still.bias_share, once.bias_share)
-    noisy = Smooth(n_samples=3, noise_share=0.1, batch_size=2).explain(question, windows, 0)
-    assert not np.allclose(noisy.values, once.values)
+def test_smooth_without_noise_is_lrp(encoder: Any, windows: np.ndarray) -> None:
+    task = task_of(encoder, windows)
+    plain = Lrp(batch_size=2).explain(task, windows, 0)
+    still = Smooth(n_samples=3, noise_share=0.0, batch_size=2).explain(task, windows, 0)
+    np.testing.assert_allclose(still.values, plain.values)
+    np.testing.assert_allclose(still.bias_share, plain.bias_share)
+    noisy = Smooth(n_samples=3, noise_share=0.1, batch_size=2).explain(task, windows, 0)
+    assert not np.allclose(noisy.values, plain.values)
 
 
 def test_contrast_is_relevance_less_what_is_usual_elsewhere(encoder: Any, windows: np.ndarray) -> None:
     elsewhere = np.random.default_rng(1).normal(size=(6, 3, 32))
-    found = Contrast(n_references=4, batch_size=2).explain(asked(encoder, elsewhere), windows, 0)
+    found = Contrast(n_references=4, batch_size=2).explain(task_of(encoder, elsewhere), windows, 0)
     own, usual = (lrp(encoder, x, EmbeddingSum()) for x in (windows, elsewhere[:4]))
     channels = own.values.sum(axis=2) - usual.values.sum(axis=2).mean(axis=0)
     np.testing.assert_allclose(found.values.sum(axis=2), channels)
@@ -175,15 +176,20 @@ def test_contrast_is_relevance_less_what_is_usual_elsewhere(encoder: Any, window
 
 def test_windows_like_their_references_have_no_contrast(encoder: Any, windows: np.ndarray) -> None:
     same = np.repeat(windows[:1], 3, axis=0)
-    for attributor in (Contrast(n_references=3, batch_size=2), Difference(n_references=3, batch_size=2)):
-        found = attributor.explain(asked(encoder, same), same, 0)
+    for attributor in (
+        Contrast(n_references=3, batch_size=2),
+        DeepLift(baseline="references", n_references=3, batch_size=2),
+    ):
+        found = attributor.explain(task_of(encoder, same), same, 0)
         np.testing.assert_allclose(found.values.sum(axis=2), 0.0, atol=1e-9)
         np.testing.assert_allclose(found.target, 0.0, atol=1e-9)
 
 
 def test_difference_takes_its_references_from_elsewhere(encoder: Any, windows: np.ndarray) -> None:
     elsewhere = np.random.default_rng(1).normal(size=(6, 3, 32))
-    found = Difference(n_references=2, batch_size=2).explain(asked(encoder, elsewhere), windows, 0)
+    found = DeepLift(baseline="references", n_references=2, batch_size=2).explain(
+        task_of(encoder, elsewhere), windows, 0
+    )
     each = np.stack([elsewhere[:2]] * len(windows))
     np.testing.assert_allclose(found.values, explain_difference(encoder, windows, each, EmbeddingSum()).values)
 
