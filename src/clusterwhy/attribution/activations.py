@@ -1,6 +1,8 @@
-"""Attributors by what layers inside the network hold: Grad-CAM and attention weights."""
+"""Attributors that read hidden layers: Grad-CAM and attention weights."""
 
+import contextlib
 import functools
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from clusterwhy.attribution.base import BatchAttributor, FrozenNetwork, register_attributor
@@ -15,49 +17,41 @@ if TYPE_CHECKING:
 class GradCam(BatchAttributor):
     """Activations of a layer, weighted by their mean gradient, positive part (Selvaraju et al. 2017, eq. 2), over time.
 
-    The map has the layer's resolution and no channels: it is drawn linearly over the window and shared alike among
-    channels.
+    The map has the layer's resolution and no channels: it is interpolated linearly over the window, with equal parts
+    for all channels.
     """
 
-    layer: str | None  # where it stands in the network; null: the last convolution
+    layer: str | None  # its name in the network; null: the last convolution
 
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
         _, module = self._layer(network, windows)
-        kept: list[torch.Tensor] = []
-        handle = module.register_forward_hook(lambda _module, _inputs, output: kept.append(_first(output)))
-        try:
+        with _recorded_outputs({"": module}) as outputs:
             target = network(windows.detach().requires_grad_())
-        finally:
-            handle.remove()
-        if len(kept) != 1:
-            raise MethodError(f"layer {self.layer!r} is called {len(kept)} times; choose a layer that is called once")
-        (activation,) = kept
+        if len(outputs) != 1:
+            raise MethodError(
+                f"layer {self.layer!r} is called {len(outputs)} times; choose a layer that is called once"
+            )
+        ((_, activation),) = outputs
         if activation.ndim != 3:
             raise MethodError(
                 f"Grad-CAM needs a layer that gives (window, channel, time), {self.layer!r} gives "
                 f"{tuple(activation.shape)}"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
-        axis = 1 if isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention) else 2
-        weights = gradient.mean(dim=axis, keepdim=True)
-        map_over_time = (weights * activation).sum(dim=3 - axis).clamp(min=0)
+        time = _time_axis(module)
+        weights = gradient.mean(dim=time, keepdim=True)
+        map_over_time = (weights * activation).sum(dim=3 - time).clamp(min=0)
         return over_window(map_over_time, windows)
 
     def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, Any]:
         import torch
 
         name, module = self._layer(network, windows)
-        sizes: list[int] = []
-        sequence = isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention)
-        handle = module.register_forward_hook(
-            lambda _module, _inputs, output: sizes.append(_first(output).shape[1 if sequence else 2])
-        )
-        with torch.no_grad():
+        with _recorded_outputs({name: module}) as outputs, torch.no_grad():
             network(windows)
-        handle.remove()
-        return {"layer": name, "resolution_samples": windows.shape[2] / sizes[0]}
+        return {"layer": name, "resolution_samples": windows.shape[2] / outputs[0][1].shape[_time_axis(module)]}
 
     def _layer(self, network: FrozenNetwork, windows: "torch.Tensor") -> "tuple[str, nn.Module]":
         import torch
@@ -65,33 +59,27 @@ class GradCam(BatchAttributor):
         modules = dict(network.module.named_modules())
         if self.layer is not None:
             # a target wraps the network that the user knows
-            fits = [name for name in modules if name == self.layer or name.endswith("." + self.layer)]
-            if not fits:
+            matching = [name for name in modules if name == self.layer or name.endswith("." + self.layer)]
+            if not matching:
                 raise MethodError(
                     f"no layer {self.layer!r}; there are {', '.join(name for name in modules if name)[:600]}"
                 )
-            name = min(fits, key=len)
+            name = min(matching, key=len)
             return name, modules[name]
-        called: list[str] = []
-        handles = [
-            module.register_forward_hook(lambda _module, _inputs, _output, name=name: called.append(name))
-            for name, module in modules.items()
-            if isinstance(module, torch.nn.Conv1d)
-        ]
-        with torch.no_grad():
+        convolutions = {name: module for name, module in modules.items() if isinstance(module, torch.nn.Conv1d)}
+        with _recorded_outputs(convolutions) as outputs, torch.no_grad():
             network(windows[:1])
-        for handle in handles:
-            handle.remove()
-        if not called:
+        if not outputs:
             raise MethodError("Grad-CAM needs a convolution, this network has none; choose a `layer`")
-        return called[-1], modules[called[-1]]
+        name, _ = outputs[-1]
+        return name, modules[name]
 
 
 @register_attributor("attention_weights")
 class AttentionWeights(BatchAttributor):
-    """How much attention each moment receives, the mean over heads and moments that look; says nothing of the target.
+    """How much attention each time step receives: the mean over layers, heads and queries. It ignores the target.
 
-    Drawn linearly over the window and shared alike among channels; adds up to 1.
+    Interpolated linearly over the window, with equal parts for all channels; adds up to 1.
     """
 
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
@@ -113,10 +101,10 @@ class AttentionWeights(BatchAttributor):
 
 
 def attention_of(network: "nn.Module", windows: "torch.Tensor") -> "dict[str, torch.Tensor]":
-    """Attention weights (window, head, looking time, time looked at) of each `nn.MultiheadAttention`, by its name.
+    """Attention weights (window, head, query time, key time) of each `nn.MultiheadAttention`, by its name.
 
     Raises:
-        MethodError: the network has no such layer, or its layers look at sequences of different lengths.
+        MethodError: the network has no such layer, or its layers attend to sequences of different lengths.
     """
     import torch
 
@@ -135,7 +123,7 @@ def attention_of(network: "nn.Module", windows: "torch.Tensor") -> "dict[str, to
     if not found:
         raise MethodError("attention weights need a `torch.nn.MultiheadAttention`, this network calls none")
     if len({layer.shape[-1] for layer in found.values()}) > 1:
-        raise MethodError("attention layers look at sequences of different lengths: their weights have no mean")
+        raise MethodError("attention layers attend to sequences of different lengths: their weights have no mean")
     return found
 
 
@@ -147,13 +135,31 @@ def _ask_for_weights(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, 
     return inputs, {**keywords, "need_weights": True, "average_attn_weights": False}
 
 
-def _first(output: Any) -> "torch.Tensor":
-    tensor: torch.Tensor = output[0] if isinstance(output, tuple) else output
-    return tensor
+@contextlib.contextmanager
+def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tuple[str, torch.Tensor]]]":
+    """A list that gets the name and the output of each call of some modules; of several outputs the first one."""
+    outputs: list[tuple[str, torch.Tensor]] = []
+
+    def record(name: str, _module: Any, _inputs: Any, output: Any) -> None:
+        outputs.append((name, output[0] if isinstance(output, tuple) else output))
+
+    handles = [module.register_forward_hook(functools.partial(record, name)) for name, module in modules.items()]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _time_axis(module: "nn.Module") -> int:
+    """The axis of time in the output (window, ...) of a layer."""
+    import torch
+
+    return 1 if isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention) else 2
 
 
 def over_window(map_over_time: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":
-    """(window, step) drawn linearly over (window, channel, time), each channel with the same part."""
+    """(window, step) interpolated linearly to (window, channel, time), with equal parts for all channels."""
     import torch.nn.functional as F
 
     drawn = F.interpolate(map_over_time[:, None], size=windows.shape[2], mode="linear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The attributor of concepts: LRP of what passes through chosen channels of a layer."""
+"""Concept relevance propagation (CRP): the part of LRP that passes through chosen channels of a layer."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Crp(Attributor):
     """Concept relevance propagation (Achtibat et al. 2023) by the composite's rules; see `concept_relevance`.
 
-    With all concepts of a layer that every path leads through it is LRP.
+    It equals LRP for all concepts of a layer that lies on every path to the output.
     """
 
     layer: str | None  # as `layer_names` gives them; null: the last convolution

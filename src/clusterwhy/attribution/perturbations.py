@@ -1,4 +1,4 @@
-"""Attributors by perturbation: what the target does when channels, or segments of them, are replaced."""
+"""Attributors by perturbation: how the target changes when channels, or segments of them, are replaced."""
 
 from abc import ABC
 from typing import TYPE_CHECKING, ClassVar
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class SegmentAttributor(BaselineAttributor, ABC):
-    """Players are segments of one channel; each cell gets its part of the segment's relevance."""
+    """A method that replaces segments of one channel (players); a segment's relevance is divided among its samples."""
 
     segment: int | None = Field(ge=1)  # samples; null: whole channels
 
     def players(self, windows: "torch.Tensor") -> "torch.Tensor":
-        """(1, channel, time) number of the segment that a cell belongs to."""
+        """(1, channel, time) number of the segment that each sample belongs to."""
         import torch
 
         _, n_channels, n_steps = windows.shape
@@ -25,8 +25,8 @@ class SegmentAttributor(BaselineAttributor, ABC):
         of_channel = torch.arange(n_channels, device=windows.device) * (int(of_time[-1]) + 1)
         return (of_channel[:, None] + of_time[None])[None]
 
-    def per_cell(self, relevance: "torch.Tensor", players: "torch.Tensor") -> "torch.Tensor":
-        """Relevance of segments, given to each of their cells, as the cell's part."""
+    def per_sample(self, relevance: "torch.Tensor", players: "torch.Tensor") -> "torch.Tensor":
+        """Relevance of segments, given at each of their samples, divided by the number of samples."""
         return relevance / players.flatten().bincount()[players].to(relevance)
 
     def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, object]:
@@ -47,7 +47,7 @@ class Occlusion(SegmentAttributor):
             found: torch.Tensor = method.attribute(windows, baseline, feature_mask=players)
             return found
 
-        return self.per_cell(self.mean_over_baselines(network, windows, of), players)
+        return self.per_sample(self.mean_over_baselines(network, windows, of), players)
 
 
 @register_attributor("shapley_sampling", baseline="zero", n_references=8, segment=16, samples=25)
@@ -80,4 +80,4 @@ class ShapleySampling(SegmentAttributor):
                     before = now
             return total / self.samples
 
-        return self.per_cell(self.mean_over_baselines(network, windows, of), players)
+        return self.per_sample(self.mean_over_baselines(network, windows, of), players)
