@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from clusterwhy.config import Settings
-from clusterwhy.errors import MethodError, ShapeError
+from clusterwhy.errors import MethodError
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -167,13 +167,10 @@ class BatchAttributor(Attributor, ABC):
     def _target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
+        from clusterwhy.propagation.inputs import as_scalars
+
         with torch.no_grad():
-            target = network(windows)
-            if target.shape != (len(windows),):
-                raise ShapeError(
-                    f"expected a target (window,), got {tuple(target.shape)}: choose one scalar per window"
-                )
-            return target - self.baseline_target(network, windows)
+            return as_scalars(network(windows), len(windows)) - self.baseline_target(network, windows)
 
 
 class WithBaseline(Attributor, ABC):

@@ -1,11 +1,9 @@
 """DeepLIFT: relevance of the difference between windows and a baseline, such as windows to compare with."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clusterwhy.attribution.base import AttributionTask, WithBaseline, register_attributor, require_finite
-from clusterwhy.errors import ShapeError
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -13,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.inputs import Target
 
 
 @register_attributor("difference", baseline="references", n_references=8)
@@ -47,7 +46,7 @@ def explain_difference(
     network: "nn.Module",
     windows: "FloatArray | torch.Tensor",
     references: "FloatArray | torch.Tensor",
-    target: "int | Callable[[torch.Tensor], torch.Tensor] | None" = None,
+    target: "Target" = None,
     batch_size: int = 64,
     n_path: int = 32,
 ) -> "Relevance":
@@ -78,25 +77,19 @@ def explain_difference(
     import torch
 
     from clusterwhy.propagation.canonical import canonize
-    from clusterwhy.propagation.explainer import Relevance, target_name, with_target
+    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.inputs import as_references_of_each, as_windows, target_name, with_target
     from clusterwhy.propagation.rescale_rule import RescaleRule
 
-    x, base = torch.as_tensor(windows), torch.as_tensor(references)
-    shared = base.ndim == 3
-    fits = x.ndim == 3 and (shared or (base.ndim == 4 and len(x) == len(base))) and x.shape[1:] == base.shape[-2:]
-    if not fits or not len(x) or not base.shape[-3]:
-        raise ShapeError(
-            "expected windows (window >= 1, channel, time) and references (reference >= 1, channel, time) for all or "
-            f"(window, reference >= 1, channel, time), got {tuple(x.shape)} and {tuple(base.shape)}"
-        )
-    whole = network if target is None else with_target(network, target)
+    data = as_windows(windows)
+    others = as_references_of_each(references, data)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    canonical = canonize(whole, x[:2].to(device))
-    values, differences = RescaleRule(canonical, n_path, device).mean_relevance(x, base, batch_size)
+    canonical = canonize(with_target(network, target), data[:2].to(device))
+    values, differences = RescaleRule(canonical, n_path, device).mean_relevance(data, others, batch_size)
     provenance: dict[str, Any] = {
         "target": target_name(target),
         "rule": "rescale (DeepLIFT)",
-        "references": base.shape[-3],
+        "references": others.shape[-3],
         "canonizer": "auto",
         "notes": list(canonical.notes),
     }

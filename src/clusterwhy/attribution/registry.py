@@ -4,11 +4,10 @@ import ast
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 from pydantic import ValidationError
 
 import clusterwhy.attribution as families
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from clusterwhy.propagation.canonizer import CanonizerName
     from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.inputs import Target
 
 LRP = "lrp"  # the attributor; its methods are `lrp_<composite>`
 
@@ -54,31 +54,19 @@ class Method:
         self,
         network: "nn.Module",
         windows: "FloatArray | torch.Tensor",
-        target: "int | Callable[[torch.Tensor], torch.Tensor] | None" = None,
-        references: FloatArray | None = None,
+        target: "Target" = None,
+        references: "FloatArray | torch.Tensor | None" = None,
         seed: int = 0,
     ) -> "Relevance":
         """As `explain`."""
-        import torch
+        from clusterwhy.propagation.inputs import as_references, as_windows, with_target
 
-        from clusterwhy.errors import ShapeError
-        from clusterwhy.propagation.explainer import with_target
-
-        data = torch.as_tensor(windows).detach().cpu().numpy()
-        if data.ndim != 3 or not len(data) or not np.issubdtype(data.dtype, np.floating):
-            raise ShapeError(
-                f"expected windows (window >= 1, channel, time) of float32 or float64, got {data.shape} {data.dtype}"
-            )
-        others = (
-            np.empty((0, *data.shape[1:]), data.dtype) if references is None else np.asarray(references, data.dtype)
-        )
-        if others.ndim != 3 or others.shape[1:] != data.shape[1:]:
-            raise ShapeError(
-                f"expected references (reference, channel, time) like windows {data.shape}, got {others.shape}"
-            )
-        whole = network if target is None else with_target(network, target)
+        checked = as_windows(windows).detach().cpu()
+        others = checked[:0] if references is None else as_references(references, checked)
+        data = checked.numpy()
         box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
-        task = AttributionTask(whole, self.composite, self.canonizer, box, others)
+        whole = with_target(network, target)
+        task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
         found = self.attributor.explain(task, data, seed)
         return replace(found, provenance={"method": self.name, **found.provenance})
 
@@ -127,8 +115,8 @@ def explain(
     network: "nn.Module",
     windows: "FloatArray | torch.Tensor",
     method: str = "lrp_epsilon_plus",
-    target: "int | Callable[[torch.Tensor], torch.Tensor] | None" = None,
-    references: FloatArray | None = None,
+    target: "Target" = None,
+    references: "FloatArray | torch.Tensor | None" = None,
     **parameters: Any,
 ) -> "Relevance":
     """Relevance of windows for one scalar of a network, by any method.

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from clusterwhy.errors import ConceptError, ShapeError
+from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.layer_graph import TracedLayer, feeds, layer_named
 from clusterwhy.propagation.steps import Canonical
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import IntArray
 
 # layer -> the concepts that are kept there
 Condition = Mapping[str, int | Sequence[int]]
@@ -94,20 +95,10 @@ def sum_over_time(values: torch.Tensor, axis: int) -> torch.Tensor:
     return values.movedim(axis, 1).reshape(len(values), values.shape[axis], -1).sum(2)
 
 
-def as_windows(windows: FloatArray | torch.Tensor) -> torch.Tensor:
-    """Windows (window, channel, time) as a tensor."""
-    found = torch.as_tensor(windows)
-    if found.ndim != 3 or not len(found):
-        raise ShapeError(f"expected windows (window >= 1, channel, time), got {tuple(found.shape)}")
-    return found
-
-
-def initial_relevance(output: torch.Tensor, units: IntArray | None) -> torch.Tensor:
+def initial_relevance(output: torch.Tensor, units: IntArray | None, n_windows: int) -> torch.Tensor:
     """Relevance to start from: the output (window,), or one unit per window of (window, unit)."""
     if units is None:
-        if output.ndim != 1:
-            raise ShapeError(f"expected a target (window,), got {tuple(output.shape)}: choose one scalar per window")
-        return output
+        return as_scalars(output, n_windows)
     if output.ndim != 2 or units.dtype.kind not in "iu" or units.min() < 0 or units.max() >= output.shape[1]:
         raise ShapeError(f"expected units 0 to n - 1 of an output (window, n), got {units} of {tuple(output.shape)}")
     chosen = torch.from_numpy(units.astype(np.int64)).to(output.device)[:, None]

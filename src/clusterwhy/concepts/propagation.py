@@ -16,7 +16,6 @@ from torch import nn
 
 from clusterwhy.concepts.conditions import (
     Condition,
-    as_windows,
     check_chains,
     concept_mask,
     conditions_by_step,
@@ -25,9 +24,11 @@ from clusterwhy.concepts.conditions import (
     sum_over_time,
 )
 from clusterwhy.errors import CompositeError, ShapeError
+from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
-from clusterwhy.propagation.layer_graph import TracedLayer, canonize_with_target, layer_named, traced_layers
+from clusterwhy.propagation.inputs import as_windows, with_target
+from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
 
 Head = Callable[[torch.Tensor], torch.Tensor]
@@ -122,7 +123,7 @@ class ConceptExplainer:
         settings = settings_of(composite)
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         example = as_windows(example).to(self.device)
-        canonical = canonize_with_target(network, example, head)
+        canonical = canonize(with_target(network, head), example[:2])
         self.engine = Engine(canonical)
         self.layers = traced_layers(canonical, example)
         low, high = (end.to(example)[None, :, None] for end in box)
@@ -212,8 +213,9 @@ class ConceptExplainer:
         units = None if units is None else np.broadcast_to(units, (len(data),)).copy()
         for first in range(0, len(data), BATCH_SIZE):
             part = slice(first, first + BATCH_SIZE)
-            tape = self.engine.run(data[part].to(self.device))
-            yield part, tape, initial_relevance(tape.output, None if units is None else units[part])
+            windows = data[part].to(self.device)
+            tape = self.engine.run(windows)
+            yield part, tape, initial_relevance(tape.output, None if units is None else units[part], len(windows))
 
 
 def _finite(relevance: FloatArray) -> FloatArray:

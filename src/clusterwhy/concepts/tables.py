@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from clusterwhy.concepts.conditions import as_windows, sum_over_time
+from clusterwhy.concepts.conditions import sum_over_time
 from clusterwhy.concepts.propagation import ConceptExplainer, Target, concept_explainer
 from clusterwhy.errors import ShapeError
 from clusterwhy.metrics.bootstrap import bootstrap_means
 from clusterwhy.propagation.composites import CompositeSettings
+from clusterwhy.propagation.inputs import as_windows
 from clusterwhy.propagation.layer_graph import Layer, TracedLayer, layer_named
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 

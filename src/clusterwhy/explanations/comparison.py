@@ -159,7 +159,7 @@ def _areas(
 ) -> pd.DataFrame:
     """Insertion and deletion of each class' windows in the order of each method."""
     from clusterwhy.explanations.clusters import fast_target
-    from clusterwhy.propagation.explainer import with_target
+    from clusterwhy.propagation.inputs import with_target
 
     rng, rows = np.random.default_rng(seed), []
     for c, others in references.items():

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from clusterwhy.errors import CompositeError, ShapeError
+from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
+from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -75,46 +76,10 @@ class Relevance:
         return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
 
 
-class Unit(nn.Module):
-    """One unit of an output (window, unit): a class, or a feature of an embedding."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__()
-        self.index = index
-
-    def forward(self, output: torch.Tensor) -> torch.Tensor:
-        """(window, unit) -> (window,)."""
-        return output[:, self.index]
-
-
-class NetworkWithTarget(nn.Module):
-    """A network with the target behind it."""
-
-    def __init__(self, network: nn.Module, head: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.network, self.head = network, head
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """(window, channel, time) -> (window,)."""
-        return self.head(self.network(windows))
-
-
-def with_target(network: nn.Module, target: int | Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
-    """The network (window, channel, time) -> (window,) of a target."""
-    made = NetworkWithTarget(network, Unit(target) if isinstance(target, int) else target)
-    made.training = network.training  # of this module alone: `train()` would reach into the network
-    return made
-
-
-def target_name(target: int | Callable[[torch.Tensor], torch.Tensor] | None) -> str:
-    """What a target is called in provenance."""
-    return "output" if target is None else f"unit {target}" if isinstance(target, int) else type(target).__name__
-
-
 def lrp(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
-    target: int | Callable[[torch.Tensor], torch.Tensor] | None = None,
+    target: Target = None,
     composite: "str | CompositeSettings | Composite" = "epsilon_plus",
     canonizer: CanonizerName = "auto",
     engine: EngineName = "auto",
@@ -140,9 +105,7 @@ def lrp(
         CompositeError: an operation has no rule, the composite does not fit, relevance is not finite.
         ShapeError: windows are not (window, channel, time), or the target is not one scalar per window.
     """
-    data = torch.as_tensor(windows)
-    if data.ndim != 3 or not len(data):
-        raise ShapeError(f"expected windows (window >= 1, channel, time), got {tuple(data.shape)}")
+    data = as_windows(windows)
     ends = (data.amin(dim=(0, 2)), data.amax(dim=(0, 2))) if box is None else tuple(map(torch.as_tensor, box))
     explainer = Explainer(network, data[:2], target, composite, canonizer, engine, (ends[0], ends[1]))
     return explainer.explain(data, batch_size)
@@ -157,14 +120,14 @@ class Explainer:
         self,
         network: nn.Module,
         example: torch.Tensor,
-        target: int | Callable[[torch.Tensor], torch.Tensor] | None,
+        target: Target,
         composite: "str | CompositeSettings | Composite",
         canonizer: CanonizerName,
         engine: EngineName,
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        self.network = network if target is None else with_target(network, target)
+        self.network = with_target(network, target)
         settings = settings_of(composite) if isinstance(composite, str | CompositeSettings) else composite
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
         self.provenance: dict[str, Any] = {
@@ -233,11 +196,7 @@ class Explainer:
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)
             values, absorbed, output = self._run(batch)
-            if output.shape != (len(batch),):
-                raise ShapeError(
-                    f"expected a target (window,), got {tuple(output.shape)}: choose one scalar per window"
-                )
-            parts.append([part.cpu().numpy() for part in (values, absorbed, output)])
+            parts.append([part.cpu().numpy() for part in (values, absorbed, as_scalars(output, len(batch)))])
         relevance, kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
         broken = ~np.isfinite(relevance).all(axis=(1, 2))
         if broken.any():

@@ -12,7 +12,7 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.explainer import with_target
+from clusterwhy.propagation.inputs import with_target
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
 from clusterwhy.propagation.steps import Canonical, Step
@@ -91,16 +91,8 @@ def layer_graph(
         CompositeError: the network cannot be traced, or an operation has no rule.
         ConceptError: no such layer.
     """
-    canonical = canonize_with_target(network, example, target)
+    canonical = canonize(with_target(network, target), example[:2])
     return tuple(traced.layer for traced in traced_layers(canonical, example, only).values())
-
-
-def canonize_with_target(
-    network: nn.Module, example: torch.Tensor, target: Callable[[torch.Tensor], torch.Tensor] | None
-) -> Canonical:
-    """The canonical form of a network with a head behind it, if there is one."""
-    whole = network if target is None else with_target(network, target)
-    return canonize(whole, example[:2])
 
 
 def traced_layers(

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy.errors import ShapeError
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
+from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
@@ -80,11 +80,7 @@ class RescaleRule:
         """(window, channel, time) relevance and (window,) difference, from the values of windows and references."""
         output = self.canonical.output
         here, there = window.steps, reference.steps
-        difference = here[output] - there[output]
-        if difference.shape != (len(here[0]),):
-            raise ShapeError(
-                f"expected a target (window,), got {tuple(difference.shape)}: choose one scalar per window"
-            )
+        difference = as_scalars(here[output] - there[output], len(here[0]))
         waiting: dict[int, torch.Tensor] = {output: torch.ones_like(difference)}
         for n, step in reversed(list(enumerate(self.canonical.steps))):
             arriving = waiting.pop(n + 1, None)
