@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.metrics.shares import signed_shares
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
@@ -56,7 +57,7 @@ class Relevance:
         """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
         import pandas as pd
 
-        shares = self.values.sum(axis=2) / np.abs(self.values).sum(axis=(1, 2))[:, None].clip(min=1e-30)
+        shares = signed_shares(self.values)
         leading = np.argsort(-np.abs(shares), axis=1)[:, :3]
         rows = pd.DataFrame(
             {
