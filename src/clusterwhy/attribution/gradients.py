@@ -1,4 +1,4 @@
-"""Attributors by gradients: of the target with respect to each channel and time step."""
+"""Attributors by gradients of the target with respect to each channel and time step."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -49,7 +49,10 @@ class SmoothGrad(BatchAttributor):
 
 @register_attributor("integrated_gradients", baseline="zero", n_references=8, steps=50)
 class IntegratedGradients(BaselineAttributor):
-    """Gradients on the straight line from a baseline, times the way (Sundararajan et al. 2017, eq. 1), by captum."""
+    """Mean gradient on the straight line from a baseline, times the difference to it, by captum.
+
+    Sundararajan et al. 2017, equation 1.
+    """
 
     complete: ClassVar[bool] = True
     steps: int = Field(ge=2)  # of Gauss-Legendre quadrature
@@ -70,7 +73,7 @@ class IntegratedGradients(BaselineAttributor):
 
 @register_attributor("gradient_shap", baseline="zero", n_references=8, samples=20)
 class GradientShap(BaselineAttributor):
-    """Expected gradients: at random points of the lines from the baselines (Erion et al. 2021)."""
+    """Expected gradients: as integrated gradients, at random points of the lines (Erion et al. 2021)."""
 
     samples: int = Field(ge=1)
 
@@ -90,9 +93,9 @@ class GradientShap(BaselineAttributor):
 
 @register_attributor("guided_backprop")
 class GuidedBackpropagation(BatchAttributor):
-    """Gradients that pass a ReLU only where they are positive, too (Springenberg et al. 2015).
+    """Gradients that pass a ReLU only where they are positive (Springenberg et al. 2015).
 
-    It works on the canonical form, so that functional and shared activations are guided like all others.
+    It works on the canonical form, which includes ReLUs that are functions or shared modules.
     """
 
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":

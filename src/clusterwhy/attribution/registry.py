@@ -81,33 +81,34 @@ def method_of(name: str, /, **parameters: Any) -> Method:
 
     Args:
         name: one of `list_methods()`, which may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
-        parameters: more of them. Of `lrp_*` those of its composite (conf/composite), of others those of the attributor
-            (conf/attributor); `canonizer` where LRP is used, `composite` for `contrast`, `smooth`, `crp`.
+        parameters: more of them. Methods `lrp_*` have those of their composite (conf/composite), others those of the
+            attributor (conf/attributor). All that use LRP have `canonizer`; `contrast`, `crp` and `smooth` have
+            `composite`.
 
     Raises:
-        MethodError: no such name, no such parameter (the near ones are listed), or a value out of range.
+        MethodError: no such name, no such parameter (similar ones are listed), or a value out of range.
     """
     from clusterwhy.propagation.canonizer import CanonizerName
 
-    base, own = _taken_apart(name)
-    if twice := sorted(set(own) & set(parameters)):
+    base, in_name = _parse_name(name)
+    if twice := sorted(set(in_name) & set(parameters)):
         raise MethodError(f"{name}: {', '.join(twice)} given twice, in the name and beside it")
-    given = {**own, **parameters}
+    every = {**in_name, **parameters}
+    given = dict(every)
     known = list_methods()
     if base not in known:
         raise MethodError(f"no method {base!r}{_near(base, known)}; there are {', '.join(known)}")
     canonizer = given.pop("canonizer", None)
     if base.startswith(f"{LRP}_"):
-        attributor = _changed(base, ATTRIBUTORS[LRP], {k: given.pop(k) for k in ["batch_size"] if k in given})
-        composite = _changed(base, COMPOSITES[base.removeprefix(f"{LRP}_")], given)
+        attributor = _with_parameters(base, ATTRIBUTORS[LRP], {k: given.pop(k) for k in ["batch_size"] if k in given})
+        composite = _with_parameters(base, COMPOSITES[base.removeprefix(f"{LRP}_")], given)
     else:
-        attributor = ATTRIBUTORS[base]
-        by_rule = not attributor.has_own_rules
-        composite = _composite(base, given.pop("composite", "epsilon_plus") if by_rule else "epsilon_plus")
-        attributor = _changed(base, attributor, given)
+        rules = "epsilon_plus" if ATTRIBUTORS[base].has_own_rules else given.pop("composite", "epsilon_plus")
+        composite = _composite_named(base, rules)
+        attributor = _with_parameters(base, ATTRIBUTORS[base], given)
     if canonizer is not None and (attributor.has_own_rules or canonizer not in get_args(CanonizerName)):
         raise MethodError(f"{base}: no canonizer {canonizer!r}; LRP knows {', '.join(get_args(CanonizerName))}")
-    shown = ", ".join(f"{key}={value}" for key, value in {**own, **parameters}.items())
+    shown = ", ".join(f"{key}={value}" for key, value in every.items())
     return Method(f"{base}({shown})" if shown else base, attributor, composite, canonizer or "auto")
 
 
@@ -139,7 +140,7 @@ def explain(
     return method_of(method, **parameters).explain(network, windows, target, references, seed)
 
 
-def _taken_apart(name: str) -> tuple[str, dict[str, Any]]:
+def _parse_name(name: str) -> tuple[str, dict[str, Any]]:
     """`base(key=value, ...)` as its base and its parameters; values are Python literals or plain words."""
     try:
         call = ast.parse(name.strip(), mode="eval").body
@@ -162,13 +163,11 @@ def _taken_apart(name: str) -> tuple[str, dict[str, Any]]:
     return call.func.id, found
 
 
-def _changed(base: str, settings: Any, changes: Mapping[str, Any]) -> Any:
+def _with_parameters(base: str, settings: Any, changes: Mapping[str, Any]) -> Any:
     fields = type(settings).model_fields
-    unknown = [key for key in changes if key not in fields or key == "name"]
-    if unknown:
-        names = [key for key in fields if key != "name"]
-        faults = ", ".join(f"{key!r}{_near(key, names)}" for key in unknown)
-        raise MethodError(f"{base} has no parameter {faults}; it has {', '.join(names)}")
+    if unknown := [key for key in changes if key not in fields]:
+        faults = ", ".join(f"{key!r}{_near(key, list(fields))}" for key in unknown)
+        raise MethodError(f"{base} has no parameter {faults}; it has {', '.join(fields)}")
     try:
         return type(settings).model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
@@ -176,7 +175,7 @@ def _changed(base: str, settings: Any, changes: Mapping[str, Any]) -> Any:
         raise MethodError(f"{base}: {faults}") from error
 
 
-def _composite(base: str, name: object) -> CompositeSettings:
+def _composite_named(base: str, name: object) -> CompositeSettings:
     if name not in COMPOSITES:
         near = _near(str(name), list(COMPOSITES))
         raise MethodError(f"{base}: no composite {name!r}{near}; there are {', '.join(COMPOSITES)}")
