@@ -107,7 +107,7 @@ def skab_studies(choices: dict[str, str], keep: Path | None) -> list[Job]:
             values=joined,
             time=np.arange(len(joined)) / series[0].rate_hz,
             train_stop=len(joined),
-            pieces=(0, *(int(stop) for stop in stops[:-1])),
+            segments=(0, *(int(stop) for stop in stops[:-1])),
             anomalous=None,
         )
         return study(together, settings, 0, keep and keep / "SKAB-0.pt")

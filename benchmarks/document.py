@@ -33,7 +33,7 @@ TITLES = {
     "workers": "What do more workers bring, and what does a killed one cost?",
     "kills": "Does a run that is killed end with the same bytes?",
     "determinism": "What is the same when it is done again?",
-    "room": "Do stages take what they were said to need?",
+    "resources": "Do stages take what they were said to need?",
     "guards": "Does a test fail when its guard is taken away?",
     "tracking_faults": "What does W&B being away cost?",
 }

@@ -154,8 +154,8 @@ def policies(rng: np.random.Generator, kind: str) -> dict[str, Any]:
 def breaches(series: Series) -> list[str]:
     """What of the contract a series does not keep."""
     n, n_channels = series.values.shape
-    stops = [*series.pieces[1:], n]
-    steps = [np.diff(series.time_s[a:b]) for a, b in zip(series.pieces, stops, strict=True)]
+    stops = [*series.segments[1:], n]
+    steps = [np.diff(series.time_s[a:b]) for a, b in zip(series.segments, stops, strict=True)]
     inside = np.concatenate(steps)
     rules = {
         "float64": series.values.dtype == np.float64,
@@ -163,7 +163,7 @@ def breaches(series: Series) -> list[str]:
         "two rows": n >= 2,
         "shapes": len(series.time) == n and len(series.channels) == len(series.units) == n_channels,
         "labels": series.labels is None or len(series.labels) == n,
-        "pieces": series.pieces[0] == 0 and all(a < b for a, b in zip(series.pieces, stops, strict=True)),
+        "pieces": series.segments[0] == 0 and all(a < b for a, b in zip(series.segments, stops, strict=True)),
         "order": bool((np.diff(series.time) > 0).all()),
         "rate": bool(np.isfinite(series.rate_hz) and series.rate_hz > 0),
         "regular": not len(inside) or bool((np.abs(inside * series.rate_hz - 1.0) < 0.05).all()),

@@ -36,7 +36,7 @@ def motions() -> Series:
         channels=("ax", "ay", "az", "gx", "gy", "gz"),
         units=("",) * n_channels,
         train_stop=count * length,
-        pieces=tuple(range(0, count * length, length)),
+        segments=tuple(range(0, count * length, length)),
         labels=np.repeat(codes, length).astype(np.int64),
         label_names=tuple(str(name) for name in names),
     )
@@ -58,7 +58,7 @@ def skab(experiments: dict[str, str]) -> Series:
         values=np.concatenate([part.values for part in parts]),
         time=np.arange(sum(lengths), dtype=float),
         train_stop=sum(lengths),
-        pieces=tuple(int(first) for first in np.cumsum([0, *lengths[:-1]])),
+        segments=tuple(int(first) for first in np.cumsum([0, *lengths[:-1]])),
         labels=np.concatenate(labels).astype(np.int64),
         label_names=names,
         anomalous=None,

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from benchmarks.figures import bars
 from benchmarks.record import Result, record, shown
 from clusterwhy.report.page import write_page, write_pictures
-from tests.made_findings import made_findings
+from tests.synthetic_results import synthetic_results
 
 N_WINDOWS = (1_000, 10_000, 100_000)
 CHANNELS, LENGTH, STRIDE = 38, 128, 10
@@ -58,7 +58,7 @@ RANGE = "() => document.getElementById('projection')._fullLayout.xaxis.range[0]"
 def written(n_windows: int, root: Path) -> Path:
     """The page of a made-up study."""
     names = tuple(f"channel {i}" for i in range(CHANNELS))
-    found = made_findings(root / "artifacts", n_windows, names, length=LENGTH, stride=STRIDE)
+    found = synthetic_results(root / "artifacts", n_windows, names, length=LENGTH, stride=STRIDE)
     folder = root / "report"
     folder.mkdir()
     write_pictures(found, folder)

@@ -24,10 +24,10 @@ from clusterwhy.compute.resources import as_expected, peak_memory
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.run import Tracker, dvc_md5, track
+from pipeline._config_guard import check_choices, check_files
 from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
-from pipeline._places import check_places, clear, git_revision, linked_from, main_root, prune, run_group
-from pipeline._plain_files import check_choices, check_files
-from pipeline._room import check_room
+from pipeline._paths import check_paths, clear, git_revision, linked_from, main_root, prune, run_group
+from pipeline._resource_estimates import check_resources
 
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
 
@@ -145,7 +145,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     # complete or not at all: an interrupted stage leaves nothing below its final name
     out = Path(hydra_config.runtime.output_dir)
     final = ROOT / "artifacts" / place if choices.run == "stage" else out
-    check_places(name, place, None if final == out else out)
+    check_paths(name, place, None if final == out else out)
     by_dvc = final != out
     try:
         with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
@@ -155,7 +155,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             if by_dvc:
                 clear(out, (ROOT / "reports" / place).parent)
             run.check_inputs()
-            check_room(name, run.sizes, settings, out)
+            check_resources(name, run.sizes, settings, out)
             body(run)
             run.finish()
             if by_dvc:

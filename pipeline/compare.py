@@ -17,7 +17,7 @@ from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ClusterWhyError
 from clusterwhy.tracking.run import track
 from pipeline._parameters import ROOT
-from pipeline._places import git_revision, main_root, run_group
+from pipeline._paths import git_revision, main_root, run_group
 from pipeline._stage import flat
 
 log = logging.getLogger("clusterwhy")

@@ -6,9 +6,9 @@ import matplotlib as mpl
 
 from clusterwhy.report.page import write_page, write_pictures
 from clusterwhy.report.ranking import read_ranking
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.tracking.run import dvc_md5
-from pipeline._places import main_root
+from pipeline._paths import main_root
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")
@@ -19,12 +19,12 @@ def main(run: StageRun) -> None:
     mpl.use("agg")
     earlier = (run.take("prepare"), run.take("embed"), run.take("project"), run.take("cluster"))
     later = (run.take("score"), run.take("explain"), run.take("evaluate"))
-    found = Findings({folder.name: folder for folder in (*earlier, *later)})
+    study = StudyResults({folder.name: folder for folder in (*earlier, *later)})
     ranking = None
     if named := run.settings["ranking"]:
         ranking = read_ranking(main_root() / named, {folder.name: dvc_md5(folder) for folder in run.used})
-    write_pictures(found, run.out)
-    run.metrics = {"n_bytes": write_page(found, run.out, ranking)}
+    write_pictures(study, run.out)
+    run.metrics = {"n_bytes": write_page(study, run.out, ranking)}
     log.info("open %s", run.final / "report.html")
 
 

@@ -14,7 +14,7 @@ from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.report.server import Explain, PageServer
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "as the study"
@@ -30,7 +30,7 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     from clusterwhy.explanations.clusters import HowToExplain
     from clusterwhy.explanations.selections import ExplainedSelection, explain_selection
 
-    found, sizes = Findings.of(artifacts), dict[str, Any]()
+    found, sizes = StudyResults.of(artifacts), dict[str, Any]()
     for stage, folder in {**found.folders, "train": artifacts / "train"}.items():
         check_folder(stage, folder, sizes)
     encoder = load_encoder(artifacts / "train")
@@ -63,8 +63,8 @@ def main() -> None:
         if not page.is_file():
             raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
         explain, rules = explainer(options.artifacts)
-        pieces = sorted(page.parent.glob("values_*.js"))
-        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, pieces)
+        chunks = sorted(page.parent.glob("values_*.js"))
+        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks)
     except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error

@@ -19,9 +19,9 @@ from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.report import notebook
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json, write_page, write_pictures
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from tests.conftest import Checkout
-from tests.made_findings import made_findings
+from tests.synthetic_results import synthetic_results
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -44,11 +44,11 @@ HOSTILE = (
 )
 
 
-def written(found: Findings, folder: Path) -> Path:
+def written(study: StudyResults, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     mpl.use("agg")
-    write_pictures(found, folder)
-    write_page(found, folder)
+    write_pictures(study, folder)
+    write_page(study, folder)
     return folder / "report.html"
 
 
@@ -93,7 +93,7 @@ def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    return written(made_findings(root / "artifacts"), root / "report")
+    return written(synthetic_results(root / "artifacts"), root / "report")
 
 
 def area(tab: Any, name: str, axes: str = "xy") -> dict[str, float]:
@@ -138,7 +138,7 @@ def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     cards = [tab.locator(f"#cluster-{cluster}").inner_text() for cluster in (0, 2)]
     assert "0.90 of it (lowest 0.90) found again in 2 other samples of windows: very stable." in cards[0]
     assert "0.50 of it (lowest 0.50)" in cards[1] and "do not rely on it" in cards[1]
-    assert "Not surely cluster 1, 2." in tab.locator("#belief").inner_text()
+    assert "Not surely cluster 1, 2." in tab.locator("#trust").inner_text()
     offered = tab.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
     assert not tab.locator("#selection [data-part=ask]").is_visible(), "nobody answers in a file"
     assert "Download plot" in offered and not [name for name in offered if re.search("share|cloud", name, re.I)]
@@ -274,7 +274,7 @@ def test_a_view_is_shared_by_its_address(visit: Any, made: Path) -> None:
 
 @needs_browser
 def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
-    found = made_findings(tmp_path / "artifacts", channels=HOSTILE, labels=HOSTILE[:3], name=HOSTILE[0])
+    found = synthetic_results(tmp_path / "artifacts", channels=HOSTILE, labels=HOSTILE[:3], name=HOSTILE[0])
     tab = visit(written(found, tmp_path / "report"), "#window=1&selected=0_59&colour=label")
     assert tab.title() == f"clusterwhy: {HOSTILE[0]}"
     assert tab.locator("h1").inner_text() == HOSTILE[0]
@@ -290,7 +290,7 @@ def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
 
 @needs_browser
 def test_seconds_are_those_of_the_data(visit: Any, tmp_path: Path) -> None:
-    found = made_findings(tmp_path / "artifacts", clock=1.01)
+    found = synthetic_results(tmp_path / "artifacts", clock=1.01)
     tab = visit(written(found, tmp_path / "report"), "#window=50")
     first = found.data.time_s[found.data.starts[50]]
     assert first == pytest.approx(80.8) and title(tab, "window").startswith(f"Window 50: {first:.2f} s to")
@@ -325,14 +325,14 @@ def drawn(tab: Any) -> list[np.ndarray]:
 
 @needs_browser
 def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clusterwhy.report.value_chunks.MOST_VALUES", 1200)
-    monkeypatch.setattr("clusterwhy.report.value_chunks.OF_ENVELOPE", 1200)
-    found = made_findings(tmp_path / "artifacts", n_windows=200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.MAX_VALUES_IN_PAGE", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.ENVELOPE_VALUES", 1200)
+    found = synthetic_results(tmp_path / "artifacts", n_windows=200)
     path = written(found, tmp_path / "report")
-    for piece in path.parent.glob("values_*.js"):
-        piece.unlink()
+    for chunk in path.parent.glob("values_*.js"):
+        chunk.unlink()
     tab = visit(path, "#selected=0_40&window=1", missing=True)
-    kept = np.union1d(found.explained["window"], found.strange["window"])
+    kept = np.union1d(found.explained["window"], found.anomalies["window"])
     assert (
         f"the {(kept <= 40).sum()} whose values are in the page"
         in tab.locator("#selection [data-part=note]").inner_text()
@@ -348,7 +348,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
 
 @needs_browser
 def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_path: Path) -> None:
-    found = made_findings(tmp_path / "artifacts", n_windows=200, rate_hz=1 / 1800)
+    found = synthetic_results(tmp_path / "artifacts", n_windows=200, rate_hz=1 / 1800)
     marked = np.zeros(len(found.data.values), dtype=bool)
     marked[320:640] = True
     marked[-1] = True
@@ -376,10 +376,10 @@ def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_pa
 def test_beside_its_files_a_long_series_is_shown_as_it_is(
     visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clusterwhy.report.value_chunks.MOST_VALUES", 1200)
-    monkeypatch.setattr("clusterwhy.report.value_chunks.OF_ENVELOPE", 1200)
-    monkeypatch.setattr("clusterwhy.report.value_chunks.IN_A_PIECE", 300)  # 100 samples of three channels
-    found = made_findings(tmp_path / "artifacts", n_windows=200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.MAX_VALUES_IN_PAGE", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.ENVELOPE_VALUES", 1200)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.PER_CHUNK", 300)  # 100 samples of three channels
+    found = synthetic_results(tmp_path / "artifacts", n_windows=200)
     path = written(found, tmp_path / "report")
     n_samples = len(found.data.values)
     assert len(list(path.parent.glob("values_*.js"))) == -(-n_samples // 100)
@@ -388,7 +388,7 @@ def test_beside_its_files_a_long_series_is_shown_as_it_is(
     # half a screen more on both sides, 10 samples a second
     for channel, values in enumerate(drawn(tab)):
         np.testing.assert_allclose(values, found.data.values[55:316, channel], atol=1e-3)
-    kept = np.union1d(found.explained["window"], found.strange["window"])
+    kept = np.union1d(found.explained["window"], found.anomalies["window"])
     # one whose samples lie in two files
     window = next(w for w in range(200) if w not in kept and found.data.starts[w] % 100 > 70)
     tab = visit(path, f"#window={window}")
@@ -399,11 +399,11 @@ def test_beside_its_files_a_long_series_is_shown_as_it_is(
     np.testing.assert_allclose(shown, found.data.values[start : start + found.data.length, 1], atol=1e-3)
     assert not tab.locator("#beside").is_visible()
     # of another series, damaged, cut off: nothing of it is shown, and the page says so
-    piece = path.parent / f"values_{start // 100:05d}.js"
-    whole = piece.read_text()
+    chunk = path.parent / f"values_{start // 100:05d}.js"
+    whole = chunk.read_text()
     key = re.search(r'"(\w+)"', whole)[1]
     for changed in (whole.replace(key, "0" * 16), whole[:60] + "AAAA" + whole[64:], ""):
-        piece.write_text(changed)
+        chunk.write_text(changed)
         tab = visit(path, f"#window={window}")
         tab.locator("#beside").wait_for(state="visible")
         assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
@@ -414,9 +414,9 @@ def test_the_page_of_a_real_study(visit: Any, study: Checkout) -> None:
     tab = visit(study.root / "artifacts" / "report" / "report.html", "#window=3")
     channels = [tab.locator("#channels .chip").nth(i).text_content() for i in range(3)]
     assert channels == ["pressure (no unit)", "flow (no unit)", "current (no unit)"]
-    n_clusters = len(Findings.of(study.root / "artifacts").summary["clusters"])
+    n_clusters = len(StudyResults.of(study.root / "artifacts").summary["clusters"])
     assert tab.locator("#pages .card").count() == n_clusters > 0
-    assert tab.locator("#strange .card img").count() == 3
+    assert tab.locator("#anomalies .card img").count() == 3
     tab.locator("#pages [data-cluster='0']").click()
     assert re.search(r"windows selected: \d+ of cluster 0$", title(tab, "selection"))
 
@@ -464,7 +464,7 @@ def test_json_in_the_page_ends_no_script() -> None:
 
 
 def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
-    found = made_findings(tmp_path)
+    found = synthetic_results(tmp_path)
     near, starts = found.nearest(5), found.data.starts
     assert (np.abs(starts[near] - starts[:, None]) >= found.data.length).all()
     distances = np.linalg.norm(found.embeddings[near] - found.embeddings[:, None], axis=2)
@@ -475,7 +475,7 @@ def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
 
 
 def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
-    found = made_findings(tmp_path, channels=(HOSTILE[0], "a$b$", "current"))
+    found = synthetic_results(tmp_path, channels=(HOSTILE[0], "a$b$", "current"))
     places = notebook.projection(found)
     assert [trace.name for trace in places.data] == ["noise", "cluster 0", "cluster 1", "cluster 2"]
     assert sum(len(trace.x) for trace in places.data) == 60

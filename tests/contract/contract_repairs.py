@@ -78,14 +78,14 @@ def case_split_rows(folder: Path) -> None:
         csv(folder, without(table(), *range(9, 19)), gaps="split"),
         "cut at 1 gaps of 10 rows (behind 1 row, first at 8 (line 10))",
     )
-    assert read.pieces == (0, 9) and len(read.values) == 30 and read.time[9] == 19
+    assert read.segments == (0, 9) and len(read.values) == 30 and read.time[9] == 19
 
 
 def case_split_cells(folder: Path) -> None:
     read = ok(
         csv(folder, table(b=dict.fromkeys(range(9, 19), "")), gaps="split"), "rows left out where cells are missing"
     )
-    assert read.pieces == (0, 9) and read.time[8:10].tolist() == [8, 19]
+    assert read.segments == (0, 9) and read.time[8:10].tolist() == [8, 19]
 
 
 def case_sort(folder: Path) -> None:
@@ -194,7 +194,7 @@ def case_transposed(folder: Path) -> None:
 def case_split_array(folder: Path) -> None:
     values = np.arange(float(N))
     values[9:19] = np.nan
-    assert ok(npy(folder, values, gaps="split")).pieces == (0, 9)
+    assert ok(npy(folder, values, gaps="split")).segments == (0, 9)
 
 
 def case_index(folder: Path) -> None:

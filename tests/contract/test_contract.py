@@ -179,7 +179,7 @@ def test_the_report_counts_what_was_read_and_filled(tmp_path: Path) -> None:
     assert (first["unit"], first["n_missing"], first["n_filled"]) == ("bar", 2, 3)
     assert (second["n_missing"], second["n_filled"], second["min"], second["max"]) == (0, 1, 0.0, 198.0)
     assert report["policies"]["gaps"] == "interpolate" and len(report["notes"]) == 4
-    assert report["pieces"] == [{"start": 0, "stop": 100, "from": 0.0, "to": 99.0}]
+    assert report["segments"] == [{"start": 0, "stop": 100, "from": 0.0, "to": 99.0}]
 
 
 def test_rate_hz_must_be_a_rate() -> None:
@@ -205,7 +205,7 @@ def test_no_cell_is_filled_from_the_far_side_of_a_cut(tmp_path: Path) -> None:
     # behind the cut, a begins in row 17 and b, after one value more, in row 18
     text = without(table(20, a={16: ""}, b={16: 99, 17: ""}), *range(4, 16))
     read = csv(tmp_path, text, gaps="split", max_gap=1, max_missing_share=0.9)
-    assert read.time.tolist() == [0, 1, 2, 3, 17, 18, 19] and read.pieces == (0, 4)
+    assert read.time.tolist() == [0, 1, 2, 3, 17, 18, 19] and read.segments == (0, 4)
     # between 99 and 36, not between 6 and 36
     assert read.values[4].tolist() == [17.5, 67.5]
 

@@ -17,7 +17,7 @@ DT_S = 0.05
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout after `dvc repro` on a CSV with missing rows and cells, which cut it into pieces."""
+    """A checkout after `dvc repro` on a CSV with missing rows and cells, which cut it into segments."""
     checkout = make_checkout(tmp_path_factory.mktemp("gaps") / "project")
     path = checkout.root / "data" / "pump.csv"
     table = pd.read_csv(path).set_axis(["time", *CHANNELS], axis=1)
@@ -45,7 +45,7 @@ def test_each_window_holds_the_rows_of_its_time_stamps(chain: Checkout) -> None:
     known, index = recorded(chain), windows(chain)
     values, time = (np.load(chain.root / "artifacts/prepare" / name) for name in ("values.npy", "time.npy"))
     samples = np.rint(time / DT_S).astype(int)
-    assert json.loads((chain.root / "artifacts/prepare/series.json").read_text())["pieces"] == [0, 500, 1460, 1930]
+    assert json.loads((chain.root / "artifacts/prepare/series.json").read_text())["segments"] == [0, 500, 1460, 1930]
     for start, stop in zip(index["start"], index["stop"], strict=True):
         inside = samples[start:stop]
         assert np.diff(inside).tolist() == [1] * 63
@@ -142,7 +142,7 @@ def test_faults_are_written_as_json_until_the_data_is_mended(
     report = chain.root / "reports" / "data_report.json"
     good = json.loads((chain.root / "artifacts/prepare/data_report.json").read_text())
     assert good["n_rows_read"] == 2257 and [channel["n_filled"] for channel in good["channels"]] == [3, 7, 3]
-    assert [piece["stop"] for piece in good["pieces"]] == [500, 1460, 1930, 2230] and not report.exists()
+    assert [segment["stop"] for segment in good["segments"]] == [500, 1460, 1930, 2230] and not report.exists()
     lines = broken.read_text().splitlines()
     lines[5] = lines[5].rpartition(",")[0] + ",oops"
     broken.write_text("\n".join(lines))

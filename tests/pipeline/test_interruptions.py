@@ -24,7 +24,7 @@ from clusterwhy.compute.resources import as_expected, require
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.training import MaskedPrediction
 from clusterwhy.errors import ResourceError, StorageError
-from pipeline._room import needs
+from pipeline._resource_estimates import estimated_needs
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
@@ -256,7 +256,7 @@ def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, 
     for dep in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]:
         if dep.startswith("artifacts/"):
             check_folder(Path(dep).name, study.root / dep, sizes)
-    memory, _ = needs(stage, sizes, (study.root / "data" / "pump.csv").stat().st_size)
+    memory, _ = estimated_needs(stage, sizes, (study.root / "data" / "pump.csv").stat().st_size)
     # rough is good enough, but not so that small work is refused or large work let in
     assert peak <= memory <= 5 * peak
 

@@ -8,7 +8,7 @@ import pytest
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._plain_files import MOST_BYTES, check_choices, check_files
+from pipeline._config_guard import MOST_BYTES, check_choices, check_files
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 

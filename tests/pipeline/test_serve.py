@@ -18,7 +18,7 @@ import pytest
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.server import PageServer
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from tests.browser.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
 from tests.conftest import ROOT, Checkout
 
@@ -34,10 +34,10 @@ def explain(windows: list[int], rules: str) -> ExplainedSelection:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    piece = tmp_path_factory.mktemp("report") / "values_00000.js"
-    piece.write_text("values")
-    (piece.parent / "values_00001.js").write_text("hello")
-    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), pieces=[piece])
+    chunk = tmp_path_factory.mktemp("report") / "values_00000.js"
+    chunk.write_text("values")
+    (chunk.parent / "values_00001.js").write_text("hello")
+    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), chunks=[chunk])
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -148,7 +148,7 @@ def test_a_selection_is_told_from_the_rest(study: Checkout) -> None:
     from pipeline.serve import STUDY, explainer
 
     artifacts = study.root / "artifacts"
-    found = Findings.of(artifacts)
+    found = StudyResults.of(artifacts)
     chosen = np.flatnonzero(found.labels == 0)
     explain, rules = explainer(artifacts)
     for name in (STUDY, "LRP, epsilon_plus"):

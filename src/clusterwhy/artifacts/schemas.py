@@ -47,7 +47,7 @@ SERIES = Record(
         "length": int,
         "stride": int,
         "train_stop": int,
-        "pieces": list[int],
+        "segments": list[int],
         "centre": list[float],
         "scale": list[float],
     }

@@ -37,7 +37,7 @@ class Series:
         rate_hz: samples per second.
         channels: name of each channel.
         units: unit of each channel, "" where unknown.
-        pieces: first sample of each contiguous piece; windows never cross from one to the next.
+        segments: first sample of each contiguous segment; windows never cross from one to the next.
         train_stop: samples before this one fit the scaler, the encoder and the detectors.
         labels: (time,) index into `label_names`, or None. Only classifiers see them in training.
         label_ranks: one for each label name: a window has the label with the highest rank inside, such as its most
@@ -56,7 +56,7 @@ class Series:
     channels: tuple[str, ...]
     units: tuple[str, ...]
     train_stop: int
-    pieces: tuple[int, ...] = (0,)
+    segments: tuple[int, ...] = (0,)
     labels: IntArray | None = None
     label_names: tuple[str, ...] = ()
     label_ranks: tuple[int, ...] = ()

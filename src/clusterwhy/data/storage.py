@@ -114,7 +114,7 @@ def save_prepared(
         "length": window.length,
         "stride": window.stride,
         "train_stop": series.train_stop,
-        "pieces": list(series.pieces),
+        "segments": list(series.segments),
         "constant_channels": constant_channels,
         "centre": centre.tolist(),
         "scale": scale.tolist(),

@@ -39,20 +39,20 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
         `anomalous` (any anomalous sample inside).
 
     Raises:
-        DataError: no piece of the series is as long as one window, or no window lies in one group.
+        DataError: no segment of the series is as long as one window, or no window lies in one group.
     """
-    stops = [*series.pieces[1:], len(series.values)]
+    stops = [*series.segments[1:], len(series.values)]
     starts = np.concatenate(
         [
             np.arange(first, stop - settings.length + 1, settings.stride)
-            for first, stop in zip(series.pieces, stops, strict=True)
+            for first, stop in zip(series.segments, stops, strict=True)
         ]
     )
     if not len(starts):
-        longest = max(stop - first for first, stop in zip(series.pieces, stops, strict=True))
+        longest = max(stop - first for first, stop in zip(series.segments, stops, strict=True))
         raise DataError(
             series.name,
-            [f"fewer steps than one window: the longest piece has {longest}, `window.length` is {settings.length}"],
+            [f"fewer steps than one window: the longest segment has {longest}, `window.length` is {settings.length}"],
         )
     if series.groups is not None:
         starts = starts[_in_one_group(series.groups, starts, settings.length)]

@@ -30,7 +30,7 @@ class BasicMotions(Settings):
             channels=CHANNELS,
             units=("",) * n_channels,
             train_stop=count * steps,
-            pieces=tuple(range(0, count * steps, steps)),
+            segments=tuple(range(0, count * steps, steps)),
             labels=np.repeat(codes, steps).astype(np.int64),
             label_names=tuple(str(name) for name in names),
             groups=np.repeat(np.arange(count), steps),

@@ -63,7 +63,7 @@ class TrainTestArchive(Archive):
             channels=channels,
             units=("",) * len(channels),
             train_stop=len(train),
-            pieces=(0, len(train)),
+            segments=(0, len(train)),
             anomalous=np.concatenate([np.zeros(len(train), dtype=bool), arrays["test_label"].astype(bool)]),
             notes=notes,
         )
@@ -76,9 +76,9 @@ class NabArchive(Archive):
 
     def read(self) -> Series:
         arrays = self.load("value", "time", "label", "channels")
-        # steps that jump (daylight saving, gaps) start a new piece: no window crosses them
+        # steps that jump (daylight saving, gaps) start a new segment: no window crosses them
         steps = np.diff(arrays["time"])
-        pieces = (0, *(int(i) + 1 for i in np.flatnonzero(steps != np.median(steps))))
+        segments = (0, *(int(i) + 1 for i in np.flatnonzero(steps != np.median(steps))))
         return Series(
             name=Path(self.path).stem,
             values=arrays["value"].astype(np.float64),
@@ -87,9 +87,9 @@ class NabArchive(Archive):
             channels=_names(arrays["channels"]),
             units=("",),
             train_stop=round(self.train_share * len(steps)),
-            pieces=pieces,
+            segments=segments,
             anomalous=arrays["label"].astype(bool),
-            notes=(f"{len(pieces)} contiguous pieces",),
+            notes=(f"{len(segments)} contiguous segments",),
         )
 
 
@@ -204,7 +204,7 @@ class VibrationArchive(Archive):
             # the file does not say; gravity is 1 in every recording
             units=("g",) * n_channels,
             train_stop=len(values),
-            pieces=tuple(range(0, len(values), steps)),
+            segments=tuple(range(0, len(values), steps)),
             labels=np.repeat(codes, steps).astype(np.int64),
             label_names=names,
             groups=np.repeat(groups, steps).astype(np.int64),

@@ -124,8 +124,8 @@ def _joined(
     recordings: dict[str, Any], chosen: IntArray, name: str, extra: dict[str, Any], kept: list[int] | None = None
 ) -> Series:
     columns = slice(None) if kept is None else kept
-    pieces = [np.asarray(recordings["X"][i], dtype=np.float64)[:, columns] for i in chosen]
-    values = np.concatenate(pieces)
+    segments = [np.asarray(recordings["X"][i], dtype=np.float64)[:, columns] for i in chosen]
+    values = np.concatenate(segments)
     channels = tuple(str(channel) for channel in np.asarray(recordings["X_labels"])[columns])
     return Series(
         name=name,
@@ -135,10 +135,10 @@ def _joined(
         channels=channels,
         units=tuple("g" if channel.startswith("a") else "rad/s" for channel in channels),
         train_stop=len(values),
-        pieces=tuple(int(n) for n in np.cumsum([0, *(len(p) for p in pieces[:-1])])),
-        labels=np.repeat(recordings["y"][chosen], [len(p) for p in pieces]).astype(np.int64),
+        segments=tuple(int(n) for n in np.cumsum([0, *(len(p) for p in segments[:-1])])),
+        labels=np.repeat(recordings["y"][chosen], [len(p) for p in segments]).astype(np.int64),
         label_names=tuple(str(label) for label in recordings["y_labels"]),
-        notes=(f"{len(pieces)} recordings joined; no window crosses from one to the next",),
+        notes=(f"{len(segments)} recordings joined; no window crosses from one to the next",),
         **extra,
     )
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -40,18 +40,18 @@ def as_numbers(column: pd.Series) -> FloatArray | None:
         return None
 
 
-def channel_names(table: pd.DataFrame, others: Sequence[str | None], findings: Findings) -> list[str]:
+def channel_names(table: pd.DataFrame, others: Sequence[str | None], issues: Issues) -> list[str]:
     """The columns that hold numbers, or what may be meant as such; what is left out is noted."""
     names = []
     for name in (str(column) for column in table.columns if column not in others):
         if re.fullmatch(r"Unnamed: \d+|__index_level_\d+__", name):
-            findings.notes.append(f"a column without a name is left out, {name!r}")
+            issues.notes.append(f"a column without a name is left out, {name!r}")
         elif table[name].isna().all():
-            findings.notes.append(f"column {name!r} is empty and left out")
+            issues.notes.append(f"column {name!r} is empty and left out")
         elif _may_be_numbers(table[name]):
             names.append(name)
         else:
-            findings.notes.append(f"column {name!r} holds no numbers and is left out")
+            issues.notes.append(f"column {name!r} holds no numbers and is left out")
     return names
 
 
@@ -68,7 +68,7 @@ def _may_be_numbers(column: pd.Series) -> bool:
     return bool(units.notna().mean() > 0.5 and units.nunique() <= 5)
 
 
-def numbers(table: pd.DataFrame, missing_values: Sequence[float], max_abs: float, findings: Findings) -> FloatArray:
+def numbers(table: pd.DataFrame, missing_values: Sequence[float], max_abs: float, issues: Issues) -> FloatArray:
     """The table as numbers, NaN where a cell is empty, infinite or one of `missing_values`; faults are noted.
 
     Args:
@@ -85,21 +85,21 @@ def numbers(table: pd.DataFrame, missing_values: Sequence[float], max_abs: float
         found = as_numbers(column)
         if found is None:
             kind = _kind(column)
-            findings.fault("wrong-type", f"column {name!r} holds {kind}, not real numbers", column=name)
+            issues.fault("wrong-type", f"column {name!r} holds {kind}, not real numbers", column=name)
             continue
         values[:, i] = found
         text = np.isnan(found) & column.notna().to_numpy()
         # a float's NaN is no text; pandas 3 tells the two apart in columns of other types only
         if text.any() and column.dtype.kind not in "fiub":
-            _text_faults(column[text].astype(str), np.flatnonzero(text), name, findings)
+            _text_faults(column[text].astype(str), np.flatnonzero(text), name, issues)
         if column.dtype.kind in "iu" and (large := np.abs(found) >= EXACT).any():
-            rows = findings.where(np.flatnonzero(large))
-            findings.notes.append(f"column {name!r}: integers of 2^53 or more lose digits ({rows})")
+            rows = issues.where(np.flatnonzero(large))
+            issues.notes.append(f"column {name!r}: integers of 2^53 or more lose digits ({rows})")
         if column.dtype == np.float16:
-            findings.notes.append(f"column {name!r}: float16 holds 3 digits, and nothing above 65504")
+            issues.notes.append(f"column {name!r}: float16 holds 3 digits, and nothing above 65504")
     for value in missing_values:
         values[values == value] = np.nan
-    _size_faults(values, [str(column) for column in table.columns], max_abs, findings)
+    _size_faults(values, [str(column) for column in table.columns], max_abs, issues)
     values[~np.isfinite(values)] = np.nan
     return values
 
@@ -111,23 +111,23 @@ def _kind(column: pd.Series) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or f"{column.dtype}"
 
 
-def _size_faults(values: FloatArray, names: Sequence[str], max_abs: float, findings: Findings) -> None:
+def _size_faults(values: FloatArray, names: Sequence[str], max_abs: float, issues: Issues) -> None:
     infinite, large = np.isinf(values), np.isfinite(values) & (np.abs(values) > max_abs)
     for i in map(int, np.flatnonzero(infinite.any(axis=0))):
-        where = findings.where(np.flatnonzero(infinite[:, i]))
-        findings.notes.append(f"column {names[i]!r}: infinite cells count as missing ({where})")
+        where = issues.where(np.flatnonzero(infinite[:, i]))
+        issues.notes.append(f"column {names[i]!r}: infinite cells count as missing ({where})")
     for i in map(int, np.flatnonzero(large.any(axis=0))):
         rows = np.flatnonzero(large[:, i])
-        findings.fault(
+        issues.fault(
             "huge-values",
             f"column {names[i]!r}: values above `max_abs` {max_abs:g}, such as {values[rows[0], i]:g} "
-            f"({findings.where(rows)}); if they stand for missing ones, name them in `missing_values`",
+            f"({issues.where(rows)}); if they stand for missing ones, name them in `missing_values`",
             rows,
             names[i],
         )
 
 
-def _text_faults(cells: pd.Series, rows: IntArray, name: str, findings: Findings) -> None:
+def _text_faults(cells: pd.Series, rows: IntArray, name: str, issues: Issues) -> None:
     """Cells that are no numbers: with a decimal comma, with a unit, or anything else; each kind is one fault."""
     comma = cells.str.fullmatch(COMMA).to_numpy(dtype=bool)
     units = cells.str.extract(WITH_UNIT, expand=False).where(~comma)
@@ -135,15 +135,15 @@ def _text_faults(cells: pd.Series, rows: IntArray, name: str, findings: Findings
 
     def told(chosen: BoolArray) -> str:
         first = int(chosen.argmax())
-        return f"first {_shortened(cells.iloc[first])} in {findings.row(int(rows[first]))}"
+        return f"first {_shortened(cells.iloc[first])} in {issues.row(int(rows[first]))}"
 
     if comma.any():
         text = f'column {name!r}: {comma.sum()} cells have a decimal comma, {told(comma)}; set `decimal: ","`'
-        findings.fault("decimal-comma", text, rows[comma], name)
+        issues.fault("decimal-comma", text, rows[comma], name)
     if with_unit.any():
         counts = ", ".join(f"{count} {unit!r}" for unit, count in Counter(units[with_unit]).most_common())
         what = "mixed units" if units.nunique() > 1 else "a unit in the cells"
-        findings.fault(
+        issues.fault(
             "mixed-units" if units.nunique() > 1 else "unit-in-cells",
             f"column {name!r}: {what}, {counts}, {told(with_unit)}; write plain numbers in one unit, see `units`",
             rows[with_unit],
@@ -151,7 +151,7 @@ def _text_faults(cells: pd.Series, rows: IntArray, name: str, findings: Findings
         )
     if (other := ~comma & ~with_unit).any():
         text = f"column {name!r}: {other.sum()} cells are no numbers, {told(other)}"
-        findings.fault("not-numbers", text, rows[other], name)
+        issues.fault("not-numbers", text, rows[other], name)
 
 
 def _shortened(cell: str) -> str:

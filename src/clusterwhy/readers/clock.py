@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.readers.cells import COMMA, EXACT, as_numbers
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.types import FloatArray, IntArray
 
 # Z or +01:00 behind a time of day; the day of a date alone is no offset
@@ -14,7 +14,7 @@ EARLIEST, LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2190-01-0
 HOUR_S = 3600
 
 
-def time_axis(column: pd.Series, timezone: str | None, findings: Findings) -> FloatArray | IntArray | None:
+def time_axis(column: pd.Series, timezone: str | None, issues: Issues) -> FloatArray | IntArray | None:
     """Seconds as float64, or time stamps as int64 nanoseconds since 1970 UTC; None where there are faults.
 
     Args:
@@ -23,104 +23,104 @@ def time_axis(column: pd.Series, timezone: str | None, findings: Findings) -> Fl
     name = str(column.name)
     if (empty := column.isna().to_numpy()).any():
         rows = np.flatnonzero(empty)
-        findings.fault("empty-time", f"time column {name!r}: empty cells ({findings.where(rows)})", rows, name)
+        issues.fault("empty-time", f"time column {name!r}: empty cells ({issues.where(rows)})", rows, name)
         return None
     if column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype):
-        return _nanoseconds(column, timezone, findings)
+        return _nanoseconds(column, timezone, issues)
     if column.dtype.kind in "bcm":
-        findings.fault("time-type", f"time column {name!r} holds {column.dtype}, not seconds or time stamps")
+        issues.fault("time-type", f"time column {name!r} holds {column.dtype}, not seconds or time stamps")
         return None
     seconds = as_numbers(column)
     if seconds is not None and not np.isnan(seconds).any():
-        return _seconds(seconds, name, timezone, findings)
+        return _seconds(seconds, name, timezone, issues)
     text = column.astype(str)
     stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
     # a column of seconds with a few other cells is no column of time stamps
     bad = stamps.isna() if seconds is None or np.isnan(seconds).mean() > 0.5 else pd.Series(np.isnan(seconds))
     if bad.any():
-        _no_time(text, np.flatnonzero(bad), findings)
+        _no_time(text, np.flatnonzero(bad), issues)
         return None
-    return _parsed(text, stamps, timezone, findings)
+    return _parsed(text, stamps, timezone, issues)
 
 
-def _seconds(seconds: FloatArray, name: str, timezone: str | None, findings: Findings) -> FloatArray | None:
+def _seconds(seconds: FloatArray, name: str, timezone: str | None, issues: Issues) -> FloatArray | None:
     bad = ~(np.abs(seconds) < EXACT)
     if bad.any():
         rows = np.flatnonzero(bad)
-        findings.fault(
+        issues.fault(
             "time-range",
-            f"time column {name!r}: no seconds below 2^53, such as {seconds[rows[0]]:g} ({findings.where(rows)}); "
+            f"time column {name!r}: no seconds below 2^53, such as {seconds[rows[0]]:g} ({issues.where(rows)}); "
             "nanoseconds? divide them",
             rows,
             name,
         )
         return None
     if timezone is not None:
-        findings.notes.append(f"time column {name!r} holds seconds: `timezone` is not used")
+        issues.notes.append(f"time column {name!r} holds seconds: `timezone` is not used")
     return seconds
 
 
-def _no_time(text: pd.Series, rows: IntArray, findings: Findings) -> None:
+def _no_time(text: pd.Series, rows: IntArray, issues: Issues) -> None:
     name, first = str(text.name), text.iloc[rows[0]][:40]
     mend = 'set `decimal: ","`' if COMMA.fullmatch(first) else "write 2026-01-31T12:00:00"
-    findings.fault(
+    issues.fault(
         "not-time",
         f"time column {name!r}: {len(rows)} cells are neither seconds nor ISO 8601 time stamps, "
-        f"first {first!r} in {findings.row(int(rows[0]))}; {mend}",
+        f"first {first!r} in {issues.row(int(rows[0]))}; {mend}",
         rows,
         name,
     )
 
 
-def _parsed(text: pd.Series, stamps: pd.Series, timezone: str | None, findings: Findings) -> IntArray | None:
+def _parsed(text: pd.Series, stamps: pd.Series, timezone: str | None, issues: Issues) -> IntArray | None:
     """Time stamps out of ISO 8601 text, where all have an offset or none has."""
     name = str(text.name)
     aware = text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     if aware.any() and not aware.all():
         rows = np.flatnonzero(aware if aware.sum() < len(aware) / 2 else ~aware)
-        findings.fault(
+        issues.fault(
             "mixed-offsets",
             f"time column {name!r}: {aware.sum()} time stamps have an offset such as Z or +01:00, {(~aware).sum()} "
-            f"have none; the fewer: {findings.where(rows)}",
+            f"have none; the fewer: {issues.where(rows)}",
             rows,
             name,
         )
         return None
-    return _nanoseconds(stamps if aware.any() else stamps.dt.tz_localize(None), timezone, findings)
+    return _nanoseconds(stamps if aware.any() else stamps.dt.tz_localize(None), timezone, issues)
 
 
-def _nanoseconds(stamps: pd.Series, timezone: str | None, findings: Findings) -> IntArray | None:
+def _nanoseconds(stamps: pd.Series, timezone: str | None, issues: Issues) -> IntArray | None:
     name, naive = str(stamps.name), stamps.dt.tz is None
     if naive and timezone is not None:
-        localised = _localised(stamps, timezone, findings)
+        localised = _localised(stamps, timezone, issues)
         if localised is None:
             return None
         stamps = localised
     elif naive:
         stamps = stamps.dt.tz_localize("UTC")
     elif timezone is not None:
-        findings.notes.append(f"time column {name!r} has offsets: `timezone` is not used")
+        issues.notes.append(f"time column {name!r} has offsets: `timezone` is not used")
     if (outside := ((stamps < EARLIEST) | (stamps > LATEST)).to_numpy()).any():
         rows = np.flatnonzero(outside)
-        text = f"time column {name!r}: time stamps before 1900 or after 2189 ({findings.where(rows)})"
-        findings.fault("time-range", text, rows, name)
+        text = f"time column {name!r}: time stamps before 1900 or after 2189 ({issues.where(rows)})"
+        issues.fault("time-range", text, rows, name)
         return None
     found: IntArray = stamps.dt.tz_convert("UTC").dt.as_unit("ns").astype("int64").to_numpy()
     if naive and timezone is None:
-        _hint_at_local_time(found, findings)
+        _hint_at_local_time(found, issues)
     return found
 
 
-def _localised(stamps: pd.Series, timezone: str, findings: Findings) -> pd.Series | None:
+def _localised(stamps: pd.Series, timezone: str, issues: Issues) -> pd.Series | None:
     """Local stamps with their zone; the order tells which of two equal hours in autumn is meant."""
     name = str(stamps.name)
     known = stamps.dt.tz_localize(timezone, ambiguous=np.ones(len(stamps), dtype=bool), nonexistent="NaT")
     if (skipped := known.isna().to_numpy()).any():
         rows = np.flatnonzero(skipped)
-        findings.fault(
+        issues.fault(
             "no-such-hour",
             f"time column {name!r}: time stamps that {timezone} does not have, since the clock is put forward "
-            f"({findings.where(rows)}); is `timezone` right?",
+            f"({issues.where(rows)}); is `timezone` right?",
             rows,
             name,
         )
@@ -129,17 +129,17 @@ def _localised(stamps: pd.Series, timezone: str, findings: Findings) -> pd.Serie
         return stamps.dt.tz_localize(timezone, ambiguous="infer")
     except ValueError:
         rows = np.flatnonzero(stamps.dt.tz_localize(timezone, ambiguous="NaT").isna().to_numpy())
-    findings.fault(
+    issues.fault(
         "ambiguous-hour",
         f"time column {name!r}: time stamps of an hour that {timezone} has twice, and their order does not tell which "
-        f"is meant ({findings.where(rows)}); write UTC or offsets",
+        f"is meant ({issues.where(rows)}); write UTC or offsets",
         rows,
         name,
     )
     return None
 
 
-def _hint_at_local_time(nanoseconds: IntArray, findings: Findings) -> None:
+def _hint_at_local_time(nanoseconds: IntArray, issues: Issues) -> None:
     """A clock that is put back or forward by an hour is told, not mended: it may be a gap of an hour."""
     steps = np.diff(nanoseconds)
     if not (steps > 0).any():
@@ -149,7 +149,7 @@ def _hint_at_local_time(nanoseconds: IntArray, findings: Findings) -> None:
     shifted = np.isin(steps, [usual - hour, usual + hour]) & (usual < hour)
     if shifted.any():
         rows = np.flatnonzero(shifted) + 1
-        findings.hint = "; the clock shifts by one hour: local time? set `timezone`"
-        findings.notes.append(
-            f"the clock shifts by exactly one hour ({findings.where(rows)}): if stamps are local time, set `timezone`"
+        issues.hint = "; the clock shifts by one hour: local time? set `timezone`"
+        issues.notes.append(
+            f"the clock shifts by exactly one hour ({issues.where(rows)}): if stamps are local time, set `timezone`"
         )

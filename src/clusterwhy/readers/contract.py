@@ -22,7 +22,7 @@ from clusterwhy.readers.cells import codes, numbers
 from clusterwhy.readers.clock import time_axis
 from clusterwhy.readers.gaps import closed, empty_channels
 from clusterwhy.readers.grid import Rows, in_order, median_step, on_grid, resampled, without_duplicates
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.policies import Policies
 from clusterwhy.types import FloatArray, IntArray
 
@@ -48,25 +48,25 @@ class RawTable:
     units: dict[str, str]
 
 
-def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findings) -> Series:
-    """A series that keeps the contract: finite, at one rate within each piece, in order.
+def admit(raw: RawTable, policies: Policies, train_share: float, issues: Issues) -> Series:
+    """A series that keeps the contract: finite, at one rate within each segment, in order.
 
     Args:
-        findings: with what the reader noticed before; more is added.
+        issues: with what the reader noticed before; more is added.
 
     Raises:
         DataError: lists every fault of the file.
     """
     names = tuple(str(column) for column in raw.cells.columns)
-    values = numbers(raw.cells, policies.missing_values, policies.max_abs, findings)
+    values = numbers(raw.cells, policies.missing_values, policies.max_abs, issues)
     named = {"label": raw.label, "group": raw.group}
     columns = {key: codes(column) for key, column in named.items() if column is not None}
     shown = {"channel": names, "unit": raw.units.values(), **{key: texts for key, (_, texts) in columns.items()}}
     for kind, texts in shown.items():
         if wrong := name_faults(kind, texts):
-            findings.fault("bad-name", wrong)
+            issues.fault("bad-name", wrong)
     # a time column with faults: rows are taken as regular, so that their cells can be judged
-    time = _time(raw, policies, findings)
+    time = _time(raw, policies, issues)
     n_rows = len(values)
     rows = Rows(
         time=np.arange(float(n_rows)) if time is None else time,
@@ -76,12 +76,12 @@ def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findi
         cut=np.zeros(n_rows, dtype=bool),
     )
     missing = (~np.isfinite(values)).sum(axis=0)
-    rows = without_duplicates(in_order(rows, policies, findings), policies, findings)
+    rows = without_duplicates(in_order(rows, policies, issues), policies, issues)
     if len(rows.time) < 2:
-        findings.fault("few-rows", f"expected at least 2 rows, got {len(rows.time)}")
-        findings.raise_any()
-    rows, n_filled = _regular(rows, names, policies, findings)
-    findings.raise_any()
+        issues.fault("few-rows", f"expected at least 2 rows, got {len(rows.time)}")
+        issues.raise_any()
+    rows, n_filled = _regular(rows, names, policies, issues)
+    issues.raise_any()
     return Series(
         name=raw.name,
         values=rows.values,
@@ -90,12 +90,12 @@ def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findi
         channels=names,
         units=tuple(raw.units.get(name, "") for name in names),
         train_stop=round(train_share * len(rows.values)),
-        pieces=(0, *(int(i) for i in np.flatnonzero(rows.cut) if i > 0)),
+        segments=(0, *(int(i) for i in np.flatnonzero(rows.cut) if i > 0)),
         labels=rows.codes.get("label"),
         label_names=columns["label"][1] if "label" in columns else (),
         groups=rows.codes.get("group"),
         group_names=columns["group"][1] if "group" in columns else (),
-        notes=tuple(findings.notes),
+        notes=tuple(issues.notes),
         reading=Reading(
             n_rows=n_rows,
             missing=dict(zip(names, missing.tolist(), strict=True)),
@@ -105,25 +105,25 @@ def admit(raw: RawTable, policies: Policies, train_share: float, findings: Findi
     )
 
 
-def _time(raw: RawTable, policies: Policies, findings: Findings) -> FloatArray | IntArray | None:
+def _time(raw: RawTable, policies: Policies, issues: Issues) -> FloatArray | IntArray | None:
     if isinstance(raw.time, pd.Series):
-        return time_axis(raw.time, policies.timezone, findings)
+        return time_axis(raw.time, policies.timezone, issues)
     return np.arange(len(raw.cells)) / raw.time
 
 
-def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Findings) -> tuple[Rows, IntArray]:
+def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> tuple[Rows, IntArray]:
     """Steps 5 and 6, and the number of cells that were filled in each channel."""
-    step_s = median_step(rows, findings)
+    step_s = median_step(rows, issues)
     if step_s is not None:
-        rows = on_grid(rows, step_s, policies, findings)
-    rows = empty_channels(rows, names, findings)
-    complete = closed(rows, names, policies, findings)
+        rows = on_grid(rows, step_s, policies, issues)
+    rows = empty_channels(rows, names, issues)
+    complete = closed(rows, names, policies, issues)
     n_filled = (~np.isfinite(rows.at(np.isin(rows.time, complete.time)).values)).sum(axis=0)
-    if step_s is not None and not findings.faults and policies.irregular == "resample":
-        complete = resampled(complete, step_s, policies, findings)
-    if not findings.faults and complete.cut[1:].all():
+    if step_s is not None and not issues.faults and policies.irregular == "resample":
+        complete = resampled(complete, step_s, policies, issues)
+    if not issues.faults and complete.cut[1:].all():
         text = f"expected 2 rows in a row, but {len(complete.time)} are left and none follows another"
-        findings.fault("few-rows", f"{text}: see `max_gap` and `resample_hz`")
+        issues.fault("few-rows", f"{text}: see `max_gap` and `resample_hz`")
     return complete, n_filled
 
 

@@ -11,14 +11,14 @@ from clusterwhy.errors import DataError
 
 
 def data_report(series: Series) -> dict[str, Any]:
-    """Rows, channels, pieces, notes and policies of a series that was read.
+    """Rows, channels, segments, notes and policies of a series that was read.
 
     Args:
         series: as its reader gave it, before constant channels are dropped.
     """
     reading = series.reading
     lows, highs = series.values.min(axis=0), series.values.max(axis=0)
-    stops = [*series.pieces[1:], len(series.values)]
+    stops = [*series.segments[1:], len(series.values)]
     return {
         "schema_version": SCHEMA_VERSION,
         "name": series.name,
@@ -37,9 +37,9 @@ def data_report(series: Series) -> dict[str, Any]:
             }
             for name, unit, low, high in zip(series.channels, series.units, lows, highs, strict=True)
         ],
-        "pieces": [
+        "segments": [
             {"start": start, "stop": stop, "from": _moment(series, start), "to": _moment(series, stop - 1)}
-            for start, stop in zip(series.pieces, stops, strict=True)
+            for start, stop in zip(series.segments, stops, strict=True)
         ],
         "notes": list(series.notes),
         "policies": reading.policies if reading else {},

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from clusterwhy.readers.grid import Rows
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.policies import Policies
 from clusterwhy.types import BoolArray, IntArray
 
@@ -18,20 +18,20 @@ def run_lengths(missing: BoolArray, cut: BoolArray) -> IntArray:
     return np.where(missing, counts[run], 0)
 
 
-def empty_channels(rows: Rows, names: tuple[str, ...], findings: Findings) -> Rows:
+def empty_channels(rows: Rows, names: tuple[str, ...], issues: Issues) -> Rows:
     """A fault for each channel without a number, and zeros in it, so that the others can be judged."""
     empty = ~np.isfinite(rows.values).any(axis=0)
     for i in map(int, np.flatnonzero(empty)):
         text = f"channel {names[i]!r}: 100.00% missing or infinite, it holds no number"
-        findings.fault("empty-channel", text, rows.number, names[i])
+        issues.fault("empty-channel", text, rows.number, names[i])
     return replace(rows, values=np.where(empty, 0.0, rows.values))
 
 
-def closed(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Findings) -> Rows:
+def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:
     """No cell is missing any more, or there are faults.
 
     Runs of missing cells that touch the end of the series have no value on their far side: they hold the nearest one,
-    but at the ends of pieces, with `gaps: split`, the rows are left out.
+    but at the ends of segments, with `gaps: split`, the rows are left out.
     """
     missing = ~np.isfinite(rows.values)
     if not missing.any():
@@ -41,67 +41,65 @@ def closed(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Fin
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         long[:, i] = run_lengths(missing[:, i], rows.cut) > limit
     if policies.gaps == "split":
-        return _split(rows, np.asarray(long.any(axis=1)), names, policies, findings)
+        return _split(rows, np.asarray(long.any(axis=1)), names, policies, issues)
     for i in map(int, np.flatnonzero(long.any(axis=0))):
-        _long_run(rows, missing[:, i], long[:, i], names[i], policies, findings)
+        _long_run(rows, missing[:, i], long[:, i], names[i], policies, issues)
     filled = rows.values.copy()
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         gaps = missing[:, i]
         filled[gaps, i] = np.interp(rows.seconds[gaps], rows.seconds[~gaps], rows.values[~gaps, i])
-    _tell_filled(rows, names, policies, findings)
+    _tell_filled(rows, names, policies, issues)
     return replace(rows, values=filled)
 
 
-def _long_run(
-    rows: Rows, missing: BoolArray, long: BoolArray, name: str, policies: Policies, findings: Findings
-) -> None:
+def _long_run(rows: Rows, missing: BoolArray, long: BoolArray, name: str, policies: Policies, issues: Issues) -> None:
     numbers = np.unique(rows.number[long])
     mend = "`gaps` can be interpolate or split"
     if policies.gaps != "error":
         mend = f"{long.sum()} of them in runs longer than `max_gap` {policies.max_gap}; set `gaps: split`, or raise it"
-    findings.fault(
+    issues.fault(
         "cell-gap",
-        f"channel {name!r}: {missing.mean():.2%} missing or infinite ({findings.where(numbers)}); {mend}",
+        f"channel {name!r}: {missing.mean():.2%} missing or infinite ({issues.where(numbers)}); {mend}",
         numbers,
         name,
         int(long.sum()),
     )
 
 
-def _split(rows: Rows, dropped: BoolArray, names: tuple[str, ...], policies: Policies, findings: Findings) -> Rows:
-    """Rows without those that are dropped, cut there; what no value of the same piece encloses is dropped, too."""
-    piece = np.cumsum(rows.cut | dropped | np.append(False, dropped[:-1]))
+def _split(rows: Rows, dropped: BoolArray, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:
+    """Rows without those that are dropped, cut there; what no value of the same segment encloses is dropped, too."""
+    segment = np.cumsum(rows.cut | dropped | np.append(False, dropped[:-1]))
     filled = np.where(dropped[:, None], np.nan, rows.values)
     inside, seconds, ends = np.flatnonzero(~dropped), rows.seconds, (np.nan, np.nan)
-    for part in np.split(inside, np.flatnonzero(np.diff(piece[inside])) + 1):
+    for part in np.split(inside, np.flatnonzero(np.diff(segment[inside])) + 1):
         if np.isfinite(filled[part]).all():
             continue
         for i in map(int, np.flatnonzero(np.isnan(filled[part]).any(axis=0))):
-            # never from the values of another piece, hence NaN at its ends
+            # never from the values of another segment, hence NaN at its ends
             known = part[np.isfinite(rows.values[part, i])]
             if len(known):
                 filled[part, i] = np.interp(seconds[part], seconds[known], rows.values[known, i], *ends)
     kept: BoolArray = np.asarray(np.isfinite(filled).all(axis=1))
     if len(numbers := np.unique(rows.number[~kept])):
-        where = findings.where(numbers)
-        findings.notes.append(f"rows left out where cells are missing, the series is cut there ({where})")
+        where = issues.where(numbers)
+        issues.notes.append(f"rows left out where cells are missing, the series is cut there ({where})")
     if not kept.any():
-        findings.fault("nothing-left", "no row is left between the gaps: raise `max_gap`, or name fewer `channels`")
+        issues.fault("nothing-left", "no row is left between the gaps: raise `max_gap`, or name fewer `channels`")
         return replace(rows, values=np.nan_to_num(rows.values))
-    _tell_filled(rows.at(kept), names, policies, findings)
+    _tell_filled(rows.at(kept), names, policies, issues)
     left = replace(rows, values=filled).at(kept)
-    return replace(left, cut=np.append(False, np.diff(piece[kept]) != 0))
+    return replace(left, cut=np.append(False, np.diff(segment[kept]) != 0))
 
 
-def _tell_filled(rows: Rows, names: tuple[str, ...], policies: Policies, findings: Findings) -> None:
+def _tell_filled(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> None:
     """Notes of the cells that are filled, or faults where they are too many; `rows` are those before."""
     missing = ~np.isfinite(rows.values)
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         share = float(missing[:, i].mean())
         numbers = np.unique(rows.number[missing[:, i]])
-        where = f"channel {names[i]!r}: {share:.2%} missing or infinite ({findings.where(numbers)})"
+        where = f"channel {names[i]!r}: {share:.2%} missing or infinite ({issues.where(numbers)})"
         if share > policies.max_missing_share:
             text = f"{where}, above `max_missing_share` {policies.max_missing_share:.2%}"
-            findings.fault("missing-share", text, numbers, names[i], int(missing[:, i].sum()))
+            issues.fault("missing-share", text, numbers, names[i], int(missing[:, i].sum()))
         else:
-            findings.notes.append(f"{where}, interpolated")
+            issues.notes.append(f"{where}, interpolated")

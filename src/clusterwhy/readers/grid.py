@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.policies import Policies
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
@@ -23,7 +23,7 @@ class Rows:
         values: (row, channel), NaN where missing.
         codes: (row,) of labels and groups, by what they are.
         number: (row,) of the file, counted from 0; a row that was put in has that of the row before it.
-        cut: (row,) True where a new piece begins, the first row aside.
+        cut: (row,) True where a new segment begins, the first row aside.
     """
 
     time: FloatArray | IntArray
@@ -44,31 +44,31 @@ class Rows:
         return elapsed / 1e9 if self.time.dtype == np.int64 else elapsed
 
 
-def in_order(rows: Rows, policies: Policies, findings: Findings) -> Rows:
+def in_order(rows: Rows, policies: Policies, issues: Issues) -> Rows:
     """Rows by time; a fault where they were not and `unsorted` is "error"."""
     backwards = np.flatnonzero(np.append(False, np.diff(rows.time) < 0))
     if not len(backwards):
         return rows
-    where = findings.where(rows.number[backwards])
+    where = issues.where(rows.number[backwards])
     if policies.unsorted == "error":
-        text = f"time stamps are not sorted ({where}){findings.hint}; set `unsorted: sort` if the rows are right"
-        findings.fault("unsorted", text, rows.number[backwards])
+        text = f"time stamps are not sorted ({where}){issues.hint}; set `unsorted: sort` if the rows are right"
+        issues.fault("unsorted", text, rows.number[backwards])
     else:
-        findings.notes.append(f"time stamps were not sorted, and are now ({where})")
+        issues.notes.append(f"time stamps were not sorted, and are now ({where})")
     return rows.at(np.argsort(rows.time, kind="stable"))
 
 
-def without_duplicates(rows: Rows, policies: Policies, findings: Findings) -> Rows:
+def without_duplicates(rows: Rows, policies: Policies, issues: Issues) -> Rows:
     """One row per time stamp; labels and groups are those of the last. Rows must be in order."""
     again = np.append(False, np.diff(rows.time) == 0)
     if not again.any():
         return rows
     numbers = rows.number[again]
     if policies.duplicates == "error":
-        text = f"duplicate time stamps ({findings.where(numbers)}); set `duplicates` to mean or last if that is right"
-        findings.fault("duplicates", text, numbers)
+        text = f"duplicate time stamps ({issues.where(numbers)}); set `duplicates` to mean or last if that is right"
+        issues.fault("duplicates", text, numbers)
     else:
-        findings.notes.append(f"duplicate time stamps, {policies.duplicates} taken ({findings.where(numbers)})")
+        issues.notes.append(f"duplicate time stamps, {policies.duplicates} taken ({issues.where(numbers)})")
     last = rows.at(np.append(np.flatnonzero(again[1:] == 0), len(again) - 1))
     if policies.duplicates != "mean":
         return last
@@ -79,16 +79,16 @@ def without_duplicates(rows: Rows, policies: Policies, findings: Findings) -> Ro
     return replace(last, values=np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
 
 
-def median_step(rows: Rows, findings: Findings) -> float | None:
+def median_step(rows: Rows, issues: Issues) -> float | None:
     """Seconds from row to row; None, with a fault, if that is no time. Rows must be in order."""
     step = float(np.median(np.diff(rows.seconds)))
     if step >= SHORTEST:
         return step
-    findings.fault("time-step", f"the median step is {step:.3g} s: is the time column in seconds?")
+    issues.fault("time-step", f"the median step is {step:.3g} s: is the time column in seconds?")
     return None
 
 
-def on_grid(rows: Rows, step_s: float, policies: Policies, findings: Findings) -> Rows:
+def on_grid(rows: Rows, step_s: float, policies: Policies, issues: Issues) -> Rows:
     """Missing rows put in, or the series cut, where steps are longer than one; faults where they should not be."""
     steps = np.diff(rows.seconds)
     missing = np.maximum(np.rint(np.minimum(steps / step_s, 2.0**60)).astype(np.int64) - 1, 0)
@@ -98,22 +98,22 @@ def on_grid(rows: Rows, step_s: float, policies: Policies, findings: Findings) -
         missing[missing <= policies.max_gap] = 0
     else:
         uneven = np.abs(steps - (missing + 1) * step_s) > policies.rate_tolerance * step_s * (missing + 1)
-        _irregular(rows, uneven & ((missing <= limit) | (missing == 0)), step_s, policies, findings)
+        _irregular(rows, uneven & ((missing <= limit) | (missing == 0)), step_s, policies, issues)
     long = missing > limit
     if long.any() and policies.gaps != "split":
         numbers = rows.number[:-1][long]
-        findings.fault(
+        issues.fault(
             "time-gap",
             f"{missing[long].sum()} rows missing in {long.sum()} gaps, the longest {missing.max()} "
-            f"(gaps begin behind {findings.where(numbers)}){findings.hint}; {_mend(policies)}",
+            f"(gaps begin behind {issues.where(numbers)}){issues.hint}; {_mend(policies)}",
             numbers,
             count=int(long.sum()),
         )
     elif long.any():
         rows = replace(rows, cut=rows.cut | np.append(False, long))
-        where = findings.where(rows.number[:-1][long])
-        findings.notes.append(f"cut at {long.sum()} gaps of {missing[long].sum()} rows (behind {where})")
-    return _put_in(rows, np.where(long, 0, missing), policies, findings)
+        where = issues.where(rows.number[:-1][long])
+        issues.notes.append(f"cut at {long.sum()} gaps of {missing[long].sum()} rows (behind {where})")
+    return _put_in(rows, np.where(long, 0, missing), policies, issues)
 
 
 def _mend(policies: Policies) -> str:
@@ -122,32 +122,32 @@ def _mend(policies: Policies) -> str:
     return f"longer than `max_gap` {policies.max_gap}; set `gaps: split`, or raise it"
 
 
-def _irregular(rows: Rows, uneven: BoolArray, step_s: float, policies: Policies, findings: Findings) -> None:
+def _irregular(rows: Rows, uneven: BoolArray, step_s: float, policies: Policies, issues: Issues) -> None:
     if uneven.any():
         numbers = rows.number[1:][uneven]
-        findings.fault(
+        issues.fault(
             "irregular",
-            f"irregular rate: the median step is {step_s:.6g} s, but other steps occur ({findings.where(numbers)}); "
+            f"irregular rate: the median step is {step_s:.6g} s, but other steps occur ({issues.where(numbers)}); "
             f"set `irregular: resample`, or raise `rate_tolerance` above {policies.rate_tolerance:g}",
             numbers,
         )
 
 
-def _put_in(rows: Rows, n_new: IntArray, policies: Policies, findings: Findings) -> Rows:
+def _put_in(rows: Rows, n_new: IntArray, policies: Policies, issues: Issues) -> Rows:
     """Empty rows between rows, at even distances, `n_new` behind each but the last."""
     total = int(n_new.sum())
     if not total:
         return rows
     # never filled: the channel's limit would tell it, at the price of the memory
     if (share := total / (total + len(rows.time))) > policies.max_missing_share:
-        findings.fault(
+        issues.fault(
             "missing-rows",
             f"{total} rows missing, {share:.2%}, above `max_missing_share` {policies.max_missing_share:.2%}",
             rows.number[:-1][n_new > 0],
             count=total,
         )
         return rows
-    findings.notes.append(f"{total} missing rows put in (behind {findings.where(rows.number[:-1][n_new > 0])})")
+    issues.notes.append(f"{total} missing rows put in (behind {issues.where(rows.number[:-1][n_new > 0])})")
     n_new = np.append(n_new, 0)
     left = np.repeat(np.arange(len(rows.time)), n_new + 1)
     within = np.arange(len(left)) - (np.arange(len(n_new)) + np.cumsum(n_new) - n_new)[left]
@@ -165,8 +165,8 @@ def _put_in(rows: Rows, n_new: IntArray, policies: Policies, findings: Findings)
     )
 
 
-def resampled(rows: Rows, step_s: float, policies: Policies, findings: Findings) -> Rows:
-    """Rows at `resample_hz`, linear within each piece, labels and groups of the nearest row.
+def resampled(rows: Rows, step_s: float, policies: Policies, issues: Issues) -> Rows:
+    """Rows at `resample_hz`, linear within each segment, labels and groups of the nearest row.
 
     Unchanged where they have that rate already.
     """
@@ -179,25 +179,23 @@ def resampled(rows: Rows, step_s: float, policies: Policies, findings: Findings)
     seconds = rows.seconds
     n_new = np.floor((seconds[stops] - seconds[starts]) * rate_hz + 1e-6) + 1
     if n_new.sum() > MAX_GROWTH * len(rows.time):
-        findings.fault(
+        issues.fault(
             "resample-growth",
             f"resampling to {rate_hz:g} Hz makes {n_new.sum():.3g} rows out of {len(rows.time)}, more than "
             f"{MAX_GROWTH} for each; lower `resample_hz`",
         )
         return rows
-    piece = np.repeat(np.arange(len(starts)), n_new.astype(np.int64))
-    within = np.arange(len(piece)) - np.append(0, np.cumsum(n_new)[:-1])[piece].astype(np.int64)
-    wanted = np.minimum(seconds[starts][piece] + within / rate_hz, seconds[stops][piece])
+    segment = np.repeat(np.arange(len(starts)), n_new.astype(np.int64))
+    within = np.arange(len(segment)) - np.append(0, np.cumsum(n_new)[:-1])[segment].astype(np.int64)
+    wanted = np.minimum(seconds[starts][segment] + within / rate_hz, seconds[stops][segment])
     exact = within * (10**9 / rate_hz) if rows.time.dtype == np.int64 else within / rate_hz
-    time = rows.time[starts][piece] + (np.rint(exact).astype(np.int64) if rows.time.dtype == np.int64 else exact)
+    time = rows.time[starts][segment] + (np.rint(exact).astype(np.int64) if rows.time.dtype == np.int64 else exact)
     values = np.stack([np.interp(wanted, seconds, channel) for channel in rows.values.T], axis=1)
     behind = np.clip(np.searchsorted(seconds, wanted), 1, len(seconds) - 1)
     nearest = np.where(wanted - seconds[behind - 1] <= seconds[behind] - wanted, behind - 1, behind)
-    nearest = np.clip(nearest, starts[piece], stops[piece])
-    findings.notes.append(
-        f"resampled from {len(rows.time)} rows, {1 / step_s:.6g} Hz, to {len(time)} at {rate_hz:g} Hz"
-    )
+    nearest = np.clip(nearest, starts[segment], stops[segment])
+    issues.notes.append(f"resampled from {len(rows.time)} rows, {1 / step_s:.6g} Hz, to {len(time)} at {rate_hz:g} Hz")
     if rate_hz * step_s < 1 - policies.rate_tolerance:
-        findings.notes.append(f"no filter before: what was above {rate_hz / 2:g} Hz may now look slower (aliasing)")
+        issues.notes.append(f"no filter before: what was above {rate_hz / 2:g} Hz may now look slower (aliasing)")
     codes = {key: code[nearest] for key, code in rows.codes.items()}
-    return Rows(time, values, codes, rows.number[nearest], (within == 0) & (piece > 0))
+    return Rows(time, values, codes, rows.number[nearest], (within == 0) & (segment > 0))

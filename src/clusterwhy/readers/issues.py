@@ -12,7 +12,7 @@ FIRST = 5
 
 
 @dataclass
-class Findings:
+class Issues:
     """Collects faults, so that all of a file are told at once.
 
     Attributes:

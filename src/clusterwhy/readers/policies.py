@@ -14,7 +14,7 @@ class Policies(Settings):
     Attributes:
         gaps: rows that miss on the grid of time, and empty, infinite or `missing_values` cells. "error": any is a
             fault. "interpolate": up to `max_gap` in a row are filled linearly, longer ones are faults. "split": the
-            same, but longer ones are taken out and cut the series into pieces, which no window crosses.
+            same, but longer ones are taken out and cut the series into segments, which no window crosses.
         max_gap: samples in a row.
         max_missing_share: greatest share of filled cells in a channel.
         duplicates: rows of one time stamp: a fault, their mean, or the last of them.

@@ -15,7 +15,7 @@ from clusterwhy.errors import DataError, Fault
 from clusterwhy.readers.cells import channel_names
 from clusterwhy.readers.contract import RawTable, admit
 from clusterwhy.readers.files import check_size, existing_file, look_through, opened
-from clusterwhy.readers.issues import Findings
+from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.lines import header_faults, ragged_faults
 from clusterwhy.readers.policies import Policies
 
@@ -48,7 +48,7 @@ class WideTable(FileSettings):
     label: str | None = None
     group: str | None = None  # what must not be on both sides of a split, such as the machine
 
-    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
+    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
         """The table as it stands in the file."""
         raise NotImplementedError
 
@@ -58,15 +58,15 @@ class WideTable(FileSettings):
         Raises:
             DataError: lists every fault of the file.
         """
-        file, findings = existing_file(self.path), Findings(self.path)
-        table = self.read_table(file, findings)
-        self._column_faults(table, findings)
-        findings.raise_any()
+        file, issues = existing_file(self.path), Issues(self.path)
+        table = self.read_table(file, issues)
+        self._column_faults(table, issues)
+        issues.raise_any()
         others = [name for name in (self.time, self.label, self.group) if name]
-        names = self.channels or channel_names(table, others, findings)
+        names = self.channels or channel_names(table, others, issues)
         if not names:
-            findings.fault("no-channel", f"no numeric column besides {self.time!r}")
-            findings.raise_any()
+            issues.fault("no-channel", f"no numeric column besides {self.time!r}")
+            issues.raise_any()
         raw = RawTable(
             name=file.stem,
             cells=table[names],
@@ -75,19 +75,19 @@ class WideTable(FileSettings):
             group=table[self.group] if self.group else None,
             units=self.units,
         )
-        return admit(raw, self, self.train_share, findings)
+        return admit(raw, self, self.train_share, issues)
 
-    def _column_faults(self, table: pd.DataFrame, findings: Findings) -> None:
+    def _column_faults(self, table: pd.DataFrame, issues: Issues) -> None:
         known = [str(column) for column in table.columns]
         shown = ", ".join(repr(name) for name in known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
         for name in dict.fromkeys([self.time, *(self.channels or []), *filter(None, (self.label, self.group))]):
             if name not in known:
-                findings.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
+                issues.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
         for name in self.units:
             if name not in known:
-                findings.fault("unit-of-nothing", f"unit for {name!r}, which is no column", column=name)
+                issues.fault("unit-of-nothing", f"unit for {name!r}, which is no column", column=name)
         if table.empty:
-            findings.fault("no-rows", "the table has no rows")
+            issues.fault("no-rows", "the table has no rows")
 
 
 class CsvFile(WideTable):
@@ -102,7 +102,7 @@ class CsvFile(WideTable):
             raise ValueError(f"separator and decimal are both {self.decimal!r}")
         return self
 
-    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
+    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
         text = look_through(file, self.path, self.memory_share)
         if faults := header_faults(text, self.separator, self.time):
             raise DataError(self.path, faults)
@@ -127,16 +127,16 @@ class CsvFile(WideTable):
             ) from error
         # cells that are not there look like empty ones of the last column
         if len(table.columns) and table.iloc[:, -1].isna().any():
-            findings.faults += ragged_faults(file, text, self.separator)
+            issues.faults += ragged_faults(file, text, self.separator)
         if text.n_lines == len(table) + 1:
-            findings.first_line = 2
+            issues.first_line = 2
         return table
 
 
 class ParquetFile(WideTable):
     """A Parquet file."""
 
-    def read_table(self, file: Path, findings: Findings) -> pd.DataFrame:
+    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -183,20 +183,20 @@ class NumpyFile(FileSettings):
         Raises:
             DataError: lists every fault of the file.
         """
-        file, findings = existing_file(self.path), Findings(self.path)
+        file, issues = existing_file(self.path), Issues(self.path)
         array = self._array(file)
         names = self.channels or [f"c{i:02d}" for i in range(array.shape[1])]
         if len(names) != array.shape[1]:
             text = f"{len(names)} channel names for {array.shape[1]} channels"
-            findings.fault("channel-count", text)
+            issues.fault("channel-count", text)
         for name in self.units:
             if name not in names:
-                findings.fault("unit-of-nothing", f"unit for {name!r}, which is no channel", column=name)
+                issues.fault("unit-of-nothing", f"unit for {name!r}, which is no channel", column=name)
         if array.shape[1] > len(array):
-            findings.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is it (channel, time)?")
-        findings.raise_any()
+            issues.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is it (channel, time)?")
+        issues.raise_any()
         cells = pd.DataFrame(array, columns=names)
-        return admit(RawTable(file.stem, cells, self.rate_hz, None, None, self.units), self, self.train_share, findings)
+        return admit(RawTable(file.stem, cells, self.rate_hz, None, None, self.units), self, self.train_share, issues)
 
     def _array(self, file: Path) -> np.ndarray:
         """The array (time, channel), mapped; a header that promises more than the file holds is refused by that."""

@@ -1,10 +1,10 @@
 """The page's views as plotly figures, for notebooks.
 
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report import notebook
 
-found = Findings.of("artifacts")
-notebook.projection(found).show()
+study = StudyResults.of("artifacts")
+notebook.projection(study).show()
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from clusterwhy.plots.figures import cluster_name
 from clusterwhy.plots.names import plain
 from clusterwhy.report.array_encoding import envelope
 from clusterwhy.report.page_data import hex_colour
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ ACROSS = 2000  # stretches of time that a channel is drawn by
 COLOURS = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
 
 
-def projection(found: Findings, colour: str = "cluster") -> "Figure":
+def projection(study: StudyResults, colour: str = "cluster") -> "Figure":
     """Windows in the projection.
 
     Args:
-        found: the artifacts of a pipeline.
+        study: the artifacts of a pipeline.
         colour: `cluster`, `score` or `time`.
 
     Raises:
@@ -44,15 +44,15 @@ def projection(found: Findings, colour: str = "cluster") -> "Figure":
 
     if colour not in ("cluster", "score", "time"):
         raise DataError("projection", [f"colour: expected cluster, score or time, got {colour!r}"])
-    x, y, scores = found.projection[:, 0], found.projection[:, 1], found.scores["score"].to_numpy()
-    clock, starts = found.clock, found.clock.scaled(found.seconds)
+    x, y, scores = study.projection[:, 0], study.projection[:, 1], study.scores["score"].to_numpy()
+    clock, starts = study.clock, study.clock.scaled(study.seconds)
     about = np.stack([np.arange(len(x)), starts, scores], axis=1)
     hover = f"window %{{customdata[0]}}<br>from %{{customdata[1]:.{clock.digits + 1}f}} {clock.unit}"
     hover += "<br>score %{customdata[2]:.3g}<extra></extra>"
     figure = go.Figure()
     if colour == "cluster":
-        for cluster in np.unique(found.labels):
-            own = found.labels == cluster
+        for cluster in np.unique(study.labels):
+            own = study.labels == cluster
             marker: dict[str, Any] = {"size": 5, "color": hex_colour(int(cluster))}
             figure.add_scattergl(
                 x=x[own],
@@ -71,11 +71,11 @@ def projection(found: Findings, colour: str = "cluster") -> "Figure":
     return _finished(figure, "projection 1 (no unit)", "projection 2 (no unit)", 480)
 
 
-def series(found: Findings) -> "Figure":
+def series(study: StudyResults) -> "Figure":
     """Every channel by its least and greatest values, clusters, score and threshold; one time axis."""
     from plotly.subplots import make_subplots
 
-    data, time = found.data, found.clock.scaled(found.data.time_s)
+    data, time = study.data, study.clock.scaled(study.data.time_s)
     n_buckets = min(ACROSS, len(time))
     low, high = envelope(data.values.T, n_buckets)
     at = np.repeat(time[(np.arange(n_buckets) * len(time)) // n_buckets], 2)
@@ -85,49 +85,49 @@ def series(found: Findings) -> "Figure":
         values = np.stack([low[i], high[i]], axis=1).ravel()
         figure.add_scattergl(x=at, y=values, mode="lines", line={"width": 1, "color": "#30404f"}, row=i + 1, col=1)
         figure.update_yaxes(title_text=f"{plain(channel)}<br>({plain(unit or 'no unit')})", row=i + 1, col=1)
-    middle = found.clock.scaled(found.seconds + found.window_s / 2)
+    middle = study.clock.scaled(study.seconds + study.window_s / 2)
     figure.add_scattergl(
         x=middle,
-        y=found.scores["score"],
+        y=study.scores["score"],
         mode="markers",
-        marker={"size": 4, "color": [hex_colour(int(label)) for label in found.labels]},
+        marker={"size": 4, "color": [hex_colour(int(label)) for label in study.labels]},
         row=n + 1,
         col=1,
     )
-    figure.add_hline(y=found.anomalies["threshold"], line={"dash": "dash", "color": "#d55e00"}, row=n + 1, col=1)
+    figure.add_hline(y=study.threshold, line={"dash": "dash", "color": "#d55e00"}, row=n + 1, col=1)
     figure.update_yaxes(title_text="score<br>(by cluster)", row=n + 1, col=1)
-    figure.update_xaxes(title_text=f"time since the first sample ({found.clock.unit})", row=n + 1, col=1)
+    figure.update_xaxes(title_text=f"time since the first sample ({study.clock.unit})", row=n + 1, col=1)
     figure.update_layout(template="plotly_white", height=140 + 70 * (n + 1), showlegend=False)
     return figure
 
 
-def window(found: Findings, which: int) -> "Figure":
+def window(study: StudyResults, which: int) -> "Figure":
     """One window's relevance, channel x time, as per cent of its |relevance|; the values where the pointer is.
 
     Raises:
         DataError: there is no such window, or it was not explained.
     """
-    for table, relevance in ((found.explained, found.relevance), (found.strange, found.strange_relevance)):
+    for table, relevance in ((study.explained, study.relevance), (study.anomalies, study.anomaly_relevance)):
         rows = np.flatnonzero(table["window"].to_numpy() == which)
         if len(rows):
-            start = found.data.starts[which : which + 1]
-            values = windows_at(found.data.values, start, found.data.length)[0]
-            return _heat(found, relevance[rows[0]] / np.abs(relevance[rows[0]]).sum(), values)
-    known = np.union1d(found.explained["window"], found.strange["window"])
+            start = study.data.starts[which : which + 1]
+            values = windows_at(study.data.values, start, study.data.length)[0]
+            return _heat(study, relevance[rows[0]] / np.abs(relevance[rows[0]]).sum(), values)
+    known = np.union1d(study.explained["window"], study.anomalies["window"])
     raise DataError(
         "window", [f"expected one of the {len(known)} explained windows, such as {known[:5].tolist()}, got {which}"]
     )
 
 
-def cluster(found: Findings, which: int) -> "Figure":
+def cluster(study: StudyResults, which: int) -> "Figure":
     """Mean relevance of a cluster's explained windows, channel x time.
 
     Raises:
         DataError: the cluster was not explained.
     """
-    if which not in found.explained_clusters:
-        raise DataError("cluster", [f"expected one of {found.explained_clusters}, got {which}"])
-    return _heat(found, found.maps[found.explained_clusters.index(which)], None)
+    if which not in study.explained_clusters:
+        raise DataError("cluster", [f"expected one of {study.explained_clusters}, got {which}"])
+    return _heat(study, study.maps[study.explained_clusters.index(which)], None)
 
 
 @dataclass(frozen=True)
@@ -166,20 +166,20 @@ class ClusterSummary:
         )
 
 
-def summary(found: Findings, which: int) -> ClusterSummary:
+def summary(study: StudyResults, which: int) -> ClusterSummary:
     """Size, times, stability and leading channels of a cluster.
 
     Raises:
         DataError: no such cluster.
     """
-    record = next((one for one in found.summary["clusters"] if one["cluster"] == which), None)
+    record = next((one for one in study.summary["clusters"] if one["cluster"] == which), None)
     if record is None:
-        known = ", ".join(str(one["cluster"]) for one in found.summary["clusters"]) or "none"
+        known = ", ".join(str(one["cluster"]) for one in study.summary["clusters"]) or "none"
         raise DataError("cluster", [f"{which} is none of the clusters ({known})"])
-    seconds = found.data.time_s
-    runs = [run for run in found.summary["timeline"] if run["cluster"] == which]
-    again = found.stability.loc[found.stability["cluster"] == which, "jaccard"]
-    own = found.importance[found.importance["cluster"] == which].sort_values("signed", ascending=False)
+    seconds = study.data.time_s
+    runs = [run for run in study.summary["timeline"] if run["cluster"] == which]
+    again = study.stability.loc[study.stability["cluster"] == which, "jaccard"]
+    own = study.importance[study.importance["cluster"] == which].sort_values("signed", ascending=False)
     return ClusterSummary(
         which,
         record["n_windows"],
@@ -188,14 +188,14 @@ def summary(found: Findings, which: int) -> ClusterSummary:
         tuple(record["medoid_windows"]),
         float(again.mean()) if len(again) else None,
         own[["channel", "signed", "signed_low", "signed_high", "z_score"]].reset_index(drop=True),
-        found.clock,
+        study.clock,
     )
 
 
-def _heat(found: Findings, shares: FloatArray, values: FloatArray | None) -> "Figure":
+def _heat(study: StudyResults, shares: FloatArray, values: FloatArray | None) -> "Figure":
     import plotly.graph_objects as go
 
-    data, clock = found.data, found.window_clock
+    data, clock = study.data, study.window_clock
     times = clock.scaled(np.arange(data.length) / data.about["rate_hz"])
     names = [
         plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.about["units"], strict=True)

@@ -10,8 +10,8 @@ import pandas as pd
 from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing
-from clusterwhy.report.study_results import Findings
-from clusterwhy.report.value_chunks import Pieces
+from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.value_chunks import ValueChunks
 from clusterwhy.types import FloatArray
 
 N_NEIGHBORS = 5
@@ -30,38 +30,38 @@ def hex_colour(cluster: int) -> str:
     return str(mpl.colors.to_hex(cluster_colour(cluster)))
 
 
-def content(found: Findings, pieces: Pieces | None) -> Content:
-    """Everything that the views draw, but for what is in pieces beside the page."""
-    arrays = [*_windows(found), *_series(found, pieces), *_relevance(found)]
-    about = _about(found) | {"pieces": pieces.about if pieces else None}
+def content(study: StudyResults, chunks: ValueChunks | None) -> Content:
+    """Everything that the views draw, but for what is in chunks beside the page."""
+    arrays = [*_windows(study), *_series(study, chunks), *_relevance(study)]
+    about = _about(study) | {"chunks": chunks.about if chunks else None}
     return Content(about | {"arrays": {one.name: one.about for one in arrays}}, arrays)
 
 
-def strongest(found: Findings, cluster: int, count: int) -> list[int]:
+def strongest(study: StudyResults, cluster: int, count: int) -> list[int]:
     """Windows of a cluster with the highest explained target: what the cluster is most of all."""
-    own = found.explained[found.explained["cluster"] == cluster].sort_values("target", ascending=False, kind="stable")
+    own = study.explained[study.explained["cluster"] == cluster].sort_values("target", ascending=False, kind="stable")
     return [int(window) for window in own["window"].head(count)]
 
 
-def _about(found: Findings) -> dict[str, Any]:
-    data, about = found.data, found.data.about
+def _about(study: StudyResults) -> dict[str, Any]:
+    data, about = study.data, study.data.about
     clusters = [
-        {**record, "colour": hex_colour(record["cluster"]), "strongest_windows": strongest(found, record["cluster"], 5)}
-        for record in found.summary["clusters"]
+        {**record, "colour": hex_colour(record["cluster"]), "strongest_windows": strongest(study, record["cluster"], 5)}
+        for record in study.summary["clusters"]
     ]
     return {
         "name": about["name"],
         "channels": about["channels"],
         "units": about["units"],
         "rate_hz": about["rate_hz"],
-        "clock": asdict(found.clock),
-        "window_clock": asdict(found.window_clock),
+        "clock": asdict(study.clock),
+        "window_clock": asdict(study.window_clock),
         "length": data.length,
         "n_samples": len(data.values),
         "n_windows": len(data.starts),
         "train_stop": about["train_stop"],
         "label_names": about["label_names"] if data.labels is not None else [],
-        "threshold": found.anomalies["threshold"],
+        "threshold": study.threshold,
         "ranges": _ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
@@ -79,18 +79,18 @@ def _ranges(values: FloatArray) -> list[tuple[float, float]]:
     return found
 
 
-def _windows(found: Findings) -> list[Packed]:
+def _windows(study: StudyResults) -> list[Packed]:
     """One value per window."""
-    data = found.data
-    mean, deviation = found.moments
+    data = study.data
+    mean, deviation = study.moments
     packed = [
         pack("start", data.starts),
-        pack("x", found.projection[:, 0]),
-        pack("y", found.projection[:, 1]),
-        pack("cluster", found.labels),
-        pack("strength", found.strengths),
-        pack("score", found.scores["score"]),
-        pack("near", found.nearest(N_NEIGHBORS), turn=1),
+        pack("x", study.projection[:, 0]),
+        pack("y", study.projection[:, 1]),
+        pack("cluster", study.labels),
+        pack("strength", study.strengths),
+        pack("score", study.scores["score"]),
+        pack("near", study.nearest(N_NEIGHBORS), turn=1),
         # (channel, window), in standard deviations of the training span; to 1/65 534 of the range
         pack_for_drawing("mean", mean, turn=2),
         pack_for_drawing("deviation", deviation, turn=2),
@@ -103,18 +103,18 @@ def _windows(found: Findings) -> list[Packed]:
     return packed
 
 
-def _series(found: Findings, pieces: Pieces | None) -> list[Packed]:
+def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
     """(channel, time) as recorded, whole where it fits, else its envelope and the windows that were explained."""
-    data = found.data
+    data = study.data
     values, rate = data.values.T, data.about["rate_hz"]
     drift = data.time_s - np.arange(len(data.time_s)) / rate
     even = bool(np.all(np.abs(drift) < 0.1 / rate))
-    n_places = pieces.n_places if pieces else len(drift)
+    n_places = chunks.n_places if chunks else len(drift)
     packed = [] if even else [pack("drift", drift[(np.arange(n_places) * len(drift)) // n_places])]
-    if pieces is None:
+    if chunks is None:
         return [*packed, pack_for_drawing("values", values)]
     low, high = envelope(values, n_places)
-    kept = np.union1d(found.explained["window"], found.strange["window"])
+    kept = np.union1d(study.explained["window"], study.anomalies["window"])
     windows = windows_at(data.values, data.starts[kept], data.length)
     return [
         *packed,
@@ -126,10 +126,10 @@ def _series(found: Findings, pieces: Pieces | None) -> list[Packed]:
     ]
 
 
-def _relevance(found: Findings) -> list[Packed]:
+def _relevance(study: StudyResults) -> list[Packed]:
     return [
-        *pack_relevance("explained", found.explained, found.relevance),
-        *pack_relevance("strange", found.strange, found.strange_relevance),
+        *pack_relevance("explained", study.explained, study.relevance),
+        *pack_relevance("anomaly", study.anomalies, study.anomaly_relevance),
     ]
 
 

@@ -8,68 +8,68 @@ from matplotlib.figure import Figure
 
 from clusterwhy.plots import figures
 from clusterwhy.plots.saving import save
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
 MOST_CHANNELS = 12  # in the overview
 Files = tuple[Path, Path]
 
 
-def overview(found: Findings, stem: Path) -> Files:
+def overview(study: StudyResults, stem: Path) -> Files:
     """Series, clusters, labels, projection and which channels count for which cluster."""
-    data, explained = found.data, found.explained_clusters
+    data, explained = study.data, study.explained_clusters
     shown = min(len(data.channels), MOST_CHANNELS)
     extra = 1 if data.labels is None else 2
     figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
-    units, times = tuple(data.about["units"])[:shown], found.clock.scaled(data.time_s)
+    units, times = tuple(data.about["units"])[:shown], study.clock.scaled(data.time_s)
     figures.draw_series(axes[:shown], times, data.values[:, :shown], data.channels[:shown], units)
-    figures.draw_timeline(axes[shown], found.summary["timeline"], times)
+    figures.draw_timeline(axes[shown], study.summary["timeline"], times)
     if data.labels is not None:
         figures.draw_labels(axes[-1], data.index, data.about["label_names"], times)
-    axes[-1].set_xlabel(f"time since the first sample ({found.clock.unit})", fontsize=8)
+    axes[-1].set_xlabel(f"time since the first sample ({study.clock.unit})", fontsize=8)
     if explained:
         places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
-        image = figures.draw_matrix(matrix, found.importance, explained)
+        image = figures.draw_matrix(matrix, study.importance, explained)
         bar = right.colorbar(image, ax=matrix)
         bar.set_label("share of |relevance|\n(red supports)", fontsize=8)
         bar.ax.tick_params(labelsize=6)
     else:
         places = right.subplots()
-    figures.draw_projection(places, found.projection, found.labels)
+    figures.draw_projection(places, study.projection, study.labels)
     return save(figure, stem)
 
 
-def cluster(found: Findings, which: int, stem: Path) -> Files:
+def cluster(study: StudyResults, which: int, stem: Path) -> Files:
     """Channels of one cluster with intervals, and its mean relevance; in the same limits for all clusters."""
-    data, importance, maps = found.data, found.importance, found.maps
+    data, importance, maps = study.data, study.importance, study.maps
     figure = Figure(figsize=(10, max(2.1, 0.22 * len(data.channels) + 1.0)), layout="constrained")
     bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
     ends = importance[["signed_low", "signed_high"]].to_numpy()
     figures.draw_importance(bars, importance, which)
     bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
     bars.set_xlabel("relevance (share of |relevance|)", fontsize=8)
-    relevance, clock = maps[found.explained_clusters.index(which)], found.window_clock
-    image = figures.draw_map(panel, relevance, data.channels, clock.scaled(found.window_s), _limit(maps))
+    relevance, clock = maps[study.explained_clusters.index(which)], study.window_clock
+    image = figures.draw_map(panel, relevance, data.channels, clock.scaled(study.window_s), _limit(maps))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
     _colours(figure, image, panel, "mean relevance\n(% of |relevance|; red supports)")
     return save(figure, stem)
 
 
-def anomaly(found: Findings, row: int, stem: Path) -> Files:
+def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     """What makes one window strange, and its leading channel over the normal windows nearest to it."""
-    data, about, strange = found.data, found.data.about, found.strange.iloc[row]
-    relevance = _shares(found.strange_relevance)
+    data, about, strange = study.data, study.data.about, study.anomalies.iloc[row]
+    relevance = _shares(study.anomaly_relevance)
     n_channels, length = relevance.shape[1:]
     figure = Figure(figsize=(11.5, max(2.1, 0.22 * n_channels + 1.1)), layout="constrained")
     bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
-    own = found.strange_channels[found.strange_channels["window"] == strange["window"]]
+    own = study.anomaly_channels[study.anomaly_channels["window"] == strange["window"]]
     start, leading = int(data.starts[strange["window"]]), int(own["share"].to_numpy().argmax())
     figures.draw_shares(bars, own)
     bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
-    clock = found.window_clock
-    image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(found.window_s), _limit(relevance))
+    clock = study.window_clock
+    image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
     pieces = np.stack([data.values[first : first + length, leading] for first in strange["references"]])
     label = f"{data.channels[leading]} ({about['units'][leading] or 'no unit'})"

@@ -49,18 +49,18 @@ class PageServer(ThreadingHTTPServer):
         explain: windows and the name of rules -> their relevance.
         rules: names that the page may ask for, the study's own first.
         port: 0 for any free one.
-        pieces: files of the page's long series; nothing else is read from the disk.
+        chunks: files of the page's long series; nothing else is read from the disk.
     """
 
     daemon_threads = True
 
     def __init__(
-        self, html: str, explain: Explain, rules: tuple[str, ...], port: int = 0, pieces: Sequence[Path] = ()
+        self, html: str, explain: Explain, rules: tuple[str, ...], port: int = 0, chunks: Sequence[Path] = ()
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(24)
         self.explain, self.rules, self.busy = explain, rules, threading.Lock()
-        self.pieces = {path.name: path for path in pieces}
+        self.chunks = {path.name: path for path in chunks}
         offer = json.dumps({"rules": rules}).replace("<", "\\u003c")
         self.html = html.replace("</body>", f'<script type="application/json" id="served">{offer}</script>\n</body>', 1)
 
@@ -96,13 +96,13 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        if self._refused({"", *self.server.pieces}):
+        if self._refused({"", *self.server.chunks}):
             return
-        piece = self.server.pieces.get(self.path.rpartition("/")[2])
-        if piece is None:
+        chunk = self.server.chunks.get(self.path.rpartition("/")[2])
+        if chunk is None:
             self._send(HTTPStatus.OK, self.server.html.encode(), "text/html; charset=utf-8")
         else:
-            self._send(HTTPStatus.OK, piece.read_bytes(), "text/javascript; charset=utf-8")
+            self._send(HTTPStatus.OK, chunk.read_bytes(), "text/javascript; charset=utf-8")
 
     def do_POST(self) -> None:
         if self._refused({"explain"}):

@@ -19,7 +19,7 @@ STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "evaluat
 
 
 @dataclass(frozen=True)
-class Findings:
+class StudyResults:
     """The artifacts of a finished pipeline.
 
     Attributes:
@@ -99,9 +99,19 @@ class Findings:
         return read_table(self.folders["score"] / "scores.parquet")
 
     @cached_property
-    def anomalies(self) -> dict[str, Any]:
-        """`threshold` and `segments`, the worst first."""
+    def _segments(self) -> dict[str, Any]:
         return read_json(self.folders["score"] / "segments.json")
+
+    @property
+    def threshold(self) -> float:
+        """Windows with a higher score are anomalous."""
+        return float(self._segments["threshold"])
+
+    @property
+    def segments(self) -> list[dict[str, Any]]:
+        """Anomalous segments (runs of overlapping or adjacent anomalous windows), highest score first."""
+        found: list[dict[str, Any]] = self._segments["segments"]
+        return found
 
     @cached_property
     def explained_clusters(self) -> list[int]:
@@ -135,17 +145,17 @@ class Findings:
         return read_table(self.folders["explain"] / "quality.csv")
 
     @cached_property
-    def strange(self) -> pd.DataFrame:
-        """One row per explained anomaly, the strangest first."""
+    def anomalies(self) -> pd.DataFrame:
+        """One row per explained anomaly, highest score first."""
         return read_table(self.folders["explain"] / "anomalies.parquet")
 
     @cached_property
-    def strange_channels(self) -> pd.DataFrame:
+    def anomaly_channels(self) -> pd.DataFrame:
         """One row per explained anomaly and channel."""
         return read_table(self.folders["explain"] / "anomaly_channels.csv")
 
     @cached_property
-    def strange_relevance(self) -> FloatArray:
+    def anomaly_relevance(self) -> FloatArray:
         """(explained anomaly, channel, time)."""
         return read_array(self.folders["explain"] / "anomaly_relevance.npy")
 

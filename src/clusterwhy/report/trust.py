@@ -4,27 +4,27 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 
 Answer = tuple[str, str, str]
 
 
-def belief(found: Findings) -> list[dict[str, str]]:
+def trust_table(study: StudyResults) -> list[dict[str, str]]:
     """A row for each question that the artifacts can answer."""
     rows = [
-        *_sums(found),
-        *_detection(found),
-        *_channels(found),
-        *_stability(found),
-        *_likeness(found),
-        *_labels(found),
+        *_sums(study),
+        *_detection(study),
+        *_channels(study),
+        *_stability(study),
+        *_likeness(study),
+        *_labels(study),
     ]
     return [dict(zip(("question", "measured", "says"), row, strict=True)) for row in rows]
 
 
-def _sums(found: Findings) -> Iterator[Answer]:
-    if len(found.explained):
-        gap, bias = found.explained["gap"].abs().median(), found.explained["bias_share"].median()
+def _sums(study: StudyResults) -> Iterator[Answer]:
+    if len(study.explained):
+        gap, bias = study.explained["gap"].abs().median(), study.explained["bias_share"].median()
         yield (
             "Does relevance add up?",
             f"median |1 − sum / target| {gap:.2g}; biases keep {bias:.1%}",
@@ -32,8 +32,8 @@ def _sums(found: Findings) -> Iterator[Answer]:
         )
 
 
-def _detection(found: Findings) -> Iterator[Answer]:
-    rows = found.results[found.results["question"] == "detection"].set_index("method")
+def _detection(study: StudyResults) -> Iterator[Answer]:
+    rows = study.results[study.results["question"] == "detection"].set_index("method")
     if "ours" in rows.index and rows["auroc"].notna().all():
         area = rows["auroc"]
         best = str(area.drop("ours").idxmax())
@@ -46,9 +46,9 @@ def _detection(found: Findings) -> Iterator[Answer]:
         )
 
 
-def _channels(found: Findings) -> Iterator[Answer]:
+def _channels(study: StudyResults) -> Iterator[Answer]:
     for question, name in (("explanation", "clusters"), ("anomaly explanation", "anomalies")):
-        rows = found.results[found.results["question"] == question].set_index("method")
+        rows = study.results[study.results["question"] == question].set_index("method")
         if "replacement_area" not in rows or rows["replacement_area"].isna().all():
             continue
         area = rows["replacement_area"]
@@ -61,9 +61,9 @@ def _channels(found: Findings) -> Iterator[Answer]:
         yield f"Do the leading channels matter for {name}?", measured, says
 
 
-def _stability(found: Findings) -> Iterator[Answer]:
-    if len(found.stability):
-        again = found.stability.groupby("cluster")["jaccard"].mean()
+def _stability(study: StudyResults) -> Iterator[Answer]:
+    if len(study.stability):
+        again = study.stability.groupby("cluster")["jaccard"].mean()
         unsure = ", ".join(str(cluster) for cluster in again.index[again < 0.75])
         yield (
             "Are the clusters there again in other samples of the windows?",
@@ -72,8 +72,8 @@ def _stability(found: Findings) -> Iterator[Answer]:
         )
 
 
-def _likeness(found: Findings) -> Iterator[Answer]:
-    similar = found.evidence[found.evidence["measure"] == "similarity"].groupby("ranking")["value"].mean()
+def _likeness(study: StudyResults) -> Iterator[Answer]:
+    similar = study.evidence[study.evidence["measure"] == "similarity"].groupby("ranking")["value"].mean()
     seeds = similar[similar.index.str.startswith("encoder_seed_")]
     if len(seeds):
         similar["other seeds"] = seeds.mean()
@@ -86,9 +86,9 @@ def _likeness(found: Findings) -> Iterator[Answer]:
             yield question, f"rank correlation {similar[ranking]:.2f}", says
 
 
-def _labels(found: Findings) -> Iterator[Answer]:
+def _labels(study: StudyResults) -> Iterator[Answer]:
     for method in ("ours", "untrained encoder", "spectral features"):
-        rows = found.results[(found.results["question"] == "clusters") & (found.results["method"] == method)]
+        rows = study.results[(study.results["question"] == "clusters") & (study.results["method"] == method)]
         if len(rows):
             yield f"Do clusters match the labels? ({method})", f"AMI {rows['ami'].iloc[0]:.2f}", "1: exactly"
 

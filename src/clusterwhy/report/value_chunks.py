@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 
 from clusterwhy.report.array_encoding import quantised, scale, text
-from clusterwhy.report.study_results import Findings
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
 # numbers of the series in the page itself
-MOST_VALUES = 4_000_000
-OF_ENVELOPE = 1_000_000  # of a longer one: least and greatest values of stretches
-IN_A_PIECE = 1_000_000  # numbers
+MAX_VALUES_IN_PAGE = 4_000_000
+ENVELOPE_VALUES = 1_000_000  # of a longer one: least and greatest values of stretches
+PER_CHUNK = 1_000_000  # numbers
 
 
 @dataclass(frozen=True)
-class Pieces:
+class ValueChunks:
     """How the files beside the page are cut.
 
     Attributes:
-        samples: of each piece but the last.
-        count: number of pieces.
+        samples: of each chunk but the last.
+        count: number of chunks.
         offset, step: of each channel; a whole number q stands for offset + step * q.
         n_places: stretches by whose least and greatest values the page itself shows the series.
-        key: of the series: a page takes no pieces of another.
+        key: of the series: a page takes no chunks of another.
     """
 
     samples: int
@@ -40,14 +40,14 @@ class Pieces:
     step: FloatArray
 
     @classmethod
-    def of(cls, found: Findings) -> "Pieces | None":
+    def of(cls, study: StudyResults) -> "ValueChunks | None":
         """None where the whole series is in the page."""
-        values = found.data.values
-        if values.size <= MOST_VALUES:
+        values = study.data.values
+        if values.size <= MAX_VALUES_IN_PAGE:
             return None
-        samples = max(1, IN_A_PIECE // values.shape[1])
+        samples = max(1, PER_CHUNK // values.shape[1])
         offset, step = scale(values.T, np.int16)
-        n_places, key = OF_ENVELOPE // (2 * values.shape[1]), hashlib.sha256(values.tobytes()).hexdigest()[:16]
+        n_places, key = ENVELOPE_VALUES // (2 * values.shape[1]), hashlib.sha256(values.tobytes()).hexdigest()[:16]
         return cls(samples, -(-len(values) // samples), n_places, key, offset, step)
 
     @property
@@ -59,12 +59,12 @@ class Pieces:
 
     @staticmethod
     def name(number: int) -> str:
-        """The file of a piece."""
+        """The file of a chunk."""
         return f"values_{number:05d}.js"
 
-    def files(self, found: Findings) -> Iterator[tuple[str, str]]:
+    def files(self, study: StudyResults) -> Iterator[tuple[str, str]]:
         """Name and text of each file: a script, since a page opened from a disk may read nothing else."""
         for number in range(self.count):
-            part = found.data.values[number * self.samples : (number + 1) * self.samples].T
+            part = study.data.values[number * self.samples : (number + 1) * self.samples].T
             whole = quantised(part, self.offset, self.step, np.int16)
-            yield self.name(number), f'clusterwhyPiece("{self.key}", {number}, "{text(whole)}");\n'
+            yield self.name(number), f'clusterwhyChunk("{self.key}", {number}, "{text(whole)}");\n'

@@ -12,7 +12,7 @@ from clusterwhy.artifacts.store import read_array, read_json, write_array, write
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.errors import ArtifactError
 from clusterwhy.tracking.run import dvc_md5
-from tests.made_findings import made_findings
+from tests.synthetic_results import synthetic_results
 
 
 def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_checksum_of_a_folder_is_the_one_dvc_computes(tmp_path: Path) -> Non
 def test_names_and_entries_of_a_series_are_what_they_should_be(
     tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    folder = made_findings(tmp_path).folders["prepare"]
+    folder = synthetic_results(tmp_path).folders["prepare"]
     check_folder("prepare", folder, {})
     path = folder / "series.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

@@ -16,9 +16,9 @@ from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 WATCH_SHA = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 
 
-def series(n: int = 50, pieces: tuple[int, ...] = (0,)) -> Series:
+def series(n: int = 50, segments: tuple[int, ...] = (0,)) -> Series:
     values = np.arange(2.0 * n).reshape(n, 2)
-    return Series("made", values, np.arange(n) / 10, 10.0, ("a", "b"), ("", ""), n, pieces)
+    return Series("made", values, np.arange(n) / 10, 10.0, ("a", "b"), ("", ""), n, segments)
 
 
 def test_window_i_is_the_slice_that_starts_at_its_start() -> None:
@@ -31,7 +31,7 @@ def test_window_i_is_the_slice_that_starts_at_its_start() -> None:
 
 
 def test_no_window_crosses_from_one_piece_to_the_next() -> None:
-    index = window_index(series(pieces=(0, 20)), WindowSettings(length=8, stride=3))
+    index = window_index(series(segments=(0, 20)), WindowSettings(length=8, stride=3))
     assert not ((index["start"] < 20) & (index["stop"] > 20)).any()
     assert (index["start"] >= 20).any()
 

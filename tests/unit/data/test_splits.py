@@ -31,7 +31,7 @@ def recordings(rng: np.random.Generator, n_groups: int = 12) -> Series:
         channels=("a", "b"),
         units=("", ""),
         train_stop=n,
-        pieces=tuple(range(0, n, 40)),
+        segments=tuple(range(0, n, 40)),
         labels=np.tile(np.repeat([0, 1], 40), n_groups),
         label_names=("rest", "walk"),
         groups=np.repeat(np.arange(n_groups), 80),
@@ -143,13 +143,13 @@ def test_watch_subjects_are_groups_and_channels_can_be_chosen() -> None:
     whole = WatchSubjects(subjects=[1, 2, 3], channels=["ax", "ay", "az", "wx", "wy", "wz"], sha256=WATCH_SHA).read()
     assert read.channels == ("az", "wx") and read.units == ("g", "rad/s")
     assert read.groups is not None and whole.groups is not None and read.labels is not None
-    assert read.group_names == ("subject 3", "subject 1") and len(read.pieces) == 28
+    assert read.group_names == ("subject 3", "subject 1") and len(read.segments) == 28
     for code, subject in enumerate((3, 1)):
         np.testing.assert_array_equal(
             read.values[read.groups == code], whole.values[whole.groups == subject - 1][:, 2:4]
         )
-    assert (np.flatnonzero(np.diff(read.groups)) + 1).tolist() == [read.pieces[14]]
-    assert {*np.flatnonzero(np.diff(read.labels)) + 1} <= set(read.pieces)
+    assert (np.flatnonzero(np.diff(read.groups)) + 1).tolist() == [read.segments[14]]
+    assert {*np.flatnonzero(np.diff(read.labels)) + 1} <= set(read.segments)
     with pytest.raises(DataError) as caught:
         WatchSubjects(subjects=[11], channels=["bx"], sha256=WATCH_SHA).read()
     assert len(caught.value.faults) == 2

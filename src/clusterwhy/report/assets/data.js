@@ -4,7 +4,7 @@ const KINDS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
   int32: Int32Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array,
 };
-const MOST_PIECES = 32; // that are kept in memory, of 2 MB each
+const MAX_CHUNKS = 32; // that are kept in memory, of 2 MB each
 const NOTHING = { int8: -128, int16: -32768 }; // what stands for a value that is not finite
 
 async function unpack(name, about, text = null) {
@@ -23,13 +23,13 @@ function real(array, row, at) {
 }
 
 // Values of a long series, in files beside the page that are read when they are looked at.
-class Pieces {
+class ValueChunks {
   constructor(about) {
     Object.assign(this, about);
     this.values = new Map(); // number -> its values, the ones used last at the end
     this.coming = new Map();
     this.gone = false; // the page was passed on without its files, or with others
-    window.clusterwhyPiece = (key, number, text) => this.coming.get(number)?.take(key, text);
+    window.clusterwhyChunk = (key, number, text) => this.coming.get(number)?.take(key, text);
   }
 
   numbers(first, last) {
@@ -48,10 +48,10 @@ class Pieces {
   // resolves to whether all samples from first to last can be read
   async need(first, last) {
     const wanted = this.numbers(first, last);
-    if (this.gone || wanted.length > MOST_PIECES / 2) return false;
+    if (this.gone || wanted.length > MAX_CHUNKS / 2) return false;
     await Promise.all(wanted.map((number) => this.read(number)));
     for (const number of wanted) { const kept = this.values.get(number); if (kept) { this.values.delete(number); this.values.set(number, kept); } }
-    for (const number of this.values.keys()) if (this.values.size > MOST_PIECES) this.values.delete(number);
+    for (const number of this.values.keys()) if (this.values.size > MAX_CHUNKS) this.values.delete(number);
     return this.has(first, last);
   }
 
@@ -64,7 +64,7 @@ class Pieces {
       one.take = (key, text) => {
         one.taken = true;
         if (key !== this.key) return lost();
-        return unpack("piece", { dtype: "int16", shape: [1] }, text).then(({ values }) => {
+        return unpack("chunk", { dtype: "int16", shape: [1] }, text).then(({ values }) => {
           this.values.set(number, { values, length: values.length / this.offset.length });
           resolve();
         }, lost);
@@ -119,9 +119,9 @@ class Data {
     this.nChannels = about.channels.length;
     this.length = about.length;
     this.whole = "values" in arrays;
-    this.pieces = about.pieces && new Pieces(about.pieces);
-    this.rows = {}; // window -> row of `explained` and `strange`
-    for (const kind of ["explained", "strange"]) {
+    this.chunks = about.chunks && new ValueChunks(about.chunks);
+    this.rows = {}; // window -> row of `explained` and `anomaly`
+    for (const kind of ["explained", "anomaly"]) {
       this.rows[kind] = new Map(Array.from(arrays[`${kind}_window`].values, (window, row) => [window, row]));
     }
     this.kept = this.whole ? null : new Map(Array.from(arrays.kept.values, (window, row) => [window, row]));
@@ -141,8 +141,8 @@ class Data {
 
   // what samples first..last are drawn from: values, or the least and greatest of each stretch
   source(first, last) {
-    if (this.whole || (this.pieces && this.pieces.has(first, last))) {
-      const value = this.whole ? (channel, sample) => this.low(channel, sample) : (channel, sample) => this.pieces.value(channel, sample);
+    if (this.whole || (this.chunks && this.chunks.has(first, last))) {
+      const value = this.whole ? (channel, sample) => this.low(channel, sample) : (channel, sample) => this.chunks.value(channel, sample);
       return { single: true, placeOf: (sample) => sample, sampleOf: (place) => place, low: value, high: value };
     }
     return { single: false, placeOf: (sample) => this.placeOf(sample), sampleOf: (place) => this.sampleOf(place), low: (c, p) => this.low(c, p), high: (c, p) => this.high(c, p) };
@@ -184,17 +184,17 @@ class Data {
     return Math.abs(this.start[before] - wanted) <= Math.abs(this.start[next] - wanted) ? before : next;
   }
 
-  hasValues(window) { return this.whole || this.kept.has(window) || this.inPieces(window); }
-  inPieces(window) { return this.pieces.has(this.start[window], this.start[window] + this.length - 1); }
+  hasValues(window) { return this.whole || this.kept.has(window) || this.inChunks(window); }
+  inChunks(window) { return this.chunks.has(this.start[window], this.start[window] + this.length - 1); }
 
   // resolves to whether the values of a window can be shown
   async needValues(window) {
-    return this.hasValues(window) || this.pieces.need(this.start[window], this.start[window] + this.length - 1);
+    return this.hasValues(window) || this.chunks.need(this.start[window], this.start[window] + this.length - 1);
   }
 
   value(window, channel, t) {
     if (this.whole) return real(this.arrays.values, channel, this.start[window] + t);
-    if (!this.kept.has(window)) return this.pieces.value(channel, this.start[window] + t);
+    if (!this.kept.has(window)) return this.chunks.value(channel, this.start[window] + t);
     return real(this.arrays.kept_values, channel, this.kept.get(window) * this.length + t);
   }
 

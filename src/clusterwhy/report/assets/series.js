@@ -40,10 +40,10 @@ class SeriesView {
 
   // where the page's stretches are coarser than what could be told apart, the values themselves are read
   async refine(from, to, first, last, source) {
-    const { data } = this, { pieces } = data;
-    if (source.single || !pieces || data.placeOf(to) - data.placeOf(from) > 2 * this.across()) return;
+    const { data } = this, { chunks } = data;
+    if (source.single || !chunks || data.placeOf(to) - data.placeOf(from) > 2 * this.across()) return;
     const view = this.view = {};
-    if (await pieces.need(first, last) && this.view === view) this.draw();
+    if (await chunks.need(first, last) && this.view === view) this.draw();
   }
 
   // how many of `n` things in the shown stretch share a place that can be told apart

@@ -16,7 +16,7 @@ class WindowView {
       this.near.replaceChildren();
       return;
     }
-    const kind = data.rows.strange.has(window) && !data.rows.explained.has(window) ? "strange" : "explained";
+    const kind = data.rows.anomaly.has(window) && !data.rows.explained.has(window) ? "anomaly" : "explained";
     const found = data.relevance(window, kind);
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
     this.title.textContent = `Window ${window}: ${data.told(data.startTime(window))} to ${data.told(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
@@ -36,7 +36,7 @@ class WindowView {
   said(found, kind) {
     if (!found) return "Relevance of this window is not in the page: it is none of the windows that `members` and `anomalies` in params.yaml chose to explain.";
     const gap = `Relevance adds up to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
-    return kind === "strange" ? `Red makes this window unlike its nearest normal windows. ${gap}` : `Red speaks for its cluster, blue against it. ${gap}`;
+    return kind === "anomaly" ? `Red makes this window unlike its nearest normal windows. ${gap}` : `Red speaks for its cluster, blue against it. ${gap}`;
   }
 }
 

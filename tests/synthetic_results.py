@@ -10,13 +10,13 @@ from clusterwhy.clustering import Clusters, summarise, timeline
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
-from clusterwhy.report.study_results import STAGES, Findings
+from clusterwhy.report.study_results import STAGES, StudyResults
 
 N_CLUSTERS = 3
 N_EXPLAINED, N_STRANGE = 4, 3  # windows of each cluster; strangest windows
 
 
-def made_findings(
+def synthetic_results(
     root: Path,
     n_windows: int = 60,
     channels: tuple[str, ...] = ("pressure", "flow", "current"),
@@ -26,7 +26,7 @@ def made_findings(
     stride: int = 16,
     rate_hz: float = 10.0,
     clock: float = 1.0,
-) -> Findings:
+) -> StudyResults:
     """Clusters one after the other, each with a channel of its own; the last windows are noise and one is strange.
 
     A clock of 1.01 goes slower than the rate says, by a hundredth.
@@ -82,7 +82,7 @@ def made_findings(
     write_json(root / "score" / "segments.json", {"threshold": 8.0, "segments": [peak]})
     _write_explanations(root / "explain", found, score, starts, channels, length, rng)
     _write_evaluation(root / "evaluate")
-    return Findings.of(root)
+    return StudyResults.of(root)
 
 
 def _write_clusters(folder: Path, found: np.ndarray, place: np.ndarray, index: pd.DataFrame) -> None:

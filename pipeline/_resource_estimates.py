@@ -15,7 +15,7 @@ BATCH = 256
 FILTERS = 128  # activations of a window's layers, per step, that are there at once, in channels
 
 
-def needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> tuple[float, float]:
+def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> tuple[float, float]:
     """Bytes of memory and of disk; rough, meant to tell what fits from what does not.
 
     Args:
@@ -48,7 +48,7 @@ def needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> tuple[floa
     return table.get(stage, (0.0, 0.0))
 
 
-def check_room(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) -> None:
+def check_resources(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) -> None:
     """Refuse a stage that would not fit.
 
     Raises:
@@ -56,5 +56,5 @@ def check_room(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any]
     """
     path = Path(str(getattr(settings.get("dataset"), "path", None) or "")).expanduser()
     file_bytes = float(path.stat().st_size) if path.is_file() else 0.0
-    memory, disk = needs(stage, sizes, file_bytes)
+    memory, disk = estimated_needs(stage, sizes, file_bytes)
     require(f"the stage `{stage}`", memory, disk, folder, ADVICE)

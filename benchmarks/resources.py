@@ -1,10 +1,10 @@
 """Does a stage take as much memory and disk as it was said to need?
 
 The stages of dvc.yaml, one after the other in a copy of the project, on made-up recordings of growing size; what
-`pipeline/_room.py` estimates beside what each took. A quarter of an hour on two cores:
+`pipeline/_resource_estimates.py` estimates beside what each took. A quarter of an hour on two cores:
 
-    python -m benchmarks.room
-    python -m benchmarks.room --largest 3000      # writes nothing
+    python -m benchmarks.resources
+    python -m benchmarks.resources --largest 3000      # writes nothing
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from benchmarks.record import ROOT, Result, miniature_table, record, shown
 from clusterwhy.artifacts.validation import check_folder
-from pipeline._room import needs
+from pipeline._resource_estimates import estimated_needs
 from tests.conftest import Checkout, make_checkout
 
 SIZES = ((2_400, 3), (48_000, 6), (240_000, 24))  # samples, channels
@@ -48,15 +48,15 @@ def estimated(checkout: Checkout, stage: str) -> tuple[float, float]:
     for dep in STAGES[stage]["deps"]:
         if dep.startswith("artifacts/"):
             check_folder(Path(dep).name, checkout.root / dep, sizes)
-    memory, disk = needs(stage, sizes, (checkout.root / "data" / "pump.csv").stat().st_size)
+    memory, disk = estimated_needs(stage, sizes, (checkout.root / "data" / "pump.csv").stat().st_size)
     return memory / 1e6, disk / 1e6
 
 
 def section(result: Result) -> str:
     """Estimates and what was taken."""
     return f"""
-What each stage estimates before it begins ([_room.py](../pipeline/_room.py)), and what it took at most, in MB. An
-estimate below what is taken lets in what will not fit; one far above refuses what would.
+What each stage estimates before it begins ([_resource_estimates.py](../pipeline/_resource_estimates.py)), and its
+measured peak, in MB. An estimate below the peak admits work that does not fit; one far above it refuses work that does.
 
 {shown(result.table("stages"), 0)}
 """
@@ -109,7 +109,7 @@ def main() -> None:
     if len(sizes) == len(SIZES):
         ratios = {f"{what} estimated / taken, least": float(ratio.min()) for what, ratio in share.items()}
         setup = {"sizes": ", ".join(f"{samples} x {channels}" for samples, channels in sizes)}
-        record("room", "", began, setup, {"stages": runs, "miniature": miniature_table(ratios)}, runs)
+        record("resources", "", began, setup, {"stages": runs, "miniature": miniature_table(ratios)}, runs)
     if low := [what for what, ratio in share.items() if (ratio < 1).any()]:
         sys.exit(f"stages took more {' and '.join(low)} than they were said to need")
 

@@ -50,7 +50,7 @@ def linked_from() -> list[Path]:
     return roots
 
 
-def check_places(name: str, place: str, out: Path | None) -> None:
+def check_paths(name: str, place: str, out: Path | None) -> None:
     """What a run clears and replaces are folders of ours, whatever the configuration says."""
     if not re.fullmatch(rf"(studies/\w+/)?{name}", place):
         raise ConfigError("configuration", [f"`place: {place}`; expected {name}, or studies/<study>/{name}"])
