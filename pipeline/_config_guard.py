@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.types import Override, QuotedString, ValueType
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import groups, parameters
+from pipeline._parameters import groups, parameters, parse_overrides
 
 MOST_BYTES = 100_000  # of one file
 NAME = re.compile(r"\w{1,60}", re.ASCII)  # of an option, which is a file, and of a study, which is a folder
@@ -47,18 +48,25 @@ def check_files() -> None:
 
 
 def check_choices(arguments: list[str]) -> None:
-    """Refuse options of the command line that are no names, such as `dataset=../../elsewhere`.
+    """Refuse command-line options that are not plain names, such as `dataset=../../elsewhere`.
 
     Raises:
         ConfigError: lists them.
     """
-    faults = []
-    for argument in arguments:
-        key, _, value = argument.lstrip("+").partition("=")
-        if key.split("@")[0] in {*groups(), "study"} and re.search(r"[/\\%~]|\.\.", value):
-            faults.append(f"`{argument}`: expected the name of a file in conf/{key}, without its folder")
+    faults = [
+        f"`{override.input_line}`: expected the name of a file in conf/{override.key_or_group}, without its folder"
+        for override in parse_overrides(arguments)
+        if override.key_or_group in {*groups(), "study"} and not all(map(NAME.fullmatch, _options(override)))
+    ]
     if faults:
         raise ConfigError("command line", faults)
+
+
+def _options(override: Override) -> list[str]:
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return []  # Hydra matches the pattern against the names of the group only
+    values = override.sweep_iterator() if override.is_choice_sweep() else [override.value()]
+    return [value.text if isinstance(value, QuotedString) else str(value) for value in values]
 
 
 def _shape_faults(path: Path, name: str) -> Iterator[str]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from clusterwhy.errors import ConfigError
@@ -53,18 +56,37 @@ def parameters() -> tuple[set[str], set[str]]:
     return set().union(*map(_params, own.values())), set().union(*map(_params, of_studies.values()))
 
 
+def parse_overrides(arguments: list[str]) -> list[Override]:
+    """The overrides among command-line arguments, parsed by Hydra; flags such as `--multirun` are skipped.
+
+    Raises:
+        ConfigError: lists the arguments that Hydra cannot parse.
+    """
+    parser, found, faults = OverridesParser.create(), [], []
+    for argument in arguments:
+        if argument.startswith("-") or not ("=" in argument or argument.startswith("~")):
+            continue
+        try:
+            found += parser.parse_overrides([argument])
+        except HydraException as error:
+            faults.append(f"`{argument}`: {str(error).splitlines()[0]}")
+    if faults:
+        raise ConfigError("command line", faults)
+    return found
+
+
 def check_overrides(stage: str, overrides: list[str]) -> None:
-    """Refuse overrides that would change nothing.
+    """Refuse overrides that have no effect on a stage.
 
     Raises:
         ConfigError: an override names a parameter of another stage.
     """
-    mine = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
+    own = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
     faults = [
-        f"`{override}` is no parameter of the stage `{stage}` (it has {', '.join(sorted(mine))}), so it would change "
-        "nothing here; use `dvc exp run -S ...`"
-        for override in overrides
-        if override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0].split("/")[0] not in mine | UNTRACKED
+        f"`{override.input_line}`: not a parameter of the stage `{stage}` (it has {', '.join(sorted(own))}), so it has "
+        "no effect here; use `dvc exp run -S ...`"
+        for override in parse_overrides(overrides)
+        if override.key_or_group.split(".")[0].split("/")[0] not in own | UNTRACKED
     ]
     if faults:
         raise ConfigError("command line", faults)

@@ -164,7 +164,7 @@ def main(run: StageRun) -> None:
     references = _references(data, explained.codes, how.n_references, seed)
     found = compare(trained.network, explained.scaled, explained.codes, references, how, seed)
     _write_comparison(run, found, explained, classes)
-    signals = Signals(data.channels, tuple(data.about["units"]), 1.0 / data.about["rate_hz"])
+    signals = Signals(data.channels, tuple(data.card.units), 1.0 / data.card.rate_hz)
     _draw_methods(run, found, explained, signals, trained)
     _draw_attention(run, explained, trained, signals.dt_s)
     _concepts(run, explained, trained, signals)

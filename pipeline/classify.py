@@ -49,14 +49,14 @@ def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -
 
     seed = run.settings["seed"]
     seed_torch(seed)
-    network = run.settings["network"].build(len(data.channels), data.length, len(data.about["label_names"]))
+    network = run.settings["network"].build(len(data.channels), data.length, len(data.card.label_names))
     kept = run.kept("training")
     history = run.settings["fit"].train(network, (parts["train"], parts["validation"]), seed, run.tracker.log, kept)
     return network, history
 
 
 def _predictions(data: Prepared, probabilities: FloatArray) -> pd.DataFrame:
-    names, groups = np.array(data.about["label_names"]), np.array(data.about["group_names"])
+    names, groups = np.array(data.card.label_names), np.array(data.card.group_names)
     table = pd.DataFrame(
         {
             "window": data.index["window"],
@@ -96,7 +96,7 @@ def main(run: StageRun) -> None:
     mpl.use("agg")
     with faults_reported(run):
         data = _prepare(run)
-    about, names = data.about, tuple(data.about["label_names"])
+    names = tuple(data.card.label_names)
     labels, split = data.index["label"].to_numpy(), data.index["split"].to_numpy()
     whole = LabelledWindows(data.scaled, data.starts, labels, data.length)
     parts = {
@@ -112,7 +112,7 @@ def main(run: StageRun) -> None:
         network=run.config["network"],
         classes=names,
         temperature=temperature,
-        **{key: about[key] for key in ("channels", "units", "length", "rate_hz", "centre", "scale")},
+        **data.card.model_dump(include={"channels", "units", "length", "rate_hz", "centre", "scale"}),
     )
     save_classifier(run.out / "checkpoint", network, card)
     predicted = mended.argmax(axis=1)[test]

@@ -29,7 +29,7 @@ def _clusters(run: StageRun, data: Prepared, encoder: "MaskedEncoder", embedding
         table["cluster"].to_numpy(),
         table["strength"].to_numpy(),
         data.channels,
-        1.0 / data.about["rate_hz"],
+        1.0 / data.card.rate_hz,
         HowToExplain(**{name: run.settings[name] for name in names}),
         run.settings["workers"],
     )

@@ -111,9 +111,9 @@ def test_overrides_of_another_stage_are_refused() -> None:
 def test_a_stage_of_studies_owns_its_groups_the_seed_and_the_study() -> None:
     assert owned("classify") == {"dataset", "scaler", "window", "split", "network", "fit", "seed"}
     check_overrides("classify", ["study=ecg", "fit.n_epochs=3", "network=hybrid", "run=stage"])
-    with pytest.raises(ConfigError, match="`encoder=dcae` is no parameter of the stage `classify`"):
+    with pytest.raises(ConfigError, match="`encoder=dcae`: not a parameter of the stage `classify`"):
         check_overrides("classify", ["encoder=dcae"])
-    with pytest.raises(ConfigError, match="`study=ecg` is no parameter of the stage `explain`"):
+    with pytest.raises(ConfigError, match="`study=ecg`: not a parameter of the stage `explain`"):
         check_overrides("explain", ["study=ecg"])
 
 

@@ -91,7 +91,7 @@ def test_what_stages_say_of_a_window_is_said_of_its_samples(chain: Checkout) -> 
     artifacts, index = chain.root / "artifacts", windows(chain)
     data = Prepared(artifacts / "prepare")
     # from the rows of the CSV, by time stamp, to the row of the embedding
-    scaled = standardised(recorded(chain).to_numpy(), data.about["centre"], data.about["scale"]).astype(np.float32)
+    scaled = standardised(recorded(chain).to_numpy(), data.card.centre, data.card.scale).astype(np.float32)
     at = pd.Series(np.arange(len(scaled)), index=recorded(chain).index)
     samples = np.rint(np.load(artifacts / "prepare/time.npy") / DT_S).astype(int)
     whole = [w for w in index.index if set(samples[index.at[w, "start"] : index.at[w, "stop"]]) <= set(at.index)]

@@ -68,8 +68,8 @@ def test_figures_are_those_of_the_predictions_on_unseen_groups(trained: Checkout
 def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
     data = Prepared(folder(trained))
     inside = windows_at(np.asarray(data.values), data.starts[data.index["split"] == "train"], data.length)
-    np.testing.assert_allclose(data.about["centre"], inside.mean(axis=(0, 2)))
-    np.testing.assert_allclose(data.about["scale"], inside.std(axis=(0, 2)))
+    np.testing.assert_allclose(data.card.centre, inside.mean(axis=(0, 2)))
+    np.testing.assert_allclose(data.card.scale, inside.std(axis=(0, 2)))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Names of channels, units, labels and groups: text to show, which comes from files of others."""
+"""Names of channels, units, labels and groups: text from users' files that is shown to people."""
 
 import unicodedata
 from collections.abc import Iterable
 
 MOST_CHARACTERS = 200
 SHOWN = 3
-# they change the direction of the text around them, so that a name reads as another one
+# marks that change the direction of the surrounding text, so that one name can look like another
 TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -16,20 +16,21 @@ def _wrong(name: str) -> str:
         if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or (
             unicodedata.bidirectional(character) in TURNING
         ):
-            return f"{name!r} has the character U+{ord(character):04X}"
+            return f"{name!r} contains the character U+{ord(character):04X}"
     return ""
 
 
 def name_faults(kind: str, names: Iterable[str]) -> str:
-    """What is wrong with names, in one line; an empty string if nothing is.
+    """What is wrong with names, in one line; empty if all are valid.
 
-    Control characters, line breaks and marks that turn the direction of text do not belong into a name; slashes, dots,
-    markup and formulas do no harm, since no file is called by a name and pages and pictures show it as it is.
+    Control characters, line breaks and marks that change the direction of text are refused. Slashes, dots, markup and
+    formulas are harmless: no file is named after a channel, and pages and figures show names literally.
 
     Args:
-        kind: what the names are of, in the singular.
+        kind: what is named, in the singular, such as "channel".
     """
     wrong = [text for text in map(_wrong, names) if text]
     if not wrong:
         return ""
-    return f"{len(wrong)} names of a {kind} are none: " + "; ".join(wrong[:SHOWN]) + ("; ..." * (len(wrong) > SHOWN))
+    more = f"; {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    return f"invalid {kind} names: " + "; ".join(wrong[:SHOWN]) + more

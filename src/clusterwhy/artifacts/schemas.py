@@ -1,15 +1,19 @@
-"""What the artifacts of each stage hold: names, types, axes whose sizes agree."""
+"""The schemas of every stage's artifacts: names, types, and axes whose sizes must agree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-KINDS = {"f": "float", "i": "integer", "b": "true or false", "n": "number", "s": "text"}
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from clusterwhy.artifacts.names import name_faults
+
+KINDS = {"f": "float", "i": "integer", "b": "boolean", "n": "number", "s": "text"}
 
 
 @dataclass(frozen=True)
 class Array:
-    """A `.npy` file: kind of its numbers and what each axis is; a number is the axis's size."""
+    """A `.npy` file: the kind of its numbers, and its axes by name or, where fixed, by size."""
 
     kind: str
     axes: tuple[str | int, ...]
@@ -19,51 +23,117 @@ class Array:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: kinds of the columns that others read, and what a row is. Further columns are welcome."""
+    """A table: the columns that later stages read, and what a row is. Further columns are allowed."""
 
     columns: Mapping[str, str]
     rows: str = ""
     optional: bool = False
 
 
+class Card(BaseModel):
+    """A JSON object: the entries that later stages read, validated without type conversions."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+# no text: figures are found by the numbers of clusters and windows
+FIGURES = dict[str, int | float | list[int] | None]
+
+
+class SeriesCard(Card):
+    """`series.json`: how a prepared series is named, sampled, cut and scaled.
+
+    Attributes:
+        units: of each channel, "" where unknown.
+        group_names: None for a series without groups.
+        notes: what the reader changed or noticed.
+        length, stride: of the windows, in samples.
+        train_stop: samples before this one are the training span.
+        segments: first sample of each contiguous segment.
+        constant_channels: names of the channels that are constant in the training span.
+        centre, scale: of each channel, as subtracted and divided by.
+    """
+
+    name: str
+    channels: list[str]
+    units: list[str]
+    rate_hz: float = Field(gt=0.0, allow_inf_nan=False)
+    label_names: list[str]
+    group_names: list[str] | None = None
+    notes: list[str]
+    length: int = Field(ge=1)
+    stride: int
+    train_stop: int
+    segments: list[int]
+    constant_channels: list[str]
+    centre: list[float]
+    scale: list[float]
+
+    @field_validator("channels", "units", "label_names", "group_names")
+    @classmethod
+    def _printable(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        kind = str(info.field_name).removesuffix("_names").removesuffix("s")
+        if wrong := name_faults(kind, names or []):
+            raise ValueError(wrong)
+        return names
+
+    @model_validator(mode="after")
+    def _one_of_each_channel(self) -> Self:
+        if {len(self.units), len(self.centre), len(self.scale)} != {len(self.channels)}:
+            raise ValueError(f"expected units, centre and scale of {len(self.channels)} channels")
+        return self
+
+
+class EncoderRecord(Card):
+    """`encoder.json`, as far as stages that load no weights need it."""
+
+    encoder: dict[str, Any]
+    n_channels: int
+    length: int
+
+
+class ClusterSummary(Card):
+    """`summary.json`: one record per cluster, and the runs of each cluster in time."""
+
+    clusters: list[FIGURES]
+    timeline: list[FIGURES]
+
+
+class AnomalousSegments(Card):
+    """`segments.json`: the threshold of the score and the segments above it."""
+
+    threshold: float
+    segments: list[FIGURES]
+
+
+class ExplainedClusters(Card):
+    """`clusters.json`: the clusters that were explained, and how similar the relevance of their windows is."""
+
+    clusters: list[int]
+    agreements: dict[str, float | None]
+
+
 @dataclass(frozen=True)
 class Record:
-    """A JSON object: types of the entries that others read, as pydantic takes them, without conversions."""
+    """A JSON file, validated by a card."""
 
-    entries: Mapping[str, Any]
+    card: type[Card]
     optional: bool = False
 
 
 Schema = Array | Table | Record
-# no text: pictures are found by the numbers of clusters and windows
-FIGURES = dict[str, int | float | list[int] | None]
-SERIES = Record(
-    {
-        "name": str,
-        "channels": list[str],
-        "units": list[str],
-        "rate_hz": float,
-        "label_names": list[str],
-        "length": int,
-        "stride": int,
-        "train_stop": int,
-        "segments": list[int],
-        "centre": list[float],
-        "scale": list[float],
-    }
-)
 PREPARED: dict[str, Schema] = {
     "windows.parquet": Table({"window": "i", "start": "i", "stop": "i", "train": "b"}, "window"),
     "values.npy": Array("f", ("sample", "channel")),
     "scaled.npy": Array("f", ("sample", "channel")),
     "time.npy": Array("n", ("sample",)),
     "anomalous.npy": Array("b", ("sample",), optional=True),
-    "series.json": SERIES,
+    "series.json": Record(SeriesCard),
 }
 SCHEMAS: dict[str, dict[str, Schema]] = {
     "prepare": PREPARED,
     "train": {
-        "encoder.json": Record({"encoder": dict, "n_channels": int, "length": int}),
+        "encoder.json": Record(EncoderRecord),
         "history.csv": Table({"step": "i", "train_loss": "f", "validation_loss": "f"}),
     },
     "embed": {
@@ -76,7 +146,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "labels.npy": Array("i", ("window",)),
         "clusters.parquet": Table({"window": "i", "cluster": "i", "strength": "f"}, "window"),
         "condensed_tree.parquet": Table({"parent": "i", "child": "i", "lambda_val": "n", "child_size": "i"}),
-        "summary.json": Record({"clusters": list[FIGURES], "timeline": list[FIGURES]}),
+        "summary.json": Record(ClusterSummary),
     },
     "score": {
         "scores.parquet": Table(
@@ -85,7 +155,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         ),
         "channel_scores.npy": Array("f", ("window", "channel"), optional=True),
         "sample_scores.npy": Array("f", ("sample",), finite=False),
-        "segments.json": Record({"threshold": float, "segments": list[FIGURES]}),
+        "segments.json": Record(AnomalousSegments),
     },
     "explain": {
         "explained.parquet": Table(
@@ -95,9 +165,9 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "maps.npy": Array("f", ("cluster", "channel", "step"), finite=False),
         "importance.csv": Table({"cluster": "i", "channel": "s", "absolute": "f", "signed": "f", "z_score": "f"}),
         "quality.csv": Table({"cluster": "i", "ranking": "s", "replacement_area": "n", "flip_rate": "n"}),
-        "clusters.json": Record({"clusters": list[int], "agreements": dict[str, float | None]}),
-        "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "strange"),
-        "anomaly_relevance.npy": Array("f", ("strange", "channel", "step")),
+        "clusters.json": Record(ExplainedClusters),
+        "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "anomaly"),
+        "anomaly_relevance.npy": Array("f", ("anomaly", "channel", "step")),
         "anomaly_channels.csv": Table({"window": "i", "channel": "s", "share": "f"}),
         "anomaly_quality.csv": Table({"ranking": "s", "replacement_area": "n", "flip_rate": "n"}),
     },

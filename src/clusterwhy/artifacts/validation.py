@@ -1,20 +1,19 @@
 """Artifacts compared with their schemas before a stage uses them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from clusterwhy.artifacts.names import name_faults
-from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, SERIES, Array, Record, Table
+from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, Array, Card, Record, SeriesCard, Table
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.errors import ArtifactError
 
 ROWS_AT_ONCE = 1 << 16
-STRICT = ConfigDict(strict=True)
+C = TypeVar("C", bound=Card)
 
 
 def _is_kind(dtype: Any, kind: str) -> bool:
@@ -69,58 +68,64 @@ def _table_faults(path: Path, schema: Table, sizes: dict[str, Any]) -> Iterator[
                 yield "the windows are not those of windows.parquet"
 
 
+def entry_faults(error: ValidationError) -> list[str]:
+    """One line per entry that a card refuses: which entry, what was expected, what came."""
+    found = []
+    for fault in error.errors():
+        message = fault["msg"].removeprefix("Value error, ")
+        name, *rest = fault["loc"] or ("",)
+        where = f"{name!r}{''.join(f'[{part!r}]' for part in rest)}"
+        if fault["type"] == "missing":
+            found.append(f"no entry {where}")
+        elif fault["type"] == "value_error":
+            found.append(message)
+        else:
+            found.append(f"entry {where}: {message}, got {type(fault['input']).__name__} {str(fault['input'])[:40]}")
+    return found
+
+
+def read_card(path: Path, card: type[C]) -> C:
+    """A JSON file as its card.
+
+    Raises:
+        ArtifactError: the file is missing, is not JSON, or lists every entry that the card refuses.
+    """
+    try:
+        return card.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: {'; '.join(entry_faults(error))}") from error
+
+
 def _record_faults(path: Path, schema: Record, sizes: dict[str, Any]) -> Iterator[str]:
-    content, faulty = read_json(path), False
-    for name, kind in schema.entries.items():
-        if name not in content:
-            faulty = True
-            yield f"no entry {name!r}"
-            continue
-        try:
-            TypeAdapter(kind, config=STRICT).validate_python(content[name])
-        except ValidationError as error:
-            faulty = True
-            first = error.errors()[0]
-            where = "".join(f"[{part!r}]" for part in first["loc"])
-            yield f"entry {name!r}{where}: {first['msg']}, got {type(first['input']).__name__}"
-    if schema is SERIES and not faulty:
-        yield from _series_faults(content, sizes)
+    try:
+        card = schema.card.model_validate(read_json(path))
+    except ValidationError as error:
+        yield from entry_faults(error)
+        return
+    if isinstance(card, SeriesCard):
+        yield from _series_faults(card, sizes)
 
 
-def _series_faults(about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
-    for name in ("channels", "units", "centre", "scale"):
-        if wrong := _sized("channel", len(about[name]), sizes):
-            yield f"entry {name!r}: {wrong}"
-    # not every series has groups
-    groups = about.get("group_names", [])
-    if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
-        yield "entry 'group_names': Input should be a list of text"
-        groups = []
-    named = {"channel": about["channels"], "unit": about["units"], "label": about["label_names"], "group": groups}
-    for kind, names in named.items():
-        if wrong := name_faults(kind, names):
-            yield wrong
-    if not 0 < about["rate_hz"] < float("inf"):
-        yield f"entry 'rate_hz': expected a positive number, got {about['rate_hz']}"
-    if not 1 <= about["length"] <= sizes.get("sample", about["length"]):
-        yield f"entry 'length': {about['length']} samples in a series of {sizes.get('sample')}"
+def _series_faults(card: SeriesCard, sizes: dict[str, Any]) -> Iterator[str]:
+    if wrong := _sized("channel", len(card.channels), sizes):
+        yield f"entry 'channels': {wrong}"
+    if card.length > sizes.get("sample", card.length):
+        yield f"entry 'length': {card.length} samples in a series of {sizes.get('sample')}"
     else:
-        sizes["step"] = about["length"]
+        sizes["step"] = card.length
 
 
-def _index_faults(index: pd.DataFrame, about: Mapping[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
-    """What only the whole of a prepared series shows."""
+def _index_faults(index: pd.DataFrame, card: SeriesCard, sizes: dict[str, Any]) -> Iterator[str]:
+    """Faults that show only when the window index is compared with the series."""
     start, stop, window = (index[name].to_numpy() for name in ("start", "stop", "window"))
-    outside = (start < 0) | (stop > sizes["sample"]) | (stop - start != about["length"])
+    outside = (start < 0) | (stop > sizes["sample"]) | (stop - start != card.length)
     if outside.any():
-        yield f"windows.parquet: {int(outside.sum())} windows are not {about['length']} samples inside the series"
+        yield f"windows.parquet: {int(outside.sum())} windows are not {card.length} samples inside the series"
     if not len(index) or (np.diff(window) <= 0).any():
         yield "windows.parquet: expected windows with rising ids"
-    for column, names in (("label", "label_names"), ("group", "group_names")):
+    for column, names in (("label", card.label_names), ("group", card.group_names or [])):
         codes = index[column].to_numpy() if column in index else np.zeros(0, dtype=int)
-        if codes.dtype.kind not in "iu" or (
-            len(codes) and not -1 <= codes.min() <= codes.max() < len(about.get(names, []))
-        ):
+        if codes.dtype.kind not in "iu" or (len(codes) and not -1 <= codes.min() <= codes.max() < len(names)):
             yield f"windows.parquet: column {column!r} has codes without a name in series.json"
 
 
@@ -153,8 +158,8 @@ def check_folder(stage: str, folder: Path, sizes: dict[str, Any]) -> None:
         except ArtifactError as error:
             faults.append(str(error))
     if not faults and stage in ("prepare", "classify"):
-        index, about = read_table(folder / "windows.parquet"), read_json(folder / "series.json")
-        faults += _index_faults(index, about, sizes)
+        card = read_card(folder / "series.json", SeriesCard)
+        faults += _index_faults(read_table(folder / "windows.parquet"), card, sizes)
     if faults:
         lines = "\n".join(f"  - {fault}" for fault in faults)
         raise ArtifactError(

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.schemas import SeriesCard
+from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.validation import read_card
 from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import WindowSettings
@@ -22,17 +24,21 @@ class Prepared:
     folder: Path
 
     @cached_property
-    def about(self) -> dict[str, Any]:
-        """name, channels, units, rate_hz, length, stride, label_names, group_names, centre, scale."""
-        return read_json(self.folder / "series.json")
+    def card(self) -> SeriesCard:
+        """Names, rate, windows and scaling of the series.
+
+        Raises:
+            ArtifactError: `series.json` is missing or not valid.
+        """
+        return read_card(self.folder / "series.json", SeriesCard)
 
     @property
     def channels(self) -> tuple[str, ...]:
-        return tuple(self.about["channels"])
+        return tuple(self.card.channels)
 
     @property
     def length(self) -> int:
-        return int(self.about["length"])
+        return self.card.length
 
     @cached_property
     def index(self) -> pd.DataFrame:
@@ -103,21 +109,21 @@ def save_prepared(
     if series.anomalous is not None:
         write_array(folder / "anomalous.npy", series.anomalous)
     write_table(folder / "windows.parquet", index)
-    about = {
-        "name": series.name,
-        "channels": list(series.channels),
-        "units": list(series.units),
-        "rate_hz": series.rate_hz,
-        "label_names": list(series.label_names),
-        **({"group_names": list(series.group_names)} if series.groups is not None else {}),
-        "notes": list(series.notes),
-        "length": window.length,
-        "stride": window.stride,
-        "train_stop": series.train_stop,
-        "segments": list(series.segments),
-        "constant_channels": constant_channels,
-        "centre": centre.tolist(),
-        "scale": scale.tolist(),
-    }
-    write_json(folder / "series.json", about)
+    card = SeriesCard(
+        name=series.name,
+        channels=list(series.channels),
+        units=list(series.units),
+        rate_hz=series.rate_hz,
+        label_names=list(series.label_names),
+        group_names=list(series.group_names) if series.groups is not None else None,
+        notes=list(series.notes),
+        length=window.length,
+        stride=window.stride,
+        train_stop=series.train_stop,
+        segments=list(series.segments),
+        constant_channels=constant_channels,
+        centre=centre.tolist(),
+        scale=scale.tolist(),
+    )
+    write_json(folder / "series.json", card.model_dump(exclude_none=True))
     return Prepared(folder)

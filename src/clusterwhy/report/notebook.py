@@ -81,7 +81,7 @@ def series(study: StudyResults) -> "Figure":
     at = np.repeat(time[(np.arange(n_buckets) * len(time)) // n_buckets], 2)
     n = len(data.channels)
     figure = make_subplots(n + 1, 1, shared_xaxes=True, vertical_spacing=0.004)
-    for i, (channel, unit) in enumerate(zip(data.channels, data.about["units"], strict=True)):
+    for i, (channel, unit) in enumerate(zip(data.channels, data.card.units, strict=True)):
         values = np.stack([low[i], high[i]], axis=1).ravel()
         figure.add_scattergl(x=at, y=values, mode="lines", line={"width": 1, "color": "#30404f"}, row=i + 1, col=1)
         figure.update_yaxes(title_text=f"{plain(channel)}<br>({plain(unit or 'no unit')})", row=i + 1, col=1)
@@ -196,10 +196,8 @@ def _heat(study: StudyResults, shares: FloatArray, values: FloatArray | None) ->
     import plotly.graph_objects as go
 
     data, clock = study.data, study.window_clock
-    times = clock.scaled(np.arange(data.length) / data.about["rate_hz"])
-    names = [
-        plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.about["units"], strict=True)
-    ]
+    times = clock.scaled(np.arange(data.length) / data.card.rate_hz)
+    names = [plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.card.units, strict=True)]
     limit = float(np.nanquantile(np.abs(shares), 0.998)) * 100 or 1.0
     value = "" if values is None else "<br>value %{customdata:.4g}"
     hover = f"%{{x:.3f}} {clock.unit}: %{{z:.3g}} %" + value + "<extra></extra>"

@@ -58,7 +58,7 @@ def page(study: StudyResults, folder: Path, chunks: ValueChunks | None, ranking:
     views = content(study, chunks)
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
     return template.render(
-        name=study.data.about["name"],
+        name=study.data.card.name,
         headline=headline(study),
         answers=_answers(study),
         style=_asset("page.css"),
@@ -74,7 +74,7 @@ def page(study: StudyResults, folder: Path, chunks: ValueChunks | None, ranking:
         ranking=_ranking(ranking) if ranking else None,
         evidence=[as_rows(table) for table in evidence_tables(study.evidence, study.losses) if len(table)],
         stages=[_stage(study, stage) for stage in STAGES],
-        notes=study.data.about["notes"],
+        notes=study.data.card.notes,
     )
 
 

@@ -44,23 +44,23 @@ def strongest(study: StudyResults, cluster: int, count: int) -> list[int]:
 
 
 def _about(study: StudyResults) -> dict[str, Any]:
-    data, about = study.data, study.data.about
+    data, card = study.data, study.data.card
     clusters = [
         {**record, "colour": hex_colour(record["cluster"]), "strongest_windows": strongest(study, record["cluster"], 5)}
         for record in study.summary["clusters"]
     ]
     return {
-        "name": about["name"],
-        "channels": about["channels"],
-        "units": about["units"],
-        "rate_hz": about["rate_hz"],
+        "name": card.name,
+        "channels": card.channels,
+        "units": card.units,
+        "rate_hz": card.rate_hz,
         "clock": asdict(study.clock),
         "window_clock": asdict(study.window_clock),
         "length": data.length,
         "n_samples": len(data.values),
         "n_windows": len(data.starts),
-        "train_stop": about["train_stop"],
-        "label_names": about["label_names"] if data.labels is not None else [],
+        "train_stop": card.train_stop,
+        "label_names": card.label_names if data.labels is not None else [],
         "threshold": study.threshold,
         "ranges": _ranges(data.values),
         "clusters": clusters,
@@ -106,7 +106,7 @@ def _windows(study: StudyResults) -> list[Packed]:
 def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
     """(channel, time) as recorded, whole where it fits, else its envelope and the windows that were explained."""
     data = study.data
-    values, rate = data.values.T, data.about["rate_hz"]
+    values, rate = data.values.T, data.card.rate_hz
     drift = data.time_s - np.arange(len(data.time_s)) / rate
     even = bool(np.all(np.abs(drift) < 0.1 / rate))
     n_places = chunks.n_places if chunks else len(drift)

@@ -23,11 +23,11 @@ def overview(study: StudyResults, stem: Path) -> Files:
     figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
-    units, times = tuple(data.about["units"])[:shown], study.clock.scaled(data.time_s)
+    units, times = tuple(data.card.units)[:shown], study.clock.scaled(data.time_s)
     figures.draw_series(axes[:shown], times, data.values[:, :shown], data.channels[:shown], units)
     figures.draw_timeline(axes[shown], study.summary["timeline"], times)
     if data.labels is not None:
-        figures.draw_labels(axes[-1], data.index, data.about["label_names"], times)
+        figures.draw_labels(axes[-1], data.index, data.card.label_names, times)
     axes[-1].set_xlabel(f"time since the first sample ({study.clock.unit})", fontsize=8)
     if explained:
         places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
@@ -59,21 +59,21 @@ def cluster(study: StudyResults, which: int, stem: Path) -> Files:
 
 def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     """What makes one window strange, and its leading channel over the normal windows nearest to it."""
-    data, about, strange = study.data, study.data.about, study.anomalies.iloc[row]
+    data, card, anomaly = study.data, study.data.card, study.anomalies.iloc[row]
     relevance = _shares(study.anomaly_relevance)
     n_channels, length = relevance.shape[1:]
     figure = Figure(figsize=(11.5, max(2.1, 0.22 * n_channels + 1.1)), layout="constrained")
     bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
-    own = study.anomaly_channels[study.anomaly_channels["window"] == strange["window"]]
-    start, leading = int(data.starts[strange["window"]]), int(own["share"].to_numpy().argmax())
+    own = study.anomaly_channels[study.anomaly_channels["window"] == anomaly["window"]]
+    start, leading = int(data.starts[anomaly["window"]]), int(own["share"].to_numpy().argmax())
     figures.draw_shares(bars, own)
     bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
     clock = study.window_clock
     image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    pieces = np.stack([data.values[first : first + length, leading] for first in strange["references"]])
-    label = f"{data.channels[leading]} ({about['units'][leading] or 'no unit'})"
-    times = clock.scaled(np.arange(length) / about["rate_hz"])
+    pieces = np.stack([data.values[first : first + length, leading] for first in anomaly["references"]])
+    label = f"{data.channels[leading]} ({card.units[leading] or 'no unit'})"
+    times = clock.scaled(np.arange(length) / card.rate_hz)
     figures.draw_beside_references(lines, times, data.values[start : start + length, leading], pieces, label)
     lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     lines.set_xlabel(f"time in window ({clock.unit}); the leading channel", fontsize=8)

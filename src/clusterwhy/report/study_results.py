@@ -56,7 +56,7 @@ class StudyResults:
     @property
     def window_s(self) -> float:
         """Length of a window."""
-        return float(self.data.length / self.data.about["rate_hz"])
+        return float(self.data.length / self.data.card.rate_hz)
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:

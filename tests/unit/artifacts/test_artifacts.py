@@ -46,7 +46,7 @@ def test_a_missing_artifact_names_the_command_that_makes_it(tmp_path: Path) -> N
         read_json(tmp_path / "none.json")
 
 
-def test_json_refuses_what_is_no_number(tmp_path: Path) -> None:
+def test_nan_cannot_be_written_as_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert not list(tmp_path.iterdir())
@@ -66,16 +66,18 @@ def test_the_checksum_of_a_folder_is_the_one_dvc_computes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"channels": ["a", "b\n", "c"]}, "1 names of a channel are none: 'b\\\\n' has the character U"),
-        ({"label_names": ["x" * 300]}, "names of a label are none"),
-        ({"group_names": ["\u202eabc"]}, "names of a group are none"),
-        ({"group_names": 5}, "entry 'group_names': Input should be a list of text"),
-        ({"group_names": [5]}, "entry 'group_names': Input should be a list of text"),
+        ({"channels": ["a", "b\n", "c"]}, "invalid channel names: 'b\\\\n' contains the character U"),
+        ({"label_names": ["x" * 300]}, "invalid label names"),
+        ({"group_names": ["\u202eabc"]}, "invalid group names"),
+        ({"group_names": 5}, "entry 'group_names': Input should be a valid list, got int 5"),
+        ({"group_names": [5]}, r"entry 'group_names'\[0\]: Input should be a valid string, got int"),
         ({"centre": [0.0, "1", 2.0]}, r"entry 'centre'\[1\]: Input should be a valid number, got str"),
+        ({"centre": [0.0]}, "expected units, centre and scale of 3 channels"),
+        ({"rate_hz": 0.0}, "entry 'rate_hz': Input should be greater than 0, got float 0.0"),
         ({"rate_hz": True}, "entry 'rate_hz': Input should be a valid number, got bool"),
     ],
 )
-def test_names_and_entries_of_a_series_are_what_they_should_be(
+def test_an_invalid_series_card_is_refused_with_the_entry_and_the_reason(
     tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     folder = synthetic_results(tmp_path).folders["prepare"]
