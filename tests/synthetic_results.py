@@ -1,4 +1,4 @@
-"""Made-up artifacts of a whole pipeline, of any size and with any names, for the page that shows them."""
+"""Synthetic artifacts of a whole pipeline, of any size and with any names, for tests of the page."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.report.study_results import STAGES, StudyResults
 
 N_CLUSTERS = 3
-N_EXPLAINED, N_STRANGE = 4, 3  # windows of each cluster; strangest windows
+N_EXPLAINED, N_ANOMALIES = 4, 3  # explained windows of each cluster; explained anomalies
 
 
 def synthetic_results(
@@ -27,9 +27,9 @@ def synthetic_results(
     rate_hz: float = 10.0,
     clock: float = 1.0,
 ) -> StudyResults:
-    """Clusters one after the other, each with a channel of its own; the last windows are noise and one is strange.
+    """Consecutive clusters, each with its own leading channel; the last windows are noise and one is anomalous.
 
-    A clock of 1.01 goes slower than the rate says, by a hundredth.
+    With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says.
     """
     rng = np.random.default_rng(0)
     n_samples = (n_windows - 1) * stride + length
@@ -62,10 +62,12 @@ def synthetic_results(
     starts = index["start"].to_numpy()
     found = regime[starts + length // 2].copy()
     found[-2:] = -1
-    place = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [9.0, 9.0]])[found] + rng.standard_normal((len(starts), 2))
-    write_array(root / "embed" / "embeddings.npy", np.repeat(place, 4, axis=1).astype(np.float32))
-    write_array(root / "project" / "projection.npy", place.astype(np.float32))
-    _write_clusters(root / "cluster", found, place, index)
+    position = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [9.0, 9.0]])[found] + rng.standard_normal(
+        (len(starts), 2)
+    )
+    write_array(root / "embed" / "embeddings.npy", np.repeat(position, 4, axis=1).astype(np.float32))
+    write_array(root / "project" / "projection.npy", position.astype(np.float32))
+    _write_clusters(root / "cluster", found, position, index)
     score = rng.gamma(2.0, 0.5, len(starts))
     score[5] = 9.0
     write_table(
@@ -85,7 +87,7 @@ def synthetic_results(
     return StudyResults.of(root)
 
 
-def _write_clusters(folder: Path, found: np.ndarray, place: np.ndarray, index: pd.DataFrame) -> None:
+def _write_clusters(folder: Path, found: np.ndarray, position: np.ndarray, index: pd.DataFrame) -> None:
     strengths = np.where(found < 0, 0.0, 0.9)
     clusters = Clusters(found, strengths, np.full(N_CLUSTERS, 0.5), pd.DataFrame())
     write_array(folder / "labels.npy", found)
@@ -95,7 +97,7 @@ def _write_clusters(folder: Path, found: np.ndarray, place: np.ndarray, index: p
     )
     few = np.arange(len(found)) % max(1, len(found) // 500) == 0  # medoids need all pairs
     records = summarise(
-        Clusters(found[few], strengths[few], clusters.persistence, clusters.tree), place[few], index[few]
+        Clusters(found[few], strengths[few], clusters.persistence, clusters.tree), position[few], index[few]
     )
     write_json(folder / "summary.json", {"clusters": records, "timeline": timeline(found, index)})
 
@@ -152,25 +154,25 @@ def _write_explanations(
         for ranking, area in rankings.items()
     ]
     write_table(folder / "quality.csv", pd.DataFrame(quality))
-    strange = np.argsort(-score, kind="stable")[:N_STRANGE]
-    unlike = rng.standard_normal((N_STRANGE, len(channels), length))
+    anomalies = np.argsort(-score, kind="stable")[:N_ANOMALIES]
+    unlike = rng.standard_normal((N_ANOMALIES, len(channels), length))
     write_array(folder / "anomaly_relevance.npy", unlike.astype(np.float32))
     write_table(
         folder / "anomalies.parquet",
         pd.DataFrame(
             {
-                "window": strange,
-                "score": score[strange],
-                "anomalous": score[strange] > 8.0,
+                "window": anomalies,
+                "score": score[anomalies],
+                "anomalous": score[anomalies] > 8.0,
                 "target": unlike.sum(axis=(1, 2)),
                 "gap": 0.0,
-                "references": [starts[[10, 20]].tolist()] * N_STRANGE,
+                "references": [starts[[10, 20]].tolist()] * N_ANOMALIES,
             }
         ),
     )
     rows = [
         {"window": window, "channel": name, "share": 0.5 - 0.1 * i, "z_score": 2.0, "detector_share": 0.3}
-        for window in strange
+        for window in anomalies
         for i, name in enumerate(channels)
     ]
     write_table(folder / "anomaly_channels.csv", pd.DataFrame(rows))

@@ -118,9 +118,9 @@ def title(tab: Any, panel: str) -> str:
 
 
 @needs_browser
-def test_the_overview_is_there_until_the_views_are(browser: Any, visit: Any, made: Path) -> None:
+def test_the_overview_image_is_shown_until_the_views_are_drawn(browser: Any, visit: Any, made: Path) -> None:
     tab = visit(made)
-    assert tab.locator("#made #overview img").count() == 1 and tab.locator("#explore #overview").count() == 0
+    assert tab.locator("#provenance #overview img").count() == 1 and tab.locator("#explore #overview").count() == 0
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     still = context.new_page()
     still.goto(made.as_uri())
@@ -136,11 +136,11 @@ def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
     tab = visit(made)
     assert "No window" in title(tab, "window")
     cards = [tab.locator(f"#cluster-{cluster}").inner_text() for cluster in (0, 2)]
-    assert "0.90 of it (lowest 0.90) found again in 2 other samples of windows: very stable." in cards[0]
-    assert "0.50 of it (lowest 0.50)" in cards[1] and "do not rely on it" in cards[1]
-    assert "Not surely cluster 1, 2." in tab.locator("#trust").inner_text()
+    assert "overlap 0.90 (lowest 0.90) with 2 clusterings of resampled windows: very stable." in cards[0]
+    assert "overlap 0.50 (lowest 0.50)" in cards[1] and "not reliable" in cards[1]
+    assert "Uncertain: cluster 1, 2." in tab.locator("#trust").inner_text()
     offered = tab.locator(".modebar-btn").evaluate_all("buttons => buttons.map(button => button.dataset.title)")
-    assert not tab.locator("#selection [data-part=ask]").is_visible(), "nobody answers in a file"
+    assert not tab.locator("#selection [data-part=ask]").is_visible(), "no server behind a file"
     assert "Download plot" in offered and not [name for name in offered if re.search("share|cloud", name, re.I)]
     # points are where the projection of the made-up clusters has its centres
     at = tab.evaluate(
@@ -165,14 +165,14 @@ def test_a_click_on_a_point_shows_its_window(visit: Any, made: Path) -> None:
 
 
 @needs_browser
-def test_a_lasso_selects_and_the_selection_is_described(visit: Any, made: Path, tmp_path: Path) -> None:
+def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made: Path, tmp_path: Path) -> None:
     tab = visit(made)
     box = area(tab, "projection")
     x, y, w, h = box["x"] + 3, box["y"] + 3, box["width"] - 6, box["height"] - 6
     dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
     assert title(tab, "selection").startswith("60 windows selected: 20 of cluster")
     said = tab.locator("#selection [data-part=note]").inner_text()
-    assert "mean of all of them" in said and "mean of the 12 that were explained" in said
+    assert "mean of all windows" in said and "mean of the 12 explained windows" in said
     assert tab.locator("#selection [data-part=bars] .bars .point").count() == 3
     with tab.expect_download() as download:
         tab.locator("#csv").click()
@@ -191,16 +191,16 @@ def test_a_lasso_selects_and_the_selection_is_described(visit: Any, made: Path, 
         "label": "idle",
     }
     tab.locator("#clear").click()
-    assert "Nothing is selected" in title(tab, "selection")
+    assert "No windows selected" in title(tab, "selection")
 
 
 @needs_browser
-def test_of_very_many_windows_some_are_drawn_and_all_are_circled(visit: Any, made: Path, tmp_path: Path) -> None:
+def test_of_many_windows_a_subset_is_drawn_and_the_lasso_selects_all(visit: Any, made: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.html"
     few.write_text(made.read_text().replace("const MOST_POINTS = 25000;", "const MOST_POINTS = 15;"))
     tab = visit(few)
     count = "document.getElementById('projection').data.reduce((n, trace) => n + trace.x.length, 0)"
-    # every fourth, the strange one, and the outermost on each side
+    # every fourth, the anomalous one, and the outermost on each side
     n_drawn = tab.evaluate(count)
     assert tab.locator("#drawn").inner_text().startswith(f"{n_drawn} of 60 windows are drawn") and 16 <= n_drawn <= 20
     box = area(tab, "projection")
@@ -217,7 +217,7 @@ def test_of_very_many_windows_some_are_drawn_and_all_are_circled(visit: Any, mad
 
 
 @needs_browser
-def test_drawing_along_the_series_lights_up_points(visit: Any, made: Path, tmp_path: Path) -> None:
+def test_dragging_along_the_series_highlights_points(visit: Any, made: Path, tmp_path: Path) -> None:
     tab = visit(made)
     box = area(tab, "series")
     y = box["y"] + box["height"] / 2
@@ -243,11 +243,11 @@ def test_drawing_along_the_series_lights_up_points(visit: Any, made: Path, tmp_p
 def test_the_threshold_moves_the_segments(visit: Any, made: Path) -> None:
     tab = visit(made)
     words, chips = tab.locator("#threshold output"), tab.locator("#segments .chip")
-    assert "1 window in 1 segment above (as the study chose)" in words.inner_text() and chips.count() == 1
+    assert "1 window in 1 segment above (of the study)" in words.inner_text() and chips.count() == 1
     tab.locator("#threshold input").evaluate(
         "slider => { slider.value = slider.min; slider.dispatchEvent(new Event('input')); }"
     )
-    assert "(as the study chose)" not in words.inner_text() and "threshold=" in tab.url
+    assert "(of the study)" not in words.inner_text() and "threshold=" in tab.url
     n = int(re.search(r": (\d+) windows", words.inner_text())[1])  # type: ignore[index]
     assert n >= 58
     chips.first.click()
@@ -267,13 +267,13 @@ def test_a_view_is_shared_by_its_address(visit: Any, made: Path) -> None:
     tab.keyboard.press("ArrowLeft")
     again = visit(made, tab.url[tab.url.index("#") :])
     assert title(again, "window").startswith("Window 6:")
-    # an address that nobody could have got from the page
+    # an address that the page cannot have produced
     odd = visit(made, "#window=99999&selected=x.5_2.-3&colour=mean%3A77&threshold=abc&range=5~1&hiddenChannels=0_400")
     assert "No window" in title(odd, "window") and odd.locator("#colour").input_value() == "cluster"
 
 
 @needs_browser
-def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
+def test_names_from_data_are_shown_as_text(visit: Any, tmp_path: Path) -> None:
     found = synthetic_results(tmp_path / "artifacts", channels=HOSTILE, labels=HOSTILE[:3], name=HOSTILE[0])
     tab = visit(written(found, tmp_path / "report"), "#window=1&selected=0_59&colour=label")
     assert tab.title() == f"clusterwhy: {HOSTILE[0]}"
@@ -285,16 +285,16 @@ def test_names_from_data_are_text(visit: Any, tmp_path: Path) -> None:
     ]
     lanes = tab.locator("#series .ytick text").all_text_contents()
     assert any("<script>" in text for text in lanes) and "49" not in "".join(lanes)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280, "long names make the page no wider"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280, "long names do not widen the page"
 
 
 @needs_browser
-def test_seconds_are_those_of_the_data(visit: Any, tmp_path: Path) -> None:
+def test_times_are_those_of_the_data(visit: Any, tmp_path: Path) -> None:
     found = synthetic_results(tmp_path / "artifacts", clock=1.01)
     tab = visit(written(found, tmp_path / "report"), "#window=50")
     first = found.data.time_s[found.data.starts[50]]
     assert first == pytest.approx(80.8) and title(tab, "window").startswith(f"Window 50: {first:.2f} s to")
-    # drawing from 40 s to 60 s selects the windows whose middles lie there
+    # drawing from 40 s to 60 s selects the windows whose centres lie there
     tab = visit(tmp_path / "report" / "report.html", "#range=40~60")
     box = area(tab, "series")
     y = box["y"] + box["height"] / 2
@@ -315,7 +315,7 @@ def test_a_phone_shows_the_views_one_below_the_other(visit: Any, made: Path) -> 
 
 
 def drawn(tab: Any) -> list[np.ndarray]:
-    """What the series shows of each channel: one line, whose pieces end with a gap."""
+    """What the series shows of each channel: one line with gaps between channels."""
     values = tab.evaluate(
         "Array.from(document.getElementById('series').data[0].customdata, (v) => (isNaN(v) ? null : v))"
     )
@@ -334,7 +334,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
     tab = visit(path, "#selected=0_40&window=1", missing=True)
     kept = np.union1d(found.explained["window"], found.anomalies["window"])
     assert (
-        f"the {(kept <= 40).sum()} whose values are in the page"
+        f"the {(kept <= 40).sum()} windows with values in the page"
         in tab.locator("#selection [data-part=note]").inner_text()
     )
     values, pressure = drawn(tab)[0], found.data.values[:, 0]
@@ -347,7 +347,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
 
 
 @needs_browser
-def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_path: Path) -> None:
+def test_long_series_are_shown_in_days_with_the_labelled_anomalies(visit: Any, tmp_path: Path) -> None:
     found = synthetic_results(tmp_path / "artifacts", n_windows=200, rate_hz=1 / 1800)
     marked = np.zeros(len(found.data.values), dtype=bool)
     marked[320:640] = True
@@ -356,24 +356,24 @@ def test_days_are_told_as_days_and_marks_of_experts_are_shown(visit: Any, tmp_pa
     tab = visit(written(found, tmp_path / "report"), "#window=3")
     start = 3 * 16 * 1800 / 86400
     assert f"Window 3: {start:.3f} d to {start + 32 / 48:.3f} d" in title(tab, "window")
-    assert f"{5 * 16 / 48:.2f} to" in tab.locator("details.answers").inner_text()
+    assert f"{5 * 16 / 48:.2f} to" in tab.locator("details.summaries").inner_text()
     figure = "document.getElementById('series')"
     assert tab.evaluate(f"{figure}.layout.xaxis.title.text") == "time since the first sample (d)"
     plot = "document.querySelector('#window [data-part=plot]')"
     assert tab.evaluate(f"{plot}.layout.xaxis.title.text") == "time in the window (min)"
     assert tab.evaluate(f"{plot}.data[1].x.at(-1)") == pytest.approx(31 * 30)
-    assert tab.evaluate(f"{figure}.layout.yaxis2.ticktext") == ["marked", "label", "cluster"]
+    assert tab.evaluate(f"{figure}.layout.yaxis2.ticktext") == ["anomaly label", "label", "cluster"]
     strip = tab.evaluate(f"{figure}.data.filter((trace) => trace.type === 'heatmap').find((trace) => trace.y[0] === 0)")
     times, codes = np.array(strip["x"]), np.array(strip["z"][0])
     half = (times[1] - times[0]) / 2
     expected = (times + half > 320 / 48) & (times - half < 640 / 48)
     expected[-1] = True
-    assert (codes != expected).sum() <= 2, "the ends of the stretch fall into one place each"
-    assert {text for text, code in zip(strip["text"][0], codes, strict=True) if code} == {"marked as an anomaly"}
+    assert (codes != expected).sum() <= 2, "only the positions at both ends may differ"
+    assert {text for text, code in zip(strip["text"][0], codes, strict=True) if code} == {"labelled as an anomaly"}
 
 
 @needs_browser
-def test_beside_its_files_a_long_series_is_shown_as_it_is(
+def test_with_its_chunk_files_a_long_series_is_shown_at_full_resolution(
     visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clusterwhy.report.value_chunks.MAX_VALUES_IN_PAGE", 1200)
@@ -398,7 +398,7 @@ def test_beside_its_files_a_long_series_is_shown_as_it_is(
     start = found.data.starts[window]
     np.testing.assert_allclose(shown, found.data.values[start : start + found.data.length, 1], atol=1e-3)
     assert not tab.locator("#beside").is_visible()
-    # of another series, damaged, cut off: nothing of it is shown, and the page says so
+    # chunks of another series, damaged or truncated: no values are shown, and the page says so
     chunk = path.parent / f"values_{start // 100:05d}.js"
     whole = chunk.read_text()
     key = re.search(r'"(\w+)"', whole)[1]
@@ -428,7 +428,7 @@ def unpacked(text: str, dtype: str, shape: tuple[int, ...]) -> Any:
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=f"<{np.dtype(dtype).str[1:]}").reshape(shape)
 
 
-def test_packed_arrays_come_back(rng: np.random.Generator) -> None:
+def test_packed_arrays_are_decoded_to_the_same_values(rng: np.random.Generator) -> None:
     for values in (np.arange(-3, 300), np.array([True, False]), rng.normal(size=(4, 5)).astype(np.float32)):
         packed = pack("x", values)
         np.testing.assert_array_equal(unpacked(packed.text, packed.dtype, packed.shape), values)
@@ -442,12 +442,12 @@ def test_packed_arrays_come_back(rng: np.random.Generator) -> None:
     assert (worst <= np.nanmax(values, axis=1) / 30000 + 1e-12).all() and np.isnan(back[0, 7])
 
 
-def test_nothing_is_packed_as_nothing() -> None:
+def test_empty_arrays_stay_empty() -> None:
     for packed in (pack("x", np.zeros((0, 3))), pack_for_drawing("x", np.zeros((0, 3, 8)), np.int8)):
         assert packed.shape[0] == 0 and unpacked(packed.text, packed.dtype, packed.shape).size == 0
 
 
-def test_the_envelope_holds_every_value(rng: np.random.Generator) -> None:
+def test_the_envelope_encloses_every_value(rng: np.random.Generator) -> None:
     values = rng.normal(size=(2, 1003))
     values[1, 4] = np.nan
     low, high = envelope(values, 100)
@@ -457,7 +457,7 @@ def test_the_envelope_holds_every_value(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(high[:, bucket], np.nanmax(values[:, a:b], axis=1))
 
 
-def test_json_in_the_page_ends_no_script() -> None:
+def test_json_in_the_page_cannot_end_the_script() -> None:
     names = ["</script><script>", "<!--", "a & b", "é\u2028"]
     text = script_json(names)
     assert "<" not in text and ">" not in text and json.loads(text) == names
@@ -474,7 +474,7 @@ def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
     assert others.argmin() == near[8, 0]
 
 
-def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
+def test_notebook_figures_show_the_same_numbers_as_the_page(tmp_path: Path) -> None:
     found = synthetic_results(tmp_path, channels=(HOSTILE[0], "a$b$", "current"))
     places = notebook.projection(found)
     assert [trace.name for trace in places.data] == ["noise", "cluster 0", "cluster 1", "cluster 2"]
@@ -496,8 +496,8 @@ def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
         and said.channels["channel"][0] == found.data.channels[1]
     )
     html = said._repr_html_()
-    assert "cluster 1" in html and "0.70 of it found again" in html and html.count("<tr") == 4
-    with pytest.raises(DataError, match=r"9 is none of the clusters \(0, 1, 2\)"):
+    assert "cluster 1" in html and "Jaccard overlap 0.70" in html and html.count("<tr") == 4
+    with pytest.raises(DataError, match="expected one of the clusters 0, 1, 2, got 9"):
         notebook.summary(found, 9)
     lines = notebook.series(found).data
     assert lines[0].y.max() == found.data.values[:, 0].max() and len(lines) == 4
@@ -510,7 +510,7 @@ def test_notebooks_show_the_same_numbers(tmp_path: Path) -> None:
             wrong()
 
 
-def test_relevance_shows_itself_in_notebooks(rng: np.random.Generator) -> None:
+def test_relevance_has_a_notebook_representation(rng: np.random.Generator) -> None:
     values = rng.normal(size=(20, 3, 8))
     values[0, 2] += 100.0
     relevance = Relevance(values, values.sum(axis=(1, 2)), np.zeros(20), {"composite": "<b>rules</b>"})

@@ -179,7 +179,7 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     # the page shows it where it is asked for, and refuses one of other clusters
     study.run("python", "-m", "pipeline.report", f"ranking=sweeps/explain/{folder.name}", "hydra.run.dir=by_hand")
     page = (study.root / "by_hand" / "report.html").read_text()
-    shown = page[page.index("Which rules explain these clusters best?") :]
+    shown = page[page.index("Ranking of LRP rules for these clusters") :]
     places = [shown.index(f"<td>{job}</td>") for job in overall["job"]]
     assert places == sorted(places) and "replacement area, z-score" in shown
     provenance = folder / "3" / "provenance.json"
@@ -272,7 +272,7 @@ def test_degenerate_clusterings_end_well_and_say_so(edited: Checkout, override: 
     assert metrics["n_clusters"] == n_clusters
     assert ("all windows are noise" if n_clusters == 0 else "one cluster only") in output.stdout + output.stderr
     page = (edited.root / "artifacts/report/report.html").read_text()
-    assert f"fall into {n_clusters} cluster" in page
+    assert f"form {n_clusters} cluster" in page
 
 
 def test_two_overrides_bring_in_another_file(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     thread.join()
 
 
-def asked(server: PageServer, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+def request(server: PageServer, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     try:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -57,27 +57,27 @@ def asked(server: PageServer, method: str, path: str, body: bytes | None = None,
         connection.close()
 
 
-def question(server: PageServer, content: object, **headers: str) -> tuple[int, Any]:
+def explain_request(server: PageServer, content: object, **headers: str) -> tuple[int, Any]:
     own = {"Content_Type": "application/json", "Origin": f"http://127.0.0.1:{server.server_port}"} | headers
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    status, (answer, _) = asked(server, "POST", f"/{server.token}/explain", body, **own)
+    status, (answer, _) = request(server, "POST", f"/{server.token}/explain", body, **own)
     return status, json.loads(answer)
 
 
-def test_it_listens_on_loopback_alone(server: PageServer) -> None:
+def test_the_server_listens_on_loopback_only(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1" and server.address.endswith(f"/{server.token}/")
     assert len(server.token) >= 32
 
 
-def test_the_page_is_served_to_who_knows_the_address(server: PageServer) -> None:
-    status, (body, headers) = asked(server, "GET", f"/{server.token}/")
+def test_the_page_is_served_at_the_address_with_the_token(server: PageServer) -> None:
+    status, (body, headers) = request(server, "GET", f"/{server.token}/")
     assert status == 200 and b"hello" in body and b'"rules": ["own", "broken"]' in body
     assert "default-src 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_pieces_of_a_long_series_are_served(server: PageServer) -> None:
-    status, (body, headers) = asked(server, "GET", f"/{server.token}/values_00000.js")
+def test_value_chunks_of_a_long_series_are_served(server: PageServer) -> None:
+    status, (body, headers) = request(server, "GET", f"/{server.token}/values_00000.js")
     assert (status, body) == (200, b"values") and headers["Content-Type"].startswith("text/javascript")
 
 
@@ -99,13 +99,15 @@ def test_pieces_of_a_long_series_are_served(server: PageServer) -> None:
         ("/{token}/", {"Origin": "null"}, 403),
     ],
 )
-def test_nothing_else_is_served(server: PageServer, path: str, headers: dict[str, str], status: int) -> None:
-    found, (body, _) = asked(server, "GET", path.format(token=server.token), **headers)
+def test_other_paths_hosts_and_origins_are_refused(
+    server: PageServer, path: str, headers: dict[str, str], status: int
+) -> None:
+    found, (body, _) = request(server, "GET", path.format(token=server.token), **headers)
     assert found == status and b"hello" not in body
 
 
-def test_an_answer_holds_what_was_found(server: PageServer) -> None:
-    status, answer = question(server, {"windows": [7, 9, 11], "rules": "own"})
+def test_a_response_contains_the_explained_relevance(server: PageServer) -> None:
+    status, answer = explain_request(server, {"windows": [7, 9, 11], "rules": "own"})
     assert status == 200
     arrays = answer["arrays"]
     back = {name: unpacked(one["text"], one["dtype"], tuple(one["shape"])) for name, one in arrays.items()}
@@ -130,21 +132,21 @@ def test_an_answer_holds_what_was_found(server: PageServer) -> None:
         (b"\xff\xfe", "JSON"),
     ],
 )
-def test_bad_questions_are_told_what_is_wrong(server: PageServer, content: object, why: str) -> None:
-    status, answer = question(server, content)
+def test_an_invalid_request_gets_the_reason(server: PageServer, content: object, why: str) -> None:
+    status, answer = explain_request(server, content)
     assert status == 400 and why in answer["error"]
 
 
-def test_questions_from_elsewhere_are_refused(server: PageServer) -> None:
+def test_requests_from_another_origin_are_refused(server: PageServer) -> None:
     good = {"windows": [1, 2], "rules": "own"}
-    assert question(server, good, Origin="http://evil.example")[0] == 403
-    assert question(server, good, Content_Type="text/plain")[0] == 400
+    assert explain_request(server, good, Origin="http://evil.example")[0] == 403
+    assert explain_request(server, good, Content_Type="text/plain")[0] == 400
     body, path = json.dumps(good).encode(), f"/{server.token}/explain"
-    assert asked(server, "POST", path, body, Content_Type="application/json")[0] == 403, "no origin"
-    assert question(server, good)[0] == 200
+    assert request(server, "POST", path, body, Content_Type="application/json")[0] == 403, "no origin"
+    assert explain_request(server, good)[0] == 200
 
 
-def test_a_selection_is_told_from_the_rest(study: Checkout) -> None:
+def test_a_selection_is_explained_against_all_other_windows(study: Checkout) -> None:
     from pipeline.serve import STUDY, explainer
 
     artifacts = study.root / "artifacts"
@@ -191,7 +193,9 @@ def test_a_selection_is_explained_in_the_page(study: Checkout) -> None:
                 "!/^(|explaining.*)$/.test(document.querySelector('#selection [data-part=answer]').textContent)",
                 timeout=120_000,
             )
-            assert answer.inner_text().startswith("LRP, epsilon_plus: what tells 13 of these windows from all others.")
+            assert answer.inner_text().startswith(
+                "LRP, epsilon_plus: relevance of 13 selected windows compared with all others."
+            )
             bars = tab.locator("#selection [data-part=asked_bars] .bars .point")
             bars.nth(2).wait_for(state="attached", timeout=60_000)
             assert bars.count() == 3

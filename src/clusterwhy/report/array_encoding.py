@@ -1,4 +1,4 @@
-"""Arrays for the page: quantised where only drawn, compressed, as text."""
+"""Encodes arrays for the page: quantised if they are only drawn, deflated, base64."""
 
 import base64
 import math
@@ -16,15 +16,15 @@ STEPS = {np.int8: 127, np.int16: 32767}
 
 @dataclass(frozen=True)
 class Packed:
-    """One array of the page.
+    """One encoded array.
 
     Attributes:
-        name: under which the page finds it.
-        dtype: of its bytes, as NumPy calls it; little endian.
+        name: key of the array in the page.
+        dtype: NumPy dtype of its little-endian bytes.
         shape: of the array.
         text: its bytes, deflated, in base64.
-        offset, step: a quantised value q stands for offset + step * q, for each place of the first axis; else empty.
-        turn: when the page reads it: 0 before its first views, 1 before all others, 2 behind them.
+        offset, step: the quantised value q stands for offset + step * q, one pair per row; empty if not quantised.
+        turn: when the page decodes it: 0 before the first views, 1 before the other views, 2 after all views.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Packed:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the page must know to read it."""
+        """Metadata that the page needs to decode it."""
         return {"dtype": self.dtype, "shape": self.shape, "offset": self.offset, "step": self.step, "turn": self.turn}
 
 
 def pack(name: str, values: npt.ArrayLike, turn: int = 0) -> Packed:
-    """An array as it is; integers in as few bytes as they need, floats in four."""
+    """An array without loss: integers in the smallest dtype that holds them, floats as float32."""
     array = np.asarray(values)
     if np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32)
@@ -58,9 +58,9 @@ def pack(name: str, values: npt.ArrayLike, turn: int = 0) -> Packed:
 def pack_for_drawing(
     name: str, values: FloatArray, dtype: type[np.int8] | type[np.int16] = np.int16, turn: int = 0
 ) -> Packed:
-    """Values in steps of 1/254 (int8) or 1/65 534 (int16) of the range that each place of the first axis has.
+    """Quantised values, in steps of 1/254 (int8) or 1/65534 (int16) of the range of each row (first axis).
 
-    The least integer stands for what is not finite.
+    The lowest integer stands for a value that is not finite.
     """
     array = np.asarray(values, dtype=np.float64)
     flat = array.reshape(len(array), math.prod(array.shape[1:]))
@@ -70,7 +70,7 @@ def pack_for_drawing(
 
 
 def scale(flat: FloatArray, dtype: type[np.int8] | type[np.int16]) -> tuple[FloatArray, FloatArray]:
-    """Offset and step of each row (row, place), by which its finite values are whole numbers of that kind."""
+    """Offset and step that map the finite values of each row of (row, position) to the integer range of `dtype`."""
     known = np.isfinite(flat)
     high = np.max(flat, axis=1, where=known, initial=-np.inf)
     low = np.min(flat, axis=1, where=known, initial=np.inf)
@@ -82,9 +82,9 @@ def scale(flat: FloatArray, dtype: type[np.int8] | type[np.int16]) -> tuple[Floa
 def quantised(
     flat: FloatArray, offset: FloatArray, step: FloatArray, dtype: type[np.int8] | type[np.int16]
 ) -> np.ndarray:
-    """Whole numbers q of values (row, place) near offset + step * q; the least integer stands for no value."""
+    """Integers q with (row, position) values near offset + step * q; the lowest integer stands for not finite."""
     levels = np.round((flat - offset[:, None]) / np.where(step > 0, step, 1.0)[:, None])
-    # the least integer is not used by the levels, which are symmetric
+    # the levels are symmetric and leave the lowest integer unused
     return np.where(np.isfinite(flat), levels, -STEPS[dtype] - 1).astype(dtype)
 
 
@@ -95,14 +95,14 @@ def text(array: np.ndarray) -> str:
 
 
 def envelope(values: FloatArray, n_buckets: int) -> tuple[FloatArray, FloatArray]:
-    """Least and greatest value in each of equally long stretches of time.
+    """Minimum and maximum in each of `n_buckets` equally long time buckets.
 
     Args:
         values: (channel, time).
-        n_buckets: stretches; no more than there are samples.
+        n_buckets: at most the number of samples.
 
     Returns:
-        (channel, bucket) each. NaN where a stretch has no value.
+        Two arrays (channel, bucket); NaN where a bucket has no finite value.
     """
     n_samples = values.shape[1]
     starts = (np.arange(n_buckets) * n_samples) // n_buckets

@@ -1,4 +1,4 @@
-"""The page's views as plotly figures, for notebooks.
+"""The page's views as Plotly figures, for notebooks.
 
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report import notebook
@@ -26,19 +26,19 @@ from clusterwhy.types import FloatArray
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-ACROSS = 2000  # stretches of time that a channel is drawn by
+N_BUCKETS = 2000  # time buckets per channel
 COLOURS = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
 
 
 def projection(study: StudyResults, colour: str = "cluster") -> "Figure":
-    """Windows in the projection.
+    """The windows in the projection.
 
     Args:
-        study: the artifacts of a pipeline.
+        study: results of a pipeline.
         colour: `cluster`, `score` or `time`.
 
     Raises:
-        DataError: another colour.
+        DataError: `colour` is none of these.
     """
     import plotly.graph_objects as go
 
@@ -72,11 +72,11 @@ def projection(study: StudyResults, colour: str = "cluster") -> "Figure":
 
 
 def series(study: StudyResults) -> "Figure":
-    """Every channel by its least and greatest values, clusters, score and threshold; one time axis."""
+    """Minimum and maximum of every channel, clusters, score and threshold on one time axis."""
     from plotly.subplots import make_subplots
 
     data, time = study.data, study.clock.scaled(study.data.time_s)
-    n_buckets = min(ACROSS, len(time))
+    n_buckets = min(N_BUCKETS, len(time))
     low, high = envelope(data.values.T, n_buckets)
     at = np.repeat(time[(np.arange(n_buckets) * len(time)) // n_buckets], 2)
     n = len(data.channels)
@@ -102,10 +102,10 @@ def series(study: StudyResults) -> "Figure":
 
 
 def window(study: StudyResults, which: int) -> "Figure":
-    """One window's relevance, channel x time, as per cent of its |relevance|; the values where the pointer is.
+    """Relevance of one window (channel, time) in per cent of its |relevance|; values are shown on hover.
 
     Raises:
-        DataError: there is no such window, or it was not explained.
+        DataError: the window does not exist or was not explained.
     """
     for table, relevance in ((study.explained, study.relevance), (study.anomalies, study.anomaly_relevance)):
         rows = np.flatnonzero(table["window"].to_numpy() == which)
@@ -120,7 +120,7 @@ def window(study: StudyResults, which: int) -> "Figure":
 
 
 def cluster(study: StudyResults, which: int) -> "Figure":
-    """Mean relevance of a cluster's explained windows, channel x time.
+    """Mean relevance of a cluster's explained windows, (channel, time).
 
     Raises:
         DataError: the cluster was not explained.
@@ -132,17 +132,17 @@ def cluster(study: StudyResults, which: int) -> "Figure":
 
 @dataclass(frozen=True)
 class ClusterSummary:
-    """What is known of one cluster; a notebook shows it as a table.
+    """Summary of one cluster; a notebook shows it as a table.
 
     Attributes:
         cluster: its number.
-        n_windows, share: how many windows, and which part of all.
-        times: (first, last) seconds of each time it occurs.
+        n_windows, share: number of windows, and share of all windows.
+        times: (first, last) second of each occurrence.
         medoid_windows: its most central windows.
-        jaccard: how much of it was there again in other samples of the windows, on average; None where not asked.
-        channels: a row per channel with signed shares of relevance, their 95 % intervals and mean |z|, the first
-            leading.
-        clock: how times are shown.
+        jaccard: mean Jaccard overlap with clusterings of resampled windows; None if not computed.
+        channels: one row per channel with signed shares of relevance, 95 % intervals and mean |z|, the leading
+            channel first.
+        clock: unit and digits of times.
     """
 
     cluster: int
@@ -157,11 +157,11 @@ class ClusterSummary:
     def _repr_html_(self) -> str:
         times = ", ".join(f"{self.clock.number(first)} to {self.clock.text(last)}" for first, last in self.times[:8])
         more = f" and {len(self.times) - 8} more" if len(self.times) > 8 else ""
-        again = "" if self.jaccard is None else f"; {self.jaccard:.2f} of it found again in other samples of windows"
+        stability = "" if self.jaccard is None else f"; Jaccard overlap {self.jaccard:.2f} when windows are resampled"
         table = self.channels.to_html(max_rows=12, index=False, float_format=lambda value: f"{value:+.3f}")
         central = ", ".join(map(str, self.medoid_windows[:3]))
         return (
-            f"<p><b>cluster {self.cluster}</b>: {self.n_windows} windows ({self.share:.0%}){again}<br>"
+            f"<p><b>cluster {self.cluster}</b>: {self.n_windows} windows ({self.share:.0%}){stability}<br>"
             f"{times}{more}<br>most central windows: {central}</p>{table}"
         )
 
@@ -175,7 +175,7 @@ def summary(study: StudyResults, which: int) -> ClusterSummary:
     record = next((one for one in study.summary["clusters"] if one["cluster"] == which), None)
     if record is None:
         known = ", ".join(str(one["cluster"]) for one in study.summary["clusters"]) or "none"
-        raise DataError("cluster", [f"{which} is none of the clusters ({known})"])
+        raise DataError("cluster", [f"expected one of the clusters {known}, got {which}"])
     seconds = study.data.time_s
     runs = [run for run in study.summary["timeline"] if run["cluster"] == which]
     again = study.stability.loc[study.stability["cluster"] == which, "jaccard"]

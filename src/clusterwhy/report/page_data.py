@@ -1,4 +1,4 @@
-"""What the page's linked views need: names and numbers as JSON, arrays packed."""
+"""Data of the page's linked views: names and numbers as JSON, arrays encoded."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,27 +18,27 @@ N_NEIGHBORS = 5
 
 
 @dataclass(frozen=True)
-class Content:
-    """`about` is JSON; `arrays` are those of `about["arrays"]`."""
+class ViewData:
+    """Metadata for the views as JSON values, and the arrays that `about["arrays"]` describes."""
 
     about: dict[str, Any]
     arrays: list[Packed]
 
 
 def hex_colour(cluster: int) -> str:
-    """The colour of a cluster, or of noise, as the page writes it."""
+    """The colour of a cluster, or of noise (-1), as #rrggbb."""
     return str(mpl.colors.to_hex(cluster_colour(cluster)))
 
 
-def content(study: StudyResults, chunks: ValueChunks | None) -> Content:
-    """Everything that the views draw, but for what is in chunks beside the page."""
+def view_data(study: StudyResults, chunks: ValueChunks | None) -> ViewData:
+    """Everything that the views draw, except the values in chunk files beside the page."""
     arrays = [*_windows(study), *_series(study, chunks), *_relevance(study)]
     about = _about(study) | {"chunks": chunks.about if chunks else None}
-    return Content(about | {"arrays": {one.name: one.about for one in arrays}}, arrays)
+    return ViewData(about | {"arrays": {one.name: one.about for one in arrays}}, arrays)
 
 
 def strongest(study: StudyResults, cluster: int, count: int) -> list[int]:
-    """Windows of a cluster with the highest explained target: what the cluster is most of all."""
+    """The explained windows of a cluster with the highest target, at most `count`."""
     own = study.explained[study.explained["cluster"] == cluster].sort_values("target", ascending=False, kind="stable")
     return [int(window) for window in own["window"].head(count)]
 
@@ -69,7 +69,7 @@ def _about(study: StudyResults) -> dict[str, Any]:
 
 
 def _ranges(values: FloatArray) -> list[tuple[float, float]]:
-    """What nearly all values (time, channel) of each channel lie in, for drawing."""
+    """Lower and upper drawing limit of each channel of (time, channel): the 0.2 % and 99.8 % quantiles."""
     few = values[:: max(1, len(values) // 20_000)]
     found = []
     for channel in few.T:
@@ -80,7 +80,7 @@ def _ranges(values: FloatArray) -> list[tuple[float, float]]:
 
 
 def _windows(study: StudyResults) -> list[Packed]:
-    """One value per window."""
+    """Arrays with one value per window."""
     data = study.data
     mean, deviation = study.moments
     packed = [
@@ -98,22 +98,22 @@ def _windows(study: StudyResults) -> list[Packed]:
     if data.labels is not None:
         packed.append(pack("label", data.labels))
     if (marked := data.anomalous_samples) is not None:
-        # where stretches that experts marked begin and end, in turn
+        # starts and stops of expert-labelled anomalies, alternating
         packed.append(pack("marked", np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))))
     return packed
 
 
 def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
-    """(channel, time) as recorded, whole where it fits, else its envelope and the windows that were explained."""
+    """(channel, time) as recorded: all values if they fit, else the envelope and the explained windows."""
     data = study.data
     values, rate = data.values.T, data.card.rate_hz
     drift = data.time_s - np.arange(len(data.time_s)) / rate
     even = bool(np.all(np.abs(drift) < 0.1 / rate))
-    n_places = chunks.n_places if chunks else len(drift)
-    packed = [] if even else [pack("drift", drift[(np.arange(n_places) * len(drift)) // n_places])]
+    n_buckets = chunks.n_buckets if chunks else len(drift)
+    packed = [] if even else [pack("drift", drift[(np.arange(n_buckets) * len(drift)) // n_buckets])]
     if chunks is None:
         return [*packed, pack_for_drawing("values", values)]
-    low, high = envelope(values, n_places)
+    low, high = envelope(values, n_buckets)
     kept = np.union1d(study.explained["window"], study.anomalies["window"])
     windows = windows_at(data.values, data.starts[kept], data.length)
     return [
@@ -134,12 +134,12 @@ def _relevance(study: StudyResults) -> list[Packed]:
 
 
 def pack_relevance(name: str, windows: pd.DataFrame, relevance: FloatArray) -> list[Packed]:
-    """Relevance (window, channel, time) as shares of each window's |relevance|: cells for drawing, channels exactly.
+    """Relevance as shares of each window's |relevance|: quantised cells for drawing, exact sums per channel.
 
     Args:
-        name: what the arrays' names begin with.
-        windows: a row for each: `window`, `target`, `gap`.
-        relevance: of these windows.
+        name: prefix of the arrays' names.
+        windows: one row per window with `window`, `target`, `gap`.
+        relevance: (window, channel, time).
     """
     shares = relevance / np.abs(relevance).sum(axis=(1, 2), keepdims=True).clip(min=1e-30)
     return [

@@ -1,4 +1,4 @@
-"""The page's figures, each as PNG and SVG for papers and slides."""
+"""The page's figures, each as PNG and SVG."""
 
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from clusterwhy.plots.saving import save
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
-MOST_CHANNELS = 12  # in the overview
+MAX_CHANNELS = 12  # in the overview
 Files = tuple[Path, Path]
 
 
 def overview(study: StudyResults, stem: Path) -> Files:
-    """Series, clusters, labels, projection and which channels count for which cluster."""
+    """Series, clusters, labels, projection, and the shares of the channels in each cluster."""
     data, explained = study.data, study.explained_clusters
-    shown = min(len(data.channels), MOST_CHANNELS)
+    shown = min(len(data.channels), MAX_CHANNELS)
     extra = 1 if data.labels is None else 2
     figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
@@ -30,19 +30,19 @@ def overview(study: StudyResults, stem: Path) -> Files:
         figures.draw_labels(axes[-1], data.index, data.card.label_names, times)
     axes[-1].set_xlabel(f"time since the first sample ({study.clock.unit})", fontsize=8)
     if explained:
-        places, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
+        scatter, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
         image = figures.draw_matrix(matrix, study.importance, explained)
         bar = right.colorbar(image, ax=matrix)
         bar.set_label("share of |relevance|\n(red supports)", fontsize=8)
         bar.ax.tick_params(labelsize=6)
     else:
-        places = right.subplots()
-    figures.draw_projection(places, study.projection, study.labels)
+        scatter = right.subplots()
+    figures.draw_projection(scatter, study.projection, study.labels)
     return save(figure, stem)
 
 
 def cluster(study: StudyResults, which: int, stem: Path) -> Files:
-    """Channels of one cluster with intervals, and its mean relevance; in the same limits for all clusters."""
+    """Channel shares of one cluster with intervals, and its mean relevance; same limits for all clusters."""
     data, importance, maps = study.data, study.importance, study.maps
     figure = Figure(figsize=(10, max(2.1, 0.22 * len(data.channels) + 1.0)), layout="constrained")
     bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
@@ -58,7 +58,7 @@ def cluster(study: StudyResults, which: int, stem: Path) -> Files:
 
 
 def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
-    """What makes one window strange, and its leading channel over the normal windows nearest to it."""
+    """Relevance of one anomaly, and its leading channel over the nearest normal windows."""
     data, card, anomaly = study.data, study.data.card, study.anomalies.iloc[row]
     relevance = _shares(study.anomaly_relevance)
     n_channels, length = relevance.shape[1:]
@@ -71,13 +71,13 @@ def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     clock = study.window_clock
     image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    pieces = np.stack([data.values[first : first + length, leading] for first in anomaly["references"]])
+    references = np.stack([data.values[first : first + length, leading] for first in anomaly["references"]])
     label = f"{data.channels[leading]} ({card.units[leading] or 'no unit'})"
     times = clock.scaled(np.arange(length) / card.rate_hz)
-    figures.draw_beside_references(lines, times, data.values[start : start + length, leading], pieces, label)
+    figures.draw_beside_references(lines, times, data.values[start : start + length, leading], references, label)
     lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
-    lines.set_xlabel(f"time in window ({clock.unit}); the leading channel", fontsize=8)
-    _colours(figure, image, panel, "relevance\n(% of |relevance|; red: unlike)")
+    lines.set_xlabel(f"time in window ({clock.unit}); leading channel", fontsize=8)
+    _colours(figure, image, panel, "relevance\n(% of |relevance|; red: anomalous)")
     return save(figure, stem)
 
 

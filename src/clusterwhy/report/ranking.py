@@ -1,4 +1,4 @@
-"""The ranking of a sweep's rules, as `pipeline.compare` left it, for the page."""
+"""The ranking of a rule sweep, as `pipeline.compare` wrote it, for the page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pandas as pd
 from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.errors import ArtifactError
 
-# column of ranking.csv -> what the page calls it
+# column of ranking.csv -> column on the page
 OVERALL = {
     "rank": "rank",
-    "job": "what was changed",
+    "job": "changed settings",
     "replacement_area.relevance": "replacement area",
     "replacement_area.lrp": "replacement area, LRP alone",
     "replacement_area.z_score": "replacement area, z-score",
@@ -24,11 +24,11 @@ OVERALL = {
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a sweep found.
+    """The result of a sweep.
 
     Attributes:
-        folder: where it was found.
-        overall: a row for each job, the most faithful first.
+        folder: of the sweep.
+        overall: one row per job, the most faithful first.
         by_cluster: replacement area of each job (row) for each cluster (column).
         picture: ranking.png.
     """
@@ -40,11 +40,11 @@ class Ranking:
 
 
 def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
-    """The ranking of a sweep that explained these very clusters.
+    """The ranking of a sweep over the same clusters.
 
     Args:
         folder: of a multirun of `explain`.
-        inputs_md5: artifact -> checksum, of those that the page is made of.
+        inputs_md5: artifact -> MD5 of the artifacts that the page shows.
 
     Raises:
         ArtifactError: there is no ranking, or a job of it explained other artifacts.
@@ -52,8 +52,8 @@ def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
     picture = folder / "ranking.png"
     if not (folder / "ranking.csv").is_file() or not picture.is_file():
         raise ArtifactError(
-            f"no ranking in {folder}: `ranking` is to name the folder of a finished sweep, as "
-            "`python -m pipeline.explain sweep=lrp_rules` writes it, or to be null"
+            f"no ranking in {folder}: set `ranking` to the folder of a finished sweep, written by "
+            "`python -m pipeline.explain sweep=lrp_rules`, or to null"
         )
     faults = []
     for path in sorted(folder.glob("*/provenance.json")):
@@ -62,13 +62,15 @@ def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
         if other:
             faults.append(f"job {path.parent.name} explained other artifacts: {', '.join(other)}")
     if faults:
-        raise ArtifactError(f"the ranking in {folder} is not of these clusters, sweep again: {'; '.join(faults)}")
+        raise ArtifactError(
+            f"the ranking in {folder} belongs to other clusters, run the sweep again: {'; '.join(faults)}"
+        )
     table = read_table(folder / "ranking.csv")
     overall = table[table["cluster"] == "all"]
     shown = [name for name in OVERALL if name in overall]
     key = "replacement_area.relevance"
     if key not in table or overall[key].nunique() < 2:
-        # the attributor has rules of its own: what the jobs changed shows in plain LRP alone
+        # the attributor has its own rules: the changes of the jobs show in plain LRP only
         key = "replacement_area.lrp" if "replacement_area.lrp" in table else key
     single = table[table["cluster"] != "all"]
     by_cluster = single.pivot_table(key, "job", "cluster", sort=False).reindex(overall["job"])

@@ -1,7 +1,7 @@
-"""The page with a Python behind it: a selection is explained when it is asked for.
+"""Serves the page from Python, so that a selection can be explained on demand.
 
-It listens on 127.0.0.1 alone, answers only addresses that begin with a token drawn at its start, refuses requests whose
-host or origin is another, and knows no path but the page's and the question's.
+The server listens on 127.0.0.1 only, requires a random token in the path, refuses requests with another host or
+origin, and has no paths except those of the page, its chunk files and the explanation request.
 """
 
 import hmac
@@ -23,8 +23,8 @@ from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.page_data import pack_relevance
 
 log = logging.getLogger(__name__)
-MOST_BYTES = 4_000_000  # of a question
-# Plotly draws with functions that it makes itself; nothing may be loaded from or sent to elsewhere
+MAX_REQUEST_BYTES = 4_000_000
+# Plotly compiles functions at run time, hence unsafe-eval; nothing may be loaded from or sent to another origin
 POLICY = (
     "default-src 'none'; script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,8 +32,8 @@ POLICY = (
 Explain = Callable[[list[int], str], ExplainedSelection]
 
 
-class Asked(BaseModel):
-    """A question of the page."""
+class ExplainRequest(BaseModel):
+    """A request of the page: windows to explain, and by which rules."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -42,14 +42,14 @@ class Asked(BaseModel):
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves one page and answers its questions, one after the other.
+    """Serves one page and explains selections, one request at a time.
 
     Args:
         html: the page.
         explain: windows and the name of rules -> their relevance.
-        rules: names that the page may ask for, the study's own first.
-        port: 0 for any free one.
-        chunks: files of the page's long series; nothing else is read from the disk.
+        rules: rules that the page may request, the study's own first.
+        port: 0 for any free port.
+        chunks: chunk files of a long series; no other file is served.
     """
 
     daemon_threads = True
@@ -66,17 +66,17 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
 
     def answer(self, body: bytes) -> dict[str, Any]:
-        """Relevance of the windows in a question, packed as in the page.
+        """Relevance of the requested windows, encoded as in the page.
 
         Raises:
-            ValueError: no question that can be answered, with the reason.
+            ValueError: the request is invalid, with the reason.
         """
         try:
-            asked = Asked.model_validate_json(body)
+            asked = ExplainRequest.model_validate_json(body)
         except ValidationError as error:
             raise ValueError(
                 "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
@@ -108,8 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused({"explain"}):
             return
         size = self.headers.get("Content-Length", "")
-        if not size.isdigit() or int(size) > MOST_BYTES or self.headers.get_content_type() != "application/json":
-            self._fail(HTTPStatus.BAD_REQUEST, f"expected JSON of at most {MOST_BYTES} bytes")
+        if not size.isdigit() or int(size) > MAX_REQUEST_BYTES or self.headers.get_content_type() != "application/json":
+            self._fail(HTTPStatus.BAD_REQUEST, f"expected JSON of at most {MAX_REQUEST_BYTES} bytes")
             return
         try:
             answer = self.server.answer(self.rfile.read(int(size)))
@@ -119,18 +119,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, json.dumps(answer).encode(), "application/json")
 
     def _refused(self, paths: set[str]) -> bool:
-        """Answers what is not for us: another host or origin, no token, another path."""
+        """Answer requests with another host or origin, a wrong token or an unknown path; True if it was one."""
         host = f"127.0.0.1:{self.server.server_port}"
         origin = self.headers.get("Origin")
         _, token, *rest = self.path.split("/", 2) if self.path.startswith("/") else ("", "")
         if self.headers.get("Host") != host or origin not in (None, f"http://{host}"):
-            self._fail(HTTPStatus.FORBIDDEN, "another host or origin")
+            self._fail(HTTPStatus.FORBIDDEN, "wrong host or origin")
         elif not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            self._fail(HTTPStatus.FORBIDDEN, "no token, or a wrong one: open the address that was printed")
+            self._fail(HTTPStatus.FORBIDDEN, "missing or wrong token: open the address that was printed")
         elif len(rest) != 1 or rest[0] not in paths:
-            self._fail(HTTPStatus.NOT_FOUND, "nothing here")
+            self._fail(HTTPStatus.NOT_FOUND, "not found")
         elif self.command == "POST" and origin is None:
-            self._fail(HTTPStatus.FORBIDDEN, "no origin")
+            self._fail(HTTPStatus.FORBIDDEN, "no Origin header")
         else:
             return False
         return True
@@ -157,5 +157,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        # the address holds the token
+        # the path contains the token
         log.debug("answered %s", args[1] if len(args) > 1 else "")

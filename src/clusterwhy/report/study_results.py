@@ -1,4 +1,4 @@
-"""What the stages found, opened as it is needed."""
+"""Results of the stages, loaded lazily from their artifacts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class StudyResults:
 
     @classmethod
     def of(cls, artifacts: Path | str) -> Self:
-        """Those of `dvc repro`, in one folder."""
+        """The results of `dvc repro` in one folder."""
         return cls({stage: Path(artifacts) / stage for stage in STAGES})
 
     @cached_property
@@ -40,27 +40,27 @@ class StudyResults:
 
     @cached_property
     def seconds(self) -> FloatArray:
-        """(window,) when each window starts, since the first sample."""
+        """(window,) start of each window, in seconds since the first sample."""
         return self.data.time_s[self.data.starts]
 
     @cached_property
     def clock(self) -> Clock:
-        """How times of the series are told; windows that overlap can be told apart."""
+        """Unit and digits for times of the series; fine enough to distinguish overlapping windows."""
         return Clock.of(float(self.data.time_s[-1]), self.window_s / 20)
 
     @cached_property
     def window_clock(self) -> Clock:
-        """How times within a window are told."""
+        """Unit and digits for times within a window."""
         return Clock.of(self.window_s, self.window_s / self.data.length)
 
     @property
     def window_s(self) -> float:
-        """Length of a window."""
+        """Length of a window in seconds."""
         return float(self.data.length / self.data.card.rate_hz)
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation (channel, window) of each window, in those of the training span."""
+        """Mean and standard deviation (channel, window), in standard deviations of the training span."""
         data, parts = self.data, []
         for first in range(0, len(data.starts), 1024):
             windows = windows_at(data.scaled, data.starts[first : first + 1024], data.length)
@@ -90,7 +90,7 @@ class StudyResults:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """`clusters`: size, persistence, medoids; `timeline`: runs of one cluster."""
+        """`clusters`: size, persistence, medoids; `timeline`: runs of consecutive windows of one cluster."""
         return read_json(self.folders["cluster"] / "summary.json")
 
     @cached_property
@@ -115,7 +115,7 @@ class StudyResults:
 
     @cached_property
     def explained_clusters(self) -> list[int]:
-        """Clusters that were explained."""
+        """The explained clusters."""
         found: list[int] = read_json(self.folders["explain"] / "clusters.json")["clusters"]
         return found
 
@@ -161,7 +161,7 @@ class StudyResults:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """Clusters, scores and explanations beside their baselines."""
+        """Metrics of clusters, scores and explanations, compared with baselines."""
         return read_table(self.folders["evaluate"] / "results.csv")
 
     @cached_property
@@ -171,12 +171,12 @@ class StudyResults:
 
     @cached_property
     def stability(self) -> pd.DataFrame:
-        """`jaccard` of each `cluster` in each `resample`: whether it is there again."""
+        """`jaccard` overlap of each `cluster` with its best match in each `resample`."""
         return read_table(self.folders["evaluate"] / "stability.csv")
 
     @cached_property
     def losses(self) -> pd.DataFrame:
-        """Where relevance is lost on its way to the input."""
+        """Where relevance is lost between target and input, by layer."""
         return read_table(self.folders["evaluate"] / "ledger.csv")
 
     def provenance(self, stage: str) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class StudyResults:
         return read_json(self.folders[stage] / "provenance.json")
 
     def nearest(self, count: int) -> IntArray:
-        """(window, count) windows nearest in the embedding, the nearest first; overlapping ones for want of others."""
+        """(window, count) nearest windows in the embedding, nearest first; overlapping ones come last."""
         from sklearn.neighbors import NearestNeighbors
 
         starts, length = self.data.starts, self.data.length

@@ -1,4 +1,4 @@
-"""What was found, in sentences and tables of text."""
+"""Summaries of clusters and anomalies as sentences, and tables as text."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from clusterwhy.types import FloatArray, IntArray
 
 
 def as_rows(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as text, four figures per number, an empty cell where there is none."""
+    """A table as text: four significant digits per number, empty cells for missing values."""
 
     def cell(value: object) -> str:
         if value is None or value != value:
@@ -19,10 +19,10 @@ def as_rows(table: pd.DataFrame) -> dict[str, Any]:
     return {"columns": list(table.columns), "rows": [[cell(v) for v in row] for row in table.itertuples(index=False)]}
 
 
-def answers(
+def cluster_summaries(
     importance: pd.DataFrame, quality: pd.DataFrame, clusters: list[dict[str, Any]], explained: list[int]
 ) -> list[str]:
-    """One sentence per cluster: how large it is, which channels made it, whether that ranking holds."""
+    """One sentence per cluster: its size, its leading channels, and how faithful their ranking is."""
     lines = []
     for record in clusters:
         cluster = record["cluster"]
@@ -35,9 +35,7 @@ def answers(
             ]
             supported = own["signed"].iloc[0] > 0
             start = (
-                "its evidence comes first from"
-                if supported
-                else "no channel supports it on balance, least against it are"
+                "its leading channels are" if supported else "no channel has positive relevance; the least negative are"
             )
             text += f"; {start} {' and '.join(leading)}"
             area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"].dropna()
@@ -48,25 +46,29 @@ def answers(
     return lines
 
 
-def anomaly_answers(
+def anomaly_summaries(
     windows: pd.DataFrame, channels: pd.DataFrame, time_s: FloatArray, starts: IntArray, length: int, clock: Clock
 ) -> list[str]:
-    """One sentence per explained window above the threshold, or about the strangest one where none is."""
+    """One sentence per explained window above the threshold, or for the highest score if there is none."""
     chosen = windows[windows["anomalous"].astype(bool)] if len(windows) else windows
-    lines = [] if len(chosen) or not len(windows) else ["No window is anomalous; the strangest one is explained."]
+    lines = (
+        []
+        if len(chosen) or not len(windows)
+        else ["No window is anomalous; the one with the highest score is explained."]
+    )
     for row in (chosen if len(chosen) else windows.head(1)).to_dict("records"):
         own = channels[channels["window"] == row["window"]].sort_values("share", ascending=False)
         leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
         first = int(starts[row["window"]])
         lines.append(
-            f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g}) is "
-            f"unlike the normal windows nearest to it, most of all in {leading}."
+            f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g}) "
+            f"differs from its nearest normal windows mainly in {leading}."
         )
     return lines
 
 
 def evidence_tables(evidence: pd.DataFrame, losses: pd.DataFrame, n_losses: int = 8) -> list[pd.DataFrame]:
-    """Curves with a column per ranking, similarities, and the greatest losses of relevance; means over clusters."""
+    """Faithfulness with a column per ranking, similarities, and the largest relevance losses; cluster means."""
     alike = evidence["measure"] == "similarity"
     curves = evidence[~alike].pivot_table("value", ["measure", "fill"], "ranking", sort=False).reset_index()
     similar = evidence[alike].groupby("ranking", sort=False)["value"].mean()

@@ -1,4 +1,4 @@
-"""Whether to believe the page: questions, what was measured, and what that says."""
+"""How far the results can be trusted: questions, what was measured, and what it means."""
 
 from collections.abc import Iterator
 
@@ -10,25 +10,27 @@ Answer = tuple[str, str, str]
 
 
 def trust_table(study: StudyResults) -> list[dict[str, str]]:
-    """A row for each question that the artifacts can answer."""
+    """One row per question that the artifacts can answer: `question`, `measured`, `meaning`."""
     rows = [
         *_sums(study),
         *_detection(study),
         *_channels(study),
         *_stability(study),
-        *_likeness(study),
+        *_similarity(study),
         *_labels(study),
     ]
-    return [dict(zip(("question", "measured", "says"), row, strict=True)) for row in rows]
+    return [dict(zip(("question", "measured", "meaning"), row, strict=True)) for row in rows]
 
 
 def _sums(study: StudyResults) -> Iterator[Answer]:
     if len(study.explained):
         gap, bias = study.explained["gap"].abs().median(), study.explained["bias_share"].median()
         yield (
-            "Does relevance add up?",
-            f"median |1 − sum / target| {gap:.2g}; biases keep {bias:.1%}",
-            "All evidence is accounted for." if gap < 0.05 else "Some evidence is lost on its way.",
+            "Is relevance conserved?",
+            f"median |1 − sum / target| {gap:.2g}; biases absorb {bias:.1%}",
+            "Relevance accounts for the whole target."
+            if gap < 0.05
+            else "Part of the target is not attributed to the input.",
         )
 
 
@@ -38,11 +40,11 @@ def _detection(study: StudyResults) -> Iterator[Answer]:
         area = rows["auroc"]
         best = str(area.drop("ours").idxmax())
         yield (
-            "Do scores find what experts marked?",
-            f"{_listed(area)} (area under ROC of samples; 1 is best)",
-            "Better than the plain scores."
+            "Do the scores detect the labelled anomalies?",
+            f"{_listed(area)} (area under the ROC curve, by sample; 1 is best)",
+            "Better than the baseline scores."
             if area["ours"] > area[best]
-            else f"No better than {best}: a plain score would do.",
+            else f"Not better than {best}: that baseline would suffice.",
         )
 
 
@@ -52,45 +54,45 @@ def _channels(study: StudyResults) -> Iterator[Answer]:
         if "replacement_area" not in rows or rows["replacement_area"].isna().all():
             continue
         area = rows["replacement_area"]
-        says = "Better than chance, no better than the z-score: look at both."
+        meaning = "Better than random, not better than the z-score: consult both."
         if area["relevance"] >= area["random"]:
-            says = "No better than chance: do not rely on this ranking."
+            meaning = "Not better than random: do not rely on this ranking."
         elif area["relevance"] < area["z_score"]:
-            says = "Better than chance and than the z-score."
-        measured = f"{_listed(area)} (area as channels are replaced; lower is better)"
-        yield f"Do the leading channels matter for {name}?", measured, says
+            meaning = "Better than random and than the z-score."
+        measured = f"{_listed(area)} (area under the curve while channels are replaced; lower is better)"
+        yield f"Do the leading channels matter for {name}?", measured, meaning
 
 
 def _stability(study: StudyResults) -> Iterator[Answer]:
     if len(study.stability):
         again = study.stability.groupby("cluster")["jaccard"].mean()
-        unsure = ", ".join(str(cluster) for cluster in again.index[again < 0.75])
+        uncertain = ", ".join(str(cluster) for cluster in again.index[again < 0.75])
         yield (
-            "Are the clusters there again in other samples of the windows?",
-            f"mean overlap {again.mean():.2f}, of the least stable one {again.min():.2f} (Jaccard)",
-            f"Not surely cluster {unsure}." if unsure else "All of them.",
+            "Are the clusters stable when the windows are resampled?",
+            f"mean Jaccard overlap {again.mean():.2f}, least stable cluster {again.min():.2f}",
+            f"Uncertain: cluster {uncertain}." if uncertain else "All are stable.",
         )
 
 
-def _likeness(study: StudyResults) -> Iterator[Answer]:
+def _similarity(study: StudyResults) -> Iterator[Answer]:
     similar = study.evidence[study.evidence["measure"] == "similarity"].groupby("ranking")["value"].mean()
     seeds = similar[similar.index.str.startswith("encoder_seed_")]
     if len(seeds):
         similar["other seeds"] = seeds.mean()
-    for ranking, question, says in (
-        ("randomised_100", "Does relevance depend on what the network learned?", "low: it does; near 1: it does not"),
-        ("noisy", "Does a little noise change the picture?", "near 1: it does not"),
-        ("other seeds", "Would another training say the same?", "near 1: it would"),
+    for ranking, question, meaning in (
+        ("randomised_100", "Does relevance depend on the trained weights?", "low: yes; near 1: no"),
+        ("noisy", "Is relevance robust to small noise?", "near 1: yes"),
+        ("other seeds", "Is relevance reproducible with another training seed?", "near 1: yes"),
     ):
         if ranking in similar:
-            yield question, f"rank correlation {similar[ranking]:.2f}", says
+            yield question, f"rank correlation {similar[ranking]:.2f}", meaning
 
 
 def _labels(study: StudyResults) -> Iterator[Answer]:
     for method in ("ours", "untrained encoder", "spectral features"):
         rows = study.results[(study.results["question"] == "clusters") & (study.results["method"] == method)]
         if len(rows):
-            yield f"Do clusters match the labels? ({method})", f"AMI {rows['ami'].iloc[0]:.2f}", "1: exactly"
+            yield f"Do clusters match the labels? ({method})", f"AMI {rows['ami'].iloc[0]:.2f}", "1: perfect agreement"
 
 
 def _listed(values: "pd.Series[float]") -> str:

@@ -1,11 +1,11 @@
-// Arrays of the page (`array-NAME` elements: base64 of deflated little-endian bytes), and what is asked of them.
+// Decodes the arrays of the page (`array-NAME` elements: base64 of deflated little-endian bytes) and gives access to them.
 
 const KINDS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
   int32: Int32Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array,
 };
-const MAX_CHUNKS = 32; // that are kept in memory, of 2 MB each
-const NOTHING = { int8: -128, int16: -32768 }; // what stands for a value that is not finite
+const MAX_CHUNKS = 32; // kept in memory, 2 MB each
+const NOT_FINITE = { int8: -128, int16: -32768 }; // codes of values that are not finite
 
 async function unpack(name, about, text = null) {
   const element = document.getElementById(`array-${name}`);
@@ -16,20 +16,20 @@ async function unpack(name, about, text = null) {
   return { ...about, size, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
 }
 
-// a quantised array at a place: row of the first axis, and position within the row
+// one value of a quantised array, by row (first axis) and position within the row
 function real(array, row, at) {
   const level = array.values[row * array.size + at];
-  return level === NOTHING[array.dtype] ? NaN : array.offset[row] + array.step[row] * level;
+  return level === NOT_FINITE[array.dtype] ? NaN : array.offset[row] + array.step[row] * level;
 }
 
-// Values of a long series, in files beside the page that are read when they are looked at.
+// Values of a long series, in chunk files beside the page that are loaded on demand.
 class ValueChunks {
   constructor(about) {
     Object.assign(this, about);
-    this.values = new Map(); // number -> its values, the ones used last at the end
-    this.coming = new Map();
-    this.gone = false; // the page was passed on without its files, or with others
-    window.clusterwhyChunk = (key, number, text) => this.coming.get(number)?.take(key, text);
+    this.values = new Map(); // chunk number -> values, most recently used last
+    this.pending = new Map();
+    this.unavailable = false; // the chunk files are missing or belong to another page
+    window.clusterwhyChunk = (key, number, text) => this.pending.get(number)?.take(key, text);
   }
 
   numbers(first, last) {
@@ -42,13 +42,13 @@ class ValueChunks {
   value(channel, sample) {
     const { values, length } = this.values.get(Math.floor(sample / this.samples));
     const level = values[channel * length + (sample % this.samples)];
-    return level === NOTHING.int16 ? NaN : this.offset[channel] + this.step[channel] * level;
+    return level === NOT_FINITE.int16 ? NaN : this.offset[channel] + this.step[channel] * level;
   }
 
-  // resolves to whether all samples from first to last can be read
+  // resolves to true if all samples from first to last are available
   async need(first, last) {
     const wanted = this.numbers(first, last);
-    if (this.gone || wanted.length > MAX_CHUNKS / 2) return false;
+    if (this.unavailable || wanted.length > MAX_CHUNKS / 2) return false;
     await Promise.all(wanted.map((number) => this.read(number)));
     for (const number of wanted) { const kept = this.values.get(number); if (kept) { this.values.delete(number); this.values.set(number, kept); } }
     for (const number of this.values.keys()) if (this.values.size > MAX_CHUNKS) this.values.delete(number);
@@ -57,22 +57,22 @@ class ValueChunks {
 
   read(number) {
     if (this.values.has(number)) return Promise.resolve();
-    if (this.coming.has(number)) return this.coming.get(number).done;
+    if (this.pending.has(number)) return this.pending.get(number).done;
     const one = {}, script = document.createElement("script");
     one.done = new Promise((resolve) => {
-      const lost = () => { this.gone = true; document.getElementById("beside").hidden = false; resolve(); };
+      const fail = () => { this.unavailable = true; document.getElementById("beside").hidden = false; resolve(); };
       one.take = (key, text) => {
         one.taken = true;
-        if (key !== this.key) return lost();
+        if (key !== this.key) return fail();
         return unpack("chunk", { dtype: "int16", shape: [1] }, text).then(({ values }) => {
           this.values.set(number, { values, length: values.length / this.offset.length });
           resolve();
-        }, lost);
+        }, fail);
       };
-      script.addEventListener("error", lost);
-      script.addEventListener("load", () => { if (!one.taken) lost(); }); // it is damaged
-    }).finally(() => { this.coming.delete(number); script.remove(); });
-    this.coming.set(number, one);
+      script.addEventListener("error", fail);
+      script.addEventListener("load", () => { if (!one.taken) fail(); }); // damaged file
+    }).finally(() => { this.pending.delete(number); script.remove(); });
+    this.pending.set(number, one);
     script.src = this.names[number];
     document.head.append(script);
     return one.done;
@@ -80,7 +80,7 @@ class ValueChunks {
 }
 
 class Data {
-  // what the first views need
+  // loads the arrays of the first views
   static async load() {
     const data = new Data(JSON.parse(document.getElementById("about").textContent));
     await data.read(0);
@@ -90,18 +90,18 @@ class Data {
   constructor(about) {
     this.about = about;
     this.arrays = {};
-    this.behind = new Promise((resolve) => { this.begin = resolve; }).then(() => this.readBehind());
+    this.background = new Promise((resolve) => { this.startBackground = resolve; }).then(() => this.readBackground());
   }
 
-  // what is large and seldom asked for; it stands at the end of the page
-  async readBehind() {
+  // large, rarely used arrays at the end of the page
+  async readBackground() {
     if (document.readyState === "loading") await new Promise((resolve) => { document.addEventListener("DOMContentLoaded", resolve, { once: true }); });
     await this.read(2);
   }
 
-  // whether `moment` can be asked; if not, it is done as soon as it can
-  hasMoments(otherwise) {
-    if (!this.arrays.mean) this.behind.then(otherwise);
+  // true if `moment` is available; otherwise `callback` is called once it is
+  hasMoments(callback) {
+    if (!this.arrays.mean) this.background.then(callback);
     return Boolean(this.arrays.mean);
   }
 
@@ -128,7 +128,7 @@ class Data {
     return this;
   }
 
-  // number of places that the whole series is drawn by, and the sample of each
+  // number of drawing positions of the whole series, and conversions between positions and samples
   get nPlaces() { return this.arrays[this.whole ? "values" : "low"].size; }
   sampleOf(place) { return this.whole ? place : Math.floor(place * this.about.n_samples / this.nPlaces); }
   placeOf(sample) {
@@ -139,7 +139,7 @@ class Data {
   low(channel, place) { return real(this.arrays[this.whole ? "values" : "low"], channel, place); }
   high(channel, place) { return real(this.arrays[this.whole ? "values" : "high"], channel, place); }
 
-  // what samples first..last are drawn from: values, or the least and greatest of each stretch
+  // source of samples first..last: the values, or minima and maxima of time buckets
   source(first, last) {
     if (this.whole || (this.chunks && this.chunks.has(first, last))) {
       const value = this.whole ? (channel, sample) => this.low(channel, sample) : (channel, sample) => this.chunks.value(channel, sample);
@@ -148,19 +148,19 @@ class Data {
     return { single: false, placeOf: (sample) => this.placeOf(sample), sampleOf: (place) => this.sampleOf(place), low: (c, p) => this.low(c, p), high: (c, p) => this.high(c, p) };
   }
 
-  // samples as time: in the unit of the page
+  // a number of samples as a duration, in the unit of the page
   span(samples) { return samples / this.about.rate_hz / this.about.clock.seconds; }
 
-  // time by an even clock, and how far the clock of the data is from it (in seconds)
+  // time of a sample: that of a regular clock plus the drift of the recorded clock (in seconds)
   time(sample) { return this.span(sample) + (this.arrays.drift ? this.arrays.drift.values[this.placeOf(sample)] / this.about.clock.seconds : 0); }
 
-  // times of the samples of a window, in their own unit
+  // times of the samples within a window, in the unit of windows
   times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }
 
-  // a time in words
+  // a formatted time
   told(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
 
-  // the last sample that is not later
+  // the last sample at or before a time
   sampleAt(time) {
     const last = this.about.n_samples - 1;
     if (!this.arrays.drift) return Math.min(last, Math.max(0, Math.round(time / this.span(1))));
@@ -176,7 +176,7 @@ class Data {
   stopTime(window) { return this.time(this.start[window]) + this.span(this.length); }
   middle(window) { return (this.startTime(window) + this.stopTime(window)) / 2; }
 
-  // the window whose middle is nearest to a sample
+  // the window whose centre is nearest to a sample
   windowAt(sample) {
     const wanted = sample - this.length / 2;
     const next = Math.min(this.nWindows - 1, lowerBound(this.start, wanted));
@@ -187,7 +187,7 @@ class Data {
   hasValues(window) { return this.whole || this.kept.has(window) || this.inChunks(window); }
   inChunks(window) { return this.chunks.has(this.start[window], this.start[window] + this.length - 1); }
 
-  // resolves to whether the values of a window can be shown
+  // resolves to true if the values of a window are available
   async needValues(window) {
     return this.hasValues(window) || this.chunks.need(this.start[window], this.start[window] + this.length - 1);
   }
@@ -205,7 +205,7 @@ class Data {
     return Array.from(values.subarray(window * shape[1], (window + 1) * shape[1]));
   }
 
-  // relevance that a server sent, under `asked`
+  // stores relevance that the server sent, under `asked`
   async add(arrays) {
     for (const [name, { text, ...about }] of Object.entries(arrays)) {
       this.arrays[name] = await unpack(name, about, text);
@@ -213,7 +213,7 @@ class Data {
     this.rows.asked = new Map(Array.from(this.arrays.asked_window.values, (window, row) => [window, row]));
   }
 
-  // relevance of one window as shares of its |relevance|: of each channel exactly, of each cell as it is drawn
+  // relevance of one window as shares of its |relevance|: exact per channel, quantised per cell
   relevance(window, kind) {
     const row = this.rows[kind].get(window);
     if (row === undefined) return null;
@@ -233,7 +233,7 @@ class Data {
     return `${this.about.channels[channel]} (${unit || "no unit"})`;
   }
 
-  // anomalous windows that overlap or touch, as segments, the worst first
+  // overlapping or adjacent anomalous windows merged into segments, highest score first
   segments(threshold) {
     const found = [];
     for (let window = 0; window < this.nWindows; window++) {
@@ -251,7 +251,7 @@ class Data {
   }
 }
 
-// the first position whose value is not less
+// the first position with sorted[position] >= value
 function lowerBound(sorted, value) {
   let low = 0, high = sorted.length;
   while (low < high) {

@@ -1,4 +1,4 @@
-// Puts the views together: controls, keys, exports.
+// Connects the views: controls, keys, exports.
 
 function download(name, text, kind) {
   const link = document.createElement("a");
@@ -8,7 +8,7 @@ function download(name, text, kind) {
   URL.revokeObjectURL(link.href);
 }
 
-// text that a spreadsheet shows as it is, never as a formula
+// a CSV cell that no spreadsheet interprets as a formula
 function csvCell(value) {
   const text = String(value);
   const safe = /^[=+\-@\t\r]/.test(text) && typeof value === "string" ? `'${text}` : text;
@@ -35,7 +35,7 @@ function addOptions(select, data) {
   }
 }
 
-// chips that show and hide clusters or channels
+// buttons that show and hide clusters or channels
 function addToggles(root, entries, state, name) {
   const draw = () => {
     const hidden = new Set(state.values[name]);
@@ -56,7 +56,7 @@ function addToggles(root, entries, state, name) {
   draw();
 }
 
-// which colour of the strip is which label
+// legend of the label colours
 function addLegend(root, names) {
   const entries = names.map((name, code) => {
     const entry = document.createElement("span"), dot = document.createElement("span");
@@ -78,7 +78,7 @@ function addThreshold(root, data, state) {
   const draw = () => {
     const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
     slider.value = threshold;
-    words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (as the study chose)" : ""}`;
+    words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (of the study)" : ""}`;
     list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.told(data.time(one.start))} to ${data.told(data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
   };
   slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
@@ -98,7 +98,7 @@ function addKeys(data, state) {
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-    // paging moves the page itself unless a view has the focus
+    // PageUp and PageDown scroll the page unless a view has the focus
     if (event.key.startsWith("Page") && !event.target.closest("#explore")) return;
     const run = keys[event.key];
     if (run) { event.preventDefault(); run(); }
@@ -151,18 +151,18 @@ async function main() {
   addLegend(element("labels"), data.about.label_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
   reflect();
-  // the overview gives way to the views, the first of which are seen while the arrays of the others are read
+  // the views replace the overview image; the first two are shown while the arrays of the others are decoded
   const show = (some) => {
     for (const view of some) view.draw();
     if (document.documentElement.dataset.drawn) return;
-    element("made").querySelector("h2").after(element("overview"));
+    element("provenance").querySelector("h2").after(element("overview"));
     document.documentElement.dataset.drawn = Math.round(performance.now());
   };
   const early = state.values.window === null ? 2 : 0;
   if (early) show(views.slice(0, early));
   await data.read(1);
   show(views.slice(early));
-  data.begin();
+  data.startBackground();
   addKeys(data, state);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-window], [data-cluster]");
@@ -178,6 +178,6 @@ async function main() {
 main().catch((error) => {
   const note = document.getElementById("failed");
   note.hidden = false;
-  note.textContent = `The views could not be drawn: ${error.message}. The rest of the page stands without them; a current browser is needed.`;
+  note.textContent = `The views could not be drawn: ${error.message}. The rest of the page works without them; a current browser is needed.`;
   throw error;
 });

@@ -1,4 +1,4 @@
-// What all plots share.
+// Shared by all plots.
 
 const RELEVANCE_COLOURS = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b2182b"]];
 const CONFIG = {
@@ -6,7 +6,7 @@ const CONFIG = {
   modeBarButtonsToRemove: ["sendChartToCloud", "autoScale2d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
 };
 
-// Plotly takes two seconds to start: from a blob it is compiled beside the page, which is shown meanwhile
+// Plotly takes two seconds to start; loaded from a blob, it is compiled in parallel while the page is shown
 function startPlotly() {
   const text = document.getElementById("plotly"), script = document.createElement("script");
   const address = URL.createObjectURL(new Blob([text.textContent], { type: "text/javascript" }));
@@ -19,7 +19,7 @@ function startPlotly() {
   }).finally(() => { script.remove(); URL.revokeObjectURL(address); });
 }
 
-// names from data as text: Plotly reads a little HTML
+// escapes and shortens names from data, since Plotly interprets some HTML
 function plain(name, limit = 28) {
   const line = String(name).replace(/\s+/g, " ").trim(), letters = Array.from(line);
   const tail = Math.floor((limit - 1) / 2);
@@ -44,7 +44,7 @@ function layout(changes) {
   };
 }
 
-// room for an axis that is named by texts; Plotly's own `automargin` draws everything twice
+// left margin for tick labels; Plotly's own `automargin` draws everything twice
 function leftOf(texts) {
   const pen = leftOf.pen || (leftOf.pen = document.createElement("canvas").getContext("2d"));
   pen.font = "11px system-ui, sans-serif";
@@ -67,7 +67,7 @@ function number(value, digits = 3) {
 
 function percent(value) { return `${value >= 0 ? "+" : "−"}${Math.abs(100 * value).toFixed(0)} %`; }
 
-// lanes of channels from top to bottom: where each lies, and an axis that names them
+// one lane per channel from top to bottom: positions, and an axis with the names
 function lanes(data, channels) {
   const place = new Map(channels.map((channel, i) => [channel, channels.length - 1 - i]));
   const names = channels.map((channel) => plain(data.channelName(channel), 22));
@@ -85,12 +85,12 @@ function lanes(data, channels) {
   };
 }
 
-// a colour scale of flat steps, for whole numbers from `first`
+// a colour scale with one constant colour per integer
 function steps(colours) {
   return colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
 }
 
-// colours of labels, apart from those of clusters
+// colours of labels, distinct from those of clusters
 function labelColour(code) {
   const hues = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"];
   return hues[code % hues.length];

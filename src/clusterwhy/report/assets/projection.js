@@ -1,11 +1,11 @@
-// The windows in the projection. Of very many only some are drawn, those in view; whatever is chosen or counted is all.
+// The windows in the projection. Above MOST_POINTS only a subset of those in view is drawn; selections and counts include all.
 
 const MOST_POINTS = 25000;
 
 class ProjectionView {
   constructor(div, data, state) {
     Object.assign(this, { div, data, state, note: document.getElementById("drawn") });
-    // noise is drawn first, so that it lies behind
+    // noise is drawn first, behind the clusters
     const windows = Array.from(data.cluster.keys());
     this.order = [...windows.filter((w) => data.cluster[w] < 0), ...windows.filter((w) => data.cluster[w] >= 0)];
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
@@ -31,7 +31,7 @@ class ProjectionView {
     };
   }
 
-  // windows that are drawn together: those of a cluster in its colour, which is much faster than a colour for each
+  // one trace per cluster: much faster than a colour for each point
   groups() {
     const { data } = this, hidden = new Set(this.state.values.hiddenClusters);
     this.shown = this.order.filter((window) => !hidden.has(data.cluster[window]));
@@ -45,7 +45,7 @@ class ProjectionView {
     return [...own].filter(([, windows]) => windows.length).map(([cluster, windows]) => ({ windows, marker: { color: data.colour(cluster) } }));
   }
 
-  // at most about MOST_POINTS of windows, all anomalous ones and the outermost among them
+  // about MOST_POINTS windows, including all anomalous and all outermost ones
   thin(windows) {
     if (windows.length <= MOST_POINTS) return windows;
     const { data } = this, [x, y] = this.view(), seen = windows.filter((w) => data.x[w] >= x[0] && data.x[w] <= x[1] && data.y[w] >= y[0] && data.y[w] <= y[1]);
@@ -58,7 +58,7 @@ class ProjectionView {
     return seen.filter((w, i) => i % step === 0 || data.score[w] > data.about.threshold || kept.has(w));
   }
 
-  // what is seen, and half as much on each side, for panning
+  // the visible range plus half of it on each side, for panning
   view() {
     const { _fullLayout } = this.div;
     if (!this.zoomed || !_fullLayout) return [[-Infinity, Infinity], [-Infinity, Infinity]];
@@ -71,7 +71,7 @@ class ProjectionView {
     this.drawn = this.groups();
     this.place = new Map();
     this.drawn.forEach(({ windows }, group) => windows.forEach((window, i) => this.place.set(window, [group, i])));
-    this.note.textContent = this.place.size < this.shown.length ? `${this.place.size} of ${this.shown.length} windows are drawn; zoom in to see more of them. The lasso takes all.` : "";
+    this.note.textContent = this.place.size < this.shown.length ? `${this.place.size} of ${this.shown.length} windows are drawn; zoom in to see more. The lasso selects all.` : "";
     const size = this.place.size < 3000 ? 6 : this.place.size < 15000 ? 4 : 3;
     const showscale = this.drawn.some(({ marker }) => marker.showscale);
     const traces = this.drawn.map(({ windows, marker }) => ({
@@ -101,7 +101,7 @@ class ProjectionView {
     return `window ${window}, from ${data.told(data.startTime(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
   }
 
-  // the window of a point; none of the path
+  // the window of a point; null for the path
   windowOf({ curveNumber, pointNumber }) { return curveNumber < this.drawn.length ? this.drawn[curveNumber].windows[pointNumber] : null; }
 
   connect() {
@@ -127,7 +127,7 @@ class ProjectionView {
     this.div.on("plotly_unhover", () => this.hover(null));
   }
 
-  // windows that were circled or framed, also those that are not drawn
+  // windows inside the lasso or box, including those that are not drawn
   chosen({ points, lassoPoints, range }) {
     const found = new Set(points.map((point) => this.windowOf(point)).filter((window) => window !== null));
     if (this.place.size < this.shown.length && (lassoPoints || range)) {
@@ -137,14 +137,14 @@ class ProjectionView {
     return [...found];
   }
 
-  // a window under the pointer lights up here and in the series
+  // highlights the window under the pointer, here and in the series
   hover(window) { document.dispatchEvent(new CustomEvent("hover", { detail: window })); }
 
   light() {
-    if (!this.div.data) return; // it waits for the moments that give it its colours
+    if (!this.div.data) return; // not drawn yet: the arrays of its colours are still loading
     const { selected } = this.state.values, points = this.drawn.map(() => (selected.length ? [] : null));
     for (const [group, i] of selected.map((w) => this.place.get(w)).filter((place) => place !== undefined)) points[group].push(i);
-    // drawing 100 000 points anew takes a second: not for nothing
+    // redrawing 100 000 points takes a second, so only if something changed
     if (selected.length || this.div.data.some((trace) => trace.selectedpoints)) Plotly.restyle(this.div, { selectedpoints: points }, points.map((_, group) => group));
     if (!this.own && (this.div.layout.selections || []).length) Plotly.relayout(this.div, { selections: [] });
   }
@@ -162,7 +162,7 @@ class ProjectionView {
   ring() { if (this.div.data) Plotly.relayout(this.div, { shapes: this.rings() }); }
 }
 
-// whether a point lies within a polygon: a ray from it crosses the edge an odd number of times
+// point in polygon: a ray from the point crosses the edge an odd number of times
 function inside(x, y, corners) {
   let odd = false;
   corners.forEach(([ax, ay], i) => {

@@ -1,4 +1,4 @@
-// Chosen windows together: their mean, their relevance, what sets them apart.
+// The selected windows: mean values, mean relevance, and differences to other windows.
 
 class SelectionView {
   constructor(root, data, state) {
@@ -11,7 +11,7 @@ class SelectionView {
     if (served) this.offer(JSON.parse(served.textContent).rules);
   }
 
-  // where a Python stands behind the page
+  // only if the page is served by pipeline.serve
   offer(rules) {
     this.asking.hidden = false;
     this.rules.replaceChildren(...rules.map((name) => new Option(name, name)));
@@ -25,7 +25,7 @@ class SelectionView {
         if (!sent.ok) throw new Error(found.error);
         await this.data.add(found.arrays);
         const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: what tells ${gaps.length} of these windows from all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${((performance.now() - began) / 1000).toFixed(1)} s.`;
+        this.answer.textContent = `${this.rules.value}: relevance of ${gaps.length} selected windows compared with all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${((performance.now() - began) / 1000).toFixed(1)} s.`;
       } catch (error) {
         this.answer.textContent = `not explained: ${error.message}`;
       }
@@ -41,7 +41,7 @@ class SelectionView {
     const found = this.together([...data.rows.asked.keys()], channels, "asked"), lane = lanes(data, channels);
     const times = data.times();
     draw(this.asked_plot, [heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config("asked"));
-    drawBars(this.asked_bars, data, channels.map((channel) => this.share(found, null, channel)), "relevance, asked now (% of |relevance|)", "asked_channels");
+    drawBars(this.asked_bars, data, channels.map((channel) => this.share(found, null, channel)), "relevance of the selection (% of |relevance|)", "asked_channels");
   }
 
   against() {
@@ -58,13 +58,13 @@ class SelectionView {
     this.ask.disabled = selected.length < 2 || selected.length === data.nWindows;
     this.drawAsked();
     if (!selected.length) {
-      this.title.textContent = "Nothing is selected";
-      this.note.textContent = "Circle points of the projection with the lasso, or draw along the series.";
+      this.title.textContent = "No windows selected";
+      this.note.textContent = "Select points of the projection with the lasso, or drag along the series.";
       return;
     }
     const channels = this.state.channels();
     const own = this.together(selected, channels), beside = others.length ? this.together(others, channels) : null;
-    const less = { none: "", rest: " less the rest", other: " less selection B" }[contrast];
+    const less = { none: "", rest: " minus all others", other: " minus selection B" }[contrast];
     this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
     this.note.textContent = this.said(own, beside, selected, others, contrast);
     const lane = lanes(data, channels), times = data.times(), traces = [];
@@ -92,14 +92,14 @@ class SelectionView {
   }
 
   said(own, beside, selected, others, contrast) {
-    const lines = [`Line: mean of ${own.nValues === selected.length ? "all of them" : `the ${own.nValues} whose values are in the page`}; grey: its 95 % interval.`];
-    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} that were explained, each for its own cluster; bars with 95 % intervals.` : "None of them was explained, so no relevance is shown.");
+    const lines = [`Line: mean of ${own.nValues === selected.length ? "all windows" : `the ${own.nValues} windows with values in the page`}; grey: its 95 % interval.`];
+    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster; bars with 95 % intervals.` : "None of them was explained, so there is no relevance.");
     if (beside) lines.push(`Dotted: mean of the ${contrast === "rest" ? "others" : "kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
-    if (contrast === "other" && !others.length) lines.push("No selection B was kept yet.");
+    if (contrast === "other" && !others.length) lines.push("Selection B is empty.");
     return lines.join(" ");
   }
 
-  // moments over windows; relevance over those of them that were explained
+  // mean values of windows, and mean relevance of the explained ones
   together(windows, channels, kind = "explained") {
     const { data } = this, { length } = data, size = data.nChannels * length;
     const sum = new Float64Array(size), squares = new Float64Array(size), valued = windows.filter((w) => data.hasValues(w));
@@ -126,7 +126,7 @@ class SelectionView {
     };
   }
 
-  // mean share of a channel, or its difference, and half a 95 % interval of it
+  // mean share of a channel, or its difference, with half the width of its 95 % interval
   share(own, beside, channel) {
     const first = mean(own.shares(channel)), second = beside && beside.nExplained ? mean(beside.shares(channel)) : { mean: 0, error: 0 };
     const half = 1.96 * Math.hypot(first.error, second.error);

@@ -1,7 +1,7 @@
 // The whole series: channels in lanes, clusters, labels, scores with the threshold and the segments above it.
 
 const MOST_SHAPES = 300;
-const MARGIN = 0.5; // of the shown stretch is drawn on either side, for panning
+const MARGIN = 0.5; // share of the visible range drawn on each side, for panning
 
 class SeriesView {
   constructor(div, data, state) {
@@ -13,7 +13,7 @@ class SeriesView {
 
   whole() { return [0, this.data.time(this.data.about.n_samples - 1) + this.data.span(1)]; }
 
-  // places that can be told apart across the view
+  // distinguishable positions across the view
   across() { return Math.max(200, Math.round((this.div.clientWidth || 800) * Math.min(2, devicePixelRatio || 1))); }
 
   draw() {
@@ -22,7 +22,7 @@ class SeriesView {
     const drawn = [Math.max(whole[0], shown[0] - margin), Math.min(whole[1], shown[1] + margin)];
     const [from, to, first, last] = [...shown, ...drawn].map((time) => data.sampleAt(time)), source = data.source(first, last);
     const traces = [this.lines(channels, source, { from, to, first, last }, lane), ...this.strips(shown, drawn), this.scores(shown, drawn)];
-    const names = [...(data.marked ? ["marked"] : []), ...(data.label ? ["label"] : []), "cluster"], strips = names.length;
+    const names = [...(data.marked ? ["anomaly label"] : []), ...(data.label ? ["label"] : []), "cluster"], strips = names.length;
     // from the bottom: scores, strips, lanes of the channels
     const height = Math.max(400, 200 + 22 * channels.length), part = (pixels) => pixels / (height - 44), below = part(116), strip = part(18);
     const shape = layout({
@@ -38,7 +38,7 @@ class SeriesView {
     this.refine(from, to, first, last, source);
   }
 
-  // where the page's stretches are coarser than what could be told apart, the values themselves are read
+  // loads the values themselves where the time buckets are coarser than the screen
   async refine(from, to, first, last, source) {
     const { data } = this, { chunks } = data;
     if (source.single || !chunks || data.placeOf(to) - data.placeOf(from) > 2 * this.across()) return;
@@ -46,11 +46,11 @@ class SeriesView {
     if (await chunks.need(first, last) && this.view === view) this.draw();
   }
 
-  // how many of `n` things in the shown stretch share a place that can be told apart
+  // how many of `n` items share one distinguishable position
   together(n) { return Math.max(1, Math.floor(n / this.across())); }
 
-  // the values of each channel, or the least and greatest of each stretch too short to be told apart; all of them as
-  // one line with gaps, since every trace costs Plotly a hundredth of a second
+  // the values of each channel, or minimum and maximum per distinguishable position; all channels are one line with
+  // gaps, since every trace costs Plotly a hundredth of a second
   lines(channels, source, samples, lane) {
     const { data } = this, [from, to, first, last] = ["from", "to", "first", "last"].map((name) => source.placeOf(samples[name]));
     const size = this.together(to - from), single = size === 1 && source.single;
@@ -83,7 +83,7 @@ class SeriesView {
     };
   }
 
-  // clusters, and labels where there are any, of the windows whose middles are nearest; and what experts marked
+  // clusters and labels (if any) of the windows with the nearest centres, and expert-labelled anomalies
   strips(shown, [from, to]) {
     const { data } = this, dense = (this.across() * (to - from)) / (shown[1] - shown[0]);
     const n = Math.min(Math.ceil(dense), Math.max(2, data.nWindows * 2)), each = (to - from) / n;
@@ -99,12 +99,12 @@ class SeriesView {
     if (data.label) found.push(strip(row, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelColour(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
     if (data.marked) {
       const codes = x.map((time) => Number(this.isMarked(time - each / 2, time + each / 2)));
-      found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "marked as an anomaly" : "not marked")));
+      found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "labelled as an anomaly" : "not labelled")));
     }
     return found;
   }
 
-  // whether experts marked anything between two times
+  // whether an expert-labelled anomaly lies between two times
   isMarked(from, to) {
     const { marked } = this.data, [first, last] = [from, to].map((time) => this.data.sampleAt(time));
     for (let i = 0; i < marked.length && marked[i] <= last; i += 2) if (marked[i + 1] > first) return true;
@@ -138,7 +138,7 @@ class SeriesView {
     return found;
   }
 
-  // samples of chosen windows; near ones are joined until there are few enough to draw
+  // spans of the selected windows; nearby spans are merged until there are few enough to draw
   stretches(windows) {
     let found = [], slack = 0;
     do {
@@ -172,7 +172,7 @@ class SeriesView {
     });
   }
 
-  // zoomed or panned: the view is drawn anew once it rests
+  // zoomed or panned: redraw after the last event
   move(range) {
     this.own = true;
     this.state.set({ range });

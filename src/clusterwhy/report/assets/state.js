@@ -1,4 +1,4 @@
-// What is shown, kept in the fragment of the address, so that a view can be passed on as a link.
+// The state of the views, stored in the fragment of the address, so that a view can be shared as a link.
 
 class State {
   constructor(data) {
@@ -6,12 +6,12 @@ class State {
     this.listeners = [];
     this.values = {
       colour: "cluster", // cluster | score | time | label | mean:CHANNEL | deviation:CHANNEL
-      window: null, // the one that is inspected
+      window: null, // the inspected window
       selected: [], // windows
-      other: [], // the selection that was kept for comparison
-      contrast: "none", // none | rest | other
+      other: [], // selection B, kept for comparison
+      contrast: "none", // none | rest | other: what is subtracted from the selection
       threshold: data.about.threshold,
-      range: null, // times in the unit of the page
+      range: null, // [from, to] in the time unit of the page
       hiddenClusters: [],
       hiddenChannels: [],
       path: false,
@@ -20,7 +20,7 @@ class State {
     Object.assign(this.values, this.parse(location.hash));
   }
 
-  // those that are not hidden
+  // the visible channels
   channels() {
     const hidden = new Set(this.values.hiddenChannels);
     return this.data.about.channels.map((_, channel) => channel).filter((channel) => !hidden.has(channel));
@@ -52,7 +52,7 @@ class State {
     return parts.toString();
   }
 
-  // unknown or impossible values in an address are left out
+  // invalid values in an address are ignored
   parse(hash) {
     const parts = new URLSearchParams(hash.replace(/^#/, "")), found = {};
     const has = (n) => (i) => Number.isInteger(i) && i >= 0 && i < n;

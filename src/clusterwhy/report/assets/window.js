@@ -1,4 +1,4 @@
-// One window: its channels over its relevance, and what is near it.
+// One window: its channels over its relevance, and its nearest windows.
 
 class WindowView {
   constructor(root, data, state) {
@@ -11,8 +11,8 @@ class WindowView {
     const { data } = this, { window } = this.state.values;
     this.plot.hidden = this.bars.hidden = window === null;
     if (window === null) {
-      this.title.textContent = "No window is chosen";
-      this.note.textContent = "Click a point of the projection or a place of the series; the arrow keys go to the window before and after.";
+      this.title.textContent = "No window selected";
+      this.note.textContent = "Click a point of the projection or of the series; the arrow keys select the previous and next window.";
       this.near.replaceChildren();
       return;
     }
@@ -34,9 +34,9 @@ class WindowView {
   }
 
   said(found, kind) {
-    if (!found) return "Relevance of this window is not in the page: it is none of the windows that `members` and `anomalies` in params.yaml chose to explain.";
-    const gap = `Relevance adds up to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
-    return kind === "anomaly" ? `Red makes this window unlike its nearest normal windows. ${gap}` : `Red speaks for its cluster, blue against it. ${gap}`;
+    if (!found) return "This window was not explained: `members` and `anomalies` in params.yaml select the explained windows.";
+    const gap = `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
+    return kind === "anomaly" ? `Red marks what differs from the nearest normal windows. ${gap}` : `Red supports its cluster, blue opposes it. ${gap}`;
   }
 }
 
@@ -65,7 +65,7 @@ function laneLayout(lane, n, title) {
   });
 }
 
-// shares of channels, the greatest at the top, with intervals and, where given, a second figure
+// shares of channels, largest at the top, with intervals and an optional second quantity
 function drawBars(div, data, rows, title, name, dots = null) {
   const sorted = [...rows].sort((a, b) => a.share - b.share).slice(-20), y = sorted.map((_, i) => i);
   const names = sorted.map((row) => plain(data.channelName(row.channel), 22)), l = leftOf(names);
@@ -85,7 +85,7 @@ function drawBars(div, data, rows, title, name, dots = null) {
   draw(div, traces, shape, config(name));
 }
 
-// a button that opens windows or a cluster
+// a button that opens a window or a cluster
 function chip(text, what) {
   const button = document.createElement("button");
   button.type = "button";

@@ -1,0 +1,174 @@
+"""The sections of the page: what the template shows of a study's clusters, anomalies, rankings and stages."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.report.page_data import hex_colour, strongest
+from clusterwhy.report.ranking import Ranking
+from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.report.summaries import anomaly_summaries, as_rows, cluster_summaries, evidence_tables
+from clusterwhy.report.trust import trust_table
+
+N_SIMILAR = 3
+
+
+def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict[str, Any]:
+    """The variables of the template.
+
+    Args:
+        study: results of the stages.
+        folder: with the figures that `write_pictures` wrote.
+        ranking: of a sweep of rules, or None.
+    """
+    return {
+        "name": study.data.card.name,
+        "headline": headline(study),
+        "summaries": _summaries(study),
+        "overview": _picture(folder / "overview.png"),
+        "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
+        "anomalies": [_anomaly(study, row, folder) for row in range(len(study.anomalies))],
+        "trust": trust_table(study),
+        "results": as_rows(study.results),
+        "ranking": _ranking(ranking) if ranking else None,
+        "evidence": [as_rows(table) for table in evidence_tables(study.evidence, study.losses) if len(table)],
+        "stages": [_stage(study, stage) for stage in STAGES],
+        "notes": study.data.card.notes,
+    }
+
+
+def headline(study: StudyResults) -> str:
+    """Numbers of windows, clusters and anomalous segments, in one line."""
+    labels, n_clusters = study.labels, len(study.summary["clusters"])
+    kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
+    n_segments = len(study.segments)
+    segments = f"{n_segments} segment" + ("s are" if n_segments != 1 else " is")
+    text = (
+        f"{len(labels)} windows of {study.data.length} samples form {kinds}; {np.mean(labels < 0):.1%} are noise; "
+        f"{segments} anomalous."
+    )
+    if not study.explained_clusters:
+        text += " Without two groups of windows to compare, no cluster is explained."
+    return text
+
+
+def _picture(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _summaries(study: StudyResults) -> list[str]:
+    clusters = cluster_summaries(study.importance, study.quality, study.summary["clusters"], study.explained_clusters)
+    data = study.data
+    anomalies = anomaly_summaries(
+        study.anomalies, study.anomaly_channels, data.time_s, data.starts, data.length, study.clock
+    )
+    return [*clusters, *anomalies]
+
+
+def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One cluster: size, times, central windows and, if explained, its channels, quality and nearest cluster."""
+    cluster, seconds, clock = record["cluster"], study.data.time_s, study.clock
+    runs = [run for run in study.summary["timeline"] if run["cluster"] == cluster]
+    total = float(seconds[-1]) or 1.0
+    shown: dict[str, Any] = {
+        **record,
+        "colour": hex_colour(cluster),
+        # start and width of each run, in per cent of the series
+        "strip": [
+            (100 * seconds[run["start"]] / total, 100 * (seconds[run["stop"] - 1] - seconds[run["start"]]) / total)
+            for run in runs
+        ],
+        "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],
+        "strongest": strongest(study, cluster, 3),
+        "stability": _stability(study.stability[study.stability["cluster"] == cluster]["jaccard"]),
+    }
+    if cluster not in study.explained_clusters:
+        return shown
+    own = study.importance[study.importance["cluster"] == cluster].copy()
+    own["by z"] = own["z_score"].rank(ascending=False).astype(int)
+    own = own.sort_values("signed", ascending=False)
+    quality = study.quality[study.quality["cluster"] == cluster].drop(columns="cluster").dropna(how="all", axis=1)
+    evidence = study.evidence[(study.evidence["cluster"] == cluster) & (study.evidence["measure"] == "similarity")]
+    explained = study.explained[study.explained["cluster"] == cluster]
+    return shown | {
+        "picture": _picture(folder / f"cluster_{cluster}.png"),
+        "channels": own.to_dict("records"),
+        "quality": as_rows(quality),
+        "similar": {row["ranking"]: row["value"] for row in evidence.to_dict("records")},
+        "gap": float(explained["gap"].abs().median()),
+        "n_explained": len(explained),
+        "nearest": _nearest_cluster(study, cluster),
+    }
+
+
+def _stability(jaccard: "pd.Series[float]") -> str:
+    """How well a cluster is recovered when resampled windows are clustered again (thresholds of Hennig 2007)."""
+    if not len(jaccard):
+        return ""
+    mean = jaccard.mean()
+    verdict = (
+        "very stable" if mean >= 0.85 else "stable" if mean >= 0.75 else "uncertain" if mean >= 0.6 else "not reliable"
+    )
+    overlap = f"Mean Jaccard overlap {mean:.2f} (lowest {jaccard.min():.2f})"
+    return f"{overlap} with {len(jaccard)} clusterings of resampled windows: {verdict}"
+
+
+def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None:
+    """The explained cluster whose mean embedding is nearest, and the channels whose shares differ most."""
+    others = [other for other in study.explained_clusters if other != cluster]
+    if not others:
+        return None
+    centres = {c: study.embeddings[study.labels == c].mean(axis=0) for c in [cluster, *others]}
+    nearest = min(others, key=lambda other: float(np.linalg.norm(centres[other] - centres[cluster])))
+    shares = study.importance.pivot(index="channel", columns="cluster", values="signed")
+    levels = {c: study.moments[0][:, study.labels == c].mean(axis=1) for c in (cluster, nearest)}
+    table = pd.DataFrame(
+        {
+            "difference": shares[cluster] - shares[nearest],
+            "level": pd.Series(levels[cluster] - levels[nearest], index=study.data.channels),
+        }
+    )
+    order = table["difference"].abs().sort_values(ascending=False, kind="stable").index[:3]
+    return {"cluster": nearest, "channels": table.loc[order].reset_index(names="channel").to_dict("records")}
+
+
+def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
+    """One explained anomaly: when it occurs, its score, channels, references and similar earlier anomalies."""
+    record = study.anomalies.iloc[row].to_dict()
+    window, seconds, starts = int(record["window"]), study.data.time_s, study.data.starts
+    clock = study.clock
+    own = study.anomaly_channels[study.anomaly_channels["window"] == window]
+    windows = study.anomalies["window"].to_numpy()
+    earlier = windows[starts[windows] < starts[window]]
+    distances = np.linalg.norm(study.embeddings[earlier] - study.embeddings[window], axis=1)
+    return {
+        "window": window,
+        "from": clock.number(seconds[starts[window]]),
+        "to": clock.text(seconds[starts[window] + study.data.length - 1]),
+        "score": float(record["score"]),
+        "anomalous": bool(record["anomalous"]),
+        "gap": float(record["gap"]),
+        "picture": _picture(folder / f"anomaly_{window}.png"),
+        "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
+        "references": [clock.text(seconds[first]) for first in record["references"]],
+        "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
+    }
+
+
+def _ranking(ranking: Ranking) -> dict[str, Any]:
+    """The ranking of a sweep, the most faithful rules first."""
+    return {
+        "name": ranking.folder.name,
+        "tables": [as_rows(ranking.overall), as_rows(ranking.by_cluster)],
+        "picture": _picture(ranking.picture),
+    }
+
+
+def _stage(study: StudyResults, stage: str) -> dict[str, Any]:
+    """Settings and versions of one stage."""
+    known = study.provenance(stage)
+    flat = pd.json_normalize(known["config"], sep=".").iloc[0].to_dict() if known["config"] else {}
+    return {"name": stage, "settings": flat, "inputs": known["inputs_md5"], "versions": known["versions"]}
