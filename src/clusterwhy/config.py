@@ -1,4 +1,4 @@
-"""Settings: validated before any data is read, built from `_target_` through an allow-list."""
+"""Settings: validated before any data is read, and built from `_target_` by an allow-list."""
 
 import importlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from clusterwhy.errors import ConfigError
 
 ALLOWED_PREFIXES = ("clusterwhy.",)
-# modules of version 0.1 whose classes are named in stored encoders and checkpoints, and in users' YAML files -> today's
+# old module -> current module, for classes named in stored encoders, checkpoints and users' YAML files of version 0.1
 RENAMED_MODULES = {
     "clusterwhy.data.benchmarks": "clusterwhy.datasets.benchmarks",
     "clusterwhy.data.motions": "clusterwhy.datasets.basic_motions",
@@ -42,7 +42,7 @@ RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Settings(BaseModel):
-    """The base of every choice in `conf/`: unknown keys are errors, values never change afterwards."""
+    """Base class of every option in `conf/`: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -65,11 +65,11 @@ def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn each group of a composed configuration into its settings object.
 
     Args:
-        config: group name -> mapping with a `_target_` and its arguments. Values that are not
-            mappings with a `_target_` are passed through.
+        config: group name -> mapping with a `_target_` and its arguments. Values without a `_target_` are passed
+            through.
 
     Raises:
-        ConfigError: lists every unknown class, unknown key and value out of range, by full key.
+        ConfigError: lists every unknown class, unknown key and invalid value by its full key.
     """
     built: dict[str, Any] = {}
     faults: list[str] = []

@@ -1,14 +1,14 @@
-"""The errors a user can meet: each says what was expected, what came, where, and how to mend it."""
+"""Errors that a user can meet: each states what was expected, what came, where, and how to fix it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# faults of one message; a file of 1,000 faulty channels would bury the terminal
+# faults shown in one message; a file with 1,000 faulty channels would flood the terminal
 SHOWN = 40
 
 
 class ClusterWhyError(Exception):
-    """The base of every error that the project raises on purpose."""
+    """Base class of every error that the project raises deliberately."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Fault:
     """One fault of an input.
 
     Attributes:
-        kind: a slug such as "not-numbers", the same for all faults of a kind.
-        text: what a person reads.
-        column: the column or channel, None where it is none's in particular.
-        count: rows, cells or lines that have it.
-        rows: the first of them, as 0-based rows of data.
+        kind: an identifier such as "not-numbers", the same for all faults of one kind.
+        text: the message.
+        column: the column or channel; None if the fault concerns no single column.
+        count: number of affected rows, cells or lines.
+        rows: the first affected rows, counted from 0.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class FaultsError(ClusterWhyError, ValueError):
 
 
 class DataError(FaultsError):
-    """A series that cannot be used as it is; `records` has what `faults` says, for programs."""
+    """A series that cannot be used; `records` holds the faults as objects, `faults` as text."""
 
     def __init__(self, source: str, faults: Sequence[str | Fault], hint: str = "") -> None:
         self.records = tuple(Fault("other", fault) if isinstance(fault, str) else fault for fault in faults)
@@ -51,11 +51,11 @@ class DataError(FaultsError):
 
 
 class ConfigError(FaultsError):
-    """Settings that are unknown, out of range or that contradict each other."""
+    """Settings that are unknown, out of range or contradictory."""
 
 
 class LeakageError(FaultsError):
-    """A split whose parts know of each other: what is measured on one would flatter."""
+    """A split that leaks between its parts, so that test results would be too optimistic."""
 
     def __init__(self, source: str, faults: Sequence[str], groups: Sequence[str]) -> None:
         self.groups = tuple(groups)
@@ -63,7 +63,7 @@ class LeakageError(FaultsError):
 
 
 class ShapeError(ClusterWhyError, ValueError):
-    """An array whose axes are not the documented ones."""
+    """An array whose shape does not match the documented axes."""
 
 
 class ArtifactError(ClusterWhyError, ValueError):
@@ -71,11 +71,11 @@ class ArtifactError(ClusterWhyError, ValueError):
 
 
 class StorageError(ClusterWhyError, OSError):
-    """A file that cannot be written: no space, no right, no such disk."""
+    """A file that cannot be written: no space, no permission, no such device."""
 
 
 class ResourceError(ClusterWhyError, MemoryError):
-    """Work that does not fit into the memory or onto the disk that is left."""
+    """Work that exceeds the available memory or disk space."""
 
 
 class CompositeError(ClusterWhyError, ValueError):
@@ -83,16 +83,16 @@ class CompositeError(ClusterWhyError, ValueError):
 
 
 class MethodError(ClusterWhyError, ValueError):
-    """A method of explanation that is unknown, or that asks for what a network has not."""
+    """An unknown explanation method, or one that the network does not support."""
 
 
 class TrainingError(ClusterWhyError, ArithmeticError):
-    """A training that leads nowhere."""
+    """A training that diverged or cannot proceed."""
 
 
 class WorkerError(ClusterWhyError, RuntimeError):
-    """Workers that died again and again, or a cluster that is not there."""
+    """Workers that died in every attempt, or a cluster that cannot be reached."""
 
 
 class ConceptError(ClusterWhyError, LookupError):
-    """A layer or a concept that a network does not have, or conditions that no path of relevance meets."""
+    """A layer or concept that the network does not have, or conditions that no relevance path satisfies."""

@@ -69,42 +69,42 @@ def case_edge(folder: Path) -> None:
 
 
 def case_missing_rows(folder: Path) -> None:
-    read = ok(csv(folder, without(table(), 9, 10)), "2 missing rows put in (behind 1 row, first at 8 (line 10))")
+    read = ok(csv(folder, without(table(), 9, 10)), "2 missing rows inserted (after 1 row, first at 8 (line 10))")
     assert read.values[:, 0].tolist() == [i + 0.5 for i in range(N)] and read.time.tolist() == list(range(N))
 
 
 def case_split_rows(folder: Path) -> None:
     read = ok(
         csv(folder, without(table(), *range(9, 19)), gaps="split"),
-        "cut at 1 gaps of 10 rows (behind 1 row, first at 8 (line 10))",
+        "cut at 1 gaps of 10 rows (after 1 row, first at 8 (line 10))",
     )
     assert read.segments == (0, 9) and len(read.values) == 30 and read.time[9] == 19
 
 
 def case_split_cells(folder: Path) -> None:
-    read = ok(
-        csv(folder, table(b=dict.fromkeys(range(9, 19), "")), gaps="split"), "rows left out where cells are missing"
-    )
+    read = ok(csv(folder, table(b=dict.fromkeys(range(9, 19), "")), gaps="split"), "rows with missing cells dropped")
     assert read.segments == (0, 9) and read.time[8:10].tolist() == [8, 19]
 
 
 def case_sort(folder: Path) -> None:
     lines = table().splitlines()
     lines[5:9] = lines[8:4:-1]
-    read = ok(csv(folder, "\n".join(lines), unsorted="sort"), "time stamps were not sorted, and are now (3 rows")
+    read = ok(csv(folder, "\n".join(lines), unsorted="sort"), "rows sorted by time (3 rows")
     assert read.values[:, 1].tolist() == [2 * i for i in range(N)]
 
 
 def case_mean(folder: Path) -> None:
     read = ok(
         csv(folder, table() + "39,0.5,\n", duplicates="mean"),
-        "duplicate time stamps, mean taken (1 row, first at 40 (line 42))",
+        "duplicate time stamps merged by `duplicates: mean` (1 row, first at 40 (line 42))",
     )
     assert read.values[-1].tolist() == [20.0, 78.0]
 
 
 def case_last(folder: Path) -> None:
-    read = ok(csv(folder, table() + "39,0.5,7\n", duplicates="last"), "duplicate time stamps, last taken")
+    read = ok(
+        csv(folder, table() + "39,0.5,7\n", duplicates="last"), "duplicate time stamps merged by `duplicates: last`"
+    )
     assert read.values[-1].tolist() == [0.5, 7.0] and len(read.values) == N
 
 
@@ -120,7 +120,7 @@ def case_resample(folder: Path) -> None:
 def case_downsample(folder: Path) -> None:
     ok(
         csv(folder, table(), irregular="resample", resample_hz=0.5),
-        "no filter before: what was above 0.25 Hz may now look slower",
+        "no anti-aliasing filter: content above 0.25 Hz is aliased",
     )
 
 
@@ -142,15 +142,19 @@ def case_spring(folder: Path) -> None:
 def case_offsets(folder: Path) -> None:
     ok(
         csv(folder, timed(stamps("2024-10-27T00:30", 9, "30min", "Europe/Berlin")), timezone="UTC"),
-        "`timezone` is not used",
+        "`timezone` is ignored",
     )
 
 
-def case_left_out(folder: Path) -> None:
+def case_skipped_columns(folder: Path) -> None:
     text = "".join(f"{i},{i},,word{i},\n" for i in range(N))
     read = csv(folder, "t,a,empty,comment,\n" + text)
     assert read.channels == ("a",)
-    for note in ("column 'empty' is empty", "column 'comment' holds no numbers", "a column without a name is left out"):
+    for note in (
+        "column 'empty' is empty",
+        "column 'comment' holds no numbers",
+        "has no name in the file and is skipped",
+    ):
         ok(read, note)
 
 
@@ -170,12 +174,12 @@ def case_many(folder: Path) -> None:
 
 
 def case_float16(folder: Path) -> None:
-    read = ok(npy(folder, np.arange(N).astype(np.float16)), "float16 holds 3 digits")
+    read = ok(npy(folder, np.arange(N).astype(np.float16)), "float16 has 3 digits")
     assert read.values.dtype == np.float64 and read.values[:, 0].tolist() == list(range(N))
 
 
 def case_integers(folder: Path) -> None:
-    ok(npy(folder, np.arange(N) + 2**53), "integers of 2^53 or more lose digits (40 rows")
+    ok(npy(folder, np.arange(N) + 2**53), "integers of 2^53 or more lose precision (40 rows")
     assert npy(folder, np.arange(N, dtype=np.uint8)).notes == ()
 
 
@@ -188,7 +192,10 @@ def case_big_endian(folder: Path) -> None:
 
 
 def case_transposed(folder: Path) -> None:
-    ok(npy(folder, np.random.default_rng(0).normal(size=(3, 50))), "50 channels, but 3 samples: is it (channel, time)?")
+    ok(
+        npy(folder, np.random.default_rng(0).normal(size=(3, 50))),
+        "50 channels, but 3 samples: is the array (channel, time)?",
+    )
 
 
 def case_split_array(folder: Path) -> None:
@@ -207,7 +214,7 @@ def case_decimals(folder: Path) -> None:
     assert read.values[:, 0].tolist() == list(range(N))
 
 
-# no file is called by a name, no formula, template or page is made of one
+# no file is named after a channel, and no name is evaluated as a formula or template
 AWKWARD = {
     "../": "../../../etc/passwd",
     "an absolute path": "/etc/passwd",
@@ -217,7 +224,7 @@ AWKWARD = {
     "markup": "<script>alert(1)</script>",
     "a formula": r"$\frac{1}{$",
     "a template": "{{ 7 * 7 }} ${oc.env:HOME}",
-    "spaces alone": "\u00a0",
+    "only spaces": "\u00a0",
 }
 
 
@@ -234,36 +241,36 @@ def case_days(folder: Path) -> None:
 READS: list[tuple[str, str, str, Callable[[Path], None]]] = [
     ("a byte order mark", "csv", "read", case_bom),
     ("gzip, by its content", "csv", "read", case_gzip),
-    ("blank lines", "csv", "read, left out", case_blank_lines),
+    ("blank lines", "csv", "read, skipped", case_blank_lines),
     ("a symbolic link", "csv", "read", case_symlink),
-    ("semicolons and decimal commas, as set", "csv", "read", case_decimal_comma),
-    ("spaces between cells, as set", "csv", "read", case_spaces),
+    ("semicolons and decimal commas, configured", "csv", "read", case_decimal_comma),
+    ("spaces between cells, configured", "csv", "read", case_spaces),
     ("infinite cells", "csv", "read: missing, noted", case_infinite),
-    ("-9999 for missing, as set", "csv", "read: missing, noted", case_missing_value),
-    ("empty cells at an end", "csv", "read: nearest value held, noted", case_edge),
-    ("missing rows up to max_gap", "csv", "read: put in, noted", case_missing_rows),
+    ("-9999 for missing, configured", "csv", "read: missing, noted", case_missing_value),
+    ("empty cells at an end", "csv", "read: filled with the nearest value, noted", case_edge),
+    ("missing rows up to max_gap", "csv", "read: inserted, noted", case_missing_rows),
     ("missing rows beyond max_gap, gaps: split", "csv", "read: cut, noted", case_split_rows),
-    ("empty cells beyond max_gap, gaps: split", "csv", "read: rows left out, cut, noted", case_split_cells),
+    ("empty cells beyond max_gap, gaps: split", "csv", "read: rows dropped, cut, noted", case_split_cells),
     ("rows that go back in time, unsorted: sort", "csv", "read: sorted, noted", case_sort),
-    ("rows of one time stamp, duplicates: mean", "csv", "read: their mean, noted", case_mean),
-    ("rows of one time stamp, duplicates: last", "csv", "read: the last, noted", case_last),
+    ("duplicate time stamps, duplicates: mean", "csv", "read: their mean, noted", case_mean),
+    ("duplicate time stamps, duplicates: last", "csv", "read: the last, noted", case_last),
     ("an irregular rate, irregular: resample", "csv", "read: resampled, noted", case_resample),
     ("resampling to a lower rate", "csv", "read: aliasing noted", case_downsample),
-    ("local time when the clock is put back, timezone set", "csv", "read: the hour told by order", case_autumn),
-    ("local time when the clock is put forward, timezone set", "csv", "read", case_spring),
-    ("a timezone that offsets make needless", "csv", "read: noted", case_offsets),
-    ("columns of text, empty ones, without a name", "csv", "read: left out, noted", case_left_out),
+    ("local time when clocks go back, timezone set", "csv", "read: hour resolved by order", case_autumn),
+    ("local time when clocks go forward, timezone set", "csv", "read", case_spring),
+    ("a timezone although stamps have offsets", "csv", "read: noted", case_offsets),
+    ("columns of text, empty ones, without a name", "csv", "read: skipped, noted", case_skipped_columns),
     ("a constant channel", "csv", "read: in the data report", case_constant),
-    ("truth values", "csv", "read as 0 and 1", case_truth),
+    ("booleans", "csv", "read as 0 and 1", case_truth),
     ("1,000 channels", "csv", "read", case_many),
-    ("channel names that are paths, reserved, markup, formulas", "csv", "read, shown as they are", case_awkward),
+    ("channel names that are paths, reserved, markup, formulas", "csv", "read, shown literally", case_awkward),
     ("float16", "numpy", "read: noted", case_float16),
     ("integers of 2^53 and more", "numpy", "read: noted", case_integers),
-    ("truth values", "numpy", "read as 0 and 1", case_booleans),
+    ("booleans", "numpy", "read as 0 and 1", case_booleans),
     ("big endian", "numpy", "read", case_big_endian),
     ("more channels than samples", "numpy", "read: noted", case_transposed),
-    ("NaN beyond max_gap, gaps: split", "numpy", "read: rows left out, cut, noted", case_split_array),
+    ("NaN beyond max_gap, gaps: split", "numpy", "read: rows dropped, cut, noted", case_split_array),
     ("the time as pandas' index", "parquet", "read", case_index),
     ("decimal numbers", "parquet", "read", case_decimals),
-    ("days as time", "parquet", "read", case_days),
+    ("dates as time", "parquet", "read", case_days),
 ]

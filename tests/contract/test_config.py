@@ -62,7 +62,7 @@ def test_the_log_of_a_run_by_hand_is_kept_to_its_end(tmp_path: Path, fault: Call
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["explain.log", *(f"explain.log.{i + 1}" for i in range(n_old))]
     assert all(file.stat().st_size <= 1000 for file in files) and "line 499 " in path.read_text()
-    fault("Interruptions, disk and memory", "a log without end", "any stage, by hand", "its last 30 MB are kept")
+    fault("Interruptions, disk and memory", "an ever-growing log", "any stage, by hand", "its last 30 MB are kept")
 
 
 @pytest.mark.parametrize("study", OmegaConf.load(ROOT / "studies" / "params.yaml").studies)

@@ -45,8 +45,8 @@ def test_a_fault_is_named_with_its_rows_and_count(
     fault("Input files", what, where, f"refused: {kind}")
 
 
-def test_the_kinds_of_faults_are_all_met_here() -> None:
-    """A kind that no case above shows would be a guard that no test guards."""
+def test_every_kind_of_fault_has_a_case() -> None:
+    """A kind without a case would be a check that no test covers."""
     source = ROOT / "src" / "clusterwhy" / "readers"
     modules = ("cells", "clock", "contract", "files", "gaps", "grid", "lines", "tables")
     import re
@@ -58,7 +58,7 @@ def test_the_kinds_of_faults_are_all_met_here() -> None:
 
 
 @pytest.mark.parametrize(("what", "where", "outcome", "check"), READS, ids=[f"{e[1]}-{e[0]}" for e in READS])
-def test_what_is_no_fault_is_read_and_repairs_are_noted(
+def test_repairable_files_are_read_and_repairs_are_noted(
     what: str, where: str, outcome: str, check: Callable[[Path], None], tmp_path: Path, fault: Note
 ) -> None:
     check(tmp_path)
@@ -66,15 +66,15 @@ def test_what_is_no_fault_is_read_and_repairs_are_noted(
 
 
 @pytest.mark.parametrize("reader", [CsvFile, ParquetFile, NumpyFile])
-def test_what_is_no_file_is_refused(reader: type, tmp_path: Path, fault: Note) -> None:
+def test_a_path_that_is_not_a_file_is_refused(reader: type, tmp_path: Path, fault: Note) -> None:
     where = {CsvFile: "csv", ParquetFile: "parquet", NumpyFile: "numpy"}[reader]
     more = {"rate_hz": 1.0} if reader is NumpyFile else {"time": "t"}
     os.mkfifo(tmp_path / "pipe.npy")
     (tmp_path / "folder.npy").mkdir()
     for path, text in (
         (tmp_path / "nowhere.npy", "no such file: set `dataset.path`"),
-        (tmp_path / "folder.npy", "a folder, not a file"),
-        (tmp_path / "pipe.npy", "neither a file nor a folder"),
+        (tmp_path / "folder.npy", "expected a file, got a folder"),
+        (tmp_path / "pipe.npy", "expected a regular file"),
         (tmp_path / ("x" * 300 + ".npy"), "no"),
         (Path("~nobody-of-that-name/x.npy"), "not readable"),
     ):
@@ -102,7 +102,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path: Path, monkeypatch: p
     fault("Input files", "a gzip bomb", "csv", "refused: too-large")
 
 
-def test_a_small_parquet_file_of_a_great_table_is_refused(
+def test_a_small_parquet_file_that_unpacks_to_a_large_table_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Note
 ) -> None:
     content = as_bytes(pd.DataFrame({"t": np.zeros(10**6), "a": np.zeros(10**6)}))
@@ -111,22 +111,22 @@ def test_a_small_parquet_file_of_a_great_table_is_refused(
     monkeypatch.setattr(pq.ParquetFile, "read", lambda *a, **k: pytest.fail("unpacked"))
     with pytest.raises(DataError, match="more than 2 MiB unpacked"):
         parquet(tmp_path, content)
-    fault("Input files", "a small file of a great table", "parquet", "refused: too-large")
+    fault("Input files", "a small file that unpacks to a large table", "parquet", "refused: too-large")
 
 
-def test_a_pickle_is_refused_and_not_run(tmp_path: Path, fault: Note) -> None:
+def test_a_pickle_is_refused_and_not_executed(tmp_path: Path, fault: Note) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "ran",)
 
     for content in (pickle.dumps(Trap()), np.array([Trap()], dtype=object)):
-        with pytest.raises(DataError, match="no plain NumPy array"):
+        with pytest.raises(DataError, match="not a plain NumPy array"):
             npy(tmp_path, content)
     assert not (tmp_path / "ran").exists()
     fault("Input files", "a pickle, an array of objects", "numpy", "refused: broken-npy, nothing run")
 
 
-def test_all_faults_of_a_file_are_told_at_once_also_as_json(tmp_path: Path, fault: Note) -> None:
+def test_all_faults_of_a_file_are_reported_at_once_also_as_json(tmp_path: Path, fault: Note) -> None:
     text = table(
         200,
         t={9: 3, 20: 19, 60: 60.4},
@@ -155,16 +155,18 @@ def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fau
     ("name", "chosen", "text"),
     [
         ("an unknown time zone", {"timezone": "Mars/Base"}, "expected a zone such as Europe/Berlin"),
-        ("resampling without a rate", {"irregular": "resample"}, "belong together"),
-        ("a rate without resampling", {"resample_hz": 3.0}, "belong together"),
-        ("separator and decimal alike", {"decimal": ","}, "separator and decimal are both"),
-        ("a separator of two signs", {"separator": ";;"}, "should match pattern"),
-        ("a channel named twice", {"channels": ["a", "a"]}, "a channel is named twice"),
+        ("resampling without a rate", {"irregular": "resample"}, "must be set together or not at all"),
+        ("a rate without resampling", {"resample_hz": 3.0}, "must be set together or not at all"),
+        ("separator equal to decimal", {"decimal": ","}, "separator and decimal are both"),
+        ("a separator of two characters", {"separator": ";;"}, "should match pattern"),
+        ("a channel named twice", {"channels": ["a", "a"]}, "a channel is listed twice"),
         ("an unknown policy", {"gaps": "ignore"}, "'error', 'interpolate' or 'split'"),
         ("a negative max_gap", {"max_gap": -1}, "greater than or equal to 0"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(name: str, chosen: dict[str, Any], text: str, fault: Note) -> None:
+def test_contradictory_or_unknown_settings_are_refused(
+    name: str, chosen: dict[str, Any], text: str, fault: Note
+) -> None:
     node = {"_target_": "clusterwhy.readers.tables.CsvFile", "path": "x.csv", "time": "t"} | chosen
     with pytest.raises(ConfigError, match="dataset") as caught:
         build_settings({"dataset": node})
@@ -187,7 +189,7 @@ def test_rate_hz_must_be_a_rate() -> None:
         NumpyFile(path="x.npy", rate_hz=0.0)
 
 
-def test_more_cells_than_names_are_told_where_warnings_are_not(tmp_path: Path) -> None:
+def test_more_cells_than_names_are_reported_even_if_warnings_are_ignored(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(DataError, match="2 lines have 3 cells, the header has 2"):
@@ -195,14 +197,14 @@ def test_more_cells_than_names_are_told_where_warnings_are_not(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("seed", range(300, 600, 50))
-def test_a_broken_file_is_read_well_or_its_faults_are_named(seed: int, tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_correctly_or_its_faults_are_named(seed: int, tmp_path: Path) -> None:
     found = [(i, *case(i, tmp_path)) for i in range(seed, seed + 50)]
     assert [entry for entry in found if entry[2] not in ("read", "refused")] == []
     assert len({entry[2] for entry in found}) == 2
 
 
-def test_no_cell_is_filled_from_the_far_side_of_a_cut(tmp_path: Path) -> None:
-    # behind the cut, a begins in row 17 and b, after one value more, in row 18
+def test_no_cell_is_filled_from_beyond_a_cut(tmp_path: Path) -> None:
+    # after the cut, a starts in row 17 and b, after one more value, in row 18
     text = without(table(20, a={16: ""}, b={16: 99, 17: ""}), *range(4, 16))
     read = csv(tmp_path, text, gaps="split", max_gap=1, max_missing_share=0.9)
     assert read.time.tolist() == [0, 1, 2, 3, 17, 18, 19] and read.segments == (0, 4)
@@ -218,7 +220,9 @@ BYTES = st.binary(max_size=300)
     head=st.sampled_from([b"", b"t,a\n", b"t,a\n0,1\n1,2\n", b"\x93NUMPY\x01\x00", b"PAR1", b"\x1f\x8b\x08"]),
     rest=BYTES,
 )
-def test_any_bytes_are_read_well_or_refused(head: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_arbitrary_bytes_are_read_correctly_or_refused(
+    head: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.getbasetemp()
     for read in READ.values():
         try:
@@ -254,7 +258,7 @@ def recordings(draw: st.DrawFn) -> tuple[pd.DataFrame, dict[str, Any], WindowSet
 
 @settings(max_examples=150, deadline=None)
 @given(made=recordings())
-def test_windows_hold_the_rows_they_claim_and_never_cross_a_gap(
+def test_windows_hold_the_rows_of_their_index_and_never_cross_a_gap(
     made: tuple[pd.DataFrame, dict[str, Any], WindowSettings], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     rows, chosen, window = made
@@ -266,7 +270,7 @@ def test_windows_hold_the_rows_they_claim_and_never_cross_a_gap(
     assert breaches(series) == []
     assert index["window"].tolist() == list(range(len(index)))
     recorded = rows.set_index("t")
-    # plainly: a row of the grid is there, or near enough to rows that are
+    # reference: a grid row is recorded, or close enough to recorded rows
     for start, stop in zip(index["start"], index["stop"], strict=True):
         times, values = series.time[start:stop], series.values[start:stop]
         assert np.diff(times).tolist() == [1.0] * (window.length - 1)

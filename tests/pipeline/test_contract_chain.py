@@ -82,7 +82,7 @@ def test_the_windows_of_every_stage_are_those_of_prepare(chain: Checkout, artifa
         assert found.tolist() == index.index.tolist()
 
 
-def test_what_stages_say_of_a_window_is_said_of_its_samples(chain: Checkout) -> None:
+def test_stage_results_of_a_window_refer_to_its_samples(chain: Checkout) -> None:
     from clusterwhy.data.scaling import standardised
     from clusterwhy.data.storage import Prepared
     from clusterwhy.encoders.masked import embed
@@ -124,7 +124,7 @@ def test_channels_keep_their_names_in_tables_and_page(
     )
     outside = {path.name for path in chain.root.parent.iterdir()} | {path.name for path in chain.root.iterdir()}
     assert not {name for name in outside if "pressure" in name or "flow" in name}
-    fault("Hostile files", "channel names: paths, markup, formulas", "dvc repro", "shown as they are")
+    fault("Hostile files", "channel names: paths, markup, formulas", "dvc repro", "shown literally")
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def broken(chain: Checkout) -> Iterator[Path]:
     chain.run("dvc", "repro", "prepare")
 
 
-def test_faults_are_written_as_json_until_the_data_is_mended(
+def test_faults_are_written_as_json_until_the_data_is_repaired(
     chain: Checkout, broken: Path, fault: Callable[[str, str, str, str], None]
 ) -> None:
     report = chain.root / "reports" / "data_report.json"
@@ -150,7 +150,7 @@ def test_faults_are_written_as_json_until_the_data_is_mended(
     assert done.returncode and "reports/data_report.json" in done.stdout + done.stderr
     found = json.loads(report.read_text())["faults"]
     assert [(entry["kind"], entry["column"], entry["rows"]) for entry in found] == [("not-numbers", CHANNELS[2], [4])]
-    # as it was, DVC would have nothing to do, and the stage would not run
+    # unchanged, DVC would have nothing to do, and the stage would not run
     lines[5] = lines[5].replace("oops", "0.125")
     broken.write_text("\n".join(lines))
     chain.run("dvc", "repro", "prepare")

@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_error_and_old_artifacts_stay(
     assert done.returncode == 1 and done.said.count("error: ") == 1 and "Traceback" not in done.said, done.said
     assert "on the disk of" in done.said or "No space left on device" in done.said, done.said
     assert contents(root) == before
-    fault("Interruptions, disk and memory", "a full disk", stage, "one error; old artifacts whole")
+    fault("Interruptions, disk and memory", "a full disk", stage, "one error; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", ["prepare", "project", "cluster"])
@@ -104,4 +104,9 @@ def test_a_disk_that_fills_up_meanwhile_is_one_error_and_old_artifacts_stay(
     assert contents(root) == before
     again = small.run(f"pipeline.{stage}", "run=stage")
     assert again.returncode == 0 and contents(root) == before, again.said
-    fault("Interruptions, disk and memory", "a disk that fills up meanwhile", stage, "one error; old artifacts whole")
+    fault(
+        "Interruptions, disk and memory",
+        "a disk that fills up during the run",
+        stage,
+        "one error; old artifacts intact",
+    )

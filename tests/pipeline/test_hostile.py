@@ -71,7 +71,7 @@ def archived(path: Path) -> None:
 
 
 def too_large(path: Path) -> None:
-    """A header that promises a petabyte."""
+    """A header that claims a petabyte."""
     stream = io.BytesIO()
     header = {"descr": "<f4", "fortran_order": False, "shape": (10**12, 250)}
     np.lib.format.write_array_header_1_0(stream, header)
@@ -109,27 +109,27 @@ def first_wrong(content: dict) -> dict:
 
 DAMAGES: dict[type, dict[str, tuple[Callable[[Path], None], str]]] = {
     Array: {
-        "malicious pickle": (pickled, "is no plain NumPy array"),
-        "array of objects": (of_array(lambda array: np.array([Harm()], dtype=object)), "is no plain NumPy array"),
-        "truncated array": (truncate, "is no plain NumPy array"),
-        "header that promises a petabyte": (too_large, "is no plain NumPy array"),
-        "archive bomb": (bomb, "is no plain NumPy array"),
-        "archive in the array's place": (archived, "is no plain NumPy array"),
-        "numbers of another type": (of_array(lambda array: array.astype(np.complex128)), "expected "),
-        "a row less": (of_array(lambda array: array[:-1]), "found"),
-        "another number of axes": (of_array(lambda array: array[None]), "expected "),
+        "malicious pickle": (pickled, "is not a plain NumPy array"),
+        "array of objects": (of_array(lambda array: np.array([Harm()], dtype=object)), "is not a plain NumPy array"),
+        "truncated array": (truncate, "is not a plain NumPy array"),
+        "header that claims a petabyte": (too_large, "is not a plain NumPy array"),
+        "archive bomb": (bomb, "is not a plain NumPy array"),
+        "archive instead of an array": (archived, "is not a plain NumPy array"),
+        "numbers of the wrong type": (of_array(lambda array: array.astype(np.complex128)), "expected "),
+        "a missing row": (of_array(lambda array: array[:-1]), "found"),
+        "wrong number of axes": (of_array(lambda array: array[None]), "expected "),
         "values that are not finite": (of_array(nan), "not finite"),
         "missing file": (Path.unlink, "no artifact"),
-        "link out of the project": (link_away, "links out of the project are not followed"),
+        "link that leaves the project": (link_away, "links that leave the project are not followed"),
     },
     Table: {
-        "malicious pickle": (pickled, "is no PARQUET table"),
-        "truncated table": (truncate, "is no PARQUET table"),
-        "a column less": (of_table(lambda table: table.iloc[:, 1:]), "no column"),
-        "a row less": (of_table(lambda table: table.iloc[:-1]), "found"),
+        "malicious pickle": (pickled, "is not a PARQUET table"),
+        "truncated table": (truncate, "is not a PARQUET table"),
+        "a missing column": (of_table(lambda table: table.iloc[:, 1:]), "no column"),
+        "a missing row": (of_table(lambda table: table.iloc[:-1]), "found"),
         "ids of other windows": (
             of_table(lambda table: table.assign(window=table["window"] + 7)),
-            "the windows are not",
+            "the window ids differ",
         ),
         "text among the numbers": (
             of_table(lambda table: table.assign(window=table["window"].astype(str))),
@@ -137,12 +137,12 @@ DAMAGES: dict[type, dict[str, tuple[Callable[[Path], None], str]]] = {
         ),
     },
     Record: {
-        "malicious pickle": (pickled, "is no JSON"),
-        "broken JSON": (truncate, "is no JSON"),
-        "JSON nested without end": (lambda path: path.write_text("[" * 200_000), "is no JSON"),
-        "a list in the object's place": (of_record(lambda content: [content]), "expected a JSON object"),
-        "an entry of another type": (of_record(first_wrong), "Input should be"),
-        "an entry less": (of_record(lambda content: {}), "no entry"),
+        "malicious pickle": (pickled, "is not valid JSON"),
+        "broken JSON": (truncate, "is not valid JSON"),
+        "deeply nested JSON": (lambda path: path.write_text("[" * 200_000), "is not valid JSON"),
+        "a list instead of an object": (of_record(lambda content: [content]), "expected a JSON object"),
+        "an entry of the wrong type": (of_record(first_wrong), "Input should be"),
+        "a missing entry": (of_record(lambda content: {}), "no entry"),
     },
 }
 
@@ -181,13 +181,13 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     ),
     "weights that overlap": ("encoder.safetensors", overlapping, "does not fit"),
     "weights that are not finite": ("encoder.safetensors", of_weights(nan_weights), "weights that are not finite"),
-    "a weight less": ("encoder.safetensors", of_weights(without_a_kernel), "does not fit"),
+    "a missing weight": ("encoder.safetensors", of_weights(without_a_kernel), "does not fit"),
     "network of a class outside the allow-list": (
         "encoder.json",
         of_record(lambda content: content | {"encoder": {"_target_": "os.system", "command": f"mkdir {MARK}"}}),
         "expected a class below clusterwhy.",
     ),
-    "network that is no encoder": (
+    "network that is not an encoder": (
         "encoder.json",
         of_record(
             lambda content: (
@@ -231,10 +231,10 @@ def fits(damage: str, file: str, schema: Array | Table | Record) -> bool:
     """Whether the schema of a file says anything about such a damage."""
     if damage == "values that are not finite":
         return isinstance(schema, Array) and schema.finite and schema.kind == "f"
-    if damage in ("a row less", "ids of other windows", "text among the numbers"):
+    if damage in ("a missing row", "ids of other windows", "text among the numbers"):
         # the index of prepare itself is what others are compared with
         of_windows = isinstance(schema, Table) and schema.rows and not file.startswith("prepare/")
-        return isinstance(schema, Array) or bool(of_windows and (damage == "a row less" or schema.rows == "window"))
+        return isinstance(schema, Array) or bool(of_windows and (damage == "a missing row" or schema.rows == "window"))
     return True
 
 
@@ -246,7 +246,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     ("stage", "damage", "file", "make", "told"),
     [pytest.param(*case, id=f"{case[0]}-{case[2]}-{case[1]}") for case in cases()],
 )
-def test_a_stage_refuses_what_is_no_artifact(
+def test_a_stage_refuses_an_invalid_artifact(
     study: Checkout,
     stages: StageServer,
     fault: Callable[..., None],
@@ -269,10 +269,10 @@ def test_a_stage_refuses_what_is_no_artifact(
         path.write_bytes(kept)
     assert done.returncode == 1, done.said
     assert done.said.startswith("error: ") and told in done.said, done.said
-    # a row less may be told of the file that it does not fit
-    assert damage == "a row less" or Path(file).name in done.said, done.said
+    # a missing row may be told of the file that it does not fit
+    assert damage == "a missing row" or Path(file).name in done.said, done.said
     assert "Traceback" not in done.said
     assert not MARK.exists(), "what was in the file was executed"
     assert contents(study.root / "artifacts" / stage) == before
     assert not (study.root / "artifacts" / ".unfinished").exists()
-    fault(AREA, damage, f"{stage} ({file})", f"one error: {told.strip()}; nothing executed, old artifacts whole")
+    fault(AREA, damage, f"{stage} ({file})", f"one error: {told.strip()}; nothing executed, old artifacts intact")

@@ -114,7 +114,7 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
     assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
     assert whole(stage)
     assert not (study.root / "artifacts" / ".unfinished").exists()
-    fault(AREA, "kill -9 at a random moment", stage, "old artifacts whole; run again: the same bytes")
+    fault(AREA, "kill -9 at a random moment", stage, "old artifacts intact; run again: the same bytes")
     # as everywhere in these tests: an attempt to reach a network would have ended the stage
     fault(AREA, "no network", stage, "the same bytes; no connection is tried")
 
@@ -134,7 +134,7 @@ def test_what_a_killed_run_left_is_taken_away(
         path.write_bytes(b"half")
     assert stages.run("pipeline.prepare", "run=stage").returncode == 0
     assert whole("prepare") and not unfinished.exists() and not any(path.exists() for path in left)
-    fault(AREA, "files of a run that was killed", "prepare", "taken away; none of them gets into the artifacts")
+    fault(AREA, "files left by a killed run", "prepare", "removed; none ends up in the artifacts")
 
 
 def test_a_training_that_was_killed_goes_on_where_it_was(
@@ -172,7 +172,7 @@ def test_ctrl_c_is_quick_and_quiet(
     assert time.monotonic() - began < 30
     assert ended.returncode != 0 and "Traceback" not in ended.said, ended.said
     assert "interrupted: nothing was changed" in ended.said and whole(stage)
-    fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts whole")
+    fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -183,7 +183,7 @@ def test_no_room_for_a_file_is_one_error_and_old_artifacts_stay(
     done = stages.run(f"pipeline.{stage}", "run=stage", fsize=3000)
     assert done.returncode == 1 and done.said.count("error: ") == 1 and "Traceback" not in done.said, done.said
     assert "cannot be written" in done.said and whole(stage), done.said
-    fault(AREA, "no room for a file", stage, "one error: cannot be written; old artifacts whole")
+    fault(AREA, "no space for a file", stage, "one error: cannot be written; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -199,7 +199,7 @@ def test_a_folder_without_the_right_to_write_is_one_error(
         folder.chmod(mode)
     assert done.returncode == 1 and "Traceback" not in done.said, done.said
     assert "error: " in done.said and "cannot be written" in done.said and whole(stage), done.said
-    fault(AREA, "folder without the right to write", stage, "one error: cannot be written; old artifacts whole")
+    fault(AREA, "folder without write permission", stage, "one error: cannot be written; old artifacts intact")
 
 
 def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_a_stage_that_does_not_fit_says_so_before_it_begins(
     assert done.returncode == 1 and "Traceback" not in done.said, done.said
     assert f"the stage `{stage}` needs about" in done.said and "MB are left: " in done.said, done.said
     assert whole(stage)
-    fault(AREA, "too little memory", stage, "refused before it begins: what it needs, what is left, what to do")
+    fault(AREA, "too little memory", stage, "refused before it starts: what it needs, what is available, what to do")
 
 
 @pytest.mark.parametrize("stage", ["prepare", "embed", "cluster", "explain"])
@@ -302,4 +302,4 @@ def test_a_list_of_locks_that_dvc_left_half_written_is_taken_away(
     assert study.run("dvc", "repro").returncode == 0
     kept = rwlock.read_bytes()
     assert study.run("python", "-m", "pipeline.unlock").stderr == "" and rwlock.read_bytes() == kept
-    fault(AREA, "DVC killed while it wrote its list of locks", "dvc repro", "`make repro` takes the list away; goes on")
+    fault(AREA, "DVC killed while writing its lock file", "dvc repro", "`make repro` removes the file and continues")

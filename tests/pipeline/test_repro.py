@@ -250,7 +250,7 @@ def test_a_failed_stage_leaves_no_artifact(study: Checkout, tmp_path: Path) -> N
     (checkout.root / "data" / "pump.csv").write_text("time,a\n0,1\n1,x\n1,2\n0,3\n")
     done = checkout.run("dvc", "repro", ok=False)
     assert done.returncode != 0
-    for fault in ("duplicate time stamps", "not sorted", "1 cells are no numbers, first 'x' in row 1"):
+    for fault in ("duplicate time stamps", "not sorted", "1 cells are not numbers, first 'x' in row 1"):
         assert fault in done.stderr
     assert not (checkout.root / "artifacts").exists() or not any((checkout.root / "artifacts").iterdir())
 

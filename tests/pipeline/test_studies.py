@@ -75,8 +75,8 @@ def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("scaled.npy", pickle.dumps({"a": 1}), "is no plain NumPy array"),
-        ("predictions.parquet", pickle.dumps({"a": 1}), "is no PARQUET table"),
+        ("scaled.npy", pickle.dumps({"a": 1}), "is not a plain NumPy array"),
+        ("predictions.parquet", pickle.dumps({"a": 1}), "is not a PARQUET table"),
         ("series.json", b'{"channels": ["../../x"]}', "no entry 'rate_hz'"),
     ],
 )
@@ -90,7 +90,7 @@ def test_explaining_refuses_what_is_no_artifact_of_the_study(
     done = trained.run("python", "-m", "pipeline.attribute", "study=ecg", "run=stage", "wandb.mode=disabled", ok=False)
     path.write_bytes(kept)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
-    fault("Damaged and hostile artifacts", "another file in its place", f"attribute (classify/{file})", "one error")
+    fault("Damaged and hostile artifacts", "another file instead", f"attribute (classify/{file})", "one error")
 
 
 @pytest.mark.parametrize(

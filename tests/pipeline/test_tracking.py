@@ -210,7 +210,10 @@ def test_an_online_run_arrives_with_its_figures_artifacts_and_lineage(small: Sma
         same(small.run("online", variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
     arrived_whole(server, plain)
     fault(
-        AREA, "none, online", "`track`", "config, curve, figures, artifacts with DVC's MD5 and lineage arrive; no word"
+        AREA,
+        "no fault, online",
+        "`track`",
+        "config, curve, figures, artifacts with DVC's MD5 and lineage arrive; no warning",
     )
 
 
@@ -227,7 +230,12 @@ def test_an_offline_run_can_be_read_with_wandbs_own_reader(small: Small, plain: 
     assert json.loads(artifacts["score"]["metadata"])["dvc_md5"] == dvc_md5(small.root / "output")
     assert artifacts["prepare"]["use_after_commit"] and not artifacts["score"].get("use_after_commit")
     assert of_kind(found, "exit")[0].get("exit_code", 0) == 0
-    fault(AREA, "none, offline", "`track`", "wandb's own reader finds config, curve, figures and artifacts; no word")
+    fault(
+        AREA,
+        "no fault, offline",
+        "`track`",
+        "wandb's own reader finds config, curve, figures and artifacts; no warning",
+    )
 
 
 SLOW = {
@@ -242,19 +250,19 @@ def test_a_server_that_is_slow_or_stumbles_gets_everything(small: Small, plain: 
     with serve(SLOW[name]) as server:
         same(small.run("online", variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
     arrived_whole(server, plain)
-    fault(AREA, name, "`track`", "everything arrives within the bound; no word")
+    fault(AREA, name, "`track`", "everything arrives within the bound; no warning")
 
 
 SICK = {
     "wrong key (401)": FakeWandb("status", 401),
     "too many requests (429)": FakeWandb("status", 429),
     "error 500": FakeWandb("status", 500),
-    "garbage for an answer": FakeWandb("garbage"),
+    "garbage responses": FakeWandb("garbage"),
     "accepts and never answers": FakeWandb("hang"),
 }
 # some of the run has arrived when the fault begins
 SICK_LATER = {
-    "dies in the middle": FakeWandb("close", first=5),
+    "dies midway": FakeWandb("close", first=5),
     "hangs at the end": FakeWandb("hang", only="file_stream"),
     "refuses the artifacts' bytes (403)": FakeWandb("status", 403, only="blob"),
     "garbage from the fourth request on": FakeWandb("garbage", first=3),
@@ -279,12 +287,12 @@ def test_a_sick_server_costs_the_bound_and_a_warning_and_loses_nothing(
     fault(AREA, name, "`track`", outcome)
 
 
-@pytest.mark.parametrize("name", ["unknown host", "refused port", "no key", "a key that is none"])
+@pytest.mark.parametrize("name", ["unknown host", "refused port", "no key", "an invalid key"])
 def test_without_a_server_or_a_key_the_run_is_recorded_offline(
     small: Small, plain: Ending, fault: Note, name: str
 ) -> None:
     url = "http://no-such-host.invalid" if name == "unknown host" else refused_port()
-    found = small.run("online", variables=at(url, {"no key": None, "a key that is none": "short"}.get(name, KEY)))
+    found = small.run("online", variables=at(url, {"no key": None, "an invalid key": "short"}.get(name, KEY)))
     same(found, plain)
     (record,) = small.records
     assert "recorded offline" in found.warnings[0] and f"wandb sync {record}" in found.warnings[0]
@@ -295,7 +303,7 @@ def test_without_a_server_or_a_key_the_run_is_recorded_offline(
 NO_RECORD = {
     "`wandb/` is a file": "is not tracked",
     "`wandb/` cannot be written": "is not tracked",
-    "`WANDB_BASE_URL` is no address": "is not tracked",
+    "`WANDB_BASE_URL` is not an address": "is not tracked",
     "`WANDB_SERVICE` is garbage": "is not tracked",
     "`WANDB_CACHE_DIR` cannot be made": "is not tracked",
 }
@@ -356,7 +364,7 @@ def test_deleting_the_folder_meanwhile_costs_the_record_only(
     found = small.run(mode, meanwhile="shutil.rmtree(root / 'wandb')", variables=away, bound_s=bound_s)
     same(found, plain, bound_s=bound_s)
     assert "is not complete" in found.warnings[0] and not small.records
-    fault(AREA, f"`wandb/` deleted meanwhile, {mode}", "`track`", "same files and exit code, one warning")
+    fault(AREA, f"`wandb/` deleted during the run, {mode}", "`track`", "same files and exit code, one warning")
 
 
 @pytest.mark.parametrize(
@@ -372,7 +380,7 @@ def test_wandbs_own_service_can_hang_or_die(small: Small, plain: Ending, fault: 
 def test_no_home_changes_nothing(small: Small, plain: Ending, fault: Note) -> None:
     same(small.run("offline", home=False, bound_s=60.0), plain, warnings=0, bound_s=60.0)
     assert of_kind(inspect(small.records[0]), "exit")
-    fault(AREA, "no `HOME`, offline", "`track`", "the run is recorded; no word")
+    fault(AREA, "no `HOME`, offline", "`track`", "the run is recorded; no warning")
     with serve(FakeWandb()) as server:
         same(small.run("online", home=False, variables=at(server.url), bound_s=60.0), plain, warnings=0, bound_s=60.0)
     arrived_whole(server, plain)

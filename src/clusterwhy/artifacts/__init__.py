@@ -1,1 +1,1 @@
-"""Artifacts: how they are written and read, what they hold, and whether they are valid."""
+"""Artifacts: atomic writing and safe reading, schemas, and validation."""

@@ -1,4 +1,4 @@
-"""How artifacts are written (all or nothing) and read (nothing that can execute code)."""
+"""Atomic writing of artifacts, and reading that never executes code."""
 
 import contextlib
 import json
@@ -16,14 +16,14 @@ import pandas as pd
 from clusterwhy.errors import ArtifactError, StorageError
 
 SCHEMA_VERSION = 1
-UNFINISHED = ".tmp"  # how files end that are being written
+UNFINISHED = ".tmp"  # suffix of files that are being written
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write through a temporary file of the same folder, so that `path` is either old or complete.
+    """Write through a temporary file in the same folder, so that `path` holds either the old or the complete content.
 
     Raises:
-        StorageError: no space, no right to write, no such disk.
+        StorageError: no space, no permission, no such device.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,26 +46,26 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """What an operating system says of a file, with the space that is left."""
+    """A StorageError with the message of the operating system and the free space."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
-    # NumPy's own message of a full disk has no error number
+    # NumPy reports a full disk without an error number
     reason = error.strerror or str(error)
     free = shutil.disk_usage(folder).free
     return StorageError(
-        f"{path} cannot be written: {reason} ({free / 1e6:,.0f} MB free in {folder}); what was there before is as it "
-        "was: make room or change the rights, then run the same command again"
+        f"{path} cannot be written: {reason} ({free / 1e6:,.0f} MB free in {folder}); the "
+        "previous content is unchanged: free space or change the permissions, then run the same command again"
     )
 
 
-def replace_folder(made: Path, final: Path) -> None:
-    """Give a finished folder its final name; what has that name is whole until it is gone."""
-    old = made.with_name(f"{made.name}.old")
+def replace_folder(finished: Path, final: Path) -> None:
+    """Move a finished folder to its final name; the folder that it replaces stays complete until it is moved away."""
+    old = finished.with_name(f"{finished.name}.old")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
             os.replace(final, old)
-        os.replace(made, final)
+        os.replace(finished, final)
     except OSError as error:
         raise storage_error(final, error) from error
     shutil.rmtree(old, ignore_errors=True)
@@ -97,19 +97,19 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ArtifactError(f"no artifact {path}: run the stage that makes it (`dvc repro`)")
+        raise ArtifactError(f"no artifact {path}: run the stage that writes it (`dvc repro`)")
     return path
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Open an array read-only and memory-mapped."""
+    """Open an array, read-only and memory-mapped."""
     try:
         found = np.load(_existing(path), mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError, OverflowError, MemoryError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path} is no plain NumPy array: {error}") from error
+        raise ArtifactError(f"{path} is not a plain NumPy array: {error}") from error
     if not isinstance(found, np.ndarray):
         found.close()
-        raise ArtifactError(f"{path} is no plain NumPy array: it is an archive of several")
+        raise ArtifactError(f"{path} is not a plain NumPy array but an archive of several")
     return found
 
 
@@ -119,7 +119,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError, OSError) as error:
         if isinstance(error, ArtifactError):
             raise
-        raise ArtifactError(f"{path} is no JSON: {error}") from error
+        raise ArtifactError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: expected a JSON object, got {type(content).__name__}")
     return content
@@ -134,4 +134,4 @@ def read_table(path: Path) -> pd.DataFrame:
     except (pa.ArrowException, ValueError, OSError, TypeError, KeyError) as error:
         if isinstance(error, ArtifactError):
             raise
-        raise ArtifactError(f"{path} is no {path.suffix[1:].upper()} table: {error}") from error
+        raise ArtifactError(f"{path} is not a {path.suffix[1:].upper()} table: {error}") from error

@@ -1,4 +1,4 @@
-"""Artifacts compared with their schemas before a stage uses them."""
+"""Validates artifacts against their schemas before a stage uses them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,9 +30,9 @@ def _finite(array: np.ndarray) -> bool:
 
 
 def _sized(axis: str | int, size: int, sizes: dict[str, Any]) -> str:
-    """What the size of an axis should be, if it is not; an axis that was not met before takes it."""
+    """The mismatch of an axis with its expected size, empty if there is none; the first array defines the size."""
     expected = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
-    return "" if size == expected else f"{expected} ({axis}) expected, {size} found"
+    return "" if size == expected else f"expected {expected} ({axis}), found {size}"
 
 
 def _array_faults(path: Path, schema: Array, sizes: dict[str, Any]) -> Iterator[str]:
@@ -45,9 +45,9 @@ def _array_faults(path: Path, schema: Array, sizes: dict[str, Any]) -> Iterator[
         if wrong := _sized(axis, size, sizes):
             yield f"expected {expected}: {wrong}"
     if schema.finite and schema.kind in "fn" and not _finite(array):
-        yield "has values that are not finite"
+        yield "contains values that are not finite"
     if schema.axes == ("window",) and path.name == "window.npy" and not np.array_equal(array, sizes.get("ids", array)):
-        yield "the windows are not those of windows.parquet"
+        yield "the window ids differ from those in windows.parquet"
 
 
 def _table_faults(path: Path, schema: Table, sizes: dict[str, Any]) -> Iterator[str]:
@@ -58,14 +58,14 @@ def _table_faults(path: Path, schema: Table, sizes: dict[str, Any]) -> Iterator[
         elif len(table) and not _is_kind(table[name].dtype, kind):
             yield f"column {name!r}: expected {KINDS[kind]}, got {table[name].dtype}"
         elif kind == "f" and schema.rows == "window" and not np.isfinite(table[name]).all():
-            yield f"column {name!r} has values that are not finite"
+            yield f"column {name!r} contains values that are not finite"
     if schema.rows:
         if wrong := _sized(schema.rows, len(table), sizes):
             yield wrong
         elif schema.rows == "window" and "window" in table:
             ids = sizes.setdefault("ids", table["window"].to_numpy())
             if not np.array_equal(table["window"].to_numpy(), ids):
-                yield "the windows are not those of windows.parquet"
+                yield "the window ids differ from those in windows.parquet"
 
 
 def entry_faults(error: ValidationError) -> list[str]:
@@ -120,13 +120,13 @@ def _index_faults(index: pd.DataFrame, card: SeriesCard, sizes: dict[str, Any]) 
     start, stop, window = (index[name].to_numpy() for name in ("start", "stop", "window"))
     outside = (start < 0) | (stop > sizes["sample"]) | (stop - start != card.length)
     if outside.any():
-        yield f"windows.parquet: {int(outside.sum())} windows are not {card.length} samples inside the series"
+        yield f"windows.parquet: {int(outside.sum())} windows do not span {card.length} samples within the series"
     if not len(index) or (np.diff(window) <= 0).any():
-        yield "windows.parquet: expected windows with rising ids"
+        yield "windows.parquet: expected increasing window ids"
     for column, names in (("label", card.label_names), ("group", card.group_names or [])):
         codes = index[column].to_numpy() if column in index else np.zeros(0, dtype=int)
         if codes.dtype.kind not in "iu" or (len(codes) and not -1 <= codes.min() <= codes.max() < len(names)):
-            yield f"windows.parquet: column {column!r} has codes without a name in series.json"
+            yield f"windows.parquet: column {column!r} has codes that series.json does not name"
 
 
 CHECKS: dict[type, Callable[..., Iterator[str]]] = {
@@ -137,17 +137,17 @@ CHECKS: dict[type, Callable[..., Iterator[str]]] = {
 
 
 def check_folder(stage: str, folder: Path, sizes: dict[str, Any]) -> None:
-    """Compare the artifacts of a stage with their schemas.
+    """Validate the artifacts of a stage.
 
     Args:
-        sizes: of the axes that were met before; filled with those of this folder, so that artifacts which were not
-            made from each other do not fit. `ids`: those of the windows.
+        sizes: sizes of axes that are already known; extended by those of this folder, so that artifacts of different
+            runs are detected. `ids`: the window ids.
 
     Raises:
-        ArtifactError: lists all that is missing or not as it should be.
+        ArtifactError: lists every missing or invalid artifact.
     """
     if not folder.is_dir():
-        raise ArtifactError(f"no artifacts {folder}: run the stage that makes them (`dvc repro`)")
+        raise ArtifactError(f"no artifacts {folder}: run the stage that writes them (`dvc repro`)")
     faults = []
     for name, schema in SCHEMAS.get(stage, {}).items():
         path = folder / name
@@ -163,25 +163,25 @@ def check_folder(stage: str, folder: Path, sizes: dict[str, Any]) -> None:
     if faults:
         lines = "\n".join(f"  - {fault}" for fault in faults)
         raise ArtifactError(
-            f"{folder}: {len(faults)} artifacts are not what the stage `{stage}` writes: `dvc repro --force` makes "
-            f"them again\n{lines}"
+            f"{folder}: {len(faults)} faults in the artifacts of the stage `{stage}`; `dvc repro --force` recreates "
+            f"them\n{lines}"
         )
 
 
 def check_links(folder: Path, roots: Sequence[Path]) -> None:
-    """Refuse links out of the project, whose files would be read and published as artifacts.
+    """Refuse symbolic links that leave the project: their targets would be read and published as artifacts.
 
     Args:
-        roots: folders that links may lead into: projects, and caches that their files are linked from.
+        roots: folders that links may point into: projects and their DVC caches.
 
     Raises:
-        ArtifactError: names the links.
+        ArtifactError: lists the links.
     """
     inside = [root.resolve() for root in roots]
-    away = [
+    outside = [
         path
         for path in (folder, *sorted(folder.rglob("*")))
         if path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in inside)
     ]
-    if away:
-        raise ArtifactError(f"links out of the project are not followed: {', '.join(map(str, away[:5]))}")
+    if outside:
+        raise ArtifactError(f"links that leave the project are not followed: {', '.join(map(str, outside[:5]))}")

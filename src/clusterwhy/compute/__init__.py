@@ -1,1 +1,1 @@
-"""Where and how work is computed: workers, memory and disk, seeds."""
+"""Workers, memory and disk limits, seeds."""

@@ -1,4 +1,4 @@
-"""What a machine has left, whether work fits into it, and which errors mean that it did not."""
+"""Available memory and disk space, checks that work fits, and errors that mean it did not."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from clusterwhy.errors import ClusterWhyError, ResourceError, StorageError
 
-NO_STORAGE = {
+STORAGE_ERRNOS = {
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EFBIG,
@@ -24,8 +24,8 @@ NO_STORAGE = {
 }
 
 
-def _of_group() -> list[int]:
-    """Memory left to this process's control group (a container's, a Slurm job's), where it has a limit."""
+def _cgroup_memory() -> list[int]:
+    """Memory left in this process's control group (of a container or Slurm job), if it has a limit."""
     found = []
     for limit, usage, stat in (
         ("memory.max", "memory.current", "memory.stat"),
@@ -33,7 +33,7 @@ def _of_group() -> list[int]:
     ):
         root = Path("/sys/fs/cgroup")
         try:
-            # files that were read count as used, and are given back when somebody asks
+            # the page cache counts as used but is reclaimable
             kept = dict(line.split() for line in (root / stat).read_text().splitlines())
             used = int((root / usage).read_text()) - int(kept.get("inactive_file", 0))
             found.append(int((root / limit).read_text()) - used)
@@ -43,8 +43,8 @@ def _of_group() -> list[int]:
 
 
 def available_memory() -> int:
-    """Bytes that this process can still take: of the machine, of its control group, of its own limit."""
-    left = [psutil.virtual_memory().available, *_of_group()]
+    """Bytes that this process can still allocate: the minimum over machine, control group and own limit."""
+    left = [psutil.virtual_memory().available, *_cgroup_memory()]
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         left.append(soft - psutil.Process().memory_info().vms)
@@ -52,9 +52,9 @@ def available_memory() -> int:
 
 
 def peak_memory() -> int:
-    """Bytes that this process had at most."""
+    """Peak resident memory of this process in bytes."""
     try:
-        # what getrusage says also counts the process that started this one
+        # getrusage also counts the parent process before exec
         status = Path("/proc/self/status").read_text().split()
         return int(status[status.index("VmHWM:") + 1]) * 1024
     except (OSError, ValueError):
@@ -66,42 +66,42 @@ def _bytes(count: float) -> str:
 
 
 def require(what: str, memory: float, disk: float, folder: Path, advice: str) -> None:
-    """Refuse work that does not fit.
+    """Refuse work that exceeds the available memory or disk space.
 
     Args:
-        what: is about to begin.
-        memory: bytes that it takes, on top of what this process has.
+        what: the work, for the message.
+        memory: bytes that it allocates, in addition to those of this process.
         disk: bytes that it writes below `folder`.
-        advice: what makes it smaller.
+        advice: how to reduce the need.
 
     Raises:
-        ResourceError: it would not fit, with what is needed and what is left.
+        ResourceError: states what is needed and what is available.
     """
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(place).free
-    lacking = []
+    missing = []
     if memory > (left := available_memory()):
-        lacking.append(f"about {_bytes(memory)} of memory, and {_bytes(left)} are left")
+        missing.append(f"about {_bytes(memory)} of memory, {_bytes(left)} are available")
     if disk > free:
-        lacking.append(f"about {_bytes(disk)} on the disk of {place}, and {_bytes(free)} are left")
-    if lacking:
-        raise ResourceError(f"{what} needs {'; it needs '.join(lacking)}: {advice}")
+        missing.append(f"about {_bytes(disk)} of disk space in {place}, {_bytes(free)} are available")
+    if missing:
+        raise ResourceError(f"{what} needs {'; it needs '.join(missing)}: {advice}")
 
 
 def as_expected(error: BaseException) -> ClusterWhyError | None:
-    """The error as one of ours, if it is ours or says that memory or disk did not do; else None."""
+    """The error as one of the project's, if it is one or reports a lack of memory or disk space; else None."""
     if isinstance(error, ClusterWhyError):
         return error
-    if isinstance(error, OSError) and error.errno in NO_STORAGE:
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
         place = error.filename or "a file"
         return StorageError(
-            f"{place} cannot be written or read: {os.strerror(error.errno)}; finished artifacts are as they were"
+            f"{place} cannot be written or read: {os.strerror(error.errno)}; finished artifacts are unchanged"
         )
-    # torch's and CUDA's have no class of their own
+    # torch and CUDA raise a plain RuntimeError
     words = str(error).lower()
     if isinstance(error, MemoryError) or "can't allocate memory" in words or "out of memory" in words:
         return ResourceError(
-            f"the memory did not do ({error or 'no more was given'}): use longer strides, fewer channels, a smaller "
-            "batch_size or workers.shard, or a machine with more"
+            f"out of memory ({error or 'allocation failed'}): use a longer stride, fewer channels, a smaller "
+            "batch_size or workers.shard, or a machine with more memory"
         )
     return None

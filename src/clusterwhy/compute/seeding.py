@@ -1,4 +1,4 @@
-"""One place that makes a run repeatable."""
+"""Seeding of all random generators."""
 
 import random
 
@@ -8,7 +8,7 @@ from clusterwhy.types import BoolArray
 
 
 def seed_torch(seed: int) -> None:
-    """Seed Python, NumPy and torch and ask torch for deterministic kernels.
+    """Seed Python, NumPy and torch, and select deterministic kernels of torch.
 
     The masks of training are drawn from Python's and torch's global generators.
     """
@@ -21,7 +21,7 @@ def seed_torch(seed: int) -> None:
 
 
 def drawn(n: int, count: int, seed: int) -> BoolArray:
-    """(n,) True for `count` of them, drawn without putting back."""
+    """(n,) True at `count` positions drawn without replacement."""
     chosen = np.zeros(n, dtype=bool)
     chosen[np.random.default_rng(seed).choice(n, count, replace=False)] = True
     return chosen

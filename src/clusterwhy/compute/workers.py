@@ -1,4 +1,4 @@
-"""Where window shards are computed: in this process, in others, or on a Dask cluster, by the same code."""
+"""Computes window shards in this process, in local processes or on a Dask cluster, with the same code."""
 
 import contextlib
 import logging
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class Workers(Settings):
-    """The choice of `conf/workers`.
+    """An option of `conf/workers`.
 
-    `here` is this process, `processes` are local ones. `dask` uses the cluster at `address`, or starts one on this
-    machine where that is null; every machine of a cluster has the packages of this one and sees the project's folder
-    under the same path.
+    `here` is this process, `processes` are local processes. `dask` uses the cluster at `address`, or starts one on
+    this machine if that is null; every machine of the cluster needs the same packages and the project's folder under
+    the same path.
     """
 
     backend: Literal["here", "processes", "dask"]
@@ -35,44 +35,44 @@ class Workers(Settings):
     attempts: int = Field(ge=1)
 
     def map(self, tasks: Sequence[Callable[[], Any]], desc: str) -> Iterator[tuple[int, Any]]:
-        """Results of tasks with their positions, in the order in which they finish.
+        """Results of tasks with their positions, in order of completion.
 
-        A task whose worker dies is tried again, up to `attempts` times; those that have finished are kept.
+        A task whose worker dies is retried, up to `attempts` times; finished results are kept.
 
         Raises:
             WorkerError: workers died in each attempt.
         """
         from tqdm import tqdm
 
-        waiting = dict(enumerate(tasks))
+        pending = dict(enumerate(tasks))
         with tqdm(total=len(tasks), desc=desc, unit="shard", disable=None if len(tasks) > 1 else True) as bar:
             for attempt in range(1, self.attempts + 1):
                 try:
-                    for position, result in self._results(waiting):
-                        del waiting[position]
+                    for position, result in self._results(pending):
+                        del pending[position]
                         bar.update()
                         yield position, result
                     return
                 except _deaths() as error:
                     log.warning(
-                        "%d of %d shards lost a worker (%s), attempt %d", len(waiting), len(tasks), error, attempt
+                        "%d of %d shards lost a worker (%s), attempt %d", len(pending), len(tasks), error, attempt
                     )
         raise WorkerError(
-            f"{desc}: {len(waiting)} of {len(tasks)} shards lost their worker in each of {self.attempts} attempts; the "
-            f"usual cause is memory: fewer workers (now workers.count={self.count}) or a smaller workers.shard"
+            f"{desc}: {len(pending)} of {len(tasks)} shards lost their worker in each of {self.attempts} attempts; the "
+            f"usual cause is memory: use fewer workers (now workers.count={self.count}) or a smaller workers.shard"
         )
 
-    def _results(self, waiting: dict[int, Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
+    def _results(self, pending: dict[int, Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
         from joblib import Parallel, delayed, parallel_config
 
         if self.backend == "here":
-            for position, task in list(waiting.items()):
+            for position, task in list(pending.items()):
                 yield position, task()
             return
         with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.count):
-            # no task waits at a worker, so one that dies takes little with it
+            # no tasks are queued at a worker, so a dying one loses little work
             run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            yield from run(delayed(_numbered)(position, task) for position, task in list(waiting.items()))
+            yield from run(delayed(_numbered)(position, task) for position, task in list(pending.items()))
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[str]:
@@ -95,14 +95,14 @@ class Workers(Settings):
             yield "dask"
 
     def windows(self, work: Callable[[slice], FloatArray], n_windows: int, path: Path, batch: int, desc: str) -> None:
-        """Map over window shards, and write what they give, joined, as one `.npy` file: complete or not at all.
+        """Map over window shards and write the concatenated results as one `.npy` file, atomically.
 
-        Shards are whole batches, so that the bytes do not depend on their size or where they are computed.
+        Shards are whole batches, so that the bytes depend neither on their size nor on where they are computed.
 
         Args:
             work: a slice of windows -> (window, ...) of that slice; importable by, or sent to, the workers.
-            n_windows: in all.
-            batch: windows that `work` computes together.
+            n_windows: total number of windows.
+            batch: batch size of `work`.
         """
         shard = -(-self.shard // batch) * batch
         parts = [slice(first, min(first + shard, n_windows)) for first in range(0, n_windows, shard)]
@@ -115,7 +115,7 @@ class Workers(Settings):
                 if joined is None:
                     shape = (n_windows, *found.shape[1:])
                     joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=found.dtype, shape=shape)
-                    # a full disk would end the process when a page is written, without a word
+                    # otherwise a full disk kills the process (SIGBUS) when a page is written
                     with open(temporary, "r+b") as stream:
                         os.posix_fallocate(stream.fileno(), 0, os.path.getsize(temporary))
                 joined[parts[position]] = found
@@ -141,8 +141,8 @@ class _Shard:
         return self.work(self.part)
 
 
-class _Plain:
-    """A stream that is no terminal: bars of workers would overwrite each other."""
+class _NotATerminal:
+    """A stream that is not a terminal: progress bars of workers would overwrite each other."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -156,7 +156,7 @@ class _Plain:
 
 @contextlib.contextmanager
 def _same_environment() -> Iterator[None]:
-    """Undo what Dask and joblib set for their workers: OMP_NUM_THREADS=1 would also hold for what starts later."""
+    """Restore environment variables that Dask and joblib set: OMP_NUM_THREADS=1 would affect later processes."""
     kept = dict(os.environ)
     try:
         yield
@@ -167,13 +167,13 @@ def _same_environment() -> Iterator[None]:
 
 
 def _numbered(position: int, task: Callable[[], Any]) -> tuple[int, Any]:
-    plain: Any = _Plain(sys.stderr)
-    with contextlib.redirect_stderr(plain):
+    stream: Any = _NotATerminal(sys.stderr)
+    with contextlib.redirect_stderr(stream):
         return position, task()
 
 
 def _deaths() -> tuple[type[Exception], ...]:
-    # not its base BrokenProcessPool: that is also raised for a task that cannot be unpickled, in vain each time
+    # not its base class BrokenProcessPool, which is also raised for tasks that cannot be unpickled: retrying is futile
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     found: list[type[Exception]] = [TerminatedWorkerError]

@@ -1,1 +1,1 @@
-"""A series and its windows, scaled, split and stored."""
+"""Series and windows: scaling, splits, storage."""

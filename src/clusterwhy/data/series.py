@@ -1,4 +1,4 @@
-"""A multivariate series as it was recorded, and the checks that it can be used."""
+"""A recorded multivariate series, and checks that it is usable."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,13 +11,13 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader of a user's file saw, for the data report.
+    """Counts from reading a user's file, for the data report.
 
     Attributes:
-        n_rows: of the file.
-        missing: cells of each channel that were empty, infinite or stood for missing ones.
-        filled: cells of each channel that were interpolated, those of missing rows among them.
-        policies: what was to be done about faults.
+        n_rows: rows of the file.
+        missing: cells of each channel that were empty, infinite or listed in `missing_values`.
+        filled: interpolated cells of each channel, including those of missing rows.
+        policies: the policies for faults.
     """
 
     n_rows: int
@@ -28,25 +28,25 @@ class Reading:
 
 @dataclass(frozen=True)
 class Series:
-    """A recording with the names and units it came with.
+    """A recording with its names and units.
 
     Attributes:
-        name: what it is called in reports.
+        name: shown in reports.
         values: (time, channel) float64, as recorded.
         time: (time,) float64 seconds, or int64 nanoseconds since 1970 for time stamps.
         rate_hz: samples per second.
         channels: name of each channel.
         units: unit of each channel, "" where unknown.
-        segments: first sample of each contiguous segment; windows never cross from one to the next.
+        segments: first sample of each contiguous segment; no window crosses a boundary.
         train_stop: samples before this one fit the scaler, the encoder and the detectors.
-        labels: (time,) index into `label_names`, or None. Only classifiers see them in training.
-        label_ranks: one for each label name: a window has the label with the highest rank inside, such as its most
+        labels: (time,) index into `label_names`, or None. Only classifiers use them in training.
+        label_ranks: one rank per label name: a window takes the label of the highest rank inside, such as its most
             abnormal beat. Empty: the most frequent label inside.
-        groups: (time,) index into `group_names`, or None: what must not be on both sides of a split, such as the
-            person or the speed. -1 is between two groups; a window that touches it or two groups is left out.
-        anomalous: (time,) True where an expert marked an anomaly, or None.
+        groups: (time,) index into `group_names`, or None: units that a split keeps on one side, such as the person or
+            the speed. -1 is between two groups; windows that contain -1 or two groups are dropped.
+        anomalous: (time,) True where an expert labelled an anomaly, or None.
         notes: what the reader changed or noticed, for the data report.
-        reading: what the reader of a user's file counted, None of other data.
+        reading: counts from a user's file; None for other data.
     """
 
     name: str
@@ -74,15 +74,15 @@ class Series:
 
 
 def constant_channels(values: FloatArray) -> list[int]:
-    """The channels (second axis of (time, channel)) that never change."""
+    """Indices of the constant channels of (time, channel)."""
     return [int(i) for i in np.flatnonzero(np.ptp(values, axis=0) == 0)]
 
 
 def without_channels(series: Series, dropped: list[int]) -> Series:
-    """The series without some channels, which are constant where anything is fitted.
+    """The series without the channels that are constant in the training span.
 
     Raises:
-        DataError: none would be left.
+        DataError: no channel would be left.
     """
     kept = [i for i in range(len(series.channels)) if i not in dropped]
     if not kept:
@@ -105,14 +105,14 @@ def _rows(mask: BoolArray, limit: int = 5) -> str:
 def fill_missing(
     values: FloatArray, channels: tuple[str, ...], source: str, max_missing_share: float
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    """Interpolate single missing or infinite values linearly over time.
+    """Interpolate missing or infinite values linearly over time.
 
     Args:
         values: (time, channel).
-        max_missing_share: greatest accepted share of missing values in a channel.
+        max_missing_share: maximum share of missing values in a channel.
 
     Returns:
-        The filled values and one note per channel that was changed.
+        The filled values, and one note per changed channel.
 
     Raises:
         DataError: lists every channel above `max_missing_share`.

@@ -1,4 +1,4 @@
-"""Train, validation and test windows that do not know of each other, and the proof of it."""
+"""Leak-free splits into train, validation and test windows, and a check for leaks."""
 
 import hashlib
 import itertools
@@ -16,10 +16,9 @@ PARTS = ("train", "validation", "test")
 
 
 class SplitSettings(Settings):
-    """Whole groups for each part, such that the classes have about the same shares everywhere.
+    """A split by whole groups, with similar class shares in every part.
 
-    scikit-learn's StratifiedGroupKFold, of which one fold is used: shares are those of groups, so with few groups
-    they are met roughly.
+    One fold of scikit-learn's StratifiedGroupKFold; shares are counted in groups, so few groups meet them only roughly.
     """
 
     test_share: float = Field(gt=0.0, le=0.5)
@@ -29,9 +28,9 @@ class SplitSettings(Settings):
         """The part of each window.
 
         Args:
-            index: as from `window_index`, with `label` and `group`.
-            names: of the labels.
-            source: what the series is called in messages.
+            index: of `window_index`, with `label` and `group`.
+            names: names of the labels.
+            source: name of the series in messages.
 
         Returns:
             (window,) one of `PARTS`.
@@ -49,8 +48,8 @@ class SplitSettings(Settings):
             part[rest[chosen]] = name
             rest = np.delete(rest, chosen)
         faults = [
-            f"no window of class {names[label]!r} in {name}: its windows come from "
-            f"{index.loc[index['label'] == label, 'group'].nunique()} groups; merge classes, or choose another seed"
+            f"no window of class {names[label]!r} in {name}: the class occurs in "
+            f"{index.loc[index['label'] == label, 'group'].nunique()} groups; merge classes or choose another seed"
             for name in PARTS
             for label in sorted(set(range(len(names))) - set(index.loc[part == name, "label"]))
         ]
@@ -62,11 +61,11 @@ class SplitSettings(Settings):
     def _faults(index: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
         missing = [column for column in ("label", "group") if column not in index]
         if missing:
-            return [f"windows have no {column}: this reader knows none" for column in missing]
-        faults = [] if len(names) > 1 else [f"one class only, {', '.join(names)}: nothing to tell apart"]
+            return [f"windows have no {column}: this dataset does not provide any" for column in missing]
+        faults = [] if len(names) > 1 else [f"expected at least 2 classes, got {', '.join(names) or 'none'}"]
         n_groups, unlabelled = index["group"].nunique(), int((index["label"] < 0).sum())
         if n_groups < len(PARTS):
-            faults.append(f"{n_groups} groups, but train, validation and test need one each at least")
+            faults.append(f"{n_groups} groups: train, validation and test need at least one each")
         if unlabelled:
             faults.append(f"{unlabelled} windows have no label: fill the empty cells of the column")
         return faults
@@ -76,7 +75,7 @@ def _fold(index: pd.DataFrame, share: float, rng: np.random.Generator) -> np.nda
     from sklearn.model_selection import StratifiedGroupKFold
 
     n_folds = max(2, min(round(1.0 / share), index["group"].nunique(), int(index["label"].value_counts().min())))
-    # its own shuffle exchanges the class counts of groups, not the groups (scikit-learn #32478): we shuffle their codes
+    # its own shuffle permutes class counts instead of groups (scikit-learn #32478): shuffle the group codes
     codes, names = pd.factorize(index["group"])
     shuffled = rng.permutation(len(names))[codes]
     folds = list(StratifiedGroupKFold(n_folds).split(index, index["label"], shuffled))
@@ -90,12 +89,12 @@ def check_split(
 
     Args:
         values: (time, channel).
-        index: as from `window_index`, with `group`.
-        part: (window,) the part of each window; more than three are fine.
-        group_names: what groups are called in the message.
+        index: of `window_index`, with `group`.
+        part: (window,) the part of each window; any number of parts.
+        group_names: names of the groups, for the message.
 
     Raises:
-        LeakageError: a group is in two parts, windows of two parts share samples or are identical; lists the groups.
+        LeakageError: two parts share a group, samples or identical windows; lists the groups.
     """
     faults: list[str] = []
     leaking: set[int] = set()
@@ -111,7 +110,7 @@ def check_split(
 def _leaks(
     index: pd.DataFrame, here: BoolArray, there: BoolArray, digests: np.ndarray, n_samples: int
 ) -> Iterator[tuple[str, list[int]]]:
-    """What two parts share, and the groups that it comes from."""
+    """What two parts share, and the groups concerned."""
     groups = index["group"].to_numpy()
     shared = np.intersect1d(groups[here], groups[there])
     if len(shared):
@@ -120,17 +119,17 @@ def _leaks(
     if in_both.any():
         touched = [in_both[a:b].any() for a, b in zip(index["start"], index["stop"], strict=True)]
         found = np.unique(groups[touched & (here | there)])
-        yield f"{int(in_both.sum())} samples lie in windows of {{one}} and of {{other}}", found.tolist()
+        yield f"{int(in_both.sum())} samples are shared by windows of {{one}} and {{other}}", found.tolist()
     twins = there & np.isin(digests, digests[here])
     if twins.any():
         yield (
-            f"{int(twins.sum())} windows of {{other}} are identical to some of {{one}}",
+            f"{int(twins.sum())} windows of {{other}} are identical to windows of {{one}}",
             np.unique(groups[twins]).tolist(),
         )
 
 
 def covered(index: pd.DataFrame, n_samples: int) -> BoolArray:
-    """(time,) True for samples that lie in a window of the index."""
+    """(time,) True for samples inside any window of the index."""
     edges = np.zeros(n_samples + 1, dtype=np.int64)
     np.add.at(edges, index["start"].to_numpy(), 1)
     np.add.at(edges, index["stop"].to_numpy(), -1)

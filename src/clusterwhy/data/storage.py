@@ -1,4 +1,4 @@
-"""A prepared series on disk: recorded values, scaled values, window index, what it is called."""
+"""A prepared series on disk: recorded and scaled values, window index, card."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from clusterwhy.types import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Prepared:
-    """The artifacts of `prepare`, opened as they are needed."""
+    """The artifacts of `prepare`, loaded lazily."""
 
     folder: Path
 
@@ -42,7 +42,7 @@ class Prepared:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row per window: window, start, stop, train, and label, group or anomalous where known."""
+        """One row per window: window, start, stop, train, and label, group or anomalous if known."""
         return read_table(self.folder / "windows.parquet")
 
     @property
@@ -68,17 +68,17 @@ class Prepared:
 
     @property
     def labels(self) -> IntArray | None:
-        """(window,) most frequent label, where the series has labels."""
+        """(window,) most frequent label, if the series has labels."""
         return self.index["label"].to_numpy() if "label" in self.index else None
 
     @property
     def groups(self) -> IntArray | None:
-        """(window,) index into `group_names`, where the series has groups."""
+        """(window,) index into `group_names`, if the series has groups."""
         return self.index["group"].to_numpy() if "group" in self.index else None
 
     @cached_property
     def anomalous_samples(self) -> Any:
-        """(time,) bool, or None where no expert marked anomalies."""
+        """(time,) bool, or None if no anomalies are labelled."""
         path = self.folder / "anomalous.npy"
         return read_array(path) if path.is_file() else None
 
@@ -92,16 +92,16 @@ def save_prepared(
     scale: FloatArray,
     constant_channels: list[str],
 ) -> Prepared:
-    """Scale the series and write everything `Prepared` reads.
+    """Scale the series and write everything that `Prepared` reads.
 
     Args:
-        folder: where to.
-        series: as it was read, without channels that were dropped.
-        index: the windows that `window_index` found with `window`.
+        folder: the output folder.
+        series: as read, without dropped channels.
+        index: of `window_index` with `window`.
         window: length and stride.
-        centre: (channel,) what is taken off each channel.
-        scale: (channel,) what it is divided by then.
-        constant_channels: names of those that never change in the span the scaler saw.
+        centre: (channel,) subtracted from each channel.
+        scale: (channel,) divisor of each channel.
+        constant_channels: names of the channels that are constant in the training span.
     """
     write_array(folder / "values.npy", series.values)
     write_array(folder / "time.npy", series.time)

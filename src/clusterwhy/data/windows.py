@@ -1,4 +1,4 @@
-"""Windows: which samples belong to which window id, and views of them without a copy."""
+"""Windows: the window index, and copies of windows by their starts."""
 
 from typing import Self
 
@@ -39,7 +39,7 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
         `anomalous` (any anomalous sample inside).
 
     Raises:
-        DataError: no segment of the series is as long as one window, or no window lies in one group.
+        DataError: no segment is as long as one window, or no window lies within one group.
     """
     stops = [*series.segments[1:], len(series.values)]
     starts = np.concatenate(
@@ -52,13 +52,13 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
         longest = max(stop - first for first, stop in zip(series.segments, stops, strict=True))
         raise DataError(
             series.name,
-            [f"fewer steps than one window: the longest segment has {longest}, `window.length` is {settings.length}"],
+            [f"the longest segment has {longest} samples, `window.length` is {settings.length}: shorten the windows"],
         )
     if series.groups is not None:
         starts = starts[_in_one_group(series.groups, starts, settings.length)]
         if not len(starts):
             raise DataError(
-                series.name, [f"no window of {settings.length} samples lies in one group; choose shorter ones"]
+                series.name, [f"no window of {settings.length} samples lies within one group: shorten the windows"]
             )
     stop_samples = starts + settings.length
     table = pd.DataFrame({"window": np.arange(len(starts)), "start": starts, "stop": stop_samples})
@@ -87,7 +87,7 @@ def _label(labels: IntArray, ranks: IntArray) -> int:
 
 
 def windows_at(values: FloatArray, starts: IntArray, length: int) -> FloatArray:
-    """Copy the chosen windows out of a series.
+    """Copies of windows of a series.
 
     Args:
         values: (time, channel).

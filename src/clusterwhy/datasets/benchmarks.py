@@ -25,7 +25,7 @@ class Archive(Settings):
         """
         path = Path(self.path).expanduser()
         if not path.is_file():
-            raise DataError(self.path, ["no such file: this dataset needs the benchmark data beside the checkout"])
+            raise DataError(self.path, ["no such file: this dataset needs the benchmark data in ../shared/data"])
         try:
             with np.load(path, allow_pickle=False) as archive:
                 missing = [key for key in keys if key not in archive.files]
@@ -70,13 +70,13 @@ class TrainTestArchive(Archive):
 
 
 class NabArchive(Archive):
-    """NAB: one univariate series with anomaly windows; the first `train_share` fits everything."""
+    """NAB: one univariate series with labelled anomalies; the first `train_share` is the training span."""
 
     train_share: float
 
     def read(self) -> Series:
         arrays = self.load("value", "time", "label", "channels")
-        # steps that jump (daylight saving, gaps) start a new segment: no window crosses them
+        # irregular steps (daylight saving, gaps) start a new segment, which no window crosses
         steps = np.diff(arrays["time"])
         segments = (0, *(int(i) + 1 for i in np.flatnonzero(steps != np.median(steps))))
         return Series(
@@ -94,7 +94,7 @@ class NabArchive(Archive):
 
 
 class SkabArchive(Archive):
-    """SKAB: one experiment of the water-circulation test bench; the first 400 rows fit everything."""
+    """SKAB: one experiment of the water-circulation test bench; the first 400 rows are the training span."""
 
     experiment: str
 
@@ -119,13 +119,14 @@ class SkabArchive(Archive):
 class EcgArchive(Archive):
     """A two-lead ECG with beat annotations.
 
-    Without `classes` a sample carries the symbol of the nearest beat. With `classes`, such as {"normal": ["N"],
-    "premature": ["A", "V"]} from the most usual to the most abnormal, it carries the class of the nearest beat, and
-    beyond 60 ms of the beat's mark (about half a QRS complex) the first one: so a window has the class of the most
-    abnormal beat whose mark lies inside. Premature beats differ by their timing: windows must hold two beats or more.
+    Without `classes`, a sample has the symbol of the nearest beat. With `classes`, such as {"normal": ["N"],
+    "premature": ["A", "V"]} ordered from normal to most abnormal, it has the class of the nearest beat, and the first
+    class if it is more than 60 ms (about half a QRS complex) from the beat's annotation. A window thus has the class
+    of the most abnormal beat annotated inside. Premature beats differ by their timing, so windows must hold two beats
+    or more.
 
-    With `block_s` each stretch of so many seconds is a group, without its last `gap_s`: no beat of one block is the
-    neighbour of a beat of the next.
+    With `block_s`, each block of that many seconds is a group, without its last `gap_s`, so that no beat of one block
+    is adjacent to a beat of the next.
     """
 
     train_share: float
@@ -168,7 +169,7 @@ class EcgArchive(Archive):
             return _names(names), codes[nearest].astype(np.int64)
         owner = {symbol: i for i, members in enumerate(self.classes.values()) for symbol in members}
         if unknown := [str(name) for name in names if name not in owner]:
-            raise DataError(self.path, [f"beats {', '.join(unknown)} belong to no class of `dataset.classes`"])
+            raise DataError(self.path, [f"beats {', '.join(unknown)} are in no class of `dataset.classes`"])
         of_beat = np.array([owner[str(symbol)] for symbol in symbols])
         near = np.abs(samples - beats[nearest]) <= 0.06 * rate_hz
         return tuple(self.classes), np.where(near, of_beat[nearest], 0).astype(np.int64)
@@ -181,7 +182,7 @@ class EcgArchive(Archive):
 
 
 class VibrationArchive(Archive):
-    """Fan recordings (recording, channel, time), joined; labels are the classes or the speeds, groups the others."""
+    """Concatenated fan recordings; labels are the classes or the speeds, groups are the other of the two."""
 
     label: Literal["y", "speed_pct"]
 
@@ -201,7 +202,7 @@ class VibrationArchive(Archive):
             time=np.arange(len(values)) / rate_hz,
             rate_hz=rate_hz,
             channels=_names(arrays["channels"]),
-            # the file does not say; gravity is 1 in every recording
+            # not stated in the file; gravity is 1 in every recording
             units=("g",) * n_channels,
             train_stop=len(values),
             segments=tuple(range(0, len(values), steps)),

@@ -17,10 +17,10 @@ from clusterwhy.types import IntArray
 
 
 class _OnlyArrays(pickle.Unpickler):
-    """Unpickles arrays of numbers and text, and nothing that could be called."""
+    """Unpickles arrays of numbers and text only; refuses everything callable."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):  # how pickles of Python 2 hold bytes
+        if (module, name) == ("_codecs", "encode"):  # bytes in pickles of Python 2
             return lambda text, encoding: str(text).encode("latin1")
         plain = module.replace("numpy.core.", "numpy._core.")
         if (plain, name) in {
@@ -30,11 +30,11 @@ class _OnlyArrays(pickle.Unpickler):
             ("numpy", "dtype"),
         }:
             return super().find_class(plain, name)
-        raise pickle.UnpicklingError(f"the file asks for {module}.{name}, which is not executed")
+        raise pickle.UnpicklingError(f"refused to load {module}.{name} from the file")
 
 
 class WatchFile(Settings):
-    """The published file, joined recording after recording; 50 Hz, six channels."""
+    """The published file: recordings with six channels at 50 Hz."""
 
     sha256: str
     path: str | None = None  # None: the copy inside the installed seglearn wheel
@@ -46,15 +46,15 @@ class WatchFile(Settings):
             DataError: the file is missing or its bytes are not the pinned ones.
         """
         content = self._checked_bytes()
-        # The published file is a pickled dict of arrays. Its bytes are those of the pinned wheel; should somebody
-        # pass on settings with another digest, the pickle still cannot name anything but arrays.
+        # The published file is a pickled dict of arrays with a pinned digest. Even with another digest in the settings,
+        # the unpickler loads nothing but arrays.
         try:
             stream = io.BytesIO(content)
             np.lib.format.read_magic(stream)
             np.lib.format.read_array_header_1_0(stream)
             found: dict[str, Any] = _OnlyArrays(stream).load().item()
         except (pickle.UnpicklingError, ValueError, EOFError, AttributeError, IndexError, KeyError) as error:
-            raise DataError(self.path or "seglearn", [f"no recordings: {error}"]) from error
+            raise DataError(self.path or "seglearn", [f"not readable as recordings: {error}"]) from error
         return found
 
     def _checked_bytes(self) -> bytes:
@@ -66,13 +66,13 @@ class WatchFile(Settings):
         if digest != self.sha256:
             raise DataError(
                 path.name,
-                [f"sha256 is {digest}, expected {self.sha256}: not the published file, so it was not unpickled"],
+                [f"sha256 is {digest}, expected {self.sha256}: not the published file, so it is not unpickled"],
             )
         return content
 
 
 class WatchRecordings(WatchFile):
-    """One subject's seven exercises in a row, one arm."""
+    """The seven exercises of one subject and arm, concatenated."""
 
     subject: int = Field(ge=1, le=10)
     side: int = Field(ge=0, le=1)
@@ -96,7 +96,7 @@ class WatchSubjects(WatchFile):
     channels: list[str] = Field(min_length=1)
 
     def read(self) -> Series:
-        """Read the subjects' recordings, one subject after the other.
+        """Read the recordings of all subjects, one subject after the other.
 
         Raises:
             DataError: the file is missing, its bytes are not the pinned ones, or it has no such subject or channel.
@@ -138,7 +138,7 @@ def _joined(
         segments=tuple(int(n) for n in np.cumsum([0, *(len(p) for p in segments[:-1])])),
         labels=np.repeat(recordings["y"][chosen], [len(p) for p in segments]).astype(np.int64),
         label_names=tuple(str(label) for label in recordings["y_labels"]),
-        notes=(f"{len(segments)} recordings joined; no window crosses from one to the next",),
+        notes=(f"{len(segments)} recordings concatenated; no window crosses a boundary",),
         **extra,
     )
 

@@ -7,18 +7,18 @@ from clusterwhy.readers.cells import COMMA, EXACT, as_numbers
 from clusterwhy.readers.issues import Issues
 from clusterwhy.types import FloatArray, IntArray
 
-# Z or +01:00 behind a time of day; the day of a date alone is no offset
+# Z or +01:00 after a time of day; the day of a plain date is not an offset
 OFFSET = r"[T ]\d{2}(?::?\d{2}.*?)?(?:[Zz]|[-+]\d{2}(?::?\d{2})?)\s*$"
-# all differences between such stamps fit into int64 nanoseconds
+# differences between such stamps fit into int64 nanoseconds
 EARLIEST, LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2190-01-01", tz="UTC")
 HOUR_S = 3600
 
 
 def time_axis(column: pd.Series, timezone: str | None, issues: Issues) -> FloatArray | IntArray | None:
-    """Seconds as float64, or time stamps as int64 nanoseconds since 1970 UTC; None where there are faults.
+    """Seconds as float64, or time stamps as int64 nanoseconds since 1970 UTC; None if there are faults.
 
     Args:
-        timezone: IANA name of the zone whose clock stamps without offset show; None: they are UTC.
+        timezone: IANA zone of stamps without offset; None: UTC.
     """
     name = str(column.name)
     if (empty := column.isna().to_numpy()).any():
@@ -35,10 +35,10 @@ def time_axis(column: pd.Series, timezone: str | None, issues: Issues) -> FloatA
         return _seconds(seconds, name, timezone, issues)
     text = column.astype(str)
     stamps = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-    # a column of seconds with a few other cells is no column of time stamps
+    # a column of seconds with a few other cells is not a column of time stamps
     bad = stamps.isna() if seconds is None or np.isnan(seconds).mean() > 0.5 else pd.Series(np.isnan(seconds))
     if bad.any():
-        _no_time(text, np.flatnonzero(bad), issues)
+        _not_time(text, np.flatnonzero(bad), issues)
         return None
     return _parsed(text, stamps, timezone, issues)
 
@@ -49,31 +49,31 @@ def _seconds(seconds: FloatArray, name: str, timezone: str | None, issues: Issue
         rows = np.flatnonzero(bad)
         issues.fault(
             "time-range",
-            f"time column {name!r}: no seconds below 2^53, such as {seconds[rows[0]]:g} ({issues.where(rows)}); "
-            "nanoseconds? divide them",
+            f"time column {name!r}: expected seconds below 2^53, got values such as {seconds[rows[0]]:g} "
+            f"({issues.where(rows)}); if they are nanoseconds, divide by 1e9",
             rows,
             name,
         )
         return None
     if timezone is not None:
-        issues.notes.append(f"time column {name!r} holds seconds: `timezone` is not used")
+        issues.notes.append(f"time column {name!r} holds seconds: `timezone` is ignored")
     return seconds
 
 
-def _no_time(text: pd.Series, rows: IntArray, issues: Issues) -> None:
+def _not_time(text: pd.Series, rows: IntArray, issues: Issues) -> None:
     name, first = str(text.name), text.iloc[rows[0]][:40]
-    mend = 'set `decimal: ","`' if COMMA.fullmatch(first) else "write 2026-01-31T12:00:00"
+    fix = 'set `decimal: ","`' if COMMA.fullmatch(first) else "write 2026-01-31T12:00:00"
     issues.fault(
         "not-time",
         f"time column {name!r}: {len(rows)} cells are neither seconds nor ISO 8601 time stamps, "
-        f"first {first!r} in {issues.row(int(rows[0]))}; {mend}",
+        f"first {first!r} in {issues.row(int(rows[0]))}; {fix}",
         rows,
         name,
     )
 
 
 def _parsed(text: pd.Series, stamps: pd.Series, timezone: str | None, issues: Issues) -> IntArray | None:
-    """Time stamps out of ISO 8601 text, where all have an offset or none has."""
+    """Time stamps from ISO 8601 text; either all or none must have an offset."""
     name = str(text.name)
     aware = text.str.contains(OFFSET, regex=True).to_numpy(dtype=bool)
     if aware.any() and not aware.all():
@@ -81,7 +81,7 @@ def _parsed(text: pd.Series, stamps: pd.Series, timezone: str | None, issues: Is
         issues.fault(
             "mixed-offsets",
             f"time column {name!r}: {aware.sum()} time stamps have an offset such as Z or +01:00, {(~aware).sum()} "
-            f"have none; the fewer: {issues.where(rows)}",
+            f"have none; the minority: {issues.where(rows)}",
             rows,
             name,
         )
@@ -99,7 +99,7 @@ def _nanoseconds(stamps: pd.Series, timezone: str | None, issues: Issues) -> Int
     elif naive:
         stamps = stamps.dt.tz_localize("UTC")
     elif timezone is not None:
-        issues.notes.append(f"time column {name!r} has offsets: `timezone` is not used")
+        issues.notes.append(f"time column {name!r} has offsets: `timezone` is ignored")
     if (outside := ((stamps < EARLIEST) | (stamps > LATEST)).to_numpy()).any():
         rows = np.flatnonzero(outside)
         text = f"time column {name!r}: time stamps before 1900 or after 2189 ({issues.where(rows)})"
@@ -112,15 +112,15 @@ def _nanoseconds(stamps: pd.Series, timezone: str | None, issues: Issues) -> Int
 
 
 def _localised(stamps: pd.Series, timezone: str, issues: Issues) -> pd.Series | None:
-    """Local stamps with their zone; the order tells which of two equal hours in autumn is meant."""
+    """Local stamps with their zone; the repeated hour in autumn is resolved by order."""
     name = str(stamps.name)
     known = stamps.dt.tz_localize(timezone, ambiguous=np.ones(len(stamps), dtype=bool), nonexistent="NaT")
     if (skipped := known.isna().to_numpy()).any():
         rows = np.flatnonzero(skipped)
         issues.fault(
             "no-such-hour",
-            f"time column {name!r}: time stamps that {timezone} does not have, since the clock is put forward "
-            f"({issues.where(rows)}); is `timezone` right?",
+            f"time column {name!r}: time stamps that do not exist in {timezone}, where clocks go forward "
+            f"({issues.where(rows)}); check `timezone`",
             rows,
             name,
         )
@@ -131,8 +131,8 @@ def _localised(stamps: pd.Series, timezone: str, issues: Issues) -> pd.Series | 
         rows = np.flatnonzero(stamps.dt.tz_localize(timezone, ambiguous="NaT").isna().to_numpy())
     issues.fault(
         "ambiguous-hour",
-        f"time column {name!r}: time stamps of an hour that {timezone} has twice, and their order does not tell which "
-        f"is meant ({issues.where(rows)}); write UTC or offsets",
+        f"time column {name!r}: ambiguous time stamps in an hour that occurs twice in {timezone}; their order does not "
+        f"resolve it ({issues.where(rows)}); write them in UTC or with an offset",
         rows,
         name,
     )
@@ -140,7 +140,7 @@ def _localised(stamps: pd.Series, timezone: str, issues: Issues) -> pd.Series | 
 
 
 def _hint_at_local_time(nanoseconds: IntArray, issues: Issues) -> None:
-    """A clock that is put back or forward by an hour is told, not mended: it may be a gap of an hour."""
+    """A clock shift of one hour is reported, not corrected: it may be a real gap."""
     steps = np.diff(nanoseconds)
     if not (steps > 0).any():
         return

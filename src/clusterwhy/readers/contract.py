@@ -1,14 +1,14 @@
-"""The contract of a user's file: what all three readers hand over, checked and mended in one order.
+"""The data contract: the checks and repairs that all readers of user files apply, in one order.
 
-1. cells become numbers: text, units, huge values are faults; infinite ones and `missing_values` are missing
-2. time stamps become seconds or nanoseconds, by `timezone` where they have no offset
+1. cells become numbers: text, units and huge values are faults; infinite cells and `missing_values` are missing
+2. time stamps become seconds or nanoseconds, in `timezone` if they have no offset
 3. rows are sorted by time (`unsorted`)
-4. rows of one time stamp become one (`duplicates`)
-5. missing rows and cells are filled, cut out, or faults (`gaps`, `max_gap`, `max_missing_share`)
-6. the rate is checked, or rows are resampled (`irregular`, `resample_hz`)
+4. rows with equal time stamps are merged (`duplicates`)
+5. missing rows and cells are interpolated, cut out, or faults (`gaps`, `max_gap`, `max_missing_share`)
+6. the sampling rate is checked, or rows are resampled (`irregular`, `resample_hz`)
 
-What a step finds wrong does not keep the later ones from looking: they go on with what the mildest policy would give,
-so that a file's faults are told at once. Rows in messages count from 0, below the header, as they stand in the file.
+After a fault the later steps continue with the result of the most lenient policy, so that all faults of a file are
+reported at once. Row numbers in messages count from 0 below the header, in the order of the file.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ from clusterwhy.types import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class RawTable:
-    """What a reader found in a file.
+    """The content of a file before any check.
 
     Attributes:
-        name: what the series is called.
-        cells: one column per channel, as they were read.
-        time: the time column, or the rate in Hz of rows without one.
+        name: of the series.
+        cells: one column per channel, as read.
+        time: the time column, or the sampling rate in Hz if there is none.
         label: column of labels, if any.
         group: column of groups, if any.
-        units: unit of each channel where known.
+        units: unit of each channel, if known.
     """
 
     name: str
@@ -49,10 +49,10 @@ class RawTable:
 
 
 def admit(raw: RawTable, policies: Policies, train_share: float, issues: Issues) -> Series:
-    """A series that keeps the contract: finite, at one rate within each segment, in order.
+    """A series that satisfies the contract: finite, sorted, at a constant rate within each segment.
 
     Args:
-        issues: with what the reader noticed before; more is added.
+        issues: collects faults and notes; may already hold those of the reader.
 
     Raises:
         DataError: lists every fault of the file.
@@ -65,7 +65,7 @@ def admit(raw: RawTable, policies: Policies, train_share: float, issues: Issues)
     for kind, texts in shown.items():
         if wrong := name_faults(kind, texts):
             issues.fault("bad-name", wrong)
-    # a time column with faults: rows are taken as regular, so that their cells can be judged
+    # with a faulty time column, rows are treated as regular so that their cells can still be checked
     time = _time(raw, policies, issues)
     n_rows = len(values)
     rows = Rows(
@@ -112,7 +112,7 @@ def _time(raw: RawTable, policies: Policies, issues: Issues) -> FloatArray | Int
 
 
 def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> tuple[Rows, IntArray]:
-    """Steps 5 and 6, and the number of cells that were filled in each channel."""
+    """The rows after steps 5 and 6, and the number of filled cells of each channel."""
     step_s = median_step(rows, issues)
     if step_s is not None:
         rows = on_grid(rows, step_s, policies, issues)
@@ -122,7 +122,7 @@ def _regular(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Iss
     if step_s is not None and not issues.faults and policies.irregular == "resample":
         complete = resampled(complete, step_s, policies, issues)
     if not issues.faults and complete.cut[1:].all():
-        text = f"expected 2 rows in a row, but {len(complete.time)} are left and none follows another"
+        text = f"expected at least 2 consecutive rows, but {len(complete.time)} are left and no two are consecutive"
         issues.fault("few-rows", f"{text}: see `max_gap` and `resample_hz`")
     return complete, n_filled
 

@@ -1,4 +1,4 @@
-"""The data report: what was read, what of it was changed, or every fault, as JSON."""
+"""The data report as JSON: what was read and changed, or every fault."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,10 +11,10 @@ from clusterwhy.errors import DataError
 
 
 def data_report(series: Series) -> dict[str, Any]:
-    """Rows, channels, segments, notes and policies of a series that was read.
+    """Rows, channels, segments, notes and policies of a series.
 
     Args:
-        series: as its reader gave it, before constant channels are dropped.
+        series: as returned by its reader, before constant channels are dropped.
     """
     reading = series.reading
     lows, highs = series.values.min(axis=0), series.values.max(axis=0)
@@ -38,7 +38,7 @@ def data_report(series: Series) -> dict[str, Any]:
             for name, unit, low, high in zip(series.channels, series.units, lows, highs, strict=True)
         ],
         "segments": [
-            {"start": start, "stop": stop, "from": _moment(series, start), "to": _moment(series, stop - 1)}
+            {"start": start, "stop": stop, "from": _time(series, start), "to": _time(series, stop - 1)}
             for start, stop in zip(series.segments, stops, strict=True)
         ],
         "notes": list(series.notes),
@@ -46,13 +46,13 @@ def data_report(series: Series) -> dict[str, Any]:
     }
 
 
-def _moment(series: Series, row: int) -> float | str:
-    moment = series.time[row]
-    return f"{np.datetime64(int(moment), 'ns')}Z" if np.issubdtype(series.time.dtype, np.integer) else float(moment)
+def _time(series: Series, row: int) -> float | str:
+    time = series.time[row]
+    return f"{np.datetime64(int(time), 'ns')}Z" if np.issubdtype(series.time.dtype, np.integer) else float(time)
 
 
 def fault_report(error: DataError) -> dict[str, Any]:
-    """Every fault of a file that could not be used."""
+    """Every fault of an unusable file."""
     return {
         "schema_version": SCHEMA_VERSION,
         "source": error.source,

@@ -1,4 +1,4 @@
-"""Files as they come: whether there is one, whether it is text, and whether it fits into memory."""
+"""Checks of a file before parsing: it exists, is text, and fits into memory."""
 
 import codecs
 import gzip
@@ -14,27 +14,27 @@ from clusterwhy.errors import DataError, Fault
 CHUNK = 1 << 20
 HEAD = 1 << 16
 GZIP = b"\x1f\x8b"
-# what a file that is no CSV begins with
+# first bytes of files that are not CSV
 KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel file",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ": "compressed by xz",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"PAR1": "a Parquet file: choose `dataset=parquet`",
     b"\x93NUMPY": "a NumPy array: choose `dataset=numpy`",
     b"\x89HDF": "an HDF5 file",
-    b"\xff\xfe": "in UTF-16",
-    b"\xfe\xff": "in UTF-16",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
 }
 
 
 @dataclass(frozen=True)
 class Text:
-    """What a look at a whole text file found.
+    """Facts about a text file from one pass over it.
 
     Attributes:
-        first: its first line that is not empty, without a byte order mark.
-        n_lines: lines that are not empty at its end.
+        first: first non-empty line, without a byte order mark.
+        n_lines: lines up to the last non-empty one.
         gzipped: whether it is compressed.
     """
 
@@ -44,17 +44,17 @@ class Text:
 
 
 def existing_file(path: str) -> Path:
-    """The file, if it is there, readable and not empty.
+    """The file, if it exists, is readable and not empty.
 
     Raises:
-        DataError: it is not.
+        DataError: it is missing, unreadable or empty.
     """
     try:
         found = Path(path).expanduser()
         if found.is_dir():
-            raise DataError(path, [Fault("no-file", "a folder, not a file: set `dataset.path` to your file")])
+            raise DataError(path, [Fault("no-file", "expected a file, got a folder: set `dataset.path` to your file")])
         if found.exists() and not found.is_file():
-            raise DataError(path, [Fault("no-file", "neither a file nor a folder: set `dataset.path` to your file")])
+            raise DataError(path, [Fault("no-file", "expected a regular file: set `dataset.path` to your file")])
         if not found.is_file():
             text = "no such file: set `dataset.path` (relative to the repository) to your file"
             raise DataError(path, [Fault("no-file", text)])
@@ -67,54 +67,54 @@ def existing_file(path: str) -> Path:
 
 
 def check_size(path: str, n_bytes: int, memory_share: float) -> None:
-    """Refuse what would not fit into the share of the memory that is free.
+    """Refuse a file that needs more than the allowed share of the free memory.
 
     Raises:
-        DataError: it would not.
+        DataError: it needs more.
     """
     limit = int(psutil.virtual_memory().available * memory_share)
     if n_bytes > limit:
         text = f"more than {limit / 2**20:.0f} MiB unpacked, `memory_share` {memory_share:g} of the free memory"
-        raise DataError(path, [Fault("too-large", f"{text}; shorten it, or raise the share")])
+        raise DataError(path, [Fault("too-large", f"{text}; shorten the file or raise the share")])
 
 
-def look_through(file: Path, path: str, memory_share: float) -> Text:
-    """Read a text file once, in pieces, to find what no parser tells well.
+def scan(file: Path, path: str, memory_share: float) -> Text:
+    """Scan a text file once in chunks, for faults that parsers report poorly.
 
     Raises:
-        DataError: it is another kind of file, no UTF-8, has NUL bytes, is broken gzip, or does not fit into memory.
+        DataError: it is not text, not UTF-8, contains NUL bytes, is broken gzip, or does not fit into memory.
     """
     with file.open("rb") as stream:
         gzipped = stream.read(2) == GZIP
-    look = _Look(path, memory_share)
+    scanner = _Scan(path, memory_share)
     try:
         with opened(file, gzipped) as stream:
             while chunk := stream.read(CHUNK):
-                look.take(chunk)
+                scanner.take(chunk)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        text = f"broken gzip, {look.n_bytes} bytes could be unpacked: {error}"
-        raise DataError(path, [*look.faults(), Fault("broken-gzip", text)]) from error
+        text = f"broken gzip, {scanner.n_bytes} bytes could be unpacked: {error}"
+        raise DataError(path, [*scanner.faults(), Fault("broken-gzip", text)]) from error
     except OSError as error:
         raise DataError(path, [Fault("no-file", f"not readable: {error}")]) from error
-    if faults := look.faults():
+    if faults := scanner.faults():
         raise DataError(path, faults)
-    lines = look.head.decode("utf-8-sig", errors="replace").splitlines()
+    lines = scanner.head.decode("utf-8-sig", errors="replace").splitlines()
     first = next((line for line in lines if line.strip()), "")
-    return Text(first, look.n_lines, gzipped)
+    return Text(first, scanner.n_lines, gzipped)
 
 
 def opened(file: Path, gzipped: bool) -> IO[bytes]:
-    """The bytes of a file, unpacked."""
+    """The uncompressed bytes of a file."""
     return cast(IO[bytes], gzip.open(file)) if gzipped else file.open("rb")
 
 
-class _Look:
+class _Scan:
     def __init__(self, path: str, memory_share: float) -> None:
         self.path, self.memory_share = path, memory_share
         self.decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
         self.head = b""
         self.n_bytes = self.n_newlines = self.n_lines = self.n_nul = self.nul_line = 0
-        self.no_text: list[Fault] = []
+        self.encoding_faults: list[Fault] = []
 
     def take(self, chunk: bytes) -> None:
         if not self.n_bytes:
@@ -135,7 +135,7 @@ class _Look:
     def _kind(self, chunk: bytes) -> None:
         for magic, kind in KINDS.items():
             if chunk.startswith(magic):
-                raise DataError(self.path, [Fault("wrong-kind", f"no UTF-8 text, but {kind}")])
+                raise DataError(self.path, [Fault("wrong-kind", f"expected UTF-8 text, got {kind}")])
 
     def _line(self, chunk: bytes, position: int) -> int:
         return self.n_newlines + chunk.count(b"\n", 0, position) + 1
@@ -149,12 +149,12 @@ class _Look:
             self.decoder = None
             line = self._line(error.object, error.start)
             byte = f"byte 0x{error.object[error.start]:02x} in line {line}"
-            text = f"{byte} is no UTF-8 (Latin-1, perhaps?): save it as UTF-8"
-            self.no_text.append(Fault("encoding", text))
+            text = f"{byte} is not UTF-8 (perhaps Latin-1): save the file as UTF-8"
+            self.encoding_faults.append(Fault("encoding", text))
 
     def faults(self) -> list[Fault]:
-        """What was found so far."""
+        """The faults found so far."""
         if not self.n_nul:
-            return self.no_text
-        text = f"{self.n_nul} NUL bytes, first in line {self.nul_line}: a broken or a binary file, or UTF-16"
-        return [*self.no_text, Fault("nul-bytes", text, None, self.n_nul)]
+            return self.encoding_faults
+        text = f"{self.n_nul} NUL bytes, first in line {self.nul_line}: the file is damaged, binary or UTF-16"
+        return [*self.encoding_faults, Fault("nul-bytes", text, None, self.n_nul)]

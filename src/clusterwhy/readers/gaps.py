@@ -1,4 +1,4 @@
-"""Missing cells: filled where a run of them is short, cut out or a fault where it is long."""
+"""Missing cells: interpolated in short runs, cut out or a fault in long ones."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from clusterwhy.types import BoolArray, IntArray
 
 
 def run_lengths(missing: BoolArray, cut: BoolArray) -> IntArray:
-    """Length of the run of True that each sample lies in, 0 outside; a run ends where `cut` is True."""
+    """Length of the run of True around each sample, 0 outside; runs end where `cut` is True."""
     begins = missing & (cut | ~np.append(False, missing[:-1]))
     run = np.cumsum(begins)
     counts = np.bincount(run[missing], minlength=int(run[-1]) + 1 if len(run) else 1)
@@ -19,19 +19,19 @@ def run_lengths(missing: BoolArray, cut: BoolArray) -> IntArray:
 
 
 def empty_channels(rows: Rows, names: tuple[str, ...], issues: Issues) -> Rows:
-    """A fault for each channel without a number, and zeros in it, so that the others can be judged."""
+    """Report each channel without any number, and fill it with zeros so that the others can be checked."""
     empty = ~np.isfinite(rows.values).any(axis=0)
     for i in map(int, np.flatnonzero(empty)):
-        text = f"channel {names[i]!r}: 100.00% missing or infinite, it holds no number"
+        text = f"channel {names[i]!r}: 100.00% missing or infinite: it holds no number"
         issues.fault("empty-channel", text, rows.number, names[i])
     return replace(rows, values=np.where(empty, 0.0, rows.values))
 
 
 def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:
-    """No cell is missing any more, or there are faults.
+    """The rows without missing cells, unless there are faults.
 
-    Runs of missing cells that touch the end of the series have no value on their far side: they hold the nearest one,
-    but at the ends of segments, with `gaps: split`, the rows are left out.
+    Missing cells at the start or end of the series take the nearest value; with `gaps: split`, rows with missing
+    cells at the ends of segments are dropped.
     """
     missing = ~np.isfinite(rows.values)
     if not missing.any():
@@ -48,18 +48,19 @@ def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issue
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         gaps = missing[:, i]
         filled[gaps, i] = np.interp(rows.seconds[gaps], rows.seconds[~gaps], rows.values[~gaps, i])
-    _tell_filled(rows, names, policies, issues)
+    _report_filled(rows, names, policies, issues)
     return replace(rows, values=filled)
 
 
 def _long_run(rows: Rows, missing: BoolArray, long: BoolArray, name: str, policies: Policies, issues: Issues) -> None:
     numbers = np.unique(rows.number[long])
-    mend = "`gaps` can be interpolate or split"
+    fix = "set `gaps` to interpolate or split"
     if policies.gaps != "error":
-        mend = f"{long.sum()} of them in runs longer than `max_gap` {policies.max_gap}; set `gaps: split`, or raise it"
+        runs = f"{long.sum()} of them in runs longer than `max_gap` {policies.max_gap}"
+        fix = f"{runs}; set `gaps: split` or raise `max_gap`"
     issues.fault(
         "cell-gap",
-        f"channel {name!r}: {missing.mean():.2%} missing or infinite ({issues.where(numbers)}); {mend}",
+        f"channel {name!r}: {missing.mean():.2%} missing or infinite ({issues.where(numbers)}); {fix}",
         numbers,
         name,
         int(long.sum()),
@@ -67,7 +68,7 @@ def _long_run(rows: Rows, missing: BoolArray, long: BoolArray, name: str, polici
 
 
 def _split(rows: Rows, dropped: BoolArray, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:
-    """Rows without those that are dropped, cut there; what no value of the same segment encloses is dropped, too."""
+    """Drop rows and cut the series there; cells that no values of their segment enclose are dropped, too."""
     segment = np.cumsum(rows.cut | dropped | np.append(False, dropped[:-1]))
     filled = np.where(dropped[:, None], np.nan, rows.values)
     inside, seconds, ends = np.flatnonzero(~dropped), rows.seconds, (np.nan, np.nan)
@@ -75,24 +76,24 @@ def _split(rows: Rows, dropped: BoolArray, names: tuple[str, ...], policies: Pol
         if np.isfinite(filled[part]).all():
             continue
         for i in map(int, np.flatnonzero(np.isnan(filled[part]).any(axis=0))):
-            # never from the values of another segment, hence NaN at its ends
+            # no extrapolation from other segments, hence NaN at both ends
             known = part[np.isfinite(rows.values[part, i])]
             if len(known):
                 filled[part, i] = np.interp(seconds[part], seconds[known], rows.values[known, i], *ends)
     kept: BoolArray = np.asarray(np.isfinite(filled).all(axis=1))
     if len(numbers := np.unique(rows.number[~kept])):
         where = issues.where(numbers)
-        issues.notes.append(f"rows left out where cells are missing, the series is cut there ({where})")
+        issues.notes.append(f"rows with missing cells dropped and the series cut there ({where})")
     if not kept.any():
-        issues.fault("nothing-left", "no row is left between the gaps: raise `max_gap`, or name fewer `channels`")
+        issues.fault("no-rows-left", "no row is left between the gaps: raise `max_gap` or select fewer `channels`")
         return replace(rows, values=np.nan_to_num(rows.values))
-    _tell_filled(rows.at(kept), names, policies, issues)
+    _report_filled(rows.at(kept), names, policies, issues)
     left = replace(rows, values=filled).at(kept)
     return replace(left, cut=np.append(False, np.diff(segment[kept]) != 0))
 
 
-def _tell_filled(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> None:
-    """Notes of the cells that are filled, or faults where they are too many; `rows` are those before."""
+def _report_filled(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> None:
+    """Note the filled cells, or report channels with too many; `rows` are those before filling."""
     missing = ~np.isfinite(rows.values)
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
         share = float(missing[:, i].mean())

@@ -1,4 +1,4 @@
-"""What is found while a file is checked: faults with their rows, and notes of what was changed."""
+"""Collects the faults of a file with their rows, and notes on what was changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,20 +7,20 @@ import numpy as np
 
 from clusterwhy.errors import DataError, Fault
 
-# rows that are named in a text, and in its record
+# rows listed in a message and in its record
 FIRST = 5
 
 
 @dataclass
 class Issues:
-    """Collects faults, so that all of a file are told at once.
+    """Collects faults, so that all faults of a file are reported at once.
 
     Attributes:
-        source: what the file is called in messages.
-        first_line: line of the file that holds row 0 if each row is one line, else None.
-        faults: what stands against the file.
+        source: name of the file in messages.
+        first_line: line number of row 0 if each row is one line, else None.
+        faults: why the file cannot be used.
         notes: what was changed or noticed.
-        hint: what a clock that is put back or forward may mean, for faults of the time axis.
+        hint: a possible cause for faults of the time axis, appended to their messages.
     """
 
     source: str
@@ -30,12 +30,12 @@ class Issues:
     hint: str = ""
 
     def where(self, rows: Sequence[int] | np.ndarray) -> str:
-        """Rows in words: "3 rows, first at 4, 7, 9 (line 6)"; rows count from 0, below the header."""
+        """Rows as text: "3 rows, first at 4, 7, 9 (line 6)"; rows count from 0 below the header."""
         shown = ", ".join(str(row) for row in rows[:FIRST]) + (" ..." if len(rows) > FIRST else "")
         return f"{len(rows)} row{'s' if len(rows) != 1 else ''}, first at {shown}{self._line(int(rows[0]))}"
 
     def row(self, row: int) -> str:
-        """One row in words: "row 4 (line 6)"."""
+        """One row as text: "row 4 (line 6)"."""
         return f"row {row}{self._line(row)}"
 
     def _line(self, row: int) -> str:
@@ -44,12 +44,12 @@ class Issues:
     def fault(
         self, kind: str, text: str, rows: Sequence[int] | np.ndarray = (), column: str | None = None, count: int = 0
     ) -> None:
-        """Note a fault; `count` is the number of rows unless it is given."""
+        """Record a fault; `count` defaults to the number of rows."""
         first = tuple(int(row) for row in rows[:FIRST])
         self.faults.append(Fault(kind, text, column, count or max(len(rows), 1), first))
 
     def raise_any(self) -> None:
-        """End here if there are faults.
+        """Raise the collected faults, if any.
 
         Raises:
             DataError: lists them.

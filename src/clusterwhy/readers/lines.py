@@ -1,4 +1,4 @@
-"""Lines of a CSV file: its header, and those that have other numbers of cells."""
+"""Line-level checks of a CSV file: header and number of cells."""
 
 import csv
 import io
@@ -11,17 +11,17 @@ OTHERS = (";", ",", "\t", "|")
 
 
 def header_faults(text: Text, separator: str, time: str) -> list[Fault]:
-    """Another separator, or names that stand in the header more than once."""
+    """A wrong separator, or duplicate names in the header."""
     names = _cells(text.first, separator)
     if time not in names:
         for other in OTHERS:
             if other != separator and time in _cells(text.first, other):
-                said = f"the header is not separated by {separator!r}, but by {other!r}: set `separator: {other!r}`"
+                said = f"the header is separated by {other!r}, not by {separator!r}: set `separator: {other!r}`"
                 return [Fault("separator", said)]
     faults = []
     for name in dict.fromkeys(names):
         if (count := names.count(name)) > 1 and name:
-            faults.append(Fault("duplicate-column", f"column {name!r} stands in the header {count} times", name, count))
+            faults.append(Fault("duplicate-column", f"column {name!r} occurs {count} times in the header", name, count))
     return faults
 
 
@@ -30,7 +30,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def ragged_faults(file: Path, text: Text, separator: str) -> list[Fault]:
-    """Lines with more or fewer cells than the header, or a quote that is never closed."""
+    """Lines with more or fewer cells than the header, or an unclosed quote."""
     if len(separator) > 1:
         return []
     counts: dict[int, list[int]] = {}

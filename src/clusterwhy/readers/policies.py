@@ -1,4 +1,4 @@
-"""What is done about each kind of fault of a user's file; nothing is repaired that is not said so here."""
+"""Policies for faults in user files; nothing is repaired unless a policy says so."""
 
 import zoneinfo
 from typing import Literal, Self
@@ -9,23 +9,23 @@ from clusterwhy.config import Settings
 
 
 class Policies(Settings):
-    """Choices for faults that can be mended; all others end a run.
+    """Options for repairable faults; all other faults end the run.
 
     Attributes:
-        gaps: rows that miss on the grid of time, and empty, infinite or `missing_values` cells. "error": any is a
-            fault. "interpolate": up to `max_gap` in a row are filled linearly, longer ones are faults. "split": the
-            same, but longer ones are taken out and cut the series into segments, which no window crosses.
-        max_gap: samples in a row.
-        max_missing_share: greatest share of filled cells in a channel.
-        duplicates: rows of one time stamp: a fault, their mean, or the last of them.
+        gaps: missing rows, and empty, infinite or `missing_values` cells. "error": each is a fault. "interpolate": runs
+            up to `max_gap` are filled linearly, longer runs are faults. "split": the same, but longer runs are removed
+            and cut the series into segments, which no window crosses.
+        max_gap: longest run that is filled, in samples.
+        max_missing_share: maximum share of filled cells in a channel.
+        duplicates: rows with equal time stamps: a fault, or replaced by their mean or the last of them.
         unsorted: rows that go back in time: a fault, or sorted.
-        irregular: steps that differ from the median step and are no gaps: a fault, or resampled to `resample_hz`.
-            "resample" gives every file this rate. A gap is then more than `max_gap` median steps, whatever `gaps` is.
-        rate_tolerance: greatest deviation of a step, as a share of the median step.
-        missing_values: numbers that stand for missing ones, such as -9999.
-        max_abs: greater values are faults.
-        timezone: of time stamps without offset, such as "Europe/Berlin". None: UTC.
-        memory_share: of the memory that is free, which a file may take once unpacked.
+        irregular: steps that differ from the median step and are not gaps: a fault, or resampled to `resample_hz`.
+            With "resample" every file gets this rate, and a gap is more than `max_gap` median steps, whatever `gaps`.
+        rate_tolerance: maximum deviation of a step, as a share of the median step.
+        missing_values: numbers that mark missing cells, such as -9999.
+        max_abs: larger absolute values are faults.
+        timezone: of time stamps without offset, such as "Europe/Berlin"; None: UTC.
+        memory_share: maximum size of the unpacked file, as a share of the free memory.
     """
 
     gaps: Literal["error", "interpolate", "split"] = "interpolate"
@@ -44,7 +44,7 @@ class Policies(Settings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str | None) -> str | None:
-        # compared with the list, since a lookup opens a file of that name
+        # compared with the list, since a lookup would open a file of that name
         if name is not None and name not in zoneinfo.available_timezones():
             raise ValueError(f"expected a zone such as Europe/Berlin or UTC, got {name!r}")
         return name
@@ -52,5 +52,5 @@ class Policies(Settings):
     @model_validator(mode="after")
     def _rate_of_resampling(self) -> Self:
         if (self.irregular == "resample") != (self.resample_hz is not None):
-            raise ValueError("`irregular: resample` and `resample_hz` belong together: set both or none")
+            raise ValueError("`irregular: resample` and `resample_hz` must be set together or not at all")
         return self

@@ -14,19 +14,19 @@ from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, Fault
 from clusterwhy.readers.cells import channel_names
 from clusterwhy.readers.contract import RawTable, admit
-from clusterwhy.readers.files import check_size, existing_file, look_through, opened
+from clusterwhy.readers.files import check_size, existing_file, opened, scan
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.lines import header_faults, ragged_faults
 from clusterwhy.readers.policies import Policies
 
-# names of a message; a file may have a thousand columns
+# column names shown in a message; a file may have thousands
 SHOWN = 12
-# NumPy reads the header of an array with Python's own parser
+# NumPy parses the header of an array with Python's parser
 HEADER_ERRORS = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError, TokenError)
 
 
 class FileSettings(Policies):
-    """What every reader of a user's file needs to know."""
+    """Settings shared by all readers of user files."""
 
     path: str
     units: dict[str, str] = Field(default_factory=dict)
@@ -37,7 +37,7 @@ class FileSettings(Policies):
     @classmethod
     def _once(cls, channels: list[str] | None) -> list[str] | None:
         if channels is not None and len(set(channels)) < len(channels):
-            raise ValueError("a channel is named twice")
+            raise ValueError("a channel is listed twice")
         return channels
 
 
@@ -46,10 +46,10 @@ class WideTable(FileSettings):
 
     time: str
     label: str | None = None
-    group: str | None = None  # what must not be on both sides of a split, such as the machine
+    group: str | None = None  # column whose values a split keeps apart, such as the machine
 
     def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
-        """The table as it stands in the file."""
+        """The unchecked table of the file."""
         raise NotImplementedError
 
     def read(self) -> Series:
@@ -85,7 +85,7 @@ class WideTable(FileSettings):
                 issues.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
         for name in self.units:
             if name not in known:
-                issues.fault("unit-of-nothing", f"unit for {name!r}, which is no column", column=name)
+                issues.fault("unit-without-column", f"a unit is given for {name!r}, which is not a column", column=name)
         if table.empty:
             issues.fault("no-rows", "the table has no rows")
 
@@ -97,18 +97,18 @@ class CsvFile(WideTable):
     decimal: str = Field(default=".", pattern=r"^[.,]$")
 
     @model_validator(mode="after")
-    def _two_signs(self) -> Self:
+    def _different_characters(self) -> Self:
         if self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both {self.decimal!r}")
         return self
 
     def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
-        text = look_through(file, self.path, self.memory_share)
+        text = scan(file, self.path, self.memory_share)
         if faults := header_faults(text, self.separator, self.time):
             raise DataError(self.path, faults)
         try:
-            # float_precision keeps every figure that stands in the file; low_memory would mix types within a column;
-            # without index_col, lines with more cells than the header would shift all columns by one
+            # float_precision keeps all digits; low_memory would mix types within a column; without index_col, lines
+            # with more cells than the header would shift all columns by one
             with opened(file, text.gzipped) as stream, warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 table = pd.read_csv(
@@ -125,7 +125,7 @@ class CsvFile(WideTable):
             raise DataError(
                 self.path, ragged or [Fault("broken-csv", f"not readable as CSV: {str(error).strip()}")]
             ) from error
-        # cells that are not there look like empty ones of the last column
+        # missing cells look like empty cells of the last column
         if len(table.columns) and table.iloc[:, -1].isna().any():
             issues.faults += ragged_faults(file, text, self.separator)
         if text.n_lines == len(table) + 1:
@@ -142,7 +142,7 @@ class ParquetFile(WideTable):
 
         try:
             with pq.ParquetFile(file) as parquet:
-                # as float64: a column of one value takes a few bytes in the file
+                # size as float64: a constant column takes only a few bytes in the file
                 about = parquet.metadata
                 check_size(self.path, about.num_rows * max(about.num_columns, 1) * 8, self.memory_share)
                 names = parquet.schema_arrow.names
@@ -150,14 +150,14 @@ class ParquetFile(WideTable):
                     raise DataError(
                         self.path,
                         [
-                            Fault("duplicate-column", f"column {name!r} stands in the file twice", name)
+                            Fault("duplicate-column", f"column {name!r} occurs twice in the file", name)
                             for name in twice
                         ],
                     )
                 table = parquet.read()
-            # such as text that is no UTF-8, which ends a later step otherwise
+            # finds text that is not UTF-8, which would otherwise fail in a later step
             table.validate(full=True)
-            # pandas' own notes in the file may say otherwise, such as that the time is an index
+            # ignore pandas metadata, which may declare the time column an index
             return table.to_pandas(ignore_metadata=True)
         except DataError:
             raise
@@ -187,27 +187,29 @@ class NumpyFile(FileSettings):
         array = self._array(file)
         names = self.channels or [f"c{i:02d}" for i in range(array.shape[1])]
         if len(names) != array.shape[1]:
-            text = f"{len(names)} channel names for {array.shape[1]} channels"
+            text = f"{len(names)} channel names are given for {array.shape[1]} channels"
             issues.fault("channel-count", text)
         for name in self.units:
             if name not in names:
-                issues.fault("unit-of-nothing", f"unit for {name!r}, which is no channel", column=name)
+                issues.fault(
+                    "unit-without-column", f"a unit is given for {name!r}, which is not a channel", column=name
+                )
         if array.shape[1] > len(array):
-            issues.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is it (channel, time)?")
+            issues.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is the array (channel, time)?")
         issues.raise_any()
         cells = pd.DataFrame(array, columns=names)
         return admit(RawTable(file.stem, cells, self.rate_hz, None, None, self.units), self, self.train_share, issues)
 
     def _array(self, file: Path) -> np.ndarray:
-        """The array (time, channel), mapped; a header that promises more than the file holds is refused by that."""
+        """The array (time, channel), memory-mapped, which refuses a header that claims more data than the file has."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                # a pickle is neither loaded nor mapped
+                # memory-mapping never loads a pickle
                 array: np.ndarray = np.lib.format.open_memmap(file, mode="r")
         except HEADER_ERRORS as error:
             said = re.sub(r"\s+", " ", str(error))[:200]
-            raise DataError(self.path, [Fault("broken-npy", f"no plain NumPy array: {said}")]) from error
+            raise DataError(self.path, [Fault("broken-npy", f"not a plain NumPy array: {said}")]) from error
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2 or array.dtype.kind not in "fiub" or len(array) < 2 or not array.shape[1]:

@@ -37,7 +37,7 @@ def test_a_pickled_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([Harm()], dtype=object), allow_pickle=True)
     (tmp_path / "b.npy").write_bytes(pickle.dumps(Harm()))
     for name in ("a.npy", "b.npy"):
-        with pytest.raises(ArtifactError, match="no plain NumPy array"):
+        with pytest.raises(ArtifactError, match="not a plain NumPy array"):
             read_array(tmp_path / name)
 
 

@@ -30,14 +30,14 @@ def test_window_i_is_the_slice_that_starts_at_its_start() -> None:
     assert index["start"].tolist() == list(range(0, 43, 3))
 
 
-def test_no_window_crosses_from_one_piece_to_the_next() -> None:
+def test_no_window_crosses_a_segment_boundary() -> None:
     index = window_index(series(segments=(0, 20)), WindowSettings(length=8, stride=3))
     assert not ((index["start"] < 20) & (index["stop"] > 20)).any()
     assert (index["start"] >= 20).any()
 
 
 def test_a_series_shorter_than_a_window_is_refused() -> None:
-    with pytest.raises(DataError, match="fewer steps than one window"):
+    with pytest.raises(DataError, match="the longest segment has"):
         window_index(series(5), WindowSettings(length=8, stride=3))
 
 
@@ -46,7 +46,7 @@ def test_a_stride_above_the_length_is_refused() -> None:
         WindowSettings(length=8, stride=9)
 
 
-def test_csv_keeps_every_figure_the_rate_the_names_and_the_units(tmp_path: Path) -> None:
+def test_csv_keeps_all_digits_the_rate_the_names_and_the_units(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("when,p,q\n" + "".join(f"{i * 0.02:.2f},{0.1234567890123456 + i},{i}\n" for i in range(30)))
     read = CsvFile(path=str(path), time="when", units={"p": "bar"}).read()
@@ -84,7 +84,7 @@ def test_parquet_and_numpy_hold_the_same_values(tmp_path: Path, rng: np.random.G
     np.testing.assert_array_equal(NumpyFile(path=str(tmp_path / "x.npy"), rate_hz=10.0).read().values, values)
 
 
-def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("t,a,b\n0,1,1\n2,oops,1\n1,1,\n3,1,\n3,1,\n9,1,1\n")
     with pytest.raises(DataError) as caught:
@@ -123,7 +123,7 @@ def test_missing_values_below_the_share_are_interpolated_and_noted(tmp_path: Pat
     assert "interpolated" in read.notes[0]
 
 
-def test_watch_recordings_are_the_seven_exercises_in_a_row() -> None:
+def test_watch_recordings_are_the_seven_exercises_in_order() -> None:
     read = WatchRecordings(subject=1, side=1, sha256=WATCH_SHA).read()
     assert read.channels == ("ax", "ay", "az", "wx", "wy", "wz")
     assert read.labels is not None
@@ -136,5 +136,5 @@ def test_tampered_watch_data_is_refused_before_it_is_unpickled(tmp_path: Path, m
     content[-1] ^= 1
     (tmp_path / "watch.npy").write_bytes(content)
     monkeypatch.setattr(np, "load", lambda *a, **k: pytest.fail("unpickled"))
-    with pytest.raises(DataError, match="so it was not unpickled"):
+    with pytest.raises(DataError, match="so it is not unpickled"):
         WatchRecordings(subject=1, side=1, sha256=WATCH_SHA, path=str(tmp_path / "watch.npy")).read()

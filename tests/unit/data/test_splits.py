@@ -52,7 +52,7 @@ def test_no_group_is_in_two_parts_and_each_part_has_each_class(index: pd.DataFra
     assert [index.loc[part == name, "group"].nunique() for name in PARTS] == [7, 2, 3]
 
 
-def test_the_seed_decides_which_groups_are_tested(index: pd.DataFrame) -> None:
+def test_the_seed_determines_the_test_groups(index: pd.DataFrame) -> None:
     parts = [SPLIT.split(index, ("rest", "walk"), "made", seed) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(parts[0], parts[1])
     assert (parts[0] != parts[2]).any()
@@ -70,14 +70,14 @@ def test_a_group_on_both_sides_is_named(rng: np.random.Generator, index: pd.Data
     with pytest.raises(LeakageError) as caught:
         check_split(np.random.default_rng(0).normal(size=(960, 2)), index, part, NAMES, "made")
     assert caught.value.groups == (NAMES[index.loc[stray, "group"]],)
-    # its neighbour begins eight samples later
-    assert len(caught.value.faults) == 2 and "8 samples lie in windows" in str(caught.value)
+    # its neighbour starts eight samples later
+    assert len(caught.value.faults) == 2 and "8 samples are shared by windows" in str(caught.value)
 
 
 def test_overlapping_windows_of_two_groups_leak(rng: np.random.Generator) -> None:
     index = pd.DataFrame({"start": [0, 20, 28], "stop": [16, 36, 44], "group": [0, 1, 2]})
     with pytest.raises(
-        LeakageError, match="8 samples lie in windows of train and of test: person 1, person 2"
+        LeakageError, match="8 samples are shared by windows of train and test: person 1, person 2"
     ) as caught:
         check_split(rng.normal(size=(50, 2)), index, np.array(["train", "train", "test"]), NAMES, "made")
     assert caught.value.groups == ("person 1", "person 2")
@@ -88,7 +88,7 @@ def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
     values[40:56] = values[0:16]
     index = pd.DataFrame({"start": [0, 20, 40], "stop": [16, 36, 56], "group": [0, 1, 2]})
     part = np.array(["train", "train", "test"])
-    with pytest.raises(LeakageError, match="1 windows of test are identical to some of train: person 2"):
+    with pytest.raises(LeakageError, match="1 windows of test are identical to windows of train: person 2"):
         check_split(values, index, part, NAMES, "made")
     values[55, 1] += 1e-9
     check_split(values, index, part, NAMES, "made")
@@ -99,12 +99,12 @@ def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
     [
         (lambda t: t.drop(columns="group"), "windows have no group"),
         (lambda t: t.drop(columns="label"), "windows have no label"),
-        (lambda t: t[t["group"] < 2], "2 groups, but train, validation and test need one each"),
+        (lambda t: t[t["group"] < 2], "2 groups: train, validation and test need at least one each"),
         (lambda t: t.assign(label=t["label"] - 1), "48 windows have no label"),
         (lambda t: t[(t["label"] == 0) | (t["group"] == 3)], "no window of class 'walk' in"),
     ],
 )
-def test_what_cannot_be_split_is_refused(index: pd.DataFrame, change, message: str) -> None:
+def test_windows_that_cannot_be_split_are_refused(index: pd.DataFrame, change, message: str) -> None:
     with pytest.raises(DataError, match=message):
         SPLIT.split(change(index), ("rest", "walk"), "made", 0)
 
@@ -116,7 +116,7 @@ def test_covered_samples_are_those_of_any_window(rng: np.random.Generator) -> No
     np.testing.assert_array_equal(covered(index, 100), expected)
 
 
-def test_windows_of_two_groups_or_of_none_are_left_out() -> None:
+def test_windows_across_groups_are_dropped() -> None:
     groups = np.array([0] * 10 + [-1] * 3 + [1] * 10)
     values = np.zeros((23, 1))
     series = Series("made", values, np.arange(23.0), 1.0, ("a",), ("",), 23, groups=groups, group_names=("x", "y"))
@@ -124,7 +124,7 @@ def test_windows_of_two_groups_or_of_none_are_left_out() -> None:
     assert index["start"].tolist() == [*range(7), *range(13, 20)]
     assert index["group"].tolist() == [0] * 7 + [1] * 7
     assert index["window"].tolist() == list(range(14))
-    with pytest.raises(DataError, match="no window of 12 samples lies in one group"):
+    with pytest.raises(DataError, match="no window of 12 samples lies within one group"):
         window_index(series, WindowSettings(length=12, stride=1))
 
 
@@ -155,7 +155,7 @@ def test_watch_subjects_are_groups_and_channels_can_be_chosen() -> None:
     assert len(caught.value.faults) == 2
 
 
-def test_each_basic_motion_is_a_window_and_a_group_of_its_own() -> None:
+def test_each_basic_motions_recording_is_one_window_and_one_group() -> None:
     index = window_index(BasicMotions().read(), WindowSettings(length=100, stride=100))
     assert index["group"].tolist() == list(range(80))
     assert index["label"].value_counts().tolist() == [20] * 4
@@ -181,11 +181,11 @@ def test_an_ecg_window_has_the_label_of_the_most_abnormal_beat_inside(beats: str
     clear = [np.abs(marks[:, None] - (a, b)).min() > 6 for a, b in zip(index["start"], index["stop"], strict=True)]
     assert read.label_names == ("normal", "premature")
     np.testing.assert_array_equal(index["label"][clear], np.array(inside)[clear])
-    with pytest.raises(DataError, match="beats V belong to no class"):
+    with pytest.raises(DataError, match="beats V are in no class"):
         EcgArchive(path=beats, train_share=1.0, classes={"n": ["N"], "a": ["A"]}, block_s=None, gap_s=0.0).read()
 
 
-def test_neighbouring_beats_are_never_in_windows_of_two_blocks(beats: str) -> None:
+def test_adjacent_beats_are_never_in_windows_of_different_blocks(beats: str) -> None:
     read = EcgArchive(path=beats, train_share=1.0, classes=None, block_s=20.0, gap_s=2.0).read()
     index = window_index(read, WindowSettings(length=300, stride=50))
     assert read.group_names == ("block 0", "block 1", "block 2")
@@ -195,7 +195,7 @@ def test_neighbouring_beats_are_never_in_windows_of_two_blocks(beats: str) -> No
 
 
 @pytest.mark.parametrize(("label", "labels", "groups"), [("y", 3, 2), ("speed_pct", 2, 3)])
-def test_fan_recordings_are_grouped_by_what_is_not_their_label(
+def test_fan_recordings_are_grouped_by_the_variable_that_is_not_the_label(
     tmp_path: Path, rng: np.random.Generator, label: str, labels: int, groups: int
 ) -> None:
     arrays = {"classes": np.array(["n", "p", "o"]), "channels": np.array(["x", "y", "z"]), "fs": 50.0}
