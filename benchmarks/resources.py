@@ -90,7 +90,7 @@ def main() -> None:
                 memory, disk = estimated(checkout, stage)
                 done = checkout.run("python", "-m", f"pipeline.{stage}", "run=stage", "wandb.mode=disabled")
                 made = [path for path in (checkout.root / "artifacts" / stage).rglob("*") if path.is_file()]
-                peak = re.findall(r"at most ([\d,]+) MB of memory", done.stdout + done.stderr)[-1]
+                peak = re.findall(r"peak memory ([\d,]+) MB", done.stdout + done.stderr)[-1]
                 rows.append(
                     {
                         "stage": stage,

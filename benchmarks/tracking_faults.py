@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from benchmarks.figures import bars
 from benchmarks.record import ROOT, Result, record, shown
-from clusterwhy.tracking.bounded_calls import is_whole
+from clusterwhy.tracking.bounded_calls import is_complete
 from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 
 RUN = """
@@ -102,7 +102,7 @@ def measure(case: Case) -> dict[str, object]:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         seconds = time.perf_counter() - began
         sent = bool(server and any(run.get("finished") for run in server.runs.values()))
-        whole = any(is_whole(path) for path in Path(folder).glob("wandb/offline-run-*/*.wandb"))
+        whole = any(is_complete(path) for path in Path(folder).glob("wandb/offline-run-*/*.wandb"))
     return {
         "what is wrong": case.name,
         "exit code": done.returncode,

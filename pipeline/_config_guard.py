@@ -1,4 +1,4 @@
-"""Configuration that others share may choose and set; it may not run code, write elsewhere, or grow when it is read."""
+"""Guards against untrusted configuration, which may select options and set values but must not run code."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,18 +12,18 @@ from clusterwhy.errors import ConfigError
 from pipeline import _parameters
 from pipeline._parameters import groups, parameters, parse_overrides
 
-MOST_BYTES = 100_000  # of one file
-NAME = re.compile(r"\w{1,60}", re.ASCII)  # of an option, which is a file, and of a study, which is a folder
-# Hydra, and Python's logging for it, make what these keys name below `hydra`, before any line of ours runs
-MAKING = ("_target_", "()", "class")
-MADE_BY_HYDRA = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
-GLOBAL = {"run", "sweep", "preset"}  # groups whose files say where in the configuration they belong
+MAX_BYTES = 100_000  # of one file
+NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study names are folder names
+# below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
+INSTANTIATING = ("_target_", "()", "class")
+ALLOWED_TARGETS = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
+GLOBAL = {"run", "sweep", "preset"}  # groups whose files may set their package
 
 
 def check_files() -> None:
-    """Refuse YAML that is none, that asks for objects, that grows when it is read, or that reaches out of its place.
+    """Refuse YAML that is invalid, creates objects, expands when parsed, or refers to files outside conf/.
 
-    Every choice here is plain: no tags, no anchors. Without them a file cannot be much larger in memory than on disk.
+    Tags and anchors are not allowed; without them a file cannot be much larger in memory than on disk.
 
     Raises:
         ConfigError: lists every fault of params.yaml, studies/params.yaml and conf/.
@@ -70,8 +70,8 @@ def _options(override: Override) -> list[str]:
 
 
 def _shape_faults(path: Path, name: str) -> Iterator[str]:
-    if path.stat().st_size > MOST_BYTES:
-        yield f"{name}: {path.stat().st_size} bytes, more than {MOST_BYTES}"
+    if path.stat().st_size > MAX_BYTES:
+        yield f"{name}: {path.stat().st_size} bytes, more than {MAX_BYTES}"
         return
     try:
         for position, event in enumerate(yaml.parse(path.read_text(), Loader=yaml.CSafeLoader)):
@@ -81,7 +81,7 @@ def _shape_faults(path: Path, name: str) -> Iterator[str]:
             marks = {kind for kind in ("anchor", "tag") if getattr(event, kind, None)}
             if marks:
                 where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
-                yield f"{where}: {' and '.join(sorted(marks))}; only plain values are read"
+                yield f"{where}: {' and '.join(sorted(marks))}; only plain values are allowed"
                 return
         yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -90,24 +90,24 @@ def _shape_faults(path: Path, name: str) -> Iterator[str]:
 
 def _option_faults(name: Path, text: str, content: Mapping[str, Any]) -> Iterator[str]:
     group = name.parts[1] if len(name.parts) > 2 else ""
-    # wherever it stands: Hydra finds it behind spaces, empty lines and other comments, too
+    # anywhere: Hydra also finds it after spaces, empty lines and other comments
     for package in re.findall(r"@package\s*(\S*)", text):
         if package != "_global_" or group not in GLOBAL:
             yield f"{name}: `@package {package}`; only {', '.join(sorted(GLOBAL))} may have `@package _global_`"
     defaults = content.get("defaults", [])
     for entry in defaults if isinstance(defaults, list) else [defaults]:
         if re.search(r"[@\\]|\.\.", str(entry)):
-            yield f"{name}: `defaults` with {entry!r}; options are chosen by group and name"
+            yield f"{name}: `defaults` with {entry!r}; expected group and option name only"
     if "hydra" in content and group not in GLOBAL:
         yield f"{name}: sets `hydra`, which only files of {', '.join(sorted(GLOBAL))} may"
     of_hydra = content if group == "hydra" else content.get("hydra")
-    for made in sorted(set(_targets(of_hydra)) - MADE_BY_HYDRA):
-        yield f"{name}: Hydra would make {made}; expected {', '.join(sorted(MADE_BY_HYDRA))}"
+    for target in sorted(set(_targets(of_hydra)) - ALLOWED_TARGETS):
+        yield f"{name}: Hydra would instantiate {target}; expected {', '.join(sorted(ALLOWED_TARGETS))}"
 
 
 def _targets(content: object) -> Iterator[str]:
     if isinstance(content, Mapping):
-        yield from (str(content[key]) for key in MAKING if key in content)
+        yield from (str(content[key]) for key in INSTANTIATING if key in content)
         for value in content.values():
             yield from _targets(value)
     elif isinstance(content, list):
@@ -120,7 +120,7 @@ def _targets(content: object) -> Iterator[str]:
 def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     for key, value in content.items():
         if key not in known:
-            yield f"{where}: {key!r} is no parameter; there are {', '.join(sorted(known))}"
+            yield f"{where}: {key!r} is not a parameter; expected one of {', '.join(sorted(known))}"
         elif key in groups() and not (isinstance(value, str) and NAME.fullmatch(value)):
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
 
@@ -133,8 +133,8 @@ def _study_faults(content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     for study, choices in studies.items():
         where = f"studies/params.yaml, {study!r}"
         if not NAME.fullmatch(str(study)):
-            yield f"{where}: expected a name of letters, digits and _, which is a folder's, too"
+            yield f"{where}: expected a name of letters, digits and _, as it is also a folder name"
         elif not isinstance(choices, Mapping):
-            yield f"{where}: expected the options that it chooses"
+            yield f"{where}: expected a mapping of groups to options"
         else:
             yield from _choice_faults(where, choices, known)

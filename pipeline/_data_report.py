@@ -1,4 +1,4 @@
-"""The data report on disk: beside the series, or with every fault among the reports."""
+"""Writes the data report: with the series, or below reports/ if the data is unusable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ NAME = "data_report.json"
 
 @contextmanager
 def faults_reported(run: StageRun) -> Iterator[None]:
-    """Write the faults of unusable data, and name the file in the message; a success takes an old one away."""
-    # a run of DVC leaves no folder behind that fails
+    """Write the faults of unusable data to JSON and name the file in the error; success removes an old file."""
+    # a failing run by DVC leaves no output folder
     folder = run.out if run.out == run.final else ROOT / "reports" / Path(run.place).parent
     path = folder / NAME
     try:
@@ -24,6 +24,6 @@ def faults_reported(run: StageRun) -> Iterator[None]:
     except DataError as error:
         write_json(path, fault_report(error))
         shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-        raise DataError(error.source, error.records, f"All of them as JSON: {shown}") from error
+        raise DataError(error.source, error.records, f"All faults as JSON: {shown}") from error
     if folder != run.out:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What dvc.yaml, params.yaml, studies/params.yaml and conf/ say of a stage."""
+"""Parameters of the stages, from dvc.yaml, params.yaml, studies/params.yaml and conf/."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,44 +14,44 @@ from omegaconf import OmegaConf
 from clusterwhy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
-# not tracked by DVC: they change where a run writes or what a run by hand compares, never a stage
+# not tracked by DVC: they affect where a run writes or what a manual run compares, not the result of a stage
 UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
 
 
 def groups() -> set[str]:
-    """The folders of conf/."""
+    """The config groups: the folders of conf/."""
     return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
 
 
 def _stages() -> tuple[dict[str, Any], dict[str, Any]]:
-    """What dvc.yaml says of its stages, and studies/dvc.yaml of the stages of each study."""
+    """The stages of dvc.yaml, and those of each study in studies/dvc.yaml."""
     files = (ROOT / "dvc.yaml", ROOT / "studies" / "dvc.yaml")
     own, of_studies = (yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["stages"] for path in files)
     return own, {name: stage["do"] for name, stage in of_studies.items()}
 
 
 def declared(stage: str) -> dict[str, Any]:
-    """What dvc.yaml says of a stage, or studies/dvc.yaml of a stage of each study."""
+    """The entry of a stage in dvc.yaml or studies/dvc.yaml."""
     own, of_studies = _stages()
     found: dict[str, Any] = own[stage] if stage in own else of_studies[stage]
     return found
 
 
-def _params(about: Mapping[str, Any]) -> set[str]:
+def _params(entry: Mapping[str, Any]) -> set[str]:
     names: list[str] = []
-    for entry in about.get("params", []):
-        for file, keys in entry.items() if isinstance(entry, dict) else [("", [entry])]:
+    for param in entry.get("params", []):
+        for file, keys in param.items() if isinstance(param, dict) else [("", [param])]:
             names += [Path(file).parts[1]] if keys is None else [key.split(".")[-1] for key in keys]
     return set(names)
 
 
 def owned(stage: str) -> set[str]:
-    """The parameters that dvc.yaml says a stage depends on."""
+    """The parameters that a stage depends on, by dvc.yaml."""
     return _params(declared(stage))
 
 
 def parameters() -> tuple[set[str], set[str]]:
-    """All that params.yaml may hold, and all that a study of studies/params.yaml may: what any stage depends on."""
+    """The keys allowed in params.yaml, and in a study of studies/params.yaml: those that any stage depends on."""
     own, of_studies = _stages()
     return set().union(*map(_params, own.values())), set().union(*map(_params, of_studies.values()))
 
@@ -93,8 +93,8 @@ def check_overrides(stage: str, overrides: list[str]) -> None:
 
 
 def register_params() -> None:
-    """Make params.yaml part of Hydra's defaults list: keys named like a group choose its option."""
-    # OmegaConf, since PyYAML reads 1e-6 as a string
+    """Add params.yaml to Hydra's defaults list; a key named like a config group selects its option."""
+    # OmegaConf, because PyYAML reads 1e-6 as a string
     params: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
     chosen = [key for key in params if key in groups()]
     defaults = [{key: params.pop(key)} for key in chosen]
@@ -103,7 +103,7 @@ def register_params() -> None:
 
 
 def register_studies() -> None:
-    """Make each study of studies/params.yaml an option of Hydra's group `study`."""
+    """Register each study of studies/params.yaml as an option of the config group `study`."""
     studies: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "studies" / "params.yaml"))
     for study, choices in studies["studies"].items():
         defaults = [{f"/{key}": option} for key, option in choices.items() if key in groups()]

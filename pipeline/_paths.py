@@ -1,4 +1,4 @@
-"""Where runs read and write, what they are called, and what may be taken away there."""
+"""Folders and names of runs, and cleaning up in these folders."""
 
 import configparser
 import contextlib
@@ -16,14 +16,14 @@ from pipeline._parameters import ROOT
 
 def git_revision() -> str:
     """Short revision of the checkout, "none" outside git."""
-    answer = subprocess.run(
+    done = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
-    return answer.stdout.strip() or "none"
+    return done.stdout.strip() or "none"
 
 
 def run_group(study: str = "") -> str:
-    """One name for all runs of one repro: the experiment's, else revision and parameters; a study's name before it."""
+    """The W&B group of all runs of one repro: the experiment's name, else study, revision and parameters."""
     if name := os.environ.get("DVC_EXP_NAME"):
         return name
     digest = hashlib.md5((ROOT / ("studies" if study else "") / "params.yaml").read_bytes())
@@ -33,13 +33,13 @@ def run_group(study: str = "") -> str:
 
 
 def main_root() -> Path:
-    """The repository that a temporary experiment folder of DVC belongs to, else this one."""
+    """The repository that a temporary DVC experiment folder belongs to; otherwise this one."""
     folders = [folder for folder in ROOT.parents if folder.parts[-3:] == (".dvc", "tmp", "exps")]
     return folders[0].parents[2] if folders else ROOT
 
 
 def linked_from() -> list[Path]:
-    """Folders that artifacts may be links into: this project, the one it is an experiment of, and their DVC caches."""
+    """Folders that artifacts may link into: this project, the project of the experiment, and their DVC caches."""
     roots = [ROOT, main_root()]
     for root in list(roots):
         found = configparser.ConfigParser(interpolation=None)
@@ -51,7 +51,7 @@ def linked_from() -> list[Path]:
 
 
 def check_paths(name: str, place: str, out: Path | None) -> None:
-    """What a run clears and replaces are folders of ours, whatever the configuration says."""
+    """Refuse configurations by which a run would clear or replace folders outside artifacts/ and reports/."""
     if not re.fullmatch(rf"(studies/\w+/)?{name}", place):
         raise ConfigError("configuration", [f"`place: {place}`; expected {name}, or studies/<study>/{name}"])
     if out is not None and out != (expected := ROOT / "artifacts" / ".unfinished" / place):
@@ -59,7 +59,7 @@ def check_paths(name: str, place: str, out: Path | None) -> None:
 
 
 def clear(out: Path, reports: Path) -> None:
-    """Take away what a run that was killed left: unfinished artifacts, and files beside them and among the reports."""
+    """Remove leftovers of a killed run: unfinished artifacts, and temporary files beside them and below reports/."""
     for path in out.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for folder in (out.parent, reports):
@@ -68,6 +68,6 @@ def clear(out: Path, reports: Path) -> None:
 
 
 def prune(folder: Path) -> None:
-    """Take away empty folders, from the inside."""
+    """Remove a folder and its parents as long as they are empty."""
     with contextlib.suppress(OSError):
         os.removedirs(folder)

@@ -1,4 +1,4 @@
-"""What all stages share: configuration, checked overrides, folders, provenance, one W&B run."""
+"""Common code of all stages: configuration, checks, folders, provenance, W&B run."""
 
 import contextlib
 import functools
@@ -36,17 +36,17 @@ log = logging.getLogger("clusterwhy")
 
 @dataclass
 class StageRun:
-    """What a stage's main function works with.
+    """The context of a stage's main function.
 
     Attributes:
-        place: where its artifacts and reports are: the stage's name, in a study `studies/<study>/<stage>`.
+        place: subfolder of its artifacts and reports: the stage's name, in a study `studies/<study>/<stage>`.
         settings: the stage's own groups as settings objects, and `seed`.
         config: the same as plain values.
-        inputs: artifacts of the last `dvc repro`, of the study where it is one.
-        out: where this run writes; a stage's folder gets its final name when all is written.
-        final: the stage's artifacts, or the same as `out` when run by hand.
-        metrics: figures that `finish` writes beside the artifacts.
-        sizes: of the axes of the artifacts that it reads, such as `window`.
+        inputs: folder of the input artifacts, those of the last `dvc repro`.
+        out: output folder of this run; it is renamed to `final` when everything is written.
+        final: folder of the stage's artifacts; the same as `out` in a manual run.
+        metrics: written by `finish` to a JSON file.
+        sizes: axis name -> size, of the input artifacts, such as `window`.
     """
 
     name: str
@@ -63,14 +63,14 @@ class StageRun:
 
     @property
     def by_dvc(self) -> bool:
-        """Whether dvc.yaml's command runs, and not one by hand."""
+        """Whether this is the command of dvc.yaml, not a manual run."""
         return self.out != self.final
 
     def check_inputs(self) -> None:
-        """Compare all artifacts that dvc.yaml says this stage reads with their schemas, before any work.
+        """Validate all input artifacts of the stage, by dvc.yaml, before any work.
 
         Raises:
-            ArtifactError: lists what is missing or not as its schema says.
+            ArtifactError: lists missing and invalid artifacts.
         """
         for dep in declared(self.name)["deps"]:
             if dep.startswith("artifacts/"):
@@ -79,21 +79,21 @@ class StageRun:
                 check_folder(folder.name, folder, self.sizes)
 
     def take(self, stage: str) -> Path:
-        """The folder of an earlier stage, noted as an input."""
+        """The artifact folder of an earlier stage, recorded as an input."""
         folder = self.inputs / stage
         self.used.append(folder)
         self.tracker.artifact(f"{Path(self.place).parent / stage}", folder, as_input=True)
         return folder
 
     def kept(self, name: str) -> Path | None:
-        """A file for what an interrupted run of this stage goes on from; None in a run by hand, which has no next.
+        """A checkpoint file from which an interrupted run resumes; None in a manual run, which is never resumed.
 
-        It lies beside the unfinished artifacts and is gone when the stage has finished.
+        It lies beside the unfinished artifacts and is deleted when the stage has finished.
         """
         return self.out.with_name(f"{self.out.name}.{name}") if self.by_dvc else None
 
     def finish(self) -> None:
-        """Write metrics and provenance, log everything."""
+        """Write metrics and provenance, publish the artifacts, log them to W&B."""
         write_json(
             self.out / "provenance.json",
             {
@@ -112,12 +112,12 @@ class StageRun:
         self.tracker.summarise(flat(self.metrics))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
-        # a run by hand is no newer version of the study's artifact
+        # a manual run is not a new version of the artifact
         self.tracker.artifact(self.place if self.by_dvc else f"{self.place}-adhoc", self.final)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics with dotted names."""
+    """Nested metrics as a flat mapping with dotted names."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -131,7 +131,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     plain: Any = OmegaConf.to_container(config, resolve=True)
     own = {key: plain[key] for key in sorted(owned(name) | {"wandb", "workers"}) if key in plain}
     settings = build_settings(own)
-    # where a run is computed and reviewed does not change what it finds
+    # tracking and workers do not affect the results
     own.pop("wandb")
     own.pop("workers")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
@@ -141,8 +141,8 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     tags = [
         str(choices[key]) for key in ("study", "network", "composite", "preset") if choices.get(key) and key in tagged
     ]
-    began = time.monotonic()
-    # complete or not at all: an interrupted stage leaves nothing below its final name
+    start = time.monotonic()
+    # atomic: an interrupted stage leaves nothing in its final folder
     out = Path(hydra_config.runtime.output_dir)
     final = ROOT / "artifacts" / place if choices.run == "stage" else out
     check_paths(name, place, None if final == out else out)
@@ -162,35 +162,35 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
                 for kept in out.parent.glob(f"{out.name}.*"):
                     kept.unlink(missing_ok=True)
     finally:
-        # Hydra has made the folder
+        # created by Hydra
         if by_dvc:
             shutil.rmtree(out, ignore_errors=True)
             prune(out.parent)
     peak = peak_memory() / 1e6
-    log.info("%s done in %.1f s, at most %.0f MB of memory", name, time.monotonic() - began, peak)
+    log.info("%s done in %.1f s, peak memory %.0f MB", name, time.monotonic() - start, peak)
     return run.metrics
 
 
 def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
-    """Make a command of a stage's main function: expected errors end it with one message and exit code 1."""
+    """Turn a stage's main function into a command; expected errors end it with one message and exit code 1."""
     return _command(body, "config", register_params)
 
 
 def study_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
-    """The same for a stage of studies/dvc.yaml, whose command chooses the study: `study=<name>`."""
+    """The same for a stage of studies/dvc.yaml, whose command selects the study: `study=<name>`."""
     return _command(body, "study", register_studies)
 
 
 @contextlib.contextmanager
-def _errors_told() -> Iterator[None]:
+def _errors_reported() -> Iterator[None]:
     try:
         yield
     except (ClusterWhyError, OSError, MemoryError, RuntimeError) as error:
-        told = as_expected(error)
-        if told is None:
+        expected = as_expected(error)
+        if expected is None:
             raise
-        sys.stderr.write(f"error: {told}\n")
-        # in a sweep the exit code of one job must not end the others' process unseen
+        sys.stderr.write(f"error: {expected}\n")
+        # SystemExit, so that in a sweep a failing job does not silently end the process of the others
         raise SystemExit(1) from error
 
 
@@ -200,18 +200,18 @@ def _command(body: Callable[[StageRun], None], config_name: str, register: Calla
 
     @functools.wraps(body)
     def task(config: DictConfig) -> dict[str, Any]:
-        with _errors_told():
+        with _errors_reported():
             return _execute(body, config)
 
     decorated = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)(task)
 
     def command() -> None:
-        with _errors_told():
+        with _errors_reported():
             check_files()
             check_choices(sys.argv[1:])
             register()
             if "run=stage" in sys.argv:
-                # Hydra makes the folder below, and has no word for a folder that cannot be made
+                # Hydra creates the folders below without a clear error if it cannot
                 (ROOT / "artifacts").mkdir(exist_ok=True)
                 probe = ROOT / "artifacts" / f".probe{UNFINISHED}"
                 probe.touch()

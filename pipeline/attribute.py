@@ -40,10 +40,10 @@ class _Explained:
 
     def title(self, window: int) -> str:
         """What the network says of a window, and whether that is so."""
-        from clusterwhy.plots.contributions import verdict
+        from clusterwhy.plots.contributions import prediction_label
 
         row = self.table.iloc[window]
-        return verdict(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
+        return prediction_label(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
 
 
 def _choose(run: StageRun, data: Prepared, predictions: pd.DataFrame, classes: tuple[str, ...]) -> _Explained:

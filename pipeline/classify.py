@@ -1,4 +1,4 @@
-"""Train a classifier on whole groups, test it on others, beside baselines; write a checkpoint that stands alone."""
+"""Train a classifier, test it on held-out groups with baselines, and write a self-contained checkpoint."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ log = logging.getLogger("clusterwhy")
 
 
 def _prepare(run: StageRun) -> Prepared:
-    """Read, split, scale by training windows alone; the folder is read like that of the stage `prepare`."""
+    """Read, split, and scale by the training windows only; the artifacts are those of the stage `prepare`."""
     series: Series = run.settings["dataset"].read()
     write_json(run.out / NAME, data_report(series))
     window, scaler = run.settings["window"], run.settings["scaler"]
@@ -69,11 +69,11 @@ def _predictions(data: Prepared, probabilities: FloatArray) -> pd.DataFrame:
     return table.assign(**{f"probability_{name}": probabilities[:, i] for i, name in enumerate(names)})
 
 
-def _calibration(raw: FloatArray, mended: FloatArray, labels: Any) -> pd.DataFrame:
+def _calibration(raw: FloatArray, calibrated: FloatArray, labels: Any) -> pd.DataFrame:
     from clusterwhy.metrics.calibration import reliability
     from clusterwhy.metrics.classification import N_BINS
 
-    tables = {"as trained": raw, "with temperature": mended}
+    tables = {"as trained": raw, "with temperature": calibrated}
     return pd.concat([reliability(found, labels, N_BINS).assign(probabilities=kind) for kind, found in tables.items()])
 
 
@@ -91,7 +91,7 @@ def main(run: StageRun) -> None:
     from clusterwhy.classifiers.training import LabelledWindows, logits_of
     from clusterwhy.metrics.calibration import fit_temperature, softmax
     from clusterwhy.metrics.classification import confusion, measures, report
-    from clusterwhy.plots.classifier_pages import training_page, verdict_page
+    from clusterwhy.plots.classifier_pages import evaluation_page, training_page
 
     mpl.use("agg")
     with faults_reported(run):
@@ -107,7 +107,7 @@ def main(run: StageRun) -> None:
     logits = logits_of(network, whole, run.settings["fit"].batch_size)
     validation, test = split == "validation", split == "test"
     temperature = fit_temperature(logits[validation], labels[validation])
-    raw, mended = softmax(logits, 1.0), softmax(logits, temperature)
+    raw, calibrated = softmax(logits, 1.0), softmax(logits, temperature)
     card = ClassifierCard(
         network=run.config["network"],
         classes=names,
@@ -115,20 +115,20 @@ def main(run: StageRun) -> None:
         **data.card.model_dump(include={"channels", "units", "length", "rate_hz", "centre", "scale"}),
     )
     save_classifier(run.out / "checkpoint", network, card)
-    predicted = mended.argmax(axis=1)[test]
+    predicted = calibrated.argmax(axis=1)[test]
     tables = {
         "history": history,
         "report": report(labels[test], predicted, names),
         "confusion": confusion(labels[test], predicted, names),
-        "calibration": _calibration(raw[test], mended[test], labels[test]),
+        "calibration": _calibration(raw[test], calibrated[test], labels[test]),
     }
     for name, table in tables.items():
         write_table(run.out / f"{name}.csv", table)
         run.tracker.table(name, table)
-    write_table(run.out / "predictions.parquet", _predictions(data, mended))
+    write_table(run.out / "predictions.parquet", _predictions(data, calibrated))
     kept = run.settings["fit"].kept_epoch(history)
     training_page(run.out / "training", history, kept)
-    verdict_page(run.out / "test", tables["confusion"], tables["calibration"])
+    evaluation_page(run.out / "test", tables["confusion"], tables["calibration"])
     run.metrics = {
         "n_windows": {part: len(parts[part]) for part in PARTS},
         "n_groups": {part: int(data.index.loc[split == part, "group"].nunique()) for part in PARTS},
@@ -136,13 +136,13 @@ def main(run: StageRun) -> None:
         "kept_epoch": kept,
         "temperature": temperature,
         "test": {
-            "network": measures(mended[test], labels[test]),
+            "network": measures(calibrated[test], labels[test]),
             "network_as_trained": measures(raw[test], labels[test]),
             **_baselines(run, parts),
         },
     }
     for method, figures in run.metrics["test"].items():
-        log.info("%s: balanced accuracy %.3f on unseen groups", method, figures["balanced_accuracy"])
+        log.info("%s: balanced accuracy %.3f on held-out groups", method, figures["balanced_accuracy"])
 
 
 if __name__ == "__main__":

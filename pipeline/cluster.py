@@ -42,9 +42,9 @@ def main(run: StageRun) -> None:
         "silhouette_embeddings": silhouette(embeddings, labels, seed),
     }
     if n_clusters == 0:
-        log.warning("all windows are noise: a valid result; a smaller min_cluster_share finds smaller clusters")
+        log.warning("all windows are noise (a valid result); a smaller min_cluster_share finds smaller clusters")
     elif n_clusters == 1:
-        log.warning("one cluster only: it is explained against the noise windows, where there are any")
+        log.warning("only one cluster: it is explained against the noise windows, if any")
     log.info("%d clusters, %.1f %% noise", n_clusters, 100 * noise)
 
 

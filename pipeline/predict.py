@@ -1,4 +1,4 @@
-"""Classify windows by a stored classifier, without the study that made it."""
+"""Classify windows with a stored classifier, independent of the study that trained it."""
 
 import argparse
 import logging

@@ -1,4 +1,4 @@
-"""The figures and the one page that people open."""
+"""Write the figures and the HTML page."""
 
 import logging
 

@@ -46,7 +46,7 @@ def test_every_run_sweep_and_preset_composes(path: Path) -> None:
     assert found.seed == 0 and found.encoder._target_
 
 
-def test_the_log_of_a_run_by_hand_is_kept_to_its_end(tmp_path: Path, fault: Callable[..., None]) -> None:
+def test_the_log_of_a_manual_run_keeps_its_end(tmp_path: Path, fault: Callable[..., None]) -> None:
     register_params()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):
         found: Any = compose("config", return_hydra_config=True)
@@ -66,7 +66,7 @@ def test_the_log_of_a_run_by_hand_is_kept_to_its_end(tmp_path: Path, fault: Call
 
 
 @pytest.mark.parametrize("study", OmegaConf.load(ROOT / "studies" / "params.yaml").studies)
-def test_every_study_composes_to_what_it_chose(study: str) -> None:
+def test_every_study_composes_to_its_options(study: str) -> None:
     register_studies()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="classify"):
         found: Any = compose("study", overrides=[f"study={study}", "run=stage"], return_hydra_config=True)

@@ -93,7 +93,7 @@ def test_every_choice_of_params_yaml_belongs_to_a_stage() -> None:
     assert {group for stage in ROOT_STAGES for group in groups(stage)} | plain == params
 
 
-def test_no_stage_of_a_study_is_called_like_one_of_the_root() -> None:
+def test_stages_of_studies_have_other_names_than_those_of_the_root() -> None:
     assert not set(ROOT_STAGES) & set(STUDY_STAGES)
 
 
@@ -105,7 +105,7 @@ def test_a_study_chooses_one_file_of_each_group_that_its_stages_use(study: str) 
 
 
 @pytest.mark.parametrize("stage", STUDY_STAGES)
-def test_no_study_writes_where_another_writes(stage: str) -> None:
+def test_studies_write_to_separate_folders(stage: str) -> None:
     written = [*STUDY_STAGES[stage]["outs"], *STUDY_STAGES[stage]["metrics"]]
     assert all("/studies/${key}/" in path for path in written)
     assert "study=${key}" in STUDY_STAGES[stage]["cmd"]

@@ -8,7 +8,7 @@ import pytest
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._config_guard import MOST_BYTES, check_choices, check_files
+from pipeline._config_guard import MAX_BYTES, check_choices, check_files
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
@@ -27,7 +27,7 @@ CASES = [
     ("a custom tag", "params.yaml", "x: !mine 1\n", "tag; only plain"),
     ("anchors that expand exponentially", "conf/window/short.yaml", BOMB, "anchor; only plain"),
     ("anchors that expand exponentially", "studies/params.yaml", BOMB, "anchor; only plain"),
-    ("100 kB and more", "conf/window/short.yaml", "# " + "x" * MOST_BYTES, f"more than {MOST_BYTES}"),
+    ("100 kB and more", "conf/window/short.yaml", "# " + "x" * MAX_BYTES, f"more than {MAX_BYTES}"),
     ("invalid YAML", "conf/window/short.yaml", "x: [1,\n", "while parsing a flow"),
     ("deeply nested lists", "conf/window/short.yaml", "|" + "[" * 90_000, "window/short.yaml"),
     ("bytes that are not text", "conf/window/short.yaml", b"\xff\xfe\x00x", "can't decode"),
@@ -39,16 +39,21 @@ CASES = [
     ("an option with percent signs", "params.yaml", "|window: '%2e%2e%2fwindow'\n", "without its folder"),
     ("an option with a NUL", "params.yaml", '|window: "short\\0"\n', "without its folder"),
     ("an option that is a list", "params.yaml", "|window: [short]\n", "without its folder"),
-    ("an output path", "params.yaml", "place: ../../elsewhere\n", "'place' is no parameter"),
-    ("a callback for Hydra", "params.yaml", CALLBACK, "'hydra' is no parameter"),
+    ("an output path", "params.yaml", "place: ../../elsewhere\n", "'place' is not a parameter"),
+    ("a callback for Hydra", "params.yaml", CALLBACK, "'hydra' is not a parameter"),
     ("a callback for Hydra", "conf/window/short.yaml", CALLBACK, "sets `hydra`, which only files of"),
-    ("a callback for Hydra", "conf/preset/own.yaml", "# @package _global_\n" + CALLBACK, "Hydra would make os.system"),
-    ("a callback for Hydra", "conf/config.yaml", CALLBACK, "Hydra would make os.system"),
+    (
+        "a callback for Hydra",
+        "conf/preset/own.yaml",
+        "# @package _global_\n" + CALLBACK,
+        "Hydra would instantiate os.system",
+    ),
+    ("a callback for Hydra", "conf/config.yaml", CALLBACK, "Hydra would instantiate os.system"),
     (
         "a callback for Hydra",
         "conf/hydra/callbacks/x.yaml",
         "x:\n  _target_: os.system\n",
-        "Hydra would make os.system",
+        "Hydra would instantiate os.system",
     ),
     (
         "a package of Hydra's",
@@ -102,9 +107,9 @@ CASES = [
         "a study with an output path",
         "studies/params.yaml",
         "|studies:\n  a:\n    place: ../x\n",
-        "'place' is no parameter",
+        "'place' is not a parameter",
     ),
-    ("a study that is a number", "studies/params.yaml", "|studies:\n  a: 1\n", "expected the options"),
+    ("a study that is a number", "studies/params.yaml", "|studies:\n  a: 1\n", "expected a mapping of groups"),
     ("no studies", "studies/params.yaml", "|study: 1\n", "expected `studies:`"),
 ]
 
@@ -121,7 +126,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("what", "file", "text", "told"), CASES, ids=[f"{case[1]}-{case[0]}" for case in CASES])
-def test_what_could_do_more_than_choose_is_refused(
+def test_configuration_that_does_more_than_select_options_is_refused(
     root: Path, what: str, file: str, text: str | bytes, told: str, fault: Callable[[str, str, str, str], None]
 ) -> None:
     path = root / file
@@ -135,14 +140,14 @@ def test_what_could_do_more_than_choose_is_refused(
     fault(AREA, f"YAML: {what}", file, "refused before Hydra reads it")
 
 
-def test_what_the_project_has_is_accepted(root: Path) -> None:
+def test_the_configuration_of_the_project_is_accepted(root: Path) -> None:
     check_files()
     (root / "params.yaml").write_text("seed: 1\nwindow: short\nranking: null\n")
     (root / "conf" / "window" / "own.yaml").write_text("defaults:\n  - short\nlength: 32\n")
     check_files()
 
 
-def test_all_files_are_judged_at_once(root: Path) -> None:
+def test_faults_of_all_files_are_reported_at_once(root: Path) -> None:
     (root / "conf" / "window" / "short.yaml").write_text("[1")
     (root / "params.yaml").write_text("windw: short\nseeds: 1\n")
     with pytest.raises(ConfigError) as caught:
@@ -153,7 +158,7 @@ def test_all_files_are_judged_at_once(root: Path) -> None:
 @pytest.mark.parametrize(
     "argument", ["dataset=../../elsewhere/x", "+dataset=/etc/x", "window=..", "study=../x", "composite=epsilon,../x"]
 )
-def test_options_of_the_command_line_are_names(argument: str) -> None:
+def test_options_on_the_command_line_must_be_plain_names(argument: str) -> None:
     with pytest.raises(ConfigError, match="without its folder"):
         check_choices(["seed=1", argument])
     check_choices(

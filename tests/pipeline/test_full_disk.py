@@ -1,4 +1,4 @@
-"""Stages on a disk that is full: a file system of its own in memory, which only the stages see."""
+"""Stages on a full disk: a separate file system in memory that only the stages see."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ def small(study: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @contextlib.contextmanager
 def filled(root: Path, but: int) -> Iterator[None]:
-    """Fill a file system but for some bytes."""
+    """Fill a file system except for some bytes."""
     path = root / "filling"
     with path.open("wb") as stream, contextlib.suppress(OSError):
         while True:
@@ -86,13 +86,13 @@ def test_a_full_disk_is_one_error_and_old_artifacts_stay(
     with filled(root, but=0):
         done = small.run(f"pipeline.{stage}", "run=stage")
     assert done.returncode == 1 and done.said.count("error: ") == 1 and "Traceback" not in done.said, done.said
-    assert "on the disk of" in done.said or "No space left on device" in done.said, done.said
+    assert "of disk space in" in done.said or "No space left on device" in done.said, done.said
     assert contents(root) == before
     fault("Interruptions, disk and memory", "a full disk", stage, "one error; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", ["prepare", "project", "cluster"])
-def test_a_disk_that_fills_up_meanwhile_is_one_error_and_old_artifacts_stay(
+def test_a_disk_that_fills_up_during_the_run_is_one_error_and_old_artifacts_stay(
     small: StageServer, stage: str, fault: Callable[[str, str, str, str], None]
 ) -> None:
     root = small.seen(small.root)

@@ -1,4 +1,4 @@
-"""Stages that are killed, interrupted, or have no room: old artifacts stay whole, and the same command goes on."""
+"""Killed and interrupted stages, and lack of disk or memory: old artifacts stay intact, and a rerun resumes."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def contents(*folders: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def whole(study: Checkout) -> Iterator[Callable[[str], bool]]:
+def intact(study: Checkout) -> Iterator[Callable[[str], bool]]:
     """Whether the artifacts of a stage are those of the undisturbed run; all is put back in the end."""
     kept = contents(study.root / "artifacts", study.root / "reports")
     yield (
@@ -65,7 +65,7 @@ def whole(study: Checkout) -> Iterator[Callable[[str], bool]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             path.write_bytes(value)
-    # such as the state that a training goes on from, where nothing went on
+    # such as the checkpoint of a training that was not resumed
     shutil.rmtree(study.root / "artifacts" / ".unfinished", ignore_errors=True)
 
 
@@ -97,8 +97,8 @@ def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_pa
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
-    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+def test_a_killed_stage_gives_the_same_bytes_when_rerun(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
     began = time.monotonic()
     assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
@@ -110,17 +110,17 @@ def test_a_stage_that_was_killed_gives_the_same_bytes_when_it_is_run_again(
         os.kill(child, signal.SIGKILL)
     ended = stages.wait()
     assert ended.returncode in (-signal.SIGKILL, 0), ended.said
-    assert whole(stage), "what has its final name after a kill is not whole"
+    assert intact(stage), "the artifacts are incomplete after a kill"
     assert stages.run(f"pipeline.{stage}", "run=stage").returncode == 0
-    assert whole(stage)
+    assert intact(stage)
     assert not (study.root / "artifacts" / ".unfinished").exists()
     fault(AREA, "kill -9 at a random moment", stage, "old artifacts intact; run again: the same bytes")
     # as everywhere in these tests: an attempt to reach a network would have ended the stage
     fault(AREA, "no network", stage, "the same bytes; no connection is tried")
 
 
-def test_what_a_killed_run_left_is_taken_away(
-    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
+def test_files_left_by_a_killed_run_are_removed(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None]
 ) -> None:
     unfinished = study.root / "artifacts" / ".unfinished"
     left = [
@@ -133,12 +133,12 @@ def test_what_a_killed_run_left_is_taken_away(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
     assert stages.run("pipeline.prepare", "run=stage").returncode == 0
-    assert whole("prepare") and not unfinished.exists() and not any(path.exists() for path in left)
+    assert intact("prepare") and not unfinished.exists() and not any(path.exists() for path in left)
     fault(AREA, "files left by a killed run", "prepare", "removed; none ends up in the artifacts")
 
 
-def test_a_training_that_was_killed_goes_on_where_it_was(
-    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None]
+def test_a_killed_training_resumes_from_its_checkpoint(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None]
 ) -> None:
     state = study.root / "artifacts" / ".unfinished" / "train.training"
     child = stages.start("pipeline.train", "run=stage")
@@ -147,21 +147,21 @@ def test_a_training_that_was_killed_goes_on_where_it_was(
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     stages.wait()
-    assert state.exists() and whole("train")
+    assert state.exists() and intact("train")
     done = stages.run("pipeline.train", "run=stage")
     assert done.returncode == 0 and "training resumes after step" in done.said
-    assert whole("train") and not state.parent.exists()
+    assert intact("train") and not state.parent.exists()
     fault(AREA, "kill -9 after an epoch", "train", "resumes after its last checkpoint; the same bytes")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_ctrl_c_is_quick_and_quiet(
-    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+def test_ctrl_c_ends_a_stage_at_once_without_traceback(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
     unfinished = study.root / "artifacts" / ".unfinished" / stage
     child = stages.start(f"pipeline.{stage}", "run=stage")
     until = time.monotonic() + 120
-    # at its work, of which the quickest stage has a fifth of a second
+    # while it works; the quickest stage takes a fifth of a second
     while not unfinished.exists() and time.monotonic() < until:
         time.sleep(0.001)
     time.sleep(0.02)
@@ -171,24 +171,24 @@ def test_ctrl_c_is_quick_and_quiet(
     # a bound on hanging, not a measure of speed
     assert time.monotonic() - began < 30
     assert ended.returncode != 0 and "Traceback" not in ended.said, ended.said
-    assert "interrupted: nothing was changed" in ended.said and whole(stage)
+    assert "interrupted: nothing was changed" in ended.said and intact(stage)
     fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_room_for_a_file_is_one_error_and_old_artifacts_stay(
-    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+def test_no_space_for_a_file_is_one_error_and_old_artifacts_stay(
+    stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
-    # what a full disk does, by the system's own limit of a file's size; what is said goes into a file, too
+    # simulates a full disk by a limit of the file size; the output is also written to a file
     done = stages.run(f"pipeline.{stage}", "run=stage", fsize=3000)
     assert done.returncode == 1 and done.said.count("error: ") == 1 and "Traceback" not in done.said, done.said
-    assert "cannot be written" in done.said and whole(stage), done.said
+    assert "cannot be written" in done.said and intact(stage), done.said
     fault(AREA, "no space for a file", stage, "one error: cannot be written; old artifacts intact")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_folder_without_the_right_to_write_is_one_error(
-    study: Checkout, stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+def test_a_folder_without_write_permission_is_one_error(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
     folder = study.root / "artifacts"
     mode = folder.stat().st_mode
@@ -198,11 +198,11 @@ def test_a_folder_without_the_right_to_write_is_one_error(
     finally:
         folder.chmod(mode)
     assert done.returncode == 1 and "Traceback" not in done.said, done.said
-    assert "error: " in done.said and "cannot be written" in done.said and whole(stage), done.said
+    assert "error: " in done.said and "cannot be written" in done.said and intact(stage), done.said
     fault(AREA, "folder without write permission", stage, "one error: cannot be written; old artifacts intact")
 
 
-def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.npy"
     write_array(path, np.arange(3))
 
@@ -216,10 +216,10 @@ def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == [path] and len(np.load(path)) == 3
 
 
-def test_work_that_does_not_fit_is_refused_with_what_is_needed_and_left(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"explain needs about 1\.00PB of memory, and .*B are left: .*fewer"):
+def test_work_that_does_not_fit_is_refused_with_needed_and_available_amounts(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"explain needs about 1\.00PB of memory, .*B are available: .*fewer"):
         require("explain", 1e15, 0, tmp_path, "explain fewer windows")
-    with pytest.raises(ResourceError, match=r"on the disk of .*, and .* are left"):
+    with pytest.raises(ResourceError, match=r"of disk space in .*, .* are available"):
         require("explain", 0, 1e18, tmp_path / "not" / "there", "explain fewer windows")
     require("explain", 1, 1, tmp_path, "")
 
@@ -232,43 +232,43 @@ def test_work_that_does_not_fit_is_refused_with_what_is_needed_and_left(tmp_path
         RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
     ],
 )
-def test_a_lack_of_memory_is_an_error_of_ours(error: Exception) -> None:
+def test_a_lack_of_memory_becomes_a_resource_error(error: Exception) -> None:
     assert isinstance(as_expected(error), ResourceError)
     assert as_expected(RuntimeError("mat1 and mat2 cannot be multiplied")) is None
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_that_does_not_fit_says_so_before_it_begins(
-    stages: StageServer, whole: Callable[[str], bool], fault: Callable[..., None], stage: str
+def test_a_stage_that_does_not_fit_is_refused_before_it_starts(
+    stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str
 ) -> None:
     done = stages.run(f"pipeline.{stage}", "run=stage", memory=100_000_000)
     assert done.returncode == 1 and "Traceback" not in done.said, done.said
-    assert f"the stage `{stage}` needs about" in done.said and "MB are left: " in done.said, done.said
-    assert whole(stage)
+    assert f"the stage `{stage}` needs about" in done.said and "MB are available: " in done.said, done.said
+    assert intact(stage)
     fault(AREA, "too little memory", stage, "refused before it starts: what it needs, what is available, what to do")
 
 
 @pytest.mark.parametrize("stage", ["prepare", "embed", "cluster", "explain"])
-def test_a_stage_takes_no_more_memory_than_it_was_said_to_need(study: Checkout, stage: str) -> None:
+def test_a_stage_needs_no_more_memory_than_estimated(study: Checkout, stage: str) -> None:
     done = study.run("python", "-m", f"pipeline.{stage}", "wandb.mode=disabled")
-    peak = float(re.findall(r"at most (\d+) MB of memory", done.stdout + done.stderr)[-1]) * 1e6
+    peak = float(re.findall(r"peak memory (\d+) MB", done.stdout + done.stderr)[-1]) * 1e6
     sizes: dict[str, Any] = {}
     for dep in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]:
         if dep.startswith("artifacts/"):
             check_folder(Path(dep).name, study.root / dep, sizes)
     memory, _ = estimated_needs(stage, sizes, (study.root / "data" / "pump.csv").stat().st_size)
-    # rough is good enough, but not so that small work is refused or large work let in
+    # a rough estimate suffices if it neither refuses small work nor admits large work
     assert peak <= memory <= 5 * peak
 
 
-def test_a_stage_that_asks_for_the_network_would_be_noticed(stages: StageServer) -> None:
+def test_a_stage_that_uses_the_network_is_detected(stages: StageServer) -> None:
     (stages.root / "asks.py").write_text("import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
     done = stages.run("asks")
     (stages.root / "asks.py").unlink()
     assert done.returncode == 1 and "a stage asked for the network" in done.said
 
 
-def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Callable[..., None]) -> None:
+def test_a_second_repro_reports_the_lock_of_the_first(study: Checkout, fault: Callable[..., None]) -> None:
     # a stage that takes a while, begun and held by a first `dvc repro`
     first = subprocess.Popen(
         ["dvc", "repro", "--force", "--single-item", "evaluate"],
@@ -291,9 +291,7 @@ def test_a_second_repro_is_told_that_another_one_runs(study: Checkout, fault: Ca
 
 
 @pytest.mark.parametrize("left", [b"", b'{"artifacts/prepare": {"wri'], ids=["nothing", "half"])
-def test_a_list_of_locks_that_dvc_left_half_written_is_taken_away(
-    study: Checkout, fault: Callable[..., None], left: bytes
-) -> None:
+def test_a_half_written_lock_file_of_dvc_is_removed(study: Checkout, fault: Callable[..., None], left: bytes) -> None:
     rwlock = study.root / ".dvc" / "tmp" / "rwlock"
     rwlock.write_bytes(left)
     refused = study.run("dvc", "repro", ok=False)

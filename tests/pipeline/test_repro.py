@@ -41,7 +41,7 @@ def edited(study: Checkout) -> Iterator[Checkout]:
     study.run("dvc", "repro")
 
 
-def test_an_own_csv_goes_through_the_whole_pipeline(study: Checkout) -> None:
+def test_a_user_csv_passes_through_the_whole_pipeline(study: Checkout) -> None:
     assert status(study) == {}
     about = json.loads((study.root / "artifacts/prepare/series.json").read_text())
     assert about["channels"] == ["pressure", "flow", "current"] and about["rate_hz"] == pytest.approx(20.0)
@@ -69,7 +69,7 @@ def repro(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
-def test_the_studies_are_not_run_along(repro: Checkout) -> None:
+def test_repro_does_not_run_the_studies(repro: Checkout) -> None:
     # not of `study`: other tests' `dvc exp run` leaves empty folders for the outputs of studies there
     assert not (repro.root / "artifacts" / "studies").exists() and not (repro.root / "studies" / "dvc.lock").exists()
 
@@ -90,7 +90,7 @@ def test_two_processes_write_the_same_bytes(study: Checkout, stage: str) -> None
         assert (out / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_metrics_plots_and_the_graph_can_be_shown(study: Checkout) -> None:
+def test_dvc_shows_metrics_plots_and_the_graph(study: Checkout) -> None:
     shown = json.loads(study.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     # those of the supervised studies are listed, too, though nobody ran them
     assert {Path(path).stem for path in shown if "studies" not in Path(path).parts} == set(STAGES)
@@ -117,7 +117,7 @@ def test_a_changed_window_length_reruns_from_prepare(edited: Checkout) -> None:
     assert "prepare" in status(edited)
 
 
-def test_an_unchosen_file_reruns_nothing(edited: Checkout) -> None:
+def test_an_unselected_file_reruns_nothing(edited: Checkout) -> None:
     for path in (edited.root / "conf").rglob("*.yaml"):
         group, name = path.parent.name, path.stem
         chosen = yaml.safe_load((edited.root / "params.yaml").read_text())
@@ -126,7 +126,7 @@ def test_an_unchosen_file_reruns_nothing(edited: Checkout) -> None:
     assert status(edited) == {}
 
 
-def test_the_folder_of_the_users_files_is_watched(study: Checkout) -> None:
+def test_prepare_depends_on_the_data_folder(study: Checkout) -> None:
     path = study.root / "data" / "pump.csv"
     content = path.read_bytes()
     path.write_bytes(content.replace(b"0.", b"1.", 1))
@@ -263,7 +263,7 @@ def test_a_failed_stage_leaves_no_artifact(study: Checkout, tmp_path: Path) -> N
     ],
     ids=["all noise", "one cluster"],
 )
-def test_degenerate_clusterings_end_well_and_say_so(edited: Checkout, override: dict, n_clusters: int) -> None:
+def test_degenerate_clusterings_are_reported_and_finish(edited: Checkout, override: dict, n_clusters: int) -> None:
     folder = edited.root / "conf" / "clusterer"
     settings = yaml.safe_load((folder / "notebook.yaml").read_text()) | override
     (folder / "degenerate.yaml").write_text(yaml.safe_dump(settings))
@@ -275,7 +275,7 @@ def test_degenerate_clusterings_end_well_and_say_so(edited: Checkout, override: 
     assert f"form {n_clusters} cluster" in page
 
 
-def test_two_overrides_bring_in_another_file(tmp_path: Path) -> None:
+def test_two_overrides_select_another_file(tmp_path: Path) -> None:
     checkout = make_checkout(tmp_path / "project")
     rows = "".join(f"{i / 10},{i % 7},{(i * i) % 11}\n" for i in range(900))
     (checkout.root / "data" / "other.csv").write_text("time,left,right\n" + rows)

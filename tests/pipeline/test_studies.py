@@ -29,7 +29,7 @@ def folder(checkout: Checkout) -> Path:
     return checkout.root / "artifacts" / "studies" / "ecg" / "classify"
 
 
-def test_a_study_leaves_its_artifacts_and_nothing_else(trained: Checkout) -> None:
+def test_a_study_writes_its_artifacts_and_nothing_else(trained: Checkout) -> None:
     names = {str(path.relative_to(folder(trained))) for path in folder(trained).rglob("*") if path.is_file()}
     assert names >= {
         *("checkpoint/classifier.json", "checkpoint/classifier.safetensors", "history.csv", "predictions.parquet"),
@@ -53,7 +53,7 @@ def test_the_checkpoint_predicts_what_the_study_predicted(trained: Checkout) -> 
     assert list(found.names) == table["predicted"].tolist()
 
 
-def test_figures_are_those_of_the_predictions_on_unseen_groups(trained: Checkout) -> None:
+def test_metrics_are_those_of_the_predictions_on_held_out_groups(trained: Checkout) -> None:
     table = pd.read_parquet(folder(trained) / "predictions.parquet")
     test = table[table["split"] == "test"]
     metrics = json.loads((trained.root / "reports" / "studies" / "ecg" / "classify.json").read_text())
@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_predictions_on_unseen_groups(trained: Checkout
     assert metrics["test"].keys() == {"network", "network_as_trained", "random_forest", "logistic_regression"}
 
 
-def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
+def test_the_scaler_is_fitted_on_the_training_windows_only(trained: Checkout) -> None:
     data = Prepared(folder(trained))
     inside = windows_at(np.asarray(data.values), data.starts[data.index["split"] == "train"], data.length)
     np.testing.assert_allclose(data.card.centre, inside.mean(axis=(0, 2)))
@@ -80,7 +80,7 @@ def test_the_scaler_knows_the_training_windows_only(trained: Checkout) -> None:
         ("series.json", b'{"channels": ["../../x"]}', "no entry 'rate_hz'"),
     ],
 )
-def test_explaining_refuses_what_is_no_artifact_of_the_study(
+def test_the_attribute_stage_refuses_invalid_artifacts(
     trained: Checkout, file: str, content: bytes, message: str, fault: Callable[[str, str, str, str], None]
 ) -> None:
     path = folder(trained) / file

@@ -39,9 +39,7 @@ def embedded(values: np.ndarray, starts: np.ndarray, part: slice) -> np.ndarray:
 
 
 @pytest.mark.parametrize("backend", ["processes", "dask"])
-def test_a_worker_that_dies_costs_only_what_it_held(
-    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dying_worker_loses_only_its_own_shard(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, path = tmp_path / "runs", tmp_path / "out" / "squares.npy"
     runs.mkdir()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
@@ -75,9 +73,7 @@ def test_an_error_in_a_shard_is_raised_and_leaves_no_file(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_embeddings_are_the_same_bytes_wherever_and_in_whatever_shards(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
+def test_embeddings_do_not_depend_on_backend_and_shard_size(tmp_path: Path, rng: np.random.Generator) -> None:
     values = rng.standard_normal((500, 3)).astype(np.float32)
     work = partial(embedded, values, np.arange(N_WINDOWS) * 4)
     whole = work(slice(0, N_WINDOWS))

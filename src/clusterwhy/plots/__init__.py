@@ -1,1 +1,1 @@
-"""Figures, each drawn on the axes it is given."""
+"""Plots: functions draw on the given axes; pages are whole figures."""

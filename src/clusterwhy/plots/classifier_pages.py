@@ -1,4 +1,4 @@
-"""Whole figures of a classifier, written as PNG and SVG; they know nothing of explanations."""
+"""Figures of a classifier, written as PNG and SVG, without imports of explanations."""
 
 from pathlib import Path
 
@@ -15,25 +15,25 @@ def training_page(stem: Path, history: pd.DataFrame, kept: int) -> Files:
     """Loss and accuracy by epoch, in training and validation.
 
     Args:
-        stem: path without ending.
-        history: as from `SupervisedFit.train`.
-        kept: the epoch whose weights were kept.
+        stem: path without suffix.
+        history: of `SupervisedFit.train`.
+        kept: epoch of the selected weights.
     """
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")
-    quantities = {"loss": ("cross-entropy (nats)", 1.0), "accuracy": ("right predictions (%)", 100.0)}
+    quantities = {"loss": ("cross-entropy (nats)", 1.0), "accuracy": ("correct predictions (%)", 100.0)}
     for ax, (quantity, (label, factor)) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
         curves = {part: factor * history[f"{part}_{quantity}"].to_numpy() for part in ("train", "validation")}
         draw_curves(ax, history["epoch"].to_numpy(), curves, label, kept)
     return save(figure, stem)
 
 
-def verdict_page(stem: Path, counts: pd.DataFrame, bins: pd.DataFrame) -> Files:
-    """What a classifier confuses, and whether its probabilities mean what they say.
+def evaluation_page(stem: Path, counts: pd.DataFrame, bins: pd.DataFrame) -> Files:
+    """Confusion matrix and calibration of a classifier on the test windows.
 
     Args:
-        stem: path without ending.
-        counts: as from `evaluation.classification.confusion`.
-        bins: as from `evaluation.calibration.reliability`, with the kind of `probabilities` beside it.
+        stem: path without suffix.
+        counts: of `metrics.classification.confusion`.
+        bins: of `metrics.calibration.reliability`, with a column `probabilities` for their kind.
     """
     kinds = list(bins.groupby("probabilities", sort=False))
     size = 3.0 + 0.28 * len(counts)

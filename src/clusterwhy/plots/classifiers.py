@@ -1,4 +1,4 @@
-"""How well a classifier does: confusion matrix, training curves, reliability of its probabilities."""
+"""Plots of a classifier: confusion matrix, training curves, reliability diagram."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from clusterwhy.plots.figures import LINE, NOISE_COLOUR, cluster_colour
 from clusterwhy.plots.names import shown
 from clusterwhy.types import FloatArray, IntArray
 
-DARK = 0.55  # share of a row from which text on it is white
+DARK = 0.55  # from this share of a row, the text is white
 
 
 def draw_confusion(ax: Axes, counts: IntArray, classes: Sequence[str]) -> AxesImage:
@@ -40,11 +40,11 @@ def draw_confusion(ax: Axes, counts: IntArray, classes: Sequence[str]) -> AxesIm
 def draw_curves(
     ax: Axes, epochs: IntArray, curves: Mapping[str, FloatArray], quantity: str, kept: int | None = None
 ) -> None:
-    """A quantity of training by epoch, a line per set of windows; `kept` marks the epoch whose weights were kept."""
+    """A training quantity by epoch, one line per set of windows; `kept` marks the epoch of the selected weights."""
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(epochs, values, color=cluster_colour(i), linewidth=1.2, label=shown(name), marker=".", markersize=3)
     if kept is not None:
-        ax.axvline(kept, color=LINE, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept}")
+        ax.axvline(kept, color=LINE, linewidth=0.8, linestyle=":", label=f"selected: epoch {kept}")
     ax.set_xlabel("epoch", fontsize=7)
     ax.set_ylabel(quantity, fontsize=7)
     ax.tick_params(labelsize=6)
@@ -53,13 +53,13 @@ def draw_curves(
 
 
 def draw_reliability(ax: Axes, confidence: FloatArray, correct: FloatArray, counts: IntArray) -> None:
-    """How often predictions are right, by how sure the network was; on the diagonal its probabilities are honest.
+    """Reliability diagram: accuracy by confidence; calibrated probabilities lie on the diagonal.
 
     Args:
         ax: panel.
         confidence: (bin,) mean probability of the predicted class.
-        correct: (bin,) share of right predictions.
-        counts: (bin,) windows; bins without any are left out. Bars are Wilson's 95 % intervals.
+        correct: (bin,) share of correct predictions.
+        counts: (bin,) number of windows; empty bins are skipped. Error bars are 95 % Wilson intervals.
     """
     kept = counts > 0
     sure, right, n = confidence[kept], correct[kept], counts[kept]
@@ -69,7 +69,7 @@ def draw_reliability(ax: Axes, confidence: FloatArray, correct: FloatArray, coun
     ]
     errors = np.array([[share - one.low, one.high - share] for share, one in zip(right, limits, strict=True)]).T
     ax.plot(
-        [0, 100], [0, 100], color=NOISE_COLOUR, linewidth=1.0, linestyle="--", label="honest probabilities", zorder=0
+        [0, 100], [0, 100], color=NOISE_COLOUR, linewidth=1.0, linestyle="--", label="perfect calibration", zorder=0
     )
     ax.errorbar(
         100.0 * sure,
@@ -87,6 +87,6 @@ def draw_reliability(ax: Axes, confidence: FloatArray, correct: FloatArray, coun
     ax.set_xlim(0, 102)
     ax.set_ylim(0, 102)
     ax.set_xlabel("probability of the predicted class (%)", fontsize=7)
-    ax.set_ylabel("right predictions (%)", fontsize=7)
+    ax.set_ylabel("correct predictions (%)", fontsize=7)
     ax.tick_params(labelsize=6)
     ax.legend(fontsize=6, frameon=False, loc="upper left")

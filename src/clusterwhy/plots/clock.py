@@ -1,4 +1,4 @@
-"""In which unit times are told: seconds of a minute, days of a year."""
+"""Units for displaying times: seconds for minutes, days for years."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Self, TypeVar
 from clusterwhy.types import FloatArray
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-LEAST = 30  # of a unit are told in it; less, in a smaller one
+MIN_UNITS = 30  # shorter spans use a smaller unit
 Times = TypeVar("Times", float, FloatArray)
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A unit of time, and how finely times are told in it.
+    """A time unit and a number of digits.
 
     Attributes:
         unit: its name.
-        seconds: of one.
+        seconds: seconds per unit.
         digits: after the decimal point.
     """
 
@@ -27,8 +27,8 @@ class Clock:
 
     @classmethod
     def of(cls, span_s: float, resolution_s: float) -> Self:
-        """For times up to `span_s` that are told apart if `resolution_s` lies between them."""
-        unit = [name for name, seconds in UNITS.items() if span_s >= LEAST * seconds or name == "s"][-1]
+        """A unit for times up to `span_s`, with digits that resolve differences of `resolution_s`."""
+        unit = [name for name, seconds in UNITS.items() if span_s >= MIN_UNITS * seconds or name == "s"][-1]
         return cls(unit, UNITS[unit], max(1, math.ceil(-math.log10(resolution_s / UNITS[unit]))))
 
     def scaled(self, seconds: Times) -> Times:
@@ -36,7 +36,7 @@ class Clock:
         return seconds / self.seconds
 
     def number(self, seconds: float) -> str:
-        """A time without its unit, for a range of them."""
+        """A time without its unit, for ranges."""
         return f"{seconds / self.seconds:.{self.digits}f}"
 
     def text(self, seconds: float) -> str:

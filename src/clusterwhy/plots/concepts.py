@@ -1,4 +1,4 @@
-"""Concepts: their rankings, their differences between groups, and the windows that show them."""
+"""Plots of concepts: rankings, differences between groups, and reference windows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def draw_references(
     relevance: FloatArray,
     limit: float,
 ) -> AxesImage:
-    """The windows that show a concept, with the relevance that passes through it and the part its best place sees.
+    """Reference windows of a concept, with the relevance through it and the receptive field of its best position.
 
     Args:
         axes: (channel, reference) panels.
@@ -32,7 +32,7 @@ def draw_references(
         references: of `reference_windows`.
         windows: (reference, channel, time).
         relevance: (reference, channel, time) of `concept_relevance`.
-        limit: of the colours of all panels.
+        limit: colour limit of all panels.
     """
     expected = (windows.shape[1], len(references))
     if axes.shape != expected or windows.shape != relevance.shape or len(windows) != len(references):
@@ -53,7 +53,7 @@ def draw_references(
 
 
 def draw_concepts(ax: Axes, table: pd.DataFrame, n: int = 12) -> None:
-    """Concepts of one layer and group with the greatest mean share of relevance, with limits of the bootstrap."""
+    """Concepts of one layer and group with the greatest mean share of relevance, with bootstrap intervals."""
     own = table.sort_values("relevance_rank").head(n)
     values, low, high = (100.0 * own[f"relevance{end}"].to_numpy() for end in ("", "_low", "_high"))
     _draw_intervals(ax, own["concept"].astype(str).tolist(), values, low, high)
@@ -62,7 +62,7 @@ def draw_concepts(ax: Axes, table: pd.DataFrame, n: int = 12) -> None:
 
 
 def draw_concept_difference(ax: Axes, table: pd.DataFrame, first: str, second: str, n: int = 12) -> None:
-    """Concepts whose share of relevance differs most between two groups; pale where the limits hold 0."""
+    """Concepts whose share of relevance differs most between two groups; pale if the interval contains 0."""
     own = table.head(n)
     values, low, high = (100.0 * own[name].to_numpy() for name in ("difference", "low", "high"))
     names = [f"{shown(layer)} {concept}" for layer, concept in zip(own["layer"], own["concept"], strict=True)]

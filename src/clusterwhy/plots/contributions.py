@@ -1,4 +1,4 @@
-"""Bars, swarms and waterfalls of what features add to a target, as SHAP's plots show it, for any explanation."""
+"""Bar, beeswarm and waterfall plots of feature contributions, as in SHAP, for any explanation."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from clusterwhy.plots.names import shown
 from clusterwhy.types import FloatArray, IntArray
 
 NEUTRAL = "#6e6e6e"
-HALF_ROW = 0.38  # of a swarm
+HALF_ROW = 0.38  # maximum height of a beeswarm
 
 
 def strongest(found: Contributions, n: int) -> IntArray:
@@ -21,7 +21,7 @@ def strongest(found: Contributions, n: int) -> IntArray:
 
 
 def draw_bars(ax: Axes, found: Contributions, n: int = 10, target: str = "target") -> None:
-    """Mean size of contributions over windows; with sign and in two colours where there is one window."""
+    """Mean |contribution| over windows; signed and in two colours for a single window."""
     order = strongest(found, n)
     if len(found.values) == 1:
         sizes, label = found.values[0, order], f"contribution to the {target}"
@@ -37,7 +37,7 @@ def draw_bars(ax: Axes, found: Contributions, n: int = 10, target: str = "target
 def draw_beeswarm(
     ax: Axes, found: Contributions, n: int = 10, target: str = "target", bins: int = 60
 ) -> PathCollection:
-    """Each window as a dot per feature: its contribution across, the rank of its input among all windows as colour."""
+    """One dot per window and feature: contribution on the x axis, rank of the input among windows as colour."""
     order = strongest(found, n)
     values, inputs = found.values[:, order], found.inputs[:, order]
     ranks = inputs.argsort(axis=0).argsort(axis=0) / max(len(inputs) - 1, 1)
@@ -62,7 +62,7 @@ def _heights(values: FloatArray, width: float) -> FloatArray:
 
 
 def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, target: str = "target") -> None:
-    """How one window gets from the base to its target, greatest contribution first, the rest in one bar."""
+    """From the base to the target of one window, largest contribution first, the rest in one bar."""
     (values,), (base,), (reached,) = found.values, found.base, found.target
     order = strongest(found, n)
     steps = values[order].tolist()
@@ -86,7 +86,7 @@ def draw_waterfall(ax: Axes, found: Contributions, n: int = 8, target: str = "ta
         ax.axvline(value, color=NEUTRAL, linewidth=0.8, linestyle=style, zorder=0)
     ax.set_yticks(range(len(names)), names, fontsize=7)
     ax.invert_yaxis()
-    ax.use_sticky_edges = False  # room for numbers at both ends
+    ax.use_sticky_edges = False  # leave space for numbers at both ends
     ax.margins(x=0.28)
     label = f"{target} (dotted: base {base:.3g}, dashed: this window {reached:.3g})"
     ax.set_xlabel(label.replace("-", "−"), fontsize=7, loc="right")
@@ -100,7 +100,7 @@ def _name_rows(ax: Axes, found: Contributions, order: IntArray, label: str) -> N
     ax.tick_params(axis="x", labelsize=6)
 
 
-def verdict(predicted: str, true: str | None = None, probability: float | None = None) -> str:
-    """What a network said about a window and what is right, in one line."""
+def prediction_label(predicted: str, true: str | None = None, probability: float | None = None) -> str:
+    """Predicted and true class of a window, in one line."""
     text = f"predicted {shown(predicted)}" + ("" if probability is None else f" ({probability:.0%})")
     return text if true is None else f"{text}, true {shown(true)}"

@@ -1,6 +1,6 @@
-"""Windows with their relevance: one method, several side by side, averages of a class, and stretches of time.
+"""Windows with their relevance: one method, several methods, class averages, and time bins.
 
-Relevance is drawn behind the signal: red where it supports the target, blue where it speaks against it, white at 0.
+Relevance is drawn behind the signal: red supports the target, blue opposes it, white is 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ IntervalName = Literal["bootstrap", "standard error"]
 
 @dataclass(frozen=True)
 class Signals:
-    """What the axes of windows (window, channel, time) mean.
+    """Names, units and time step of windows (window, channel, time).
 
     Attributes:
         channels: name of each channel.
@@ -46,24 +46,24 @@ class Signals:
         return np.arange(length) * self.dt_s
 
     def ends(self, start: int, stop: int) -> tuple[float, float]:
-        """Seconds where samples begin and end: half a sample beside the first and the last one."""
+        """Edges of samples start to stop - 1 in seconds: half a sample beyond the first and last."""
         return (start - 0.5) * self.dt_s, (stop - 0.5) * self.dt_s
 
 
 def shares(relevance: FloatArray) -> FloatArray:
-    """(..., channel, time) in per cent of the sum of |relevance| of the window: comparable between methods."""
+    """(..., channel, time) in per cent of the window's total |relevance|, comparable between methods."""
     size = np.abs(relevance).sum(axis=(-2, -1), keepdims=True)
     return np.asarray(100.0 * relevance / np.where(size > 0, size, 1.0))
 
 
 def limit_of(*maps: FloatArray, quantile: float = 0.995) -> float:
-    """One colour limit for all panels that are compared; what lies beyond (0.5 % of the cells) has the last colour."""
+    """One colour limit for all compared panels; 0.5 % of the cells are clipped to it."""
     sizes = np.concatenate([np.abs(one).ravel() for one in maps])
     return float(np.quantile(sizes, quantile)) or float(sizes.max()) or 1.0
 
 
 def draw_colours(ax: Axes, signals: Signals, relevance: FloatArray, limit: float) -> AxesImage:
-    """Relevance (time,) as colours from -limit to limit, over the whole height of the panel and behind all else."""
+    """Relevance (time,) as colours from -limit to limit, over the full panel height, behind everything else."""
     image = AxesImage(
         ax,
         cmap=SIGNED,
@@ -99,7 +99,7 @@ def draw_methods(
         signals: names and units.
         window: (channel, time).
         maps: name of a method -> relevance (channel, time), such as `shares`.
-        limit: of the colours of all panels.
+        limit: colour limit of all panels.
     """
     if axes.shape != (len(window), len(maps)):
         raise ShapeError(f"expected panels (channel, method) {(len(window), len(maps))}, got {axes.shape}")
@@ -119,7 +119,7 @@ def name_panels(axes: Any, signals: Signals) -> None:
 
 
 def name_time(axes: Sequence[Axes]) -> None:
-    """The axis below panels."""
+    """Label the time axis below the panels."""
     for ax in axes:
         ax.set_xlabel("time in window (s)", fontsize=7)
 
@@ -127,7 +127,7 @@ def name_time(axes: Sequence[Axes]) -> None:
 def draw_average(
     ax: Axes, signals: Signals, windows: FloatArray, interval: IntervalName, confidence: float, seed: int = 0
 ) -> None:
-    """Mean of one channel of many windows (window, time), with a band of confidence of the mean.
+    """Mean of one channel of many windows (window, time), with a confidence band of the mean.
 
     Args:
         ax: panel.
@@ -135,7 +135,7 @@ def draw_average(
         windows: (window, time) of one channel.
         interval: `bootstrap` (percentiles of means over windows drawn with replacement) or `standard error`
             (Student's t).
-        confidence: of each sample's interval, not of the whole curve at once.
+        confidence: pointwise, not simultaneous for the whole curve.
         seed: of the bootstrap.
     """
     seconds, mean = signals.seconds(windows.shape[1]), windows.mean(axis=0)
@@ -160,7 +160,7 @@ def mean_limits(windows: FloatArray, interval: IntervalName, confidence: float, 
 
 
 def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) -> None:
-    """Signed share of relevance in each stretch of time, one panel per channel with the same limits.
+    """Signed share of relevance in each time bin, one panel per channel with the same limits.
 
     Args:
         axes: (channel,) panels.
@@ -201,9 +201,9 @@ def draw_attention(ax: Axes, weights: FloatArray, seconds: float, limit: float |
 
     Args:
         ax: panel.
-        weights: (time, time), rows add up to 1.
-        seconds: length of the window; positions share it evenly.
-        limit: greatest weight of all panels that are compared; of this one if None.
+        weights: (time, time), rows sum to 1.
+        seconds: length of the window, divided evenly among the positions.
+        limit: maximum weight of all compared panels; that of this panel if None.
     """
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
         raise ShapeError(f"expected attention weights (time, time), got {weights.shape}")

@@ -1,4 +1,4 @@
-"""Figures of a study: each function draws on the axes it is given."""
+"""Plots of a study; each function draws on the given axes."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE_COLOUR = "#b5b5b5"
-LINE = "#222222"  # of signals and text on colours
+LINE = "#222222"  # signals, and text on colours
 
 
 def cluster_colour(cluster: int) -> Any:
-    """Paul Tol's and Okabe-Ito's colour-blind safe hues first, then evenly spaced ones."""
+    """Colour-blind safe colours of Okabe-Ito and Paul Tol first, then spread over a colour map."""
     if cluster < 0:
         return NOISE_COLOUR
     first = (
@@ -34,12 +34,12 @@ def cluster_colour(cluster: int) -> Any:
 
 
 def cluster_name(cluster: int) -> str:
-    """What a cluster is called in pictures and tables."""
+    """Name of a cluster in figures and tables."""
     return "noise" if cluster < 0 else f"cluster {cluster}"
 
 
 def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
-    """Windows (window, 2) coloured by cluster; noise grey and behind."""
+    """Windows (window, 2) coloured by cluster; noise is grey and behind."""
     for cluster in sorted(set(labels.tolist())):
         chosen = labels == cluster
         ax.scatter(
@@ -86,7 +86,7 @@ def draw_timeline(ax: Axes, runs: list[dict[str, int]], times: FloatArray) -> No
 
 
 def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray) -> None:
-    """The labels that nobody used, named where they begin."""
+    """The held-out labels over time."""
     labels = index["label"].to_numpy()
     change = np.flatnonzero(np.diff(labels)) + 1
     for first, last in zip([0, *change], [*change, len(labels)], strict=True):
@@ -100,12 +100,12 @@ def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArr
 
 
 def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
-    """Signed share of relevance of each channel of one window; bars that speak against it are blue."""
+    """Signed share of relevance of each channel of one window; negative bars are blue."""
     positions = np.arange(len(table))
     ax.barh(positions, table["share"] * 100, color=np.where(table["share"] > 0, "#b2182b", "#2166ac"))
     ax.axvline(0, color="#333333", linewidth=0.6)
     ax.set_yticks(positions, [shown(name) for name in table["channel"]], fontsize=7)
-    ax.set_ylim(len(table) - 0.5, -0.5)  # as in the map beside it
+    ax.set_ylim(len(table) - 0.5, -0.5)  # same order as in the map
     ax.tick_params(axis="x", labelsize=6)
 
 
@@ -119,7 +119,7 @@ def draw_beside_references(
             reference,
             color=NOISE_COLOUR,
             linewidth=0.8,
-            label="normal windows it is held against" if i == 0 else None,
+            label="similar normal windows" if i == 0 else None,
         )
     ax.plot(seconds, window, color="#b2182b", linewidth=1.2, label="this window")
     ax.set_ylabel(shown(label, 40), fontsize=7)
@@ -135,13 +135,13 @@ def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
     ax.barh(positions, own["signed"], xerr=errors, color=cluster_colour(cluster), error_kw={"linewidth": 0.8})
     ax.axvline(0, color="#333333", linewidth=0.6)
     ax.set_yticks(positions, [shown(name) for name in own["channel"]], fontsize=7)
-    ax.set_ylim(len(own) - 0.5, -0.5)  # as in the map beside it
+    ax.set_ylim(len(own) - 0.5, -0.5)  # same order as in the map
     ax.tick_params(axis="x", labelsize=6)
 
 
 def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], length: float, limit: float) -> Any:
     """Channel x time map of mean signed relevance; zero is white, `limit` shared by compared panels."""
-    ax.set_facecolor(NOISE_COLOUR)  # where nothing is known
+    ax.set_facecolor(NOISE_COLOUR)  # shown where the map is NaN
     image = ax.imshow(
         relevance * 100,
         cmap="RdBu_r",

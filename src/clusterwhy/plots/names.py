@@ -1,4 +1,4 @@
-"""Names from data as labels: shown as they are, whatever they hold, and no longer than there is room."""
+"""Names from data as labels: shown literally, and shortened to the available space."""
 
 import html
 
@@ -6,9 +6,9 @@ ELLIPSIS = "…"
 
 
 def shown(name: object, limit: int = 24) -> str:
-    """A name as a label: one line, at most `limit` characters, `$` as itself and not as the start of a formula.
+    """A name as a label: one line, at most `limit` characters, `$` escaped so that it starts no formula.
 
-    Long names lose their middle, since many differ at their ends only.
+    Long names lose their middle, since many differ only at their ends.
     """
     line = " ".join(str(name).split())
     if len(line) > limit:
@@ -18,11 +18,11 @@ def shown(name: object, limit: int = 24) -> str:
 
 
 def with_unit(name: object, unit: str, limit: int = 24) -> str:
-    """A name with its unit on a line of its own."""
+    """A name with its unit on a second line."""
     return f"{shown(name, limit)}\n({shown(unit or 'no unit', limit)})"
 
 
 def plain(name: object, limit: int = 40) -> str:
-    """A name as a label of plotly's, which reads a little HTML: shown as it is, `$` as itself."""
+    """A name as a label of Plotly, which interprets some HTML and `$`: both are escaped."""
     escaped = html.escape(shown(name, limit).replace(r"\$", "$"), quote=False)
     return escaped.replace("$", "&#36;")

@@ -19,27 +19,27 @@ from clusterwhy.plots.names import shown
 from clusterwhy.plots.saving import save
 from clusterwhy.types import FloatArray, IntArray
 
-N_CHANNELS = 12  # drawn at most
-N_BESIDE = 6  # methods beside each other; more go on below
+MAX_CHANNELS = 12  # per figure
+METHODS_PER_ROW = 6
 Files = tuple[Path, Path]
 
 
 def methods_page(
     stem: Path, signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], title: str = ""
 ) -> Files:
-    """One window (channel, time) with the relevance of several methods side by side, as shares of each one's own.
+    """One window (channel, time) with the relevance of several methods side by side, each as shares of its total.
 
     Args:
-        stem: path without ending.
+        stem: path without suffix.
         signals: names and units.
         window: (channel, time).
         maps: name of a method -> relevance (channel, time).
-        title: such as `verdict`.
+        title: such as `prediction_label`.
     """
     relevance = shares(np.stack(list(maps.values())))
     kept = leading_channels(relevance)
     own = list(zip(maps, relevance[:, kept], strict=True))
-    n_bands = -(-len(own) // N_BESIDE)
+    n_bands = -(-len(own) // METHODS_PER_ROW)
     columns = -(-len(own) // n_bands)
     figure, axes = _grid(len(kept) * n_bands, columns)
     for band, panels in enumerate(np.split(axes, n_bands)):
@@ -61,10 +61,10 @@ def averages_page(
     interval: IntervalName = "bootstrap",
     confidence: float = 0.95,
 ) -> Files:
-    """The average window of each class with a band of confidence, its mean relevance under it.
+    """The average window of each class with a confidence band, and its mean relevance below.
 
     Args:
-        stem: path without ending.
+        stem: path without suffix.
         signals: names and units.
         groups: class -> its windows and their relevance, (window, channel, time) each.
         interval: of the mean, as in `draw_average`.
@@ -87,7 +87,7 @@ def averages_page(
         ax.set_xlabel("")
     name_time(axes[-1])
     figure.set_layout_engine("constrained", h_pad=0.025)
-    title = f"mean of each sample with its {confidence:.0%} interval ({interval}); below it mean relevance"
+    title = f"mean of each sample with its {confidence:.0%} interval ({interval}); below: mean relevance"
     _finish(figure, axes, image, title, maps.shape[1] - len(kept))
     return save(figure, stem)
 
@@ -100,7 +100,7 @@ def references_page(
     relevance: FloatArray,
     title: str = "",
 ) -> Files:
-    """Windows that show a concept, coloured by the relevance that passes through it: see `draw_references`."""
+    """Reference windows of a concept, coloured by the relevance through it: see `draw_references`."""
     maps = shares(relevance)
     kept = leading_channels(maps)
     figure, axes = _grid(len(kept), len(references), width=1.7)
@@ -110,10 +110,10 @@ def references_page(
 
 
 def time_bins_page(stem: Path, signals: Signals, table: pd.DataFrame) -> Files:
-    """Signed share of relevance per channel and stretch of time, a table of `time_bins_of_width`."""
+    """Signed share of relevance per channel and time bin, from a table of `time_bins_of_width`."""
     sizes = table.groupby("channel")["signed"].apply(lambda share: share.abs().sum())
     order = np.argsort([-sizes[channel] for channel in signals.channels], kind="stable")
-    kept = np.sort(order[:N_CHANNELS])
+    kept = np.sort(order[:MAX_CHANNELS])
     figure, axes = _grid(len(kept), 1, width=5.0)
     explanations.draw_time_bins(axes[:, 0], _only(signals, kept), table)
     figure.supylabel("share of relevance (% of the window's), 95 % bootstrap intervals", fontsize=7)
@@ -122,7 +122,7 @@ def time_bins_page(stem: Path, signals: Signals, table: pd.DataFrame) -> Files:
 
 
 def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, title: str = "") -> Files:
-    """Attention maps (time, time) side by side in the same colours."""
+    """Attention maps (time, time) side by side with one colour limit."""
     figure, axes = _grid(1, len(heads), width=2.2, height=2.2)
     limit = max(float(weights.max()) for weights in heads.values())
     for ax, (name, weights) in zip(axes[0], heads.items(), strict=True):
@@ -130,21 +130,21 @@ def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, 
         ax.set_title(shown(name), fontsize=8)
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
-    _finish(figure, axes, image, title, 0, "attention (each row adds up to 1)", "neither")
+    _finish(figure, axes, image, title, 0, "attention (each row sums to 1)", "neither")
     return save(figure, stem)
 
 
 def contributions_page(
     stem: Path, found: Contributions, window: int, title: str, n: int = 10, target: str = "target"
 ) -> Files:
-    """What features add to the target: over all windows (bars and a swarm), and for one window (a waterfall).
+    """Contributions to the target: over all windows (bars and beeswarm) and for one window (waterfall).
 
     Args:
-        stem: path without ending.
+        stem: path without suffix.
         found: contributions of the windows.
-        window: position of the one in the waterfall.
-        title: of the waterfall, such as `verdict`.
-        n: features.
+        window: position of the window in the waterfall.
+        title: of the waterfall, such as `prediction_label`.
+        n: number of features.
         target: what is explained, such as `logit of running`.
     """
     figure = Figure(figsize=(11.5, 1.3 + 0.24 * n), layout="constrained")
@@ -153,7 +153,7 @@ def contributions_page(
     dots = contributions.draw_beeswarm(swarm, found, n, target)
     bar = figure.colorbar(dots, ax=swarm, ticks=[0.0, 1.0])
     bar.ax.set_yticklabels(["lowest", "highest"], fontsize=6)
-    bar.set_label("input, among all windows", fontsize=7)
+    bar.set_label("input, rank among windows", fontsize=7)
     contributions.draw_waterfall(waterfall, found.of([window]), n - 2, target)
     bars.set_title(f"{len(found.values)} windows", fontsize=8)
     swarm.set_title("each window", fontsize=8)
@@ -161,8 +161,8 @@ def contributions_page(
     return save(figure, stem)
 
 
-def leading_channels(relevance: FloatArray, n: int = N_CHANNELS) -> IntArray:
-    """Positions of the n channels of (..., channel, time) with the most |relevance|, in their own order."""
+def leading_channels(relevance: FloatArray, n: int = MAX_CHANNELS) -> IntArray:
+    """Positions of the n channels of (..., channel, time) with the most |relevance|, in channel order."""
     sizes = np.abs(relevance).sum(axis=-1).reshape(-1, relevance.shape[-2]).sum(axis=0)
     return np.sort(np.argsort(-sizes, kind="stable")[:n])
 
@@ -187,16 +187,16 @@ def _finish(
     axes: Any,
     image: AxesImage | None,
     title: str,
-    n_left_out: int,
+    n_omitted: int,
     label: str = SHARE,
     extend: str = "both",
 ) -> None:
-    """Colours explained at the right, a title, and how many channels there was no room for."""
+    """Add the colour bar, the title, and the number of omitted channels."""
     if image is not None:
         bar = figure.colorbar(image, ax=axes, extend=extend, shrink=min(1.0, 2.6 / figure.get_figheight()), aspect=25)
         bar.set_label(label, fontsize=7)
         bar.ax.tick_params(labelsize=6)
-    left_out = f"{n_left_out} more channels have less relevance and are not drawn" if n_left_out else ""
-    text = "\n".join(line for line in (title, left_out) if line)
+    omitted = f"{n_omitted} channels with less relevance are omitted" if n_omitted else ""
+    text = "\n".join(line for line in (title, omitted) if line)
     if text:
         figure.suptitle(text, fontsize=8)

@@ -1,4 +1,4 @@
-"""Figures as files, the same bytes from the same run."""
+"""Writes figures as files with reproducible bytes."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write a figure as `<stem>.png` and `<stem>.svg`, without dates, versions or random ids."""
     png, svg = (stem.with_name(stem.name + ending) for ending in (".png", ".svg"))
     figure.savefig(png, dpi=DPI, metadata={"Software": None})
-    # once laid out, it need not be again: that takes a quarter of the time
+    # reuse the layout for the SVG: it takes a quarter of the time
     figure.set_layout_engine("none")
     with mpl.rc_context({"svg.hashsalt": "clusterwhy"}):
         figure.savefig(svg, dpi=DPI, metadata={"Date": None, "Creator": None})

@@ -1,1 +1,1 @@
-"""Weights & Biases: one run per stage, recorded offline or synced while it runs."""
+"""Experiment tracking with Weights & Biases."""

@@ -1,4 +1,4 @@
-"""A W&B run on disk: calls into wandb that may take only so long, and whether what they wrote is whole."""
+"""Calls into wandb with a time limit, and a check that the record of a run on disk is complete."""
 
 import contextlib
 import os
@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-# of wandb's record, which is LevelDB's log: a header of the file, then blocks of chunks (checksum, length, kind)
+# wandb records are LevelDB logs: a file header, then blocks of chunks (checksum, length, kind)
 HEADER, BLOCK = 7, 32768
 CHUNK = struct.Struct("<IHB")
-WHOLE, FIRST, LAST = 1, 2, 4
+COMPLETE, FIRST, LAST = 1, 2, 4
 
 
 class BoundedCalls:
-    """Runs calls one after another in a thread of its own, and waits for all of them together only so long.
+    """Runs calls sequentially in a thread, with one time limit for all calls together.
 
     Attributes:
-        left_s: seconds that may still be waited. A call that takes longer is left behind, in a thread that does not
-            keep the process alive.
+        left_s: remaining seconds. A call that exceeds them is abandoned in a daemon thread.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -35,13 +34,13 @@ class BoundedCalls:
         """What the call returns.
 
         Raises:
-            TimeoutError: no time is left.
-            Exception: what the call raised; RuntimeError where it wanted to end the process.
+            TimeoutError: the time limit is exceeded.
+            Exception: what the call raised; RuntimeError if it tried to exit the process.
         """
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with self.waiting():
             if self.left_s <= 0:
-                raise TimeoutError("no time left")
+                raise TimeoutError("time limit exceeded")
             self._todo.put((call, answer))
             try:
                 result, error = answer.get(timeout=self.left_s)
@@ -53,12 +52,12 @@ class BoundedCalls:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count what is done here as waited."""
-        began = time.monotonic()
+        """Subtract the time spent here from the limit."""
+        start = time.monotonic()
         try:
             yield
         finally:
-            self.left_s -= time.monotonic() - began
+            self.left_s -= time.monotonic() - start
 
     def _work(self) -> None:
         while True:
@@ -68,16 +67,16 @@ class BoundedCalls:
             except Exception as error:
                 answer.put((None, error))
             except BaseException as error:
-                # `wandb.teardown` calls sys.exit when its service failed
-                answer.put((None, RuntimeError(f"wandb wanted to end the process: {error!r}")))
+                # `wandb.teardown` calls sys.exit if its service failed
+                answer.put((None, RuntimeError(f"wandb tried to exit the process: {error!r}")))
             if self.left_s <= 0:
-                # nobody waited: a service that this call started late must not be waited for at exit
+                # the caller gave up: do not wait at exit for a service that this call started late
                 end_service()
 
 
 @contextlib.contextmanager
 def hooks_restored() -> Iterator[None]:
-    """Undo what wandb does to `sys.exit` and `sys.excepthook`."""
+    """Restore `sys.exit` and `sys.excepthook`, which wandb replaces."""
     kept = sys.exit, sys.excepthook
     try:
         yield
@@ -86,11 +85,11 @@ def hooks_restored() -> Iterator[None]:
 
 
 def end_service() -> None:
-    """Kill wandb's service process if it is still there, so that wandb's exit hook has nothing to wait for.
+    """Kill wandb's service process if it is alive, so that wandb's exit hook does not wait for it.
 
-    Reaches into wandb 0.31: it offers no way to stop a service that does not answer.
+    Uses private names of wandb 0.31, which has no public way to stop a service that does not respond.
     """
-    # no import: one that hangs in the other thread would be waited for
+    # no import here: it would wait for an import that hangs in the other thread
     wandb_setup: Any = sys.modules.get("wandb.sdk.wandb_setup")
     if wandb_setup is None:
         return
@@ -106,11 +105,11 @@ def end_service() -> None:
         process.wait(timeout=1)
 
 
-def make_folders(folders: Iterable[str]) -> None:
-    """Make what wandb writes to; where it cannot write it takes the system's temporary folder, and talks on stderr.
+def create_folders(folders: Iterable[str]) -> None:
+    """Create the folders that wandb writes to; otherwise it falls back to the temporary folder and prints on stderr.
 
     Raises:
-        OSError: one of them cannot be made or written.
+        OSError: a folder cannot be created or written.
     """
     for folder in folders:
         os.makedirs(folder, exist_ok=True)
@@ -119,14 +118,14 @@ def make_folders(folders: Iterable[str]) -> None:
 
 
 def in_one_line(error: Exception) -> str:
-    """What an error says, short enough for a warning."""
+    """The message of an error in one line, shortened for a warning."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a run's record is there and complete: numbered without a gap, up to the run's end.
+def is_complete(path: Path) -> bool:
+    """Whether the record of a run exists and is complete: consecutive numbers up to the exit record.
 
-    wandb reports neither a full disk nor a record that was deleted while it was written.
+    wandb reports neither a full disk nor a record that is deleted while it is written.
     """
     from wandb.proto import wandb_internal_pb2
 
@@ -134,7 +133,7 @@ def is_whole(path: Path) -> bool:
     try:
         found = [messages.Record.FromString(entry) for entry in _entries(path.read_bytes())]
     except Exception:
-        # unreadable is not whole; protobuf has a class of its own for it
+        # unreadable means incomplete; protobuf raises its own exception class
         return False
     numbers = [record.num for record in found]
     return bool(found) and numbers == list(range(1, len(found) + 1)) and found[-1].HasField("exit")
@@ -148,7 +147,7 @@ def _entries(content: bytes) -> Iterator[bytes]:
             continue
         _, length, kind = CHUNK.unpack_from(content, at)
         at += CHUNK.size
-        entry = (b"" if kind in (WHOLE, FIRST) else entry) + content[at : at + length]
+        entry = (b"" if kind in (COMPLETE, FIRST) else entry) + content[at : at + length]
         at += length
-        if kind in (WHOLE, LAST):
+        if kind in (COMPLETE, LAST):
             yield entry

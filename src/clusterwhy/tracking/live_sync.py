@@ -1,6 +1,6 @@
-"""A process of its own that sends a W&B run to the server while it is recorded, so that it can be left behind.
+"""Uploads a W&B run in a separate process while it is recorded, so that the stage never waits for the network.
 
-Run as a script, it is that process; then nothing of this project is on Python's path.
+This module is also the script of that process, which imports nothing else of this project.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from pathlib import Path
 POLL_S = 0.5
 
 
-class Sending:
-    """`wandb sync` of a record that is still written.
+class LiveSync:
+    """A `wandb sync` of a record that is still being written.
 
-    A stage's calls into wandb never wait for the network this way, and whatever the server does, the record stays
-    whole on disk for a later `wandb sync`.
+    Calls into wandb thus never wait for the network, and whatever the server does, the record stays complete on disk
+    for a later `wandb sync`.
     """
 
     def __init__(self, record: Path) -> None:
         self._record = record
-        # the service of this process must not be the one that waits for the network
+        # the upload must not use the wandb service of this process
         environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__, str(os.getpid()), str(record)],
@@ -36,58 +36,58 @@ class Sending:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Ctrl-C is for the stage, which ends the run and lets it be sent
+            # Ctrl-C goes to the stage only, which ends the run and waits for the upload
             start_new_session=True,
         )
 
     def end(self, seconds: float) -> str:
-        """Wait for the rest to be sent, then end the process; the reason if not all was sent, else an empty string."""
+        """Wait for the upload, then end the process; the reason if it is incomplete, else an empty string."""
         try:
-            said, _ = self._process.communicate(timeout=max(seconds, 0.0))
+            output, _ = self._process.communicate(timeout=max(seconds, 0.0))
         except subprocess.TimeoutExpired:
-            return "the server did not take it in time"
+            return "the server did not respond in time"
         finally:
             self.stop()
-        # its exit code is 0 also when the server refused everything, and it calls a run synced whose artifacts it lost
+        # it exits with 0 even if the server refused everything, and marks runs as synced whose artifacts were lost
         synced = self._record.with_suffix(".wandb.synced")
-        if not (faults := [*self._faults(said), *([] if synced.is_file() else ["wandb sync ended before its work"])]):
+        if not (faults := [*self._faults(output), *([] if synced.is_file() else ["wandb sync ended early"])]):
             return ""
-        # a later `wandb sync` would leave it out
+        # otherwise a later `wandb sync` would skip this run
         synced.unlink(missing_ok=True)
         return faults[0][:200]
 
-    def _faults(self, said: str) -> list[str]:
+    def _faults(self, output: str) -> list[str]:
         found = []
         for path in sorted((self._record.parent / "logs").rglob("debug-sync.*.log")):
             for entry in map(json.loads, path.read_text().splitlines()):
-                # requests are tried again: what counts is what was given up
+                # requests are retried; only errors after the last retry count
                 if entry["level"].startswith("ERROR") and not entry["msg"].startswith("api:"):
                     found.append(" ".join(str(entry[key]) for key in ("msg", "error") if key in entry))
-        lines = [line.removeprefix("wandb: ").strip() for line in said.splitlines()]
+        lines = [line.removeprefix("wandb: ").strip() for line in output.splitlines()]
         return found + [line for line in lines if "error" in line.lower()]
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                # wandb's own service has another group and ends when its parent does
+                # wandb's own service has another process group and ends with its parent
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
 
-def _leave_with(parent: int) -> None:
-    # `--live` waits for the run's end for ever if the stage was killed
+def _exit_with(parent: int) -> None:
+    # `--live` would wait forever for the end of a run whose stage was killed
     while os.getppid() == parent:
         time.sleep(POLL_S)
     os._exit(1)
 
 
 def main() -> None:
-    """Send the record named on the command line, as long as the process named there lives."""
+    """Upload the record given on the command line while the parent process, given by its id, is alive."""
     parent, record = int(sys.argv[1]), sys.argv[2]
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     from wandb.cli.cli import cli
 
     cli(["beta", "sync", "--live", record])

@@ -1,4 +1,4 @@
-"""Weights & Biases: one run per stage, its files as artifacts whose digests are DVC's MD5s."""
+"""Weights & Biases: one run per stage, with its files as artifacts that carry DVC's MD5 digests."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from pydantic import Field
 from clusterwhy.config import Settings
 from clusterwhy.tracking.bounded_calls import (
     BoundedCalls,
+    create_folders,
     end_service,
     hooks_restored,
     in_one_line,
-    is_whole,
-    make_folders,
+    is_complete,
 )
-from clusterwhy.tracking.live_sync import Sending
+from clusterwhy.tracking.live_sync import LiveSync
 
 log = logging.getLogger(__name__)
 
 
 class WandbSettings(Settings):
-    """Where runs go, and how long a stage may wait for them. Offline needs no account and no network."""
+    """Where runs are recorded, and how long a stage may wait. Offline needs neither account nor network."""
 
     mode: Literal["offline", "online", "disabled"]
     project: str
@@ -36,13 +36,13 @@ class WandbSettings(Settings):
 
 
 def file_md5(path: Path) -> str:
-    """What `dvc.lock` holds for a file."""
+    """The MD5 of a file, as in `dvc.lock`."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def dvc_md5(path: Path) -> str:
-    """What `dvc.lock` holds for a file or, as `....dir`, for a folder."""
+    """The MD5 of a file or folder (with suffix `.dir`), as in `dvc.lock`."""
     if path.is_file():
         return file_md5(path)
     entries = [
@@ -55,27 +55,27 @@ def dvc_md5(path: Path) -> str:
 
 
 class Tracker:
-    """A run that takes metrics, tables, figures and files; does nothing when tracking is disabled.
+    """Records metrics, tables, figures and files in a run; does nothing if tracking is disabled.
 
-    No method raises what W&B raises: it is noted, and the stage goes on as it would without tracking.
+    Errors of W&B are collected instead of raised: the stage continues as it would without tracking.
     """
 
     def __init__(self, run: Any | None, metadata: Mapping[str, Any], calls: BoundedCalls | None = None) -> None:
         self._run = run
         self._metadata = dict(metadata)
         self._calls = calls
-        self.troubles: list[str] = []
+        self.errors: list[str] = []
 
     def log(self, values: Mapping[str, float]) -> None:
-        """A row of a curve."""
+        """Record one step of metrics."""
         self.attempt(lambda run: run.log(dict(values)))
 
     def summarise(self, values: Mapping[str, Any]) -> None:
-        """Figures of the finished stage."""
+        """Record summary metrics of the finished stage."""
         self.attempt(lambda run: run.summary.update({key: value for key, value in values.items() if value is not None}))
 
     def table(self, name: str, table: Any) -> None:
-        """A pandas table."""
+        """Record a pandas table."""
 
         def record(run: Any) -> None:
             import wandb
@@ -85,7 +85,7 @@ class Tracker:
         self.attempt(record)
 
     def figure(self, name: str, path: Path) -> None:
-        """A picture that was written to a file."""
+        """Record an image file."""
 
         def record(run: Any) -> None:
             import wandb
@@ -95,11 +95,10 @@ class Tracker:
         self.attempt(record)
 
     def artifact(self, name: str, path: Path, as_input: bool = False) -> None:
-        """A folder or file, as output or as input of the run.
+        """Record a folder or file as output or input of the run.
 
-        An input is logged again as a draft: `use_artifact` fails offline, this gives the same
-        lineage edge after `wandb sync`.
-        What is not there is left to the stage to report.
+        An input is logged again as a draft: `use_artifact` fails offline, and this gives the same lineage edge after
+        `wandb sync`. Missing paths are skipped; the stage reports them.
         """
         if not path.exists():
             return
@@ -123,13 +122,13 @@ class Tracker:
         self.attempt(record)
 
     def attempt(self, record: Callable[[Any], object]) -> None:
-        """Do something with the run, if there is one; what goes wrong is noted."""
+        """Call `record` with the run, if there is one; errors are collected."""
         if self._run is None or self._calls is None:
             return
         try:
             self._calls(lambda: record(self._run))
         except Exception as error:
-            self.troubles.append(in_one_line(error))
+            self.errors.append(in_one_line(error))
 
 
 @contextmanager
@@ -142,25 +141,25 @@ def track(
     metadata: Mapping[str, Any],
     tags: Sequence[str] = (),
 ) -> Iterator[Tracker]:
-    """Open a run for a stage; whatever W&B does, the stage's result stays what it would be, after one warning.
+    """Open a run for a stage; failures of W&B never change the stage's result and cause at most one warning.
 
-    The run is recorded below `root / "wandb"`. Online, another process sends the record while it grows; what could not
-    be sent stays there for `wandb sync`. Where nothing can be recorded, the stage runs untracked.
+    The run is recorded below `root / "wandb"`. Online, another process uploads the record while it grows; what could
+    not be uploaded stays there for `wandb sync`. If nothing can be recorded, the stage runs untracked.
     """
     if settings.mode == "disabled":
         yield Tracker(None, metadata)
         return
-    # wandb stages artifact bytes outside the project by default; a later sync would miss them
+    # by default wandb stages artifact files outside the project, where a later sync would not find them
     folders = [
         os.environ.setdefault(f"WANDB_{what}_DIR", str(root / "wandb" / what.lower()))
         for what in ("DATA", "CACHE", "CONFIG")
     ]
-    # a stage says in one line what it found, and to nobody but the user; wandb would add one per artifact
+    # the stage logs its own summary; wandb would print one line per artifact, and report errors to its makers
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
     def start() -> Any:
-        make_folders([str(root / "wandb"), *folders])
+        create_folders([str(root / "wandb"), *folders])
         import wandb
 
         return wandb.init(
@@ -186,38 +185,38 @@ def track(
             try:
                 recording.end(exit_code)
             finally:
-                recording.leave()
+                recording.stop()
 
 
 class _Recording:
-    """A run that is open: what was started for it, and what went wrong."""
+    """An open run: what was started for it, and its errors."""
 
     def __init__(self, settings: WandbSettings, metadata: Mapping[str, Any]) -> None:
         self.mode = settings.mode
         self.calls = BoundedCalls(settings.timeout_s)
         self.tracker = Tracker(None, metadata)
         self.record: Path | None = None
-        self.sending: Sending | None = None
-        self.unsent = ""
+        self.upload: LiveSync | None = None
+        self.not_uploaded = ""
         self.metadata = metadata
 
     def begin(self, start: Callable[[], Any]) -> None:
-        """Start the run and, online, its sending."""
+        """Start the run and, online, its upload."""
         try:
             run = self.calls(start)
             self.record = Path(run.settings.sync_file).resolve()
             self.tracker = Tracker(run, self.metadata, self.calls)
         except Exception as error:
-            self.tracker.troubles.append(in_one_line(error))
+            self.tracker.errors.append(in_one_line(error))
             return
         if self.mode == "online":
             try:
-                self.sending = Sending(self.record)
+                self.upload = LiveSync(self.record)
             except OSError as error:
-                self.unsent = in_one_line(error)
+                self.not_uploaded = in_one_line(error)
 
     def end(self, exit_code: int) -> None:
-        """End the run and its sending in what is left of the time; log what is missing, in one warning."""
+        """End the run and its upload within the remaining time; log failures in one warning."""
 
         def finish(run: Any) -> None:
             import wandb
@@ -226,30 +225,32 @@ class _Recording:
             wandb.teardown()
 
         self.tracker.attempt(finish)
-        whole = self.record is not None and is_whole(self.record)
-        # an incomplete record would be waited for in vain
-        if self.sending is not None:
+        complete = self.record is not None and is_complete(self.record)
+        # the upload of an incomplete record would never end
+        if self.upload is not None:
             try:
-                self.unsent = self.sending.end(self.calls.left_s if whole else 0.0)
+                self.not_uploaded = self.upload.end(self.calls.left_s if complete else 0.0)
             except (OSError, ValueError, LookupError) as error:
-                self.unsent = in_one_line(error)
-        if self.tracker.troubles or self.unsent or (self.record and not whole):
-            log.warning("%s", self._complaint(whole))
+                self.not_uploaded = in_one_line(error)
+        if self.tracker.errors or self.not_uploaded or (self.record and not complete):
+            log.warning("%s", self._warning(complete))
 
-    def leave(self) -> None:
-        """Leave nothing behind that could hold the process up."""
-        if self.sending is not None:
-            self.sending.stop()
+    def stop(self) -> None:
+        """Stop everything that could delay the exit of the process."""
+        if self.upload is not None:
+            self.upload.stop()
         end_service()
 
-    def _complaint(self, whole: bool) -> str:
-        trouble = self.tracker.troubles[0] if self.tracker.troubles else ""
+    def _warning(self, complete: bool) -> str:
+        error = self.tracker.errors[0] if self.tracker.errors else ""
         if self.record is None:
-            return f"W&B: this run is not tracked ({trouble}); the stage goes on without"
-        folder, why = self.record.parent, trouble or "the disk is full or the folder was deleted"
-        if not whole:
-            return f"W&B: the record of this run is not complete ({why}): see {folder}"
-        said = [f"not everything of this run was recorded ({trouble})"] if trouble else []
-        if self.unsent:
-            said.append(f"not sent ({self.unsent}): this run is recorded offline, `wandb sync {folder}` sends it")
-        return "W&B: " + "; ".join(said)
+            return f"W&B: this run is not tracked ({error}); the stage continues without tracking"
+        folder, why = self.record.parent, error or "the disk is full or the folder was deleted"
+        if not complete:
+            return f"W&B: the record of this run is incomplete ({why}): see {folder}"
+        parts = [f"part of this run was not recorded ({error})"] if error else []
+        if self.not_uploaded:
+            parts.append(
+                f"not uploaded ({self.not_uploaded}): the run is recorded offline, `wandb sync {folder}` uploads it"
+            )
+        return "W&B: " + "; ".join(parts)

@@ -36,7 +36,7 @@ from clusterwhy.metrics.calibration import (  # noqa: E402
     softmax,
 )
 from clusterwhy.metrics.classification import baselines, confusion, measures, report  # noqa: E402
-from clusterwhy.plots.classifier_pages import training_page, verdict_page  # noqa: E402
+from clusterwhy.plots.classifier_pages import evaluation_page, training_page  # noqa: E402
 from pipeline.predict import main as predict_command  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
@@ -401,11 +401,11 @@ def test_pictures_hold_the_numbers_and_are_the_same_each_time(tmp_path: Path) ->
     counts = confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ("$a_1$", "b"))
     bins = pd.DataFrame({"confidence": [0.4, 0.8], "accuracy": [0.5, 0.7], "n_windows": [3, 9], "probabilities": "x"})
     for name in ("one", "other"):
-        verdict_page(tmp_path / name, counts, bins)
+        evaluation_page(tmp_path / name, counts, bins)
         training_page(tmp_path / f"{name}_training", history, 2)
     for ending in (".png", ".svg", "_training.png", "_training.svg"):
         assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"other{ending}").read_bytes()
-    assert "kept: epoch 2" in (tmp_path / "one_training.svg").read_text()
+    assert "selected: epoch 2" in (tmp_path / "one_training.svg").read_text()
     assert "$a_1$" in (tmp_path / "one.svg").read_text()
 
 

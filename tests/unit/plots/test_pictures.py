@@ -22,7 +22,7 @@ from clusterwhy.plots import classifier_pages, pages
 from clusterwhy.plots.classifiers import draw_confusion, draw_curves, draw_reliability
 from clusterwhy.plots.clock import Clock
 from clusterwhy.plots.concepts import draw_concept_difference, draw_concepts, draw_references
-from clusterwhy.plots.contributions import draw_bars, draw_beeswarm, draw_waterfall, verdict
+from clusterwhy.plots.contributions import draw_bars, draw_beeswarm, draw_waterfall, prediction_label
 from clusterwhy.plots.explanations import (
     Signals,
     draw_attention,
@@ -54,7 +54,7 @@ PLAIN = Signals(("left", "right"), ("V", "A"), 0.5)
         (40 * 86400.0, 192.0, "0.003 d"),
     ],
 )
-def test_times_are_told_in_a_unit_that_fits(span: float, resolution: float, text: str) -> None:
+def test_times_are_shown_in_a_suitable_unit(span: float, resolution: float, text: str) -> None:
     clock = Clock.of(span, resolution)
     assert clock.text(269.0) == text
     assert clock.scaled(np.array([clock.seconds]))[0] == 1.0
@@ -80,7 +80,7 @@ def relevance(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(12, 4, 50))
 
 
-def test_names_are_shown_as_text_whatever_they_hold(tmp_path: Path) -> None:
+def test_names_are_always_shown_as_text(tmp_path: Path) -> None:
     names = ["a$x$b", r"\$5 \alpha", "_under_score_", "x^2 & <b>", "שלום", "two\nlines\tand a tab"]
     figure = Figure()
     for i, name in enumerate(names):
@@ -94,7 +94,7 @@ def test_names_are_shown_as_text_whatever_they_hold(tmp_path: Path) -> None:
     assert with_unit("speed", "") == "speed\n(no unit)"
 
 
-def test_relevance_lies_behind_the_samples_it_belongs_to(windows: Any, relevance: Any) -> None:
+def test_relevance_is_drawn_behind_its_samples(windows: Any, relevance: Any) -> None:
     ((ax,),) = panels()
     image = draw_relevance(ax, PLAIN, windows[0, 0], relevance[0, 0], 2.5)
     (line,) = ax.get_lines()
@@ -133,7 +133,7 @@ def test_methods_are_drawn_in_the_same_colours(windows: Any, relevance: Any) -> 
         draw_methods(axes[:3], SIGNALS, windows[0], maps, 3.0)
 
 
-def test_shares_make_methods_comparable_and_limits_hold_almost_all(relevance: Any) -> None:
+def test_shares_sum_to_100_percent_and_limits_enclose_almost_all_cells(relevance: Any) -> None:
     found = shares(relevance)
     np.testing.assert_allclose(np.abs(found).sum(axis=(1, 2)), 100.0)
     np.testing.assert_allclose(found, shares(relevance * 7.0))
@@ -145,7 +145,7 @@ def test_shares_make_methods_comparable_and_limits_hold_almost_all(relevance: An
     assert limit_of(np.eye(1, 1000)) == 1.0
 
 
-def test_a_band_is_the_interval_that_it_is_said_to_be(windows: Any, rng: np.random.Generator) -> None:
+def test_a_band_is_the_stated_interval(windows: Any, rng: np.random.Generator) -> None:
     own = windows[:, 0]
     error = own.std(axis=0, ddof=1) / np.sqrt(12)
     low, high = mean_limits(own, "standard error", 0.9, 0)
@@ -165,7 +165,7 @@ def test_a_band_is_the_interval_that_it_is_said_to_be(windows: Any, rng: np.rand
     np.testing.assert_array_equal(mean_limits(own[:1], "standard error", 0.9, 0), [own[0], own[0]])
 
 
-def test_stretches_of_time_stand_where_they_are_in_the_window(relevance: Any) -> None:
+def test_time_bins_are_drawn_at_their_position_in_the_window(relevance: Any) -> None:
     signals = Signals(("a", "b", "c", "d"), ("", "", "", ""), 0.1)
     table = time_bins_of_width(relevance, signals.channels, 20, 0.1, seed=0)
     axes = panels(4)[:, 0]
@@ -215,7 +215,7 @@ def test_contributions_and_base_add_up_to_the_target(found: Contributions, windo
         contributions(relevance, found.target, windows, ("a",))
 
 
-def test_a_waterfall_leads_from_the_base_to_the_target(found: Contributions) -> None:
+def test_a_waterfall_runs_from_the_base_to_the_target(found: Contributions) -> None:
     for n in (4, 12):
         ((ax,),) = panels()
         draw_waterfall(ax, found.of([5]), n)
@@ -235,7 +235,7 @@ def test_a_waterfall_leads_from_the_base_to_the_target(found: Contributions) -> 
         assert ax.yaxis_inverted()
 
 
-def test_bars_and_swarms_hold_each_contribution(found: Contributions) -> None:
+def test_bars_and_beeswarms_show_each_contribution(found: Contributions) -> None:
     order = np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")[:6]
     ((bars, swarm, single),) = panels(1, 3)
     draw_bars(bars, found, 6)
@@ -255,19 +255,19 @@ def test_bars_and_swarms_hold_each_contribution(found: Contributions) -> None:
     np.testing.assert_allclose([bar.get_width() for bar in single.patches], expected)
 
 
-def test_dots_of_a_swarm_that_are_alike_lie_beside_each_other() -> None:
+def test_equal_dots_of_a_beeswarm_do_not_overlap() -> None:
     alike = Contributions(("a",), np.array([[1.0]] * 5 + [[9.0]]), np.arange(6.0)[:, None], np.zeros(6), np.ones(6))
     _, y = draw_beeswarm(panels()[0, 0], alike).get_offsets().T
     assert len(set(y[:5])) == 5 and y[5] == 0.0
     assert np.abs(y).max() < 0.5 and y[:5].mean() == pytest.approx(0.0)
 
 
-def test_a_verdict_says_what_was_predicted_and_what_is_right() -> None:
-    assert verdict("run", "walk", 0.914) == "predicted run (91%), true walk"
-    assert verdict("ru$n$") == r"predicted ru\$n\$"
+def test_a_prediction_label_names_the_predicted_and_true_class() -> None:
+    assert prediction_label("run", "walk", 0.914) == "predicted run (91%), true walk"
+    assert prediction_label("ru$n$") == r"predicted ru\$n\$"
 
 
-def test_references_show_what_the_best_position_sees(windows: Any, relevance: Any) -> None:
+def test_references_mark_the_receptive_field_of_the_best_position(windows: Any, relevance: Any) -> None:
     references = [ReferenceWindow(7, 0.5, 3, 10, 18), ReferenceWindow(2, 0.25, 9, 0, 50)]
     axes = panels(4, 2)
     draw_references(axes, SIGNALS, references, windows[[7, 2]], relevance[[7, 2]], 2.0)
@@ -322,18 +322,18 @@ def test_a_confusion_matrix_counts_true_classes_in_rows() -> None:
         draw_confusion(ax, counts, ["a", "b"])
 
 
-def test_curves_of_training_hold_their_values_and_mark_the_best_epoch() -> None:
+def test_training_curves_show_their_values_and_mark_the_best_epoch() -> None:
     ((ax,),) = panels()
     curves = {"training": np.array([3.0, 2.0, 1.0]), "validation": np.array([3.0, 2.5, 2.7])}
     draw_curves(ax, np.arange(1, 4), curves, "cross-entropy (nats)", 2)
     for line, values in zip(ax.get_lines(), curves.values(), strict=False):
         np.testing.assert_array_equal(line.get_ydata(), values)
         np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
-    assert ax.get_lines()[2].get_xdata() == [2, 2] and "kept: epoch 2" in texts(ax.figure)
+    assert ax.get_lines()[2].get_xdata() == [2, 2] and "selected: epoch 2" in texts(ax.figure)
     assert ax.get_ylabel() == "cross-entropy (nats)"
 
 
-def test_reliability_leaves_out_empty_bins_and_has_wilsons_intervals() -> None:
+def test_reliability_skips_empty_bins_and_has_wilson_intervals() -> None:
     ((ax,),) = panels()
     draw_reliability(ax, np.array([0.3, 0.6, 0.95]), np.array([0.25, 0.0, 0.9]), np.array([20, 0, 50]))
     points = ax.containers[0].lines[0]
@@ -405,18 +405,20 @@ def test_pages_are_readable_with_awkward_names(
         "a method with a name that is far too long": relevance[1],
         "$x$": relevance[2],
     }
-    pages.methods_page(stem, SIGNALS, windows[0], maps, verdict("ru$n", "שלום", 0.5))
+    pages.methods_page(stem, SIGNALS, windows[0], maps, prediction_label("ru$n", "שלום", 0.5))
     groups = {"walking": (windows[:6], relevance[:6]), "שלום": (windows[6:], relevance[6:])}
     pages.averages_page(stem, SIGNALS, groups, "standard error", 0.9)
     references = [ReferenceWindow(i, 0.5, 3, 10, 18) for i in range(3)]
     pages.references_page(stem, SIGNALS, references, windows[:3], relevance[:3], "concept 3 of conv1")
     pages.time_bins_page(stem, SIGNALS, time_bins_of_width(relevance, SIGNALS.channels, 7, 0.02, seed=0))
     pages.attention_page(stem, {"head 0": np.eye(5), "head 1": np.full((5, 5), 0.2)}, 2.0, "attention")
-    pages.contributions_page(stem, found, 0, verdict("a class with a very long name", "another very long name", 0.5))
+    pages.contributions_page(
+        stem, found, 0, prediction_label("a class with a very long name", "another very long name", 0.5)
+    )
     classes = ["a", "$b$", "a class with a very long name", "שלום"]
     counts = pd.DataFrame(np.diag([90, 8, 7, 6]) + 1, columns=classes).assign(true=classes)
     bins = pd.DataFrame({"confidence": [0.5, 0.99], "accuracy": [0.4, 1.0], "n_windows": [7, 900]})
-    classifier_pages.verdict_page(stem, counts, bins.assign(probabilities="as trained"))
+    classifier_pages.evaluation_page(stem, counts, bins.assign(probabilities="as trained"))
     names = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
     history = {name: np.linspace(1, 0, 5) for name in names}
     classifier_pages.training_page(stem, pd.DataFrame({"epoch": np.arange(5), **history}), 4)
@@ -441,7 +443,7 @@ def test_averages_and_methods_have_one_limit_for_all_panels(drawn: list[Figure],
     np.testing.assert_allclose(strips[::2], means)
 
 
-def test_many_methods_go_on_below(drawn: list[Figure], windows: Any, rng: np.random.Generator) -> None:
+def test_many_methods_continue_in_a_second_row(drawn: list[Figure], windows: Any, rng: np.random.Generator) -> None:
     n_channels = windows.shape[1]
     maps = {f"method {i}": rng.normal(size=windows[0].shape) for i in range(13)}
     pages.methods_page(Path("x"), SIGNALS, windows[0], maps)
@@ -461,12 +463,12 @@ def test_many_methods_go_on_below(drawn: list[Figure], windows: Any, rng: np.ran
     check_readable(figure)
 
 
-def test_pages_of_many_channels_say_what_they_leave_out(drawn: list[Figure], rng: np.random.Generator) -> None:
+def test_pages_of_many_channels_state_how_many_are_omitted(drawn: list[Figure], rng: np.random.Generator) -> None:
     signals = Signals(tuple(f"channel {i}" for i in range(30)), ("V",) * 30, 0.1)
     relevance = rng.normal(size=(30, 40)) * np.linspace(1, 2, 30)[:, None]
     pages.methods_page(Path("x"), signals, rng.normal(size=(30, 40)), {"one": relevance, "two": relevance})
     (figure,) = drawn
-    assert "18 more channels have less relevance and are not drawn" in texts(figure)
+    assert "18 channels with less relevance are omitted" in texts(figure)
     named = [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel().startswith("channel")]
     expected = sorted(np.argsort(-np.abs(relevance).sum(axis=1))[:12])
     assert named == [f"channel {i}\n(V)" for i in expected]
