@@ -23,7 +23,8 @@ from clusterwhy.artifacts.validation import check_folder, check_links
 from clusterwhy.compute.resources import as_expected, peak_memory
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
-from clusterwhy.tracking.run import Tracker, dvc_md5, track
+from clusterwhy.tracking.checksums import dvc_md5
+from clusterwhy.tracking.run import Tracker, track
 from pipeline._config_guard import check_choices, check_files
 from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
 from pipeline._paths import check_paths, clear, git_revision, linked_from, main_root, prune, run_group

@@ -7,7 +7,7 @@ import matplotlib as mpl
 from clusterwhy.report.page import write_page, write_pictures
 from clusterwhy.report.ranking import read_ranking
 from clusterwhy.report.study_results import StudyResults
-from clusterwhy.tracking.run import dvc_md5
+from clusterwhy.tracking.checksums import dvc_md5
 from pipeline._paths import main_root
 from pipeline._stage import StageRun, stage
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from clusterwhy.tracking.bounded_calls import BoundedCalls, in_one_line, is_complete
-from clusterwhy.tracking.run import dvc_md5
+from clusterwhy.tracking.checksums import dvc_md5
 from tests.conftest import ROOT, Checkout
 from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 

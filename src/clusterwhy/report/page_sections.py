@@ -113,7 +113,8 @@ def _stability(jaccard: "pd.Series[float]") -> str:
         "very stable" if mean >= 0.85 else "stable" if mean >= 0.75 else "uncertain" if mean >= 0.6 else "not reliable"
     )
     overlap = f"Mean Jaccard overlap {mean:.2f} (lowest {jaccard.min():.2f})"
-    return f"{overlap} with {len(jaccard)} clusterings of resampled windows: {verdict}"
+    plural = "" if len(jaccard) == 1 else "s"
+    return f"{overlap} with {len(jaccard)} clustering{plural} of resampled windows: {verdict}"
 
 
 def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None:

@@ -1,7 +1,5 @@
 """Weights & Biases: one run per stage, with its files as artifacts that carry DVC's MD5 digests."""
 
-import hashlib
-import json
 import logging
 import os
 import re
@@ -21,6 +19,7 @@ from clusterwhy.tracking.bounded_calls import (
     in_one_line,
     is_complete,
 )
+from clusterwhy.tracking.checksums import dvc_md5
 from clusterwhy.tracking.live_sync import LiveSync
 
 log = logging.getLogger(__name__)
@@ -33,25 +32,6 @@ class WandbSettings(Settings):
     project: str
     entity: str | None
     timeout_s: float = Field(gt=0.0)
-
-
-def file_md5(path: Path) -> str:
-    """The MD5 of a file, as in `dvc.lock`."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-def dvc_md5(path: Path) -> str:
-    """The MD5 of a file or folder (with suffix `.dir`), as in `dvc.lock`."""
-    if path.is_file():
-        return file_md5(path)
-    entries = [
-        {"md5": file_md5(file), "relpath": file.relative_to(path).as_posix()}
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    ]
-    entries.sort(key=lambda entry: entry["relpath"])
-    return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 class Tracker:

@@ -11,7 +11,7 @@ import pytest
 from clusterwhy.artifacts.store import read_array, read_json, write_array, write_atomically, write_json
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.errors import ArtifactError
-from clusterwhy.tracking.run import dvc_md5
+from clusterwhy.tracking.checksums import dvc_md5
 from tests.synthetic_results import synthetic_results
 
 

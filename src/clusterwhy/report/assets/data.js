@@ -158,7 +158,7 @@ class Data {
   times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }
 
   // a formatted time
-  told(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
+  formatTime(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
 
   // the last sample at or before a time
   sampleAt(time) {

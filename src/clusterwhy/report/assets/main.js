@@ -79,7 +79,7 @@ function addThreshold(root, data, state) {
     const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
     slider.value = threshold;
     words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (of the study)" : ""}`;
-    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.told(data.time(one.start))} to ${data.told(data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
+    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.formatTime(data.time(one.start))} to ${data.formatTime(data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
   };
   slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
   state.listen(["threshold"], draw);

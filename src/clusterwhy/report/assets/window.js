@@ -19,9 +19,9 @@ class WindowView {
     const kind = data.rows.anomaly.has(window) && !data.rows.explained.has(window) ? "anomaly" : "explained";
     const found = data.relevance(window, kind);
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
-    this.title.textContent = `Window ${window}: ${data.told(data.startTime(window))} to ${data.told(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
+    this.title.textContent = `Window ${window}: ${data.formatTime(data.startTime(window))} to ${data.formatTime(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
     this.note.textContent = this.said(found, kind);
-    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.told(data.startTime(w))}`, { window: w })));
+    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.formatTime(data.startTime(w))}`, { window: w })));
     const channels = this.state.channels(), lane = lanes(data, channels);
     const times = data.times();
     const traces = [];
