@@ -105,9 +105,9 @@ def test_stage_results_of_a_window_refer_to_its_samples(chain: Checkout) -> None
         name: pd.read_parquet(artifacts / f"{name}.parquet").set_index("window")
         for name in ("cluster/clusters", "score/scores", "explain/explained", "explain/anomalies")
     }
-    explained, strange = tables["explain/explained"], tables["explain/anomalies"]
+    explained, anomalies = tables["explain/explained"], tables["explain/anomalies"]
     assert (tables["cluster/clusters"]["cluster"].loc[explained.index] == explained["cluster"]).all()
-    np.testing.assert_allclose(tables["score/scores"]["score"].loc[strange.index], strange["score"])
+    np.testing.assert_allclose(tables["score/scores"]["score"].loc[anomalies.index], anomalies["score"])
 
 
 def test_channels_keep_their_names_in_tables_and_page(

@@ -49,10 +49,10 @@ def test_a_user_csv_passes_through_the_whole_pipeline(study: Checkout) -> None:
     explained = pd.read_parquet(study.root / "artifacts/explain/explained.parquet")
     assert relevance.shape == (len(explained), 3, 64) and len(explained) > 0
     np.testing.assert_allclose(relevance.sum(axis=(1, 2)), explained["relevance_sum"], rtol=1e-4, atol=1e-4)
-    strange = pd.read_parquet(study.root / "artifacts/explain/anomalies.parquet")
-    unlike = np.load(study.root / "artifacts/explain/anomaly_relevance.npy")
-    assert unlike.shape == (len(strange), 3, 64) and len(strange) == 3
-    np.testing.assert_allclose(unlike.sum(axis=(1, 2)), strange["target"], rtol=1e-3, atol=1e-3)
+    anomalies = pd.read_parquet(study.root / "artifacts/explain/anomalies.parquet")
+    relevance = np.load(study.root / "artifacts/explain/anomaly_relevance.npy")
+    assert relevance.shape == (len(anomalies), 3, 64) and len(anomalies) == 3
+    np.testing.assert_allclose(relevance.sum(axis=(1, 2)), anomalies["target"], rtol=1e-3, atol=1e-3)
     evidence = pd.read_csv(study.root / "artifacts/evaluate/evidence.csv")
     assert {"deletion", "insertion", "flip_rate", "similarity"} == set(evidence["measure"])
     assert {"relevance", "lrp", "z_score", "random"} < set(evidence["ranking"])
