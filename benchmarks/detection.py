@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.detection_baselines import BASELINES, ideas, mahalanobis, nearest
 from benchmarks.record import Result, benchmark_data, read, record, shown, with_interval
 from benchmarks.studies import Study, archive, chosen, study
-from clusterwhy.anomaly.detectors import Evidence, Glosh
+from clusterwhy.anomaly.detectors import DetectorInput, Glosh
 from clusterwhy.anomaly.thresholds import sample_scores
 from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.series import Series
@@ -46,24 +46,24 @@ Job = tuple[str, str, int, Callable[[], Study]]
 SKAB_STRIDE = 4  # samples: the training span of 400 has 22 windows at the usual 16
 
 
-def evidence(made: Study, encoder: MaskedEncoder) -> Evidence:
+def detector_input(made: Study, encoder: MaskedEncoder) -> DetectorInput:
     """What detectors may look at, with this encoder."""
     embeddings = embed(encoder, made.values, made.starts, made.length, 128)
-    return Evidence(
+    return DetectorInput(
         made.values, made.starts, made.length, made.train, embeddings, embeddings[:, :2], lambda: encoder, made.seed
     )
 
 
 def window_scores(made: Study, baselines: bool) -> Iterator[tuple[str, np.ndarray]]:
     """Name and (window,) scores of each method; `baselines` adds those that no encoder takes part in."""
-    trained, untrained = evidence(made, made.encoder), evidence(made, made.untrained)
+    trained, untrained = detector_input(made, made.encoder), detector_input(made, made.untrained)
     for name in OURS:
         detector = chosen({"detector": name})["detector"]
         yield name.replace("_", " "), detector.score(trained).windows
         yield f"{name.replace('_', ' ')}, untrained", detector.score(untrained).windows
-    for end, given in (("", trained), (", untrained", untrained)):
-        yield f"k-NN, embeddings{end}", nearest(given)
-        yield f"Mahalanobis, embeddings{end}", mahalanobis(given.embeddings.astype(np.float64), made.train)
+    for end, inputs in (("", trained), (", untrained", untrained)):
+        yield f"k-NN, embeddings{end}", nearest(inputs)
+        yield f"Mahalanobis, embeddings{end}", mahalanobis(inputs.embeddings.astype(np.float64), made.train)
     yield "GLOSH, embeddings", Glosh(space="embeddings", min_cluster_share=0.05).score(trained).windows
     for name, method in BASELINES.items() if baselines else ():
         if name != "PCA error of points" or len(made.series.channels) > 1:
@@ -85,7 +85,7 @@ def rows(dataset: str, name: str, made: Study) -> list[dict[str, Any]]:
     same = {"dataset": dataset, "series": name, "seed": made.seed, "loss": made.loss}
     found = [same | {"kind": "method", "method": m} | measured(made, s) for m, s in window_scores(made, first)]
     if first and dataset in ("SMD", "ASD"):
-        tried = ideas(evidence(made, made.encoder))
+        tried = ideas(detector_input(made, made.encoder))
         found += [same | {"kind": "idea", "method": m} | measured(made, s) for m, s in tried.items()]
     return found
 

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import adjusted_rand_score
 from tqdm import tqdm
 
-from benchmarks.kills import digests, small_evidence
+from benchmarks.kills import digests, small_evaluation
 from benchmarks.record import Result, miniature_table, record, shown
 from tests.conftest import make_checkout
 
@@ -40,7 +40,7 @@ SAME = ("again", "with W&B's recording")
 def repro(folder: Path, environment: dict[str, str], seed: int) -> Path:
     """A study from nothing; its folder."""
     checkout = make_checkout(folder / "project")
-    small_evidence(checkout.root)
+    small_evaluation(checkout.root)
     checkout.choose(seed=seed)
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "repro"],

@@ -87,9 +87,9 @@ def empty(root: Path) -> None:
     (root / "dvc.lock").unlink(missing_ok=True)
 
 
-def small_evidence(root: Path) -> None:
+def small_evaluation(root: Path) -> None:
     """Let `evaluate`, most of a run's time, measure less."""
-    path = root / "conf" / "evidence" / "standard.yaml"
+    path = root / "conf" / "evaluation" / "standard.yaml"
     smaller = {"resamples": 2, "encoder_seeds": 1}
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | smaller))
 
@@ -211,7 +211,7 @@ def main() -> None:
     ):
         root = Path(folder).resolve() / "project"
         checkout = make_checkout(root)
-        small_evidence(root)
+        small_evaluation(root)
         whole = finish(root)
         stages = StageServer(root, checkout.environment | {"WANDB_MODE": "disabled"})
         for i, stage in enumerate(STAGES):

@@ -30,7 +30,7 @@ from benchmarks.studies import chosen, study
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
-from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.target_heads import (
     ClusterMembership,
     Distance,
@@ -38,7 +38,7 @@ from clusterwhy.explanations.target_heads import (
     MaskedPredictionError,
     prototypes,
 )
-from clusterwhy.metrics.faithfulness import statistics_z
+from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
 
@@ -129,7 +129,7 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
             found = encoder(torch.from_numpy(faulty)).numpy()
         distances = np.square(found[:, None] - embeddings[normal][None]).sum(axis=2)
         near = starts[normal][np.argsort(distances, axis=1)]
-        fitting = fitting_references(values, faulty, near[:, :16], clear, N_REFERENCES, round(REACH * length))
+        fitting = matching_starts(values, faulty, near[:, :16], clear, N_REFERENCES, round(REACH * length))
 
         def at(chosen: np.ndarray) -> np.ndarray:
             return windows_at(values, chosen.ravel(), length).reshape(*chosen.shape, *windows.shape[1:])
@@ -173,7 +173,7 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
         squared = squared_errors(encoder, faulty) / usual[None, :, None]
         keep("masked-prediction error", squared)
         keep("deviation from fitted references", np.abs(faulty[:, None] - fitted).mean(axis=1))
-        methods["z of simple statistics"] = statistics_z(faulty, windows[normal]), None
+        methods["z of simple statistics"] = channel_z_scores(faulty, windows[normal]), None
         keep("random", rng.random(masks.shape))
         for method, (channels, cells_or_none) in methods.items():
             row = {"seed": seed, "fault": fault, "method": method}

@@ -32,13 +32,13 @@ from benchmarks.attributions import gradient_x_input, gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import Result, benchmark_data, mean_interval, read, record, runs, shown
 from benchmarks.studies import Study, archive, chosen, study
-from clusterwhy.anomaly.detectors import Evidence
+from clusterwhy.anomaly.detectors import DetectorInput
 from clusterwhy.anomaly.thresholds import merge_segments
 from clusterwhy.artifacts.store import write_table
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
-from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.target_heads import ClusterMembership, Distance, MaskedPredictionError, prototypes
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
@@ -150,7 +150,7 @@ class Tools:
         distances = np.square(points[:, None] - self.points[None]).sum(axis=2)
         near = self.normal[np.argsort(distances, axis=1)[:, :16]]
         reach = round(REACH * made.length)
-        return self.at(fitting_references(made.values, windows, near, self.allowed, N_REFERENCES, reach))
+        return self.at(matching_starts(made.values, windows, near, self.allowed, N_REFERENCES, reach))
 
 
 def _plain(tools: Tools, segments: Segments, windows: np.ndarray) -> dict[str, np.ndarray]:
@@ -281,10 +281,10 @@ def detected(truth: Segments) -> Segments:
     """What the default detector finds where a labelled segment lies, with that segment's channels."""
     made = truth.study
     points = made.embeddings
-    evidence = Evidence(
+    inputs = DetectorInput(
         made.values, made.starts, made.length, made.train, points, points[:, :2], lambda: made.encoder, made.seed
     )
-    scores = made.settings["detector"].score(evidence).windows
+    scores = made.settings["detector"].score(inputs).windows
     threshold = made.settings["threshold"].fit(scores[made.train])
     alarms = merge_segments(scores, threshold, made.starts, made.length)
     bounds, blamed = [], []

@@ -27,14 +27,16 @@ from tqdm import tqdm
 from benchmarks.planted import gradients
 from benchmarks.record import ROOT, fastest, read, record
 from benchmarks.record import runs as recorded
-from benchmarks.rules_tables import CASE, COLUMNS, FILLS, HOOKED, NOTEBOOK, UNIT, default, figure, section, tables
+from benchmarks.rules_tables import BASELINES, CASE, COLUMNS, HOOKED, NOTEBOOK, UNIT, default, figure, section, tables
 from benchmarks.studies import chosen, study
 from clusterwhy.attribution.base import AttributionTask, Attributor
 from clusterwhy.config import build_settings
-from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import CompositeError
-from clusterwhy.explanations.clusters import JUDGE, fast_target, outside
-from clusterwhy.explanations.evaluation import Cells, Target, cell_z, fills, insertion_deletion, sanity, similarity
+from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation, sanity_checks
+from clusterwhy.explanations.target_function import TargetFunction, target_function
+from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
+from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
+from clusterwhy.metrics.z_scores import cell_z_scores
 from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.types import FloatArray
 
@@ -83,7 +85,7 @@ class Gradients(Attributor):
         return Relevance(values, target, np.full_like(target, np.nan))
 
 
-COMPOSITE, ATTRIBUTOR, EVIDENCE = options("composite"), options("attributor"), options("evidence")["standard"]
+COMPOSITE, ATTRIBUTOR, EVALUATION = options("composite"), options("attributor"), options("evaluation")["standard"]
 ATTRIBUTOR |= {kind: Gradients(kind=kind, batch_size=64, n_references=8, n_steps=4) for kind in KINDS}
 ATTRIBUTOR["integrated gradients"] = Gradients(kind="integrated gradients", batch_size=64, n_references=1, n_steps=16)
 
@@ -136,7 +138,7 @@ class Group:
 
     windows: FloatArray
     rest: FloatArray
-    judge: Target
+    judge: TargetFunction
     networks: dict[str, list[nn.Module]]
     box: tuple[FloatArray, FloatArray]
 
@@ -155,34 +157,39 @@ def groups(subject: int, quick: bool) -> dict[int, Group]:
     first = made[0]
     found = settings["clusterer"].fit(settings["projection"].fit(first.embeddings, SEED))
     torch.set_num_threads(threads)  # UMAP's numba sets it to all cores, and torch slows down on a busy machine
-    judges = JUDGE.networks(first.encoder.cpu(), first.embeddings, found.labels, SEED)[0]
+    judges = FAITHFULNESS_TARGET.networks(first.encoder.cpu(), first.embeddings, found.labels, SEED)[0]
     networks = {
         name: [target.networks(one.encoder.cpu(), one.embeddings, found.labels, SEED)[0] for one in made]
         for name, target in options("target").items()
     }
-    box, members = (first.values.min(axis=0), first.values.max(axis=0)), options("members")["central"]
+    embedded, members = first.embedded, options("members")["central"]
     made_groups = {}
     for cluster, judge in judges.items():
         central = members.choose(cluster, first.embeddings, found.labels, found.strengths, SEED)
-        windows = windows_at(first.values, first.starts[central], first.length)
-        rest = outside(first.values, first.starts, found.labels, cluster, first.length, SEED)
+        windows = embedded.windows(central)
+        rest = embedded.windows_outside(found.labels, cluster, SEED)
         own = {name: [each[cluster] for each in networks[name]] for name in networks}
-        made_groups[cluster] = Group(windows, rest, fast_target(judge, windows), own, box)
+        made_groups[cluster] = Group(windows, rest, target_function(judge, windows), own, embedded.box)
     return made_groups
 
 
 def judged(
-    judge: Target, windows: FloatArray, rest: FloatArray, rankings: dict[str, FloatArray], cells: Cells, seed: list[int]
+    judge: TargetFunction,
+    windows: FloatArray,
+    rest: FloatArray,
+    rankings: dict[str, FloatArray],
+    cells: Cells,
+    seed: list[int],
 ) -> dict[str, dict[str, float]]:
     """Areas of the curves of each ranking (window, cell) and of `random`, the mean of several."""
     rng = np.random.default_rng(seed)
-    others = fills(windows, rest, rng)
-    shape = len(windows), windows.shape[1] * (len(cells.edges) - 1)
+    others = cell_baselines(windows, rest, rng)
+    shape = len(windows), windows.shape[1] * cells.n_stretches
     drawn = {f"random {i}": rng.random(shape) for i in range(N_RANDOM)}
     curves = insertion_deletion(judge, windows, others, drawn | rankings, cells)
-    names = [(measure, fill) for measure in ("deletion", "insertion", "flip_rate") for fill in FILLS]
+    names = [(measure, baseline) for measure in ("deletion", "insertion", "flip_rate") for baseline in BASELINES]
     found = {
-        ranking: {f"{measure}_{fill}": getattr(curves[fill, ranking], measure) for measure, fill in names}
+        ranking: {f"{measure}_{baseline}": getattr(curves[baseline, ranking], measure) for measure, baseline in names}
         for ranking in drawn | rankings
     }
     chance = pd.DataFrame([found.pop(name) for name in drawn]).mean().to_dict()
@@ -191,19 +198,20 @@ def judged(
 
 def run(subject: int, cluster: int, group: Group, tried: list[Case], n_windows: int) -> list[dict[str, Any]]:
     """One row per case for one cluster."""
-    windows, cells = group.windows[:n_windows], Cells.of(group.windows.shape[2], EVIDENCE.n_stretches)
-    rankings, rows = {"z-score": cell_z(windows, group.rest, cells)}, []
+    windows, cells = group.windows[:n_windows], Cells.of(group.windows.shape[2], EVALUATION.n_stretches)
+    rankings, rows = {"z-score": cell_z_scores(windows, group.rest, cells)}, []
     for number, case in enumerate(tried):
         attributor, task, row = ATTRIBUTOR[case.attributor], group.task(case), case.key
         try:
             found = attributor.explain(task, windows, SEED)
             rankings[str(number)] = own = cells.sums(found.values)
+            explainer = CellExplainer(attributor, cells, SEED)
             row |= {"abs_gap": np.median(np.abs(found.gap)), "bias_share": np.median(found.bias_share)}
             if case.alike:
-                row |= sanity(attributor, task, windows, cells, EVIDENCE.randomise, EVIDENCE.noise, SEED)
+                shares, noise = EVALUATION.randomise, EVALUATION.noise
+                row |= sanity_checks(explainer, task, windows, own, shares, noise)
             if case.alike and len(group.networks[case.target]) > 1:
-                again = attributor.explain(group.task(case, 1), windows, SEED).values
-                row["encoder_seed"] = similarity(own, cells.sums(again))
+                row["encoder_seed"] = cell_correlation(own, explainer.explain(group.task(case, 1), windows))
         except CompositeError as error:
             row["failed"] = str(error)
         rows.append(row)

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from benchmarks.record import ROOT, Result, mean_interval, shown, with_interval
 from benchmarks.record import runs as recorded
 
-FILLS = ("mean", "noise", "windows")
-CURVES = [f"{measure}_{fill}" for measure in ("deletion", "insertion", "flip_rate") for fill in FILLS]
+BASELINES = ("mean", "noise", "windows")
+CURVES = [f"{measure}_{baseline}" for measure in ("deletion", "insertion", "flip_rate") for baseline in BASELINES]
 # the sign makes higher better
 MEASURES = {
     "deletion": 1,
@@ -44,12 +44,12 @@ def default() -> str:
 
 
 def gained(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs with what they gain over random orders in the same cluster, mean over fills; higher is better."""
+    """Runs with what they gain over random orders in the same cluster, mean over baselines; higher is better."""
     chance = runs[runs["method"] == "random"].set_index(UNIT)[CURVES]
     gains = runs[CURVES] - chance.loc[pd.MultiIndex.from_frame(runs[UNIT])].to_numpy()
     found = runs.assign(randomised=runs[["randomised_25", "randomised_100"]].mean(axis=1))
     for measure, sign in (("deletion", -1), ("insertion", 1), ("flip_rate", 1)):
-        found[measure] = sign * gains[[f"{measure}_{fill}" for fill in FILLS]].mean(axis=1)
+        found[measure] = sign * gains[[f"{measure}_{baseline}" for baseline in BASELINES]].mean(axis=1)
     return found.assign(faithfulness=found[["deletion", "insertion"]].mean(axis=1))
 
 
@@ -168,7 +168,7 @@ def section(result: Result) -> str:
     return f"""
 Whatever is explained, one judge says how faithful it is: membership of the cluster while cells (a channel in an eighth
 of the window) are replaced, most relevant first, and put back. *Gain* is the mean of the areas that deletion loses and
-insertion gains beside random orders in the same cluster, over three fills (channel means, noise, windows outside).
+insertion gains beside random orders in the same cluster, over three baselines (channel means, noise, windows outside).
 *Flips* are windows that leave the cluster with a third of the cells replaced, beside random. Rank correlation of
 |relevance| with that of *randomised* networks (should be low), of *noisy* windows and of an encoder of another *seed*
 (should be high). *Gap* and *bias*: medians of what is missing of the target, and what biases absorbed. *Cost*: of one

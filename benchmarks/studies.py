@@ -16,6 +16,7 @@ from clusterwhy.config import build_settings
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import window_index, windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
 
 GROUPS = ("dataset", "scaler", "window", "encoder", "train", "projection", "clusterer", "detector", "threshold")
 
@@ -79,6 +80,13 @@ class Study:
     def embeddings(self) -> np.ndarray:
         """(window, feature)."""
         return embed(self.encoder, self.values, self.starts, self.length, 128)
+
+    @property
+    def embedded(self) -> EmbeddedSeries:
+        """What explanations start from."""
+        return EmbeddedSeries(
+            self.encoder, self.values, self.index, self.embeddings, self.series.channels, 1.0 / self.series.rate_hz
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study n
 # below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
 INSTANTIATING = ("_target_", "()", "class")
 ALLOWED_TARGETS = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
+RENAMED = {"evidence": "evaluation"}  # former names of groups -> their names today
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files may set their package
 
 
@@ -57,6 +58,11 @@ def check_choices(arguments: list[str]) -> None:
         f"`{override.input_line}`: expected the name of a file in conf/{override.key_or_group}, without its folder"
         for override in parse_overrides(arguments)
         if override.key_or_group in {*groups(), "study"} and not all(map(NAME.fullmatch, _options(override)))
+    ]
+    faults += [
+        f"`{override.input_line}`: the group `{group}` is called `{RENAMED[group]}` now"
+        for override in parse_overrides(arguments)
+        if (group := re.split(r"[.@]", override.key_or_group)[0]) in RENAMED
     ]
     if faults:
         raise ConfigError("command line", faults)
@@ -119,7 +125,9 @@ def _targets(content: object) -> Iterator[str]:
 
 def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     for key, value in content.items():
-        if key not in known:
+        if key in RENAMED:
+            yield f"{where}: `{key}` is called `{RENAMED[key]}` now; rename the key and the folder conf/{key}"
+        elif key not in known:
             yield f"{where}: {key!r} is not a parameter; expected one of {', '.join(sorted(known))}"
         elif key in groups() and not (isinstance(value, str) and NAME.fullmatch(value)):
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"

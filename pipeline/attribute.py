@@ -1,4 +1,4 @@
-"""Explain the classifier of a study: by every method side by side, and by the concepts of a layer."""
+"""Explain the classifier of a study by several methods, and by the concepts of a layer."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -25,9 +25,12 @@ SHAPLEY = "shapley_sampling"
 
 @dataclass(frozen=True)
 class _Explained:
-    """The windows that are explained: (window, channel, time) as recorded and as scaled, and what is known of them.
+    """The windows that are explained.
 
-    `table` has a row for each, with `label` and `predicted` by name and `code` of the predicted class.
+    Attributes:
+        recorded: (window, channel, time) as recorded.
+        scaled: (window, channel, time) as in training.
+        table: one row per window: `label` and `predicted` by name, `code` of the predicted class, probabilities.
     """
 
     recorded: FloatArray
@@ -56,7 +59,7 @@ def _choose(run: StageRun, data: Prepared, predictions: pd.DataFrame, classes: t
 
 
 def _references(data: Prepared, codes: IntArray, count: int, seed: int) -> dict[int, FloatArray]:
-    """For each predicted class training windows of other classes."""
+    """Predicted class -> (window, channel, time) training windows of other classes."""
     labels, train = data.index["label"].to_numpy(), data.index["split"].to_numpy() == "train"
     rng, found = np.random.default_rng(seed), {}
     for code in np.unique(codes):
@@ -81,7 +84,7 @@ def _write_comparison(run: StageRun, found: "Comparison", explained: _Explained,
 def _draw_methods(
     run: StageRun, found: "Comparison", explained: _Explained, signals: "Signals", trained: "TrainedClassifier"
 ) -> None:
-    """One page per class of methods side by side and of Shapley values, one of the averages, one of attention."""
+    """One page per class that compares methods, one per class of Shapley values, and one of the averages."""
     import torch
 
     from clusterwhy.explanations.contributions import contributions
@@ -125,7 +128,7 @@ def _draw_attention(run: StageRun, explained: _Explained, trained: "TrainedClass
 
 
 def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier", signals: "Signals") -> None:
-    """Which concepts of a layer each class rests on, and the windows that show the first of them."""
+    """The concepts of a layer by relevance to each class, and the windows that show the first of them."""
     import torch
 
     from clusterwhy.concepts.propagation import concept_relevance

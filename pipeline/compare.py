@@ -1,4 +1,4 @@
-"""Turn a sweep of `explain` into one ranking table: python -m pipeline.compare [FOLDER]."""
+"""Rank the jobs of a sweep of `explain` in one table: python -m pipeline.compare [FOLDER]."""
 
 import argparse
 import json
@@ -40,15 +40,15 @@ def gather(folder: Path) -> pd.DataFrame:
         for cluster, own in quality.groupby("cluster"):
             areas = {
                 f"{measure}.{ranking}": value
-                for measure in ("replacement_area", "flip_rate")
+                for measure in ("channel_deletion", "flip_rate")
                 for ranking, value in zip(own["ranking"], own[measure], strict=True)
             }
             rows.append(job | {"cluster": str(cluster), "median_abs_gap": gaps[cluster]} | areas)
     if not rows:
         raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")
     table = pd.DataFrame(rows)
-    # jobs that differ in the composite alone have the same relevance where the attributor has rules of its own
-    keys = [key for key in ("replacement_area.relevance", "replacement_area.lrp") if key in table]
+    # the composite changes the LRP ranking only if the attributor has rules of its own
+    keys = [key for key in ("channel_deletion.relevance", "channel_deletion.lrp") if key in table]
     overall = table[table["cluster"] == "all"].set_index("job")[keys]
     table["rank"] = (
         table["job"].map(overall.groupby(keys, dropna=False).ngroup().rank(method="min")) if keys else float("nan")
@@ -57,7 +57,7 @@ def gather(folder: Path) -> pd.DataFrame:
 
 
 def rank(folder: Path) -> pd.DataFrame:
-    """Write ranking.csv, ranking.md and ranking.png beside the jobs, log them, give the table back."""
+    """Write ranking.csv, ranking.md and ranking.png to the folder of the sweep, track them, and return the table."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -70,11 +70,11 @@ def rank(folder: Path) -> pd.DataFrame:
     ax = figure.subplots()
     positions = range(len(overall))
     for name, mark in (("relevance", "o"), ("lrp", "."), ("z_score", "|"), ("random", "x")):
-        if f"replacement_area.{name}" in overall:
-            ax.plot(overall[f"replacement_area.{name}"], positions, mark, label=name, markersize=7)
+        if f"channel_deletion.{name}" in overall:
+            ax.plot(overall[f"channel_deletion.{name}"], positions, mark, label=name, markersize=7)
     ax.set_yticks(positions, overall["job"], fontsize=8)
     ax.invert_yaxis()
-    ax.set_xlabel("replacement area (lower is more faithful)")
+    ax.set_xlabel("channel deletion (area; lower is more faithful)")
     ax.legend(frameon=False, fontsize=8)
     figure.savefig(folder / "ranking.png", dpi=130)
     wandb = yaml.safe_load((ROOT / "conf" / "wandb" / "default.yaml").read_text())

@@ -1,8 +1,8 @@
-"""Judge clusters, scores and explanations, each beside its baselines."""
+"""Evaluate clusters, scores and explanations, each with its baselines."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,9 +11,12 @@ from clusterwhy.artifacts.store import read_array, read_table, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
-from clusterwhy.metrics.clusters import cluster_like_the_study, cluster_stability, label_agreement, spectral_features
+from clusterwhy.metrics.clusters import cluster_again, cluster_stability, label_agreement, spectral_features
 from clusterwhy.metrics.detection import ranking_quality
 from pipeline._stage import StageRun, stage
+
+if TYPE_CHECKING:
+    from clusterwhy.explanations.embedded_series import EmbeddedSeries
 
 log = logging.getLogger("clusterwhy")
 
@@ -25,21 +28,21 @@ def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     rows = [{"question": "clusters", "method": "ours", **label_agreement(data.labels, labels)}]
     windows = windows_at(data.scaled, data.starts, data.length)
     projection = run.settings["projection"]
-    # features in the units of the scaled series have one scale already: standardised they cluster worse
-    alike = projection.model_copy(update={"standardise": False})
+    # these features have one scale already: standardised they cluster worse
+    unscaled = projection.model_copy(update={"standardise": False})
     features = {
         "untrained encoder": (read_array(embed / "untrained_embeddings.npy"), projection),
-        "spectral features": (spectral_features(windows), alike),
-        "raw windows": (windows.reshape(len(windows), -1), alike),
+        "spectral features": (spectral_features(windows), unscaled),
+        "raw windows": (windows.reshape(len(windows), -1), unscaled),
     }
     for name, (points, placing) in features.items():
-        found = cluster_like_the_study(points, placing, run.settings["clusterer"], run.settings["seed"])
+        found = cluster_again(points, placing, run.settings["clusterer"], run.settings["seed"])
         rows.append({"question": "clusters", "method": name, **label_agreement(data.labels, found)})
     return rows
 
 
 def _stability(run: StageRun) -> None:
-    """Whether the clusters are there again."""
+    """Clusterwise stability under resampling."""
     try:
         table = cluster_stability(
             read_array(run.take("embed") / "embeddings.npy"),
@@ -47,10 +50,10 @@ def _stability(run: StageRun) -> None:
             run.settings["projection"],
             run.settings["clusterer"],
             run.settings["seed"],
-            run.settings["evidence"].resamples,
+            run.settings["evaluation"].resamples,
         )
     except DataError as error:
-        log.warning("whether clusters are there again is not told, a sample of the windows is too small: %s", error)
+        log.warning("cluster stability is not evaluated, a sample of the windows is too small: %s", error)
         table = pd.DataFrame(columns=["cluster", "resample", "jaccard"])
     write_table(run.out / "stability.csv", table)
     run.tracker.table("stability", table)
@@ -71,76 +74,87 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     return rows
 
 
-def _further_encoders(run: StageRun, data: Prepared) -> dict[int, Any]:
-    """Encoders that differ from the trained one by their seed alone, with their embeddings."""
+def _series(run: StageRun, data: Prepared) -> "EmbeddedSeries":
+    from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.explanations.embedded_series import EmbeddedSeries
+
+    encoder = load_encoder(run.take("train"))
+    return EmbeddedSeries.of(data, encoder, read_array(run.inputs / "embed" / "embeddings.npy"))
+
+
+def _retrained(run: StageRun, series: "EmbeddedSeries") -> dict[int, "EmbeddedSeries"]:
+    """The series with encoders that differ from the trained one in the seed only."""
     from clusterwhy.compute.seeding import seed_torch
     from clusterwhy.encoders.masked import embed
 
     found = {}
-    train = data.starts[data.index["train"].to_numpy()]
-    for i in range(run.settings["evidence"].encoder_seeds):
+    train = series.starts[series.index["train"].to_numpy()]
+    for i in range(run.settings["evaluation"].encoder_seeds):
         seed = run.settings["seed"] + 1 + i
         seed_torch(seed)
-        encoder = run.settings["encoder"].build(len(data.channels), data.length)
+        encoder = run.settings["encoder"].build(len(series.channels), series.length)
         kept = run.kept(f"training-{seed}")
-        run.settings["train"].train(encoder, data.scaled, train, data.length, seed, lambda row: None, kept)
+        run.settings["train"].train(encoder, series.values, train, series.length, seed, lambda row: None, kept)
         encoder = encoder.eval().requires_grad_(False)
-        found[seed] = encoder, embed(encoder, data.scaled, data.starts, data.length, batch_size=256)
+        embeddings = embed(encoder, series.values, series.starts, series.length, batch_size=256)
+        found[seed] = replace(series, encoder=encoder, embeddings=embeddings)
     return found
 
 
-def _seed_rows(run: StageRun, encoders: Mapping[int, Any]) -> list[dict[str, Any]]:
+def _seed_rows(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]) -> list[dict[str, Any]]:
     """Whether another seed, of the projection or of the encoder, gives the same clusters."""
-    seed, embed = run.settings["seed"], run.inputs / "embed"
-    others = {f"projection seed {seed + 1}": (read_array(embed / "embeddings.npy"), seed + 1)}
-    others |= {f"encoder seed {other}": (embeddings, seed) for other, (_, embeddings) in encoders.items()}
+    seed = run.settings["seed"]
+    others = {f"projection seed {seed + 1}": (series.embeddings, seed + 1)}
+    others |= {f"encoder seed {other}": (one.embeddings, seed) for other, one in retrained.items()}
     labels = read_array(run.inputs / "cluster" / "labels.npy")
     rows = []
     for name, (embeddings, own) in others.items():
-        found = cluster_like_the_study(embeddings, run.settings["projection"], run.settings["clusterer"], own)
+        found = cluster_again(embeddings, run.settings["projection"], run.settings["clusterer"], own)
         rows.append({"question": "clusters of another seed", "method": name, **label_agreement(labels, found)})
     return rows
 
 
-def _evidence(run: StageRun, data: Prepared, encoders: dict[int, Any]) -> pd.DataFrame:
-    from clusterwhy.encoders.storage import load_encoder
-    from clusterwhy.explanations.clusters import HowToExplain
-    from clusterwhy.explanations.evaluation import cluster_evidence
+def _faithfulness(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]) -> dict[str, Any]:
+    """Measure -> baseline, where it has one -> ranking -> mean over clusters."""
+    from clusterwhy.explanations.evaluation import evaluate_clusters
+    from clusterwhy.explanations.settings import ExplanationSettings
 
     clusters = read_table(run.inputs / "cluster" / "clusters.parquet")
-    names = ("target", "canonizer", "composite", "attributor", "members", "seed")
-    found = cluster_evidence(
-        load_encoder(run.take("train")),
-        data.scaled,
-        data.index,
-        read_array(run.inputs / "embed" / "embeddings.npy"),
+    found = evaluate_clusters(
+        series,
         clusters["cluster"].to_numpy(),
         clusters["strength"].to_numpy(),
-        HowToExplain(**{name: run.settings[name] for name in names}),
-        run.settings["evidence"],
-        encoders,
+        ExplanationSettings.of(run.settings),
+        run.settings["evaluation"],
+        retrained,
     )
-    write_table(run.out / "evidence.csv", found.measures)
-    write_table(run.out / "ledger.csv", found.ledger)
-    run.tracker.table("ledger", found.ledger)
-    means = found.measures.groupby(["measure", "fill", "ranking"], sort=False)["value"].mean().reset_index()
-    run.tracker.table("evidence", means)
-    return means
+    write_table(run.out / "faithfulness.csv", found.faithfulness)
+    write_table(run.out / "relevance_budget.csv", found.budget)
+    run.tracker.table("relevance_budget", found.budget)
+    means = found.faithfulness.groupby(["measure", "baseline", "ranking"], sort=False)["value"].mean().reset_index()
+    run.tracker.table("faithfulness", means)
+    figures: dict[str, Any] = {}
+    for row in means.itertuples():
+        of_measure = figures.setdefault(str(row.measure), {})
+        of_measure = of_measure.setdefault(row.baseline, {}) if row.baseline else of_measure
+        of_measure[row.ranking] = row.value
+    return figures
 
 
 def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, Any]]:
-    faithful = quality.groupby("ranking", sort=False)[["replacement_area", "flip_rate"]].mean().dropna()
+    faithful = quality.groupby("ranking", sort=False)[["channel_deletion", "flip_rate"]].mean().dropna()
     records = faithful.reset_index(names="method").to_dict("records")
     return [{"question": question} | {str(key): value for key, value in figures.items()} for figures in records]
 
 
 @stage
 def main(run: StageRun) -> None:
-    data = Prepared(run.take("prepare"))
-    explain, encoders = run.take("explain"), _further_encoders(run, data)
+    data, explain = Prepared(run.take("prepare")), run.take("explain")
+    series = _series(run, data)
+    retrained = _retrained(run, series)
     rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data),
-        *_seed_rows(run, encoders),
+        *_seed_rows(run, series, retrained),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
@@ -149,12 +163,7 @@ def main(run: StageRun) -> None:
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
     _stability(run)
-    evidence: dict[str, Any] = {}
-    for record in _evidence(run, data, encoders).itertuples():
-        at = evidence.setdefault(str(record.measure), {})
-        at = at.setdefault(record.fill, {}) if record.fill else at
-        at[record.ranking] = record.value
-    run.metrics["evidence"] = evidence
+    run.metrics["faithfulness"] = _faithfulness(run, series, retrained)
     for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("question", "method")}
         question, method = (str(row[key]).replace(" ", "_") for key in ("question", "method"))

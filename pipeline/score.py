@@ -1,4 +1,4 @@
-"""Score how anomalous each window is, beside baselines; threshold; merge segments."""
+"""Anomaly score of each window, with baselines; threshold; anomalous segments."""
 
 import logging
 from functools import partial
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clusterwhy.anomaly.detectors import Evidence, MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.detectors import DetectorInput, MeanAbsoluteZ, PcaError, Random
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
 
 log = logging.getLogger("clusterwhy")
-BATCH_SIZE = 128  # shards are whole batches of any detector up to this size
+BATCH_SIZE = 128  # a shard is a multiple of the batch size of any detector up to this
 BASELINES = {"pca_error": PcaError(explained_share=0.95), "mean_abs_z": MeanAbsoluteZ(), "random": Random()}
 
 
@@ -50,7 +50,7 @@ def main(run: StageRun) -> None:
         return found
 
     train = data.index["train"].to_numpy()
-    evidence = Evidence(
+    inputs = DetectorInput(
         values=data.scaled,
         starts=data.starts,
         length=data.length,
@@ -61,10 +61,10 @@ def main(run: StageRun) -> None:
         seed=run.settings["seed"],
         map=over_windows,
     )
-    scores = run.settings["detector"].score(evidence)
+    scores = run.settings["detector"].score(inputs)
     table = pd.DataFrame({"window": data.index["window"], "score": scores.windows})
     for name, detector in BASELINES.items():
-        table[name] = detector.score(evidence).windows
+        table[name] = detector.score(inputs).windows
     threshold = run.settings["threshold"].fit(scores.windows[train])
     table["anomalous"] = scores.windows > threshold
     segments = merge_segments(scores.windows, threshold, data.starts, data.length)

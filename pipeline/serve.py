@@ -1,4 +1,4 @@
-"""Open the report with a Python behind it: what a person circles is explained at once, by any rules."""
+"""Serve the report page and explain windows that the user selects in it, by any rules."""
 
 import argparse
 import logging
@@ -18,35 +18,32 @@ from clusterwhy.report.study_results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "as the study"
-MOST = 32  # windows of a selection that are explained
+MAX_WINDOWS = 32  # windows of a selection that are explained
 
 log = logging.getLogger("clusterwhy")
 
 
 def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
-    """What explains windows by the settings of a study, or by LRP with another composite; and names of the rules."""
+    """What explains windows by the settings of a study or by LRP with another composite, and the names of the rules."""
     from clusterwhy.attribution.lrp_variants import Lrp
     from clusterwhy.encoders.storage import load_encoder
-    from clusterwhy.explanations.clusters import HowToExplain
+    from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.selections import ExplainedSelection, explain_selection
+    from clusterwhy.explanations.settings import ExplanationSettings
 
     found, sizes = StudyResults.of(artifacts), dict[str, Any]()
     for stage, folder in {**found.folders, "train": artifacts / "train"}.items():
         check_folder(stage, folder, sizes)
-    encoder = load_encoder(artifacts / "train")
+    series = EmbeddedSeries.of(found.data, load_encoder(artifacts / "train"), found.embeddings)
     config = found.provenance("explain")["config"]
-    names = ("target", "canonizer", "composite", "attributor", "members", "seed")
-    settings = build_settings({name: config[name] for name in names})
+    settings = build_settings({name: config[name] for name in ExplanationSettings.names()})
     composites = {}
     for path in sorted((ROOT / "conf" / "composite").glob("*.yaml")):
         composites[f"LRP, {path.stem}"] = build_settings({"composite": OmegaConf.to_container(OmegaConf.load(path))})
 
     def explain(windows: list[int], rules: str) -> ExplainedSelection:
         chosen = settings if rules == STUDY else settings | composites[rules] | {"attributor": Lrp(batch_size=64)}
-        data = found.data
-        how = HowToExplain(**chosen)
-        positions = np.asarray(windows)
-        return explain_selection(encoder, data.scaled, data.starts, data.length, found.embeddings, positions, how, MOST)
+        return explain_selection(series, np.asarray(windows), ExplanationSettings.of(chosen), MAX_WINDOWS)
 
     return explain, (STUDY, *composites)
 

@@ -150,7 +150,7 @@ def make_checkout(root: Path) -> Checkout:
     )
     checkout = Checkout(root)
     # enough to show every part of a study, and no more
-    checkout.set("evidence/standard", n_windows=3, n_stretches=4, resamples=1)
+    checkout.set("evaluation/standard", n_windows=3, n_stretches=4, resamples=1)
     checkout.set("anomalies/masked_prediction", count=3)
     checkout.choose(dataset="pump", window="short", encoder="inception_time_small", train="quick")
     # `dvc exp run` wants a commit to start from

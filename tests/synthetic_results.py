@@ -149,7 +149,7 @@ def _write_explanations(
     write_table(folder / "importance.csv", pd.DataFrame(rows))
     rankings = {"relevance": 0.4, "z_score": 0.5, "random": 0.6}
     quality = [
-        {"cluster": cluster, "ranking": ranking, "replacement_area": area, "flip_rate": 1 - area}
+        {"cluster": cluster, "ranking": ranking, "channel_deletion": area, "flip_rate": 1 - area}
         for cluster in range(N_CLUSTERS)
         for ranking, area in rankings.items()
     ]
@@ -166,7 +166,7 @@ def _write_explanations(
                 "anomalous": score[anomalies] > 8.0,
                 "target": unlike.sum(axis=(1, 2)),
                 "gap": 0.0,
-                "references": [starts[[10, 20]].tolist()] * N_ANOMALIES,
+                "normal_windows": [starts[[10, 20]].tolist()] * N_ANOMALIES,
             }
         ),
     )
@@ -182,24 +182,25 @@ def _write_evaluation(folder: Path) -> None:
     rows = [
         {"question": "clusters", "method": "ours", "ami": 0.9},
         *(
-            {"question": "explanation", "method": method, "replacement_area": area, "flip_rate": 0.5}
+            {"question": "explanation", "method": method, "channel_deletion": area, "flip_rate": 0.5}
             for method, area in {"relevance": 0.4, "z_score": 0.5, "random": 0.6}.items()
         ),
     ]
     write_table(folder / "results.csv", pd.DataFrame(rows))
-    evidence = [
-        {"cluster": cluster, "measure": measure, "fill": fill, "ranking": ranking, "value": 0.5}
+    faithfulness = [
+        {"cluster": cluster, "measure": measure, "baseline": baseline, "ranking": ranking, "value": 0.5}
         for cluster in range(N_CLUSTERS)
-        for measure, fill, ranking in (
+        for measure, baseline, ranking in (
             ("deletion", "mean", "relevance"),
             ("deletion", "mean", "random"),
             ("similarity", None, "randomised_100"),
             ("similarity", None, "noisy"),
         )
     ]
-    write_table(folder / "evidence.csv", pd.DataFrame(evidence))
+    write_table(folder / "faithfulness.csv", pd.DataFrame(faithfulness))
     again = [{"cluster": c, "resample": i, "jaccard": 0.9 - 0.2 * c} for c in range(N_CLUSTERS) for i in range(2)]
     write_table(folder / "stability.csv", pd.DataFrame(again))
     write_table(
-        folder / "ledger.csv", pd.DataFrame([{"cluster": 0, "step": "relu", "category": "route", "share": 0.0}])
+        folder / "relevance_budget.csv",
+        pd.DataFrame([{"cluster": 0, "step": "relu", "category": "route", "share": 0.0}]),
     )

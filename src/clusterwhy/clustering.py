@@ -1,4 +1,4 @@
-"""Density clusters of windows: labels, membership strengths, medoids, when they occur."""
+"""Density clusters of windows: labels, membership strengths, medoids, timeline."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -17,7 +17,7 @@ NOISE = -1
 
 @dataclass(frozen=True)
 class Clusters:
-    """What clustering found.
+    """Clusters of windows.
 
     Attributes:
         labels: (window,) cluster of each window; -1 is noise.
@@ -35,8 +35,8 @@ class Clusters:
 class Hdbscan(Settings):
     """HDBSCAN (Campello et al. 2013) with sizes as shares of the number of windows, or fixed ones.
 
-    With more than `sample` windows the tree is that of `sample` of them, drawn at random, sizes are shares of these,
-    and the others get the cluster that they would fall into (`hdbscan.approximate_predict`).
+    With more than `sample` windows, only `sample` of them, drawn at random, are clustered; sizes are shares of these.
+    The others are assigned by `hdbscan.approximate_predict`.
     """
 
     space: Literal["projection", "embeddings"]
@@ -128,7 +128,7 @@ def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 500
 
 
 def central_order(points: FloatArray) -> IntArray:
-    """Members of one cluster, the medoid first: by their summed distance to all the others."""
+    """Members of one cluster in ascending order of their summed distance to all others, the medoid first."""
     from sklearn.metrics import pairwise_distances_chunked
 
     sums = np.concatenate(
@@ -138,7 +138,7 @@ def central_order(points: FloatArray) -> IntArray:
 
 
 def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
-    """Runs of neighbouring windows with one label, as samples (stop exclusive)."""
+    """Runs of consecutive windows with the same label, in samples (stop exclusive)."""
     change = np.flatnonzero(np.diff(labels)) + 1
     firsts, lasts = np.append(0, change), np.append(change, len(labels)) - 1
     starts, stops = index["start"].to_numpy(), index["stop"].to_numpy()

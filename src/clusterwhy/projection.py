@@ -11,20 +11,20 @@ from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
 from clusterwhy.types import BoolArray, FloatArray
 
-PART = 10_000  # windows that are projected between those of a sample at a time
+PART = 10_000  # windows that are transformed at a time
 
 
 class Projection(Settings):
     """The base of every projection.
 
-    `standardise` gives each feature of the embedding the mean 0 and the variance 1 over all windows first: features
-    with large values would drown the others. Features that never change become 0.
+    `standardise` scales each feature of the embedding to mean 0 and variance 1 over all windows first: features with
+    large values would dominate the others. Constant features become 0.
     """
 
     standardise: bool = True
 
     def points(self, embeddings: FloatArray) -> FloatArray:
-        """(window, feature): the embeddings as they are projected."""
+        """(window, feature) embeddings as they are projected: standardised or not."""
         if not self.standardise:
             return embeddings
         from sklearn.preprocessing import StandardScaler
@@ -34,10 +34,10 @@ class Projection(Settings):
 
 
 class Umap(Projection):
-    """UMAP (McInnes et al. 2018, arXiv 1802.03426), repeatable: seeded, one thread.
+    """UMAP (McInnes et al. 2018, arXiv 1802.03426), reproducible: seeded, one thread.
 
-    With more than `sample` windows it is fitted on that many, drawn at random, and the others are put between their
-    neighbours among those (UMAP's `transform`): the exact search for neighbours grows with the square of the windows.
+    With more than `sample` windows it is fitted on that many, drawn at random, and UMAP's `transform` places the others
+    between their neighbours: the cost of the exact neighbour search grows with the square of the number of windows.
     """
 
     n_neighbors: int = Field(ge=2)
@@ -49,7 +49,7 @@ class Umap(Projection):
         """(window, feature) -> (window, 2).
 
         Raises:
-            DataError: not more windows than `n_neighbors`.
+            DataError: fewer windows than `n_neighbors` + 1.
         """
         if len(embeddings) <= self.n_neighbors:
             raise DataError(
@@ -64,7 +64,7 @@ class Umap(Projection):
         keep_compiled_kernels()
         import umap
 
-        # exact neighbours from scikit-learn: UMAP's own search is compiled anew in every process
+        # exact neighbours from scikit-learn: UMAP's own search is compiled in every process
         distances, indices = (
             NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(points).kneighbors(points)
         )
@@ -114,7 +114,7 @@ class Pca(Projection):
 
 
 def keep_compiled_kernels() -> None:
-    """Let numba keep UMAP's kernels on disk: umap declares them without a cache (9.8 s per process)."""
+    """Let numba cache UMAP's kernels on disk; compiling them takes 9.8 s per process."""
     import pynndescent.pynndescent_
     import pynndescent.rp_trees
     import umap.layouts
@@ -132,7 +132,7 @@ def trustworthiness(
 ) -> float:
     """Share of projected neighbours that are neighbours in the embedding (Venna & Kaski 2001).
 
-    Judged on a random sample of at most `limit` windows, since it needs all pairs.
+    On a random sample of at most `limit` windows, since it needs all pairs.
     """
     from sklearn.manifold import trustworthiness as measure
 

@@ -166,6 +166,14 @@ def test_options_on_the_command_line_must_be_plain_names(argument: str) -> None:
     )
 
 
+def test_a_renamed_group_is_named(root: Path) -> None:
+    with pytest.raises(ConfigError, match="`evidence` is called `evaluation` now"):
+        check_choices(["evidence.resamples=1"])
+    (root / "params.yaml").write_text("evidence: standard\n")
+    with pytest.raises(ConfigError, match="`evidence` is called `evaluation` now"):
+        check_files()
+
+
 @pytest.fixture
 def precious(study: Checkout) -> Iterator[Path]:
     """A folder of the user's, and a preset that somebody gave them."""

@@ -53,9 +53,9 @@ def test_a_user_csv_passes_through_the_whole_pipeline(study: Checkout) -> None:
     relevance = np.load(study.root / "artifacts/explain/anomaly_relevance.npy")
     assert relevance.shape == (len(anomalies), 3, 64) and len(anomalies) == 3
     np.testing.assert_allclose(relevance.sum(axis=(1, 2)), anomalies["target"], rtol=1e-3, atol=1e-3)
-    evidence = pd.read_csv(study.root / "artifacts/evaluate/evidence.csv")
-    assert {"deletion", "insertion", "flip_rate", "similarity"} == set(evidence["measure"])
-    assert {"relevance", "lrp", "z_score", "random"} < set(evidence["ranking"])
+    measures = pd.read_csv(study.root / "artifacts/evaluate/faithfulness.csv")
+    assert {"deletion", "insertion", "flip_rate", "similarity"} == set(measures["measure"])
+    assert {"relevance", "lrp", "z_score", "random"} < set(measures["ranking"])
     page = (study.root / "artifacts/report/report.html").read_text()
     assert all(name in page for name in about["channels"])
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", page), "the page needs the network"
@@ -167,8 +167,8 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     overall = table[table["cluster"] == "all"]
     assert set(overall["job"]) == {f"composite={rule}" for rule in rules.split(",")}
     # the relevance of differences does not depend on the composite, whose own LRP decides
-    assert overall["replacement_area.relevance"].nunique() == 1
-    assert overall["rank"].is_monotonic_increasing and overall["replacement_area.lrp"].is_monotonic_increasing
+    assert overall["channel_deletion.relevance"].nunique() == 1
+    assert overall["rank"].is_monotonic_increasing and overall["channel_deletion.lrp"].is_monotonic_increasing
     assert set(table["cluster"]) > {"all", "0"}
     assert (folder / "ranking.png").is_file() and "composite=epsilon_plus_norm" in (folder / "ranking.md").read_text()
     assert "composite=epsilon_plus_norm" in done.stdout
@@ -181,7 +181,7 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     page = (study.root / "by_hand" / "report.html").read_text()
     shown = page[page.index("Ranking of LRP rules for these clusters") :]
     places = [shown.index(f"<td>{job}</td>") for job in overall["job"]]
-    assert places == sorted(places) and "replacement area, z-score" in shown
+    assert places == sorted(places) and "channel deletion, z-score" in shown
     provenance = folder / "3" / "provenance.json"
     known = json.loads(provenance.read_text())
     provenance.write_text(json.dumps(known | {"inputs_md5": known["inputs_md5"] | {"cluster": "0.dir"}}))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterwhy.anomaly.detectors import Evidence, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
+from clusterwhy.anomaly.detectors import DetectorInput, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
 from clusterwhy.clustering import Hdbscan, central_order, density_validity, silhouette, timeline
 from clusterwhy.errors import DataError
@@ -106,17 +106,17 @@ def test_windows_outside_the_sample_land_where_their_kind_is(rng: np.random.Gene
     np.testing.assert_array_equal(alone.labels, by_sample.model_copy(update={"sample": None}).fit(points).labels)
 
 
-def evidence(rng: np.random.Generator, strange: int) -> Evidence:
+def detector_input(rng: np.random.Generator, anomalous: int) -> DetectorInput:
     """40 windows of 8 samples and 3 channels; in one, channel 1 is 6 too high."""
     values = rng.normal(size=(320, 3)).astype(np.float32)
-    values[strange * 8 : strange * 8 + 8, 1] += 6.0
-    starts, train = np.arange(0, 320, 8), np.arange(40) != strange
+    values[anomalous * 8 : anomalous * 8 + 8, 1] += 6.0
+    starts, train = np.arange(0, 320, 8), np.arange(40) != anomalous
     embeddings = values.reshape(40, -1)
 
     def load_encoder() -> Any:
         raise AssertionError("no network is needed")
 
-    return Evidence(values, starts, 8, train, embeddings, embeddings[:, :2], load_encoder, 0)
+    return DetectorInput(values, starts, 8, train, embeddings, embeddings[:, :2], load_encoder, 0)
 
 
 @pytest.mark.parametrize(
@@ -128,21 +128,21 @@ def evidence(rng: np.random.Generator, strange: int) -> Evidence:
         Glosh(space="embeddings", min_cluster_share=0.1),
     ],
 )
-def test_detectors_rank_the_strange_window_first(detector: Any, rng: np.random.Generator) -> None:
-    found = detector.score(evidence(rng, 17))
+def test_detectors_rank_the_anomalous_window_first(detector: Any, rng: np.random.Generator) -> None:
+    found = detector.score(detector_input(rng, 17))
     assert found.windows.argmax() == 17
     if found.channels is not None:
         assert found.channels[17].argmax() == 1
 
 
 def test_random_scores_are_uniform_and_repeatable(rng: np.random.Generator) -> None:
-    made = evidence(rng, 3)
+    made = detector_input(rng, 3)
     np.testing.assert_array_equal(Random().score(made).windows, Random().score(made).windows)
 
 
 def test_nearest_neighbours_of_a_training_window_leave_itself_out() -> None:
     values = np.array([[0.0], [1.0], [3.0], [7.0]], dtype=np.float32)
-    made = Evidence(values, np.arange(4), 1, np.array([1, 1, 1, 0], dtype=bool), values, values, None, 0)  # type: ignore[arg-type]
+    made = DetectorInput(values, np.arange(4), 1, np.array([1, 1, 1, 0], dtype=bool), values, values, None, 0)  # type: ignore[arg-type]
     assert NearestNeighbours(k=1).score(made).windows.tolist() == [1.0, 1.0, 2.0, 4.0]
 
 

@@ -13,11 +13,11 @@ class Threshold(Protocol):
     """A choice of `conf/threshold`."""
 
     def fit(self, scores: FloatArray) -> float:
-        """The score above which a window is anomalous, from the scores of training windows."""
+        """The score above which a window is anomalous, from scores (window,) of training windows."""
 
 
 class QuantileThreshold(Settings):
-    """A fixed share of the training windows lies above."""
+    """A quantile of the training scores."""
 
     quantile: float = Field(gt=0.0, lt=1.0)
 
@@ -61,7 +61,7 @@ def sample_scores(scores: FloatArray, starts: IntArray, length: int, n_samples: 
 
 
 def merge_segments(scores: FloatArray, threshold: float, starts: IntArray, length: int) -> list[dict[str, Any]]:
-    """Anomalous windows that overlap or touch, as segments, the worst first (stop exclusive)."""
+    """Anomalous windows that overlap or touch, merged into segments, the highest score first (stop exclusive)."""
     segments: list[dict[str, Any]] = []
     for window in np.flatnonzero(scores > threshold):
         start, score = int(starts[window]), float(scores[window])

@@ -12,7 +12,7 @@ from torch import nn
 from clusterwhy.concepts.conditions import sum_over_time
 from clusterwhy.concepts.propagation import ConceptExplainer, Target, concept_explainer
 from clusterwhy.errors import ShapeError
-from clusterwhy.metrics.bootstrap import bootstrap_means
+from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 from clusterwhy.propagation.composites import CompositeSettings
 from clusterwhy.propagation.inputs import as_windows
 from clusterwhy.propagation.layer_graph import Layer, TracedLayer, layer_named
@@ -156,7 +156,7 @@ def concept_table(
             columns |= {"concept": np.arange(one.layer.n_concepts), "n_windows": int(chosen.sum())}
             for what in ("relevance", "activation"):
                 values = (one.shares if what == "relevance" else one.activation)[chosen]
-                low, high = limits(bootstrap_means(values, seed), confidence)
+                low, high = percentile_limits(bootstrap_means(values, seed), confidence)
                 mean = values.mean(axis=0)
                 columns |= {what: mean, f"{what}_low": low, f"{what}_high": high}
                 columns[f"{what}_rank"] = (-mean).argsort(kind="stable").argsort() + 1
@@ -187,7 +187,7 @@ def concept_difference(
             _check(one, np.asarray(chosen))
             means.append(one.shares[chosen].mean(axis=0))
             draws.append(bootstrap_means(one.shares[chosen], seed + len(draws)))
-        low, high = limits(draws[0] - draws[1], confidence)
+        low, high = percentile_limits(draws[0] - draws[1], confidence)
         columns = {
             "layer": one.layer.name,
             "concept": np.arange(one.layer.n_concepts),
@@ -231,11 +231,6 @@ def reference_windows(
         )
         for window in order
     )
-
-
-def limits(draws: FloatArray, confidence: float) -> FloatArray:
-    """(low and high, ...) percentile limits of bootstrap draws (draw, ...)."""
-    return np.asarray(np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0))
 
 
 def _check(scores: ConceptScores, chosen: BoolArray) -> None:

@@ -1,4 +1,4 @@
-"""From relevance of windows to statements about a cluster, with its uncertainty."""
+"""Relevance of windows summarised per cluster, with confidence intervals."""
 
 import itertools
 
@@ -6,20 +6,15 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.metrics.bootstrap import N_BOOTSTRAP
+from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
+from clusterwhy.metrics.shares import relevance_shares, signed_shares
 from clusterwhy.types import FloatArray, IntArray
 
 
-def signed_shares(relevance: FloatArray) -> FloatArray:
-    """(window, channel) summed relevance of each channel over all |relevance| of the window."""
-    size = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
-    return (relevance / np.where(size > 0, size, 1.0)).sum(axis=2)
-
-
 def member_agreement(relevance: FloatArray) -> float:
-    """Mean cosine between the channel shares of each window and the mean of the others, in [-1, 1].
+    """Mean cosine similarity between the channel shares of each window and the mean of the others, in [-1, 1].
 
-    Near 1: what is said of the cluster holds for each of its windows; 1 where there is one window.
+    Near 1: the explanation of the cluster holds for each of its windows. 1 for a single window.
     """
     if len(relevance) < 2:
         return 1.0
@@ -30,11 +25,11 @@ def member_agreement(relevance: FloatArray) -> float:
 
 
 def channel_contrast(own: FloatArray, rest: FloatArray, seed: int) -> dict[str, FloatArray]:
-    """How much more a channel supports this cluster than the explained windows of the others theirs.
+    """How much more a channel supports this cluster than it supports the other clusters.
 
     Args:
         own: (window, channel, time) relevance in the cluster.
-        rest: the same of all other clusters.
+        rest: (window, channel, time) relevance in all other clusters.
 
     Returns:
         `contrast` with `contrast_low` and `contrast_high`, (channel,) each: difference of mean signed
@@ -44,35 +39,34 @@ def channel_contrast(own: FloatArray, rest: FloatArray, seed: int) -> dict[str, 
         nothing = np.full(own.shape[1], np.nan)
         return {"contrast": nothing, "contrast_low": nothing, "contrast_high": nothing}
     rng = np.random.default_rng(seed)
-    mine, theirs = signed_shares(own), signed_shares(rest)
-    draws = [values[rng.integers(0, len(values), (N_BOOTSTRAP, len(values)))].mean(axis=1) for values in (mine, theirs)]
-    low, high = np.quantile(draws[0] - draws[1], [0.025, 0.975], axis=0)
-    return {"contrast": mine.mean(axis=0) - theirs.mean(axis=0), "contrast_low": low, "contrast_high": high}
+    inside, outside = signed_shares(own), signed_shares(rest)
+    low, high = percentile_limits(bootstrap_means(inside, rng) - bootstrap_means(outside, rng))
+    return {"contrast": inside.mean(axis=0) - outside.mean(axis=0), "contrast_low": low, "contrast_high": high}
 
 
-def shifts_to(reference: FloatArray, windows: FloatArray, max_shift: int) -> IntArray:
-    """By how many samples each window lags the reference, where their cross-correlation is greatest.
+def shifts_to(template: FloatArray, windows: FloatArray, max_shift: int) -> IntArray:
+    """Lag of each window behind a template, in samples, where their cross-correlation is greatest.
 
     Args:
-        reference: (channel, time).
+        template: (channel, time).
         windows: (window, channel, time).
         max_shift: greatest accepted lag, in samples.
 
     Returns:
         (window,) lags in [-max_shift, max_shift]; cross-correlations are summed over channels and
-        divided by the overlap, so that long lags are not put at a disadvantage.
+        divided by the overlap, so that long lags are not penalised.
     """
-    length = reference.shape[1]
+    length = template.shape[1]
     centred = windows - windows.mean(axis=2, keepdims=True)
-    wanted = reference - reference.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(centred, 2 * length) * np.conj(np.fft.rfft(wanted, 2 * length))
+    target = template - template.mean(axis=1, keepdims=True)
+    spectrum = np.fft.rfft(centred, 2 * length) * np.conj(np.fft.rfft(target, 2 * length))
     correlation = np.fft.irfft(spectrum.sum(axis=1), 2 * length)
     lags = np.arange(-max_shift, max_shift + 1)
     return np.asarray(lags[(correlation[:, lags] / (length - np.abs(lags))).argmax(axis=1)])
 
 
 def shifted(relevance: FloatArray, lags: IntArray) -> FloatArray:
-    """(window, channel, time) moved back by the lags; NaN where nothing was recorded."""
+    """(window, channel, time) moved back by the lags; NaN where no sample exists."""
     moved = np.full(relevance.shape, np.nan, dtype=relevance.dtype)
     length = relevance.shape[2]
     for window, lag in enumerate(lags):
@@ -85,7 +79,7 @@ def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_
     """Share of each channel in each stretch of time, with 95 % intervals over windows.
 
     Args:
-        relevance: (window, channel, time), signed; NaN counts as nothing.
+        relevance: (window, channel, time), signed; NaN counts as 0.
         n_bins: stretches of (nearly) equal length.
         dt_s: seconds between samples.
     """
@@ -96,7 +90,7 @@ def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_
 def time_bins_of_width(
     relevance: FloatArray, channels: tuple[str, ...], width: int, dt_s: float, seed: int
 ) -> pd.DataFrame:
-    """The same for stretches of `width` samples; the last one is shorter where the window is no multiple of it.
+    """The same for stretches of `width` samples; the last one may be shorter.
 
     Raises:
         ShapeError: a width below one sample.
@@ -110,18 +104,21 @@ def time_bins_of_width(
 def _in_stretches(
     relevance: FloatArray, channels: tuple[str, ...], edges: IntArray, dt_s: float, seed: int
 ) -> pd.DataFrame:
-    kept = np.nan_to_num(relevance)
-    size = np.abs(kept).sum(axis=(1, 2), keepdims=True)
-    shares = kept / np.where(size > 0, size, 1.0)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(shares), (N_BOOTSTRAP, len(shares)))
-    rows = []
-    for start, stop in itertools.pairwise(edges):
-        values = shares[:, :, start:stop].sum(axis=2)
-        low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975], axis=0)
-        for i, channel in enumerate(channels):
-            rows.append((channel, start * dt_s, stop * dt_s, values[:, i].mean(), low[i], high[i]))
-    return pd.DataFrame(rows, columns=["channel", "start_s", "stop_s", "signed", "signed_low", "signed_high"])
+    shares = relevance_shares(np.nan_to_num(relevance))
+    # (window, stretch, channel)
+    values = np.stack([shares[:, :, start:stop].sum(axis=2) for start, stop in itertools.pairwise(edges)], axis=1)
+    mean, (low, high) = values.mean(axis=0), percentile_limits(bootstrap_means(values, seed))
+    n_stretches, n_channels = mean.shape
+    return pd.DataFrame(
+        {
+            "channel": list(channels) * n_stretches,
+            "start_s": np.repeat(edges[:-1] * dt_s, n_channels),
+            "stop_s": np.repeat(edges[1:] * dt_s, n_channels),
+            "signed": mean.ravel(),
+            "signed_low": low.ravel(),
+            "signed_high": high.ravel(),
+        }
+    )
 
 
 def channel_importance(relevance: FloatArray, channels: tuple[str, ...], seed: int) -> pd.DataFrame:
@@ -132,15 +129,13 @@ def channel_importance(relevance: FloatArray, channels: tuple[str, ...], seed: i
 
     Returns:
         One row per channel: `absolute` is its share of all |relevance|; `signed` its summed
-        relevance over all |relevance|, so that supporting and opposing evidence stay apart. The
+        relevance over all |relevance|, so that support and opposition stay apart. The
         limits are percentiles of 1000 bootstrap means over windows (Efron 1979). No shifting.
     """
-    size = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
-    shares = relevance / np.where(size > 0, size, 1.0)
+    shares = relevance_shares(relevance)
     columns: dict[str, object] = {"channel": list(channels)}
-    draws = np.random.default_rng(seed).integers(0, len(relevance), (N_BOOTSTRAP, len(relevance)))
     for name, values in (("absolute", np.abs(shares).sum(axis=2)), ("signed", shares.sum(axis=2))):
-        low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975], axis=0)
+        low, high = percentile_limits(bootstrap_means(values, seed))
         columns |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
 

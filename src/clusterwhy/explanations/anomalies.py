@@ -1,104 +1,45 @@
-"""Explain the strangest windows of a study: which channels, at which moments, made each unlike normal ones."""
+"""Explain the most anomalous windows: which channels, and when, differ from normal windows."""
 
 import logging
 import time
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
-from clusterwhy.explanations.aggregation import signed_shares
-from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
-from clusterwhy.metrics.faithfulness import replace_channels, statistics_z
+from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
+from clusterwhy.metrics.channel_deletion import deletion_table
+from clusterwhy.metrics.shares import signed_shares
+from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from clusterwhy.encoders.masked import MaskedEncoder
+    from clusterwhy.propagation.explainer import Relevance
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 8
-N_NORMAL = 512  # normal windows that statistics and usual targets are taken from
-
-
-class AnomalySettings(Settings, ABC):
-    """A choice of `conf/anomalies`: which windows are explained, and against which normal ones.
-
-    A `count` of 0 explains none.
-
-    Relevance is that of the difference to references: normal windows near in the embedding, moved in time to
-    where they fit best (`reach`, as a share of a window).
-    """
-
-    count: int = Field(ge=0)
-    n_references: int = Field(ge=1)
-    reach: float = Field(ge=0.0, le=1.0)
-    batch_size: int = Field(ge=1)
-
-    @abstractmethod
-    def network(
-        self, encoder: "MaskedEncoder", embeddings: FloatArray, values: FloatArray, starts: IntArray, length: int
-    ) -> "nn.Module":
-        """The target, (window, channel, time) -> (window,).
-
-        Args:
-            embeddings: (window, feature) of normal windows.
-            values: (time, channel).
-            starts: first samples of normal windows.
-            length: samples in one window.
-        """
-
-
-class DistanceAnomalies(AnomalySettings):
-    """Why is it so far from normal windows? Mean squared distance to the k nearest in the embedding."""
-
-    k: int = Field(ge=1)
-
-    def network(
-        self, encoder: "MaskedEncoder", embeddings: FloatArray, values: FloatArray, starts: IntArray, length: int
-    ) -> "nn.Module":
-        from torch import nn
-
-        from clusterwhy.explanations.target_heads import Distance
-
-        return nn.Sequential(encoder, Distance(embeddings, self.k)).eval()
-
-
-class MaskedPredictionAnomalies(AnomalySettings):
-    """Why is it so badly predicted? Masked-prediction error over its usual value, as the detector has it."""
-
-    n_parts: int = Field(ge=2)
-    block: int = Field(ge=1)
-
-    def network(
-        self, encoder: "MaskedEncoder", embeddings: FloatArray, values: FloatArray, starts: IntArray, length: int
-    ) -> "nn.Module":
-        from clusterwhy.encoders.masked import masked_errors, usual_errors
-        from clusterwhy.explanations.target_heads import MaskedPredictionError
-
-        errors = masked_errors(encoder, values, starts, length, self.n_parts, self.block, self.batch_size)
-        return MaskedPredictionError(encoder, length, self.n_parts, self.block, usual_errors(errors)).eval()
 
 
 @dataclass(frozen=True)
 class AnomalyExplanations:
-    """Relevance of the strangest windows and what follows from it.
+    """Relevance of the most anomalous windows, and tables made from it.
 
     Attributes:
-        relevance: (explained window, channel, time), signed; adds up to the difference of the target.
-        windows: one row per explained window, the strangest first: `window`, `score`, `anomalous` (above the
-            threshold), `target` (difference to its references), `relevance_sum`, `gap`, `references` (first
+        relevance: (explained window, channel, time), signed.
+        windows: one row per explained window, the highest score first: `window`, `score`, `anomalous` (above the
+            threshold), `target` (difference to its normal windows), `relevance_sum`, `gap`, `normal_windows` (first
             samples).
         channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
-            `detector_share` where the detector has parts per channel.
-        quality: one row per ranking: `replacement_area`, `flip_rate` (share of windows whose target falls to what
-            is usual with a third of the channels replaced by those of their best reference).
+            `detector_share` where the detector has scores per channel.
+        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows whose target falls to the
+            usual range with a third of the channels replaced by those of their best matching normal window).
         seconds: time spent in attribution.
     """
 
@@ -109,8 +50,23 @@ class AnomalyExplanations:
     seconds: float
 
 
-def strangest(scores: FloatArray, starts: IntArray, length: int, count: int) -> IntArray:
-    """Positions of up to `count` windows with the highest scores that do not overlap, the strangest first."""
+@dataclass(frozen=True)
+class WindowScores:
+    """What a detector says of each window.
+
+    Attributes:
+        scores: (window,) anomaly scores, higher is more anomalous.
+        anomalous: (window,) above the threshold.
+        channels: (window, channel) contributions to the scores, where the detector has them.
+    """
+
+    scores: FloatArray
+    anomalous: BoolArray
+    channels: FloatArray | None = None
+
+
+def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int) -> IntArray:
+    """Positions of up to `count` windows with the highest scores that do not overlap, the highest first."""
     chosen: list[int] = []
     for window in np.argsort(-scores, kind="stable"):
         if all(abs(starts[window] - starts[other]) >= length for other in chosen):
@@ -121,128 +77,122 @@ def strangest(scores: FloatArray, starts: IntArray, length: int, count: int) -> 
 
 
 def explain_anomalies(
-    encoder: "MaskedEncoder",
-    values: FloatArray,
-    index: pd.DataFrame,
-    embeddings: FloatArray,
-    scores: FloatArray,
-    anomalous: BoolArray,
-    detector_channels: FloatArray | None,
-    channels: tuple[str, ...],
-    how: AnomalySettings,
-    seed: int,
+    series: EmbeddedSeries, detected: WindowScores, settings: AnomalySettings, seed: int
 ) -> AnomalyExplanations:
-    """Explain the windows with the highest scores against their nearest normal windows.
-
-    Args:
-        values: (time, channel), scaled as in training.
-        index: the window index.
-        embeddings: (window, feature).
-        scores: (window,) anomaly scores.
-        anomalous: (window,) above the threshold.
-        detector_channels: (window, channel) parts of the scores, where the detector has them.
-    """
+    """Explain the windows with the highest scores by their difference to the nearest normal windows."""
     from clusterwhy.attribution.differences import explain_difference
     from clusterwhy.encoders.masked import best_device
 
-    starts = index["start"].to_numpy()
-    length = int(index["stop"].iloc[0] - starts[0])
-    if how.count == 0:
-        return _nothing(len(channels), length)
-    chosen = strangest(np.asarray(scores), starts, length, how.count)
-    clear = allowed_starts(starts, length, starts[np.union1d(chosen, np.flatnonzero(anomalous))], len(values))
-    normal = np.flatnonzero(clear[starts] & index["train"].to_numpy())
-    if len(normal) < how.n_references:
+    starts, length = series.starts, series.length
+    if settings.count == 0:
+        return _nothing(len(series.channels), length)
+    chosen = most_anomalous(detected.scores, starts, length, settings.count)
+    excluded = starts[np.union1d(chosen, np.flatnonzero(detected.anomalous))]
+    allowed = allowed_starts(starts, length, excluded, len(series.values))
+    normal = np.flatnonzero(allowed[starts] & series.index["train"].to_numpy())
+    if len(normal) < settings.n_normal_windows:
         log.warning(
-            "anomalies are not explained: %d normal windows clear of them, %d references needed",
+            "anomalies are not explained: only %d normal windows in training data do not overlap them, %d are needed",
             len(normal),
-            how.n_references,
+            settings.n_normal_windows,
         )
-        return _nothing(len(channels), length)
+        return _nothing(len(series.channels), length)
     began = time.monotonic()
-    encoder = encoder.to(best_device())
-    embeddings = np.asarray(embeddings)
+    series.encoder.to(best_device())
     rng = np.random.default_rng(seed)
-    some = starts[np.sort(rng.permutation(normal)[:N_NORMAL])]
-    usual = windows_at(values, some, length)
-    windows = windows_at(values, starts[chosen], length)
-    distances = np.square(embeddings[chosen][:, None] - embeddings[normal][None]).sum(axis=2)
-    near = starts[normal][np.argsort(distances, axis=1, kind="stable")[:, : 4 * how.n_references]]
-    found = fitting_references(values, windows, near, clear, how.n_references, round(how.reach * length))
-    references = windows_at(values, found.ravel(), length).reshape(*found.shape, *windows.shape[1:])
-    network = how.network(encoder, embeddings[normal], values, some, length).to(best_device())
-    explained = explain_difference(network, windows, references, None, how.batch_size)
+    usual = np.sort(rng.permutation(normal)[:N_NORMAL])
+    windows = series.windows(chosen)
+    matched = _matching_normal_windows(series, chosen, normal, allowed, settings)
+    normal_windows = windows_at(series.values, matched.ravel(), length).reshape(*matched.shape, *windows.shape[1:])
+    network = settings.network(series, normal, usual).to(best_device())
+    explained = explain_difference(network, windows, normal_windows, None, settings.batch_size)
     seconds = time.monotonic() - began
-    z = statistics_z(windows, usual)
-    table = pd.DataFrame(
-        {
-            "window": np.repeat(index["window"].to_numpy()[chosen], len(channels)),
-            "channel": np.tile(np.array(channels, dtype=object), len(chosen)),
-            "share": signed_shares(explained.values).ravel(),
-            "z_score": z.ravel(),
-        }
+    usual_windows = series.windows(usual)
+    channel_scores = None if detected.channels is None else detected.channels[chosen]
+    rankings = {"relevance": explained.values.sum(axis=2)}
+    rankings |= {} if channel_scores is None else {"detector": channel_scores}
+    rankings |= {"z_score": channel_z_scores(windows, usual_windows)}
+    target = _excess(network, usual_windows, settings.batch_size)
+    return AnomalyExplanations(
+        relevance=explained.values,
+        windows=_window_table(series, chosen, detected, explained, matched),
+        channels=_channel_table(series, chosen, signed_shares(explained.values), rankings),
+        quality=deletion_table(target, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng),
+        seconds=seconds,
     )
-    parts = None if detector_channels is None else np.asarray(detector_channels)[chosen]
-    if parts is not None:
-        table["detector_share"] = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)).ravel()
-    rows = pd.DataFrame(
+
+
+def _matching_normal_windows(
+    series: EmbeddedSeries, chosen: IntArray, normal: IntArray, allowed: BoolArray, settings: AnomalySettings
+) -> IntArray:
+    """(chosen window, normal window) first samples of the normal windows that each is compared with."""
+    embeddings = series.embeddings
+    distances = np.square(embeddings[chosen][:, None] - embeddings[normal][None]).sum(axis=2)
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, : 4 * settings.n_normal_windows]
+    return matching_starts(
+        series.values,
+        series.windows(chosen),
+        series.starts[normal][nearest],
+        allowed,
+        settings.n_normal_windows,
+        round(settings.max_shift * series.length),
+    )
+
+
+def _window_table(
+    series: EmbeddedSeries, chosen: IntArray, detected: WindowScores, explained: "Relevance", matched: IntArray
+) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "window": index["window"].to_numpy()[chosen],
-            "score": scores[chosen],
-            "anomalous": anomalous[chosen],
+            "window": series.window_ids(chosen),
+            "score": detected.scores[chosen],
+            "anomalous": detected.anomalous[chosen],
             "target": explained.target,
             "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
             "gap": explained.gap,
-            "references": [row.tolist() for row in found],
+            "normal_windows": [row.tolist() for row in matched],
         }
     )
-    rankings = {"relevance": explained.values.sum(axis=2), "detector": parts, "z_score": z}
-    quality = _quality(network, windows, references[:, 0], usual, rankings, rng, how.batch_size)
-    return AnomalyExplanations(explained.values, rows, table, quality, seconds)
 
 
-def _quality(
-    network: "nn.Module",
-    windows: FloatArray,
-    replacements: FloatArray,
-    usual: FloatArray,
-    rankings: dict[str, FloatArray | None],
-    rng: np.random.Generator,
-    batch_size: int,
+def _channel_table(
+    series: EmbeddedSeries, chosen: IntArray, shares: FloatArray, rankings: dict[str, FloatArray]
 ) -> pd.DataFrame:
-    """How fast what is strange about windows goes while channels come from the best fitting normal window."""
+    table = pd.DataFrame(
+        {
+            "window": np.repeat(series.window_ids(chosen), len(series.channels)),
+            "channel": np.tile(np.array(series.channels, dtype=object), len(chosen)),
+            "share": shares.ravel(),
+            "z_score": rankings["z_score"].ravel(),
+        }
+    )
+    if (parts := rankings.get("detector")) is not None:
+        table["detector_share"] = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)).ravel()
+    return table
+
+
+def _excess(network: "nn.Module", usual_windows: FloatArray, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+    """The target above the 99th percentile of usual windows, as a function of windows: 0 or below is usual."""
     import torch
 
     device = next(network.parameters()).device
 
     def target(batch: FloatArray) -> FloatArray:
         with torch.inference_mode():
-            parts = [network(torch.from_numpy(part).to(device)).cpu() for part in _batches(batch, batch_size)]
+            parts = [network(part.to(device)).cpu() for part in torch.from_numpy(batch).split(batch_size)]
         found: FloatArray = torch.cat(parts).numpy()
         return found
 
-    level = float(np.quantile(target(usual), 0.99))
-    order = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
-    orders = {n: [np.argsort(-r, axis=1, kind="stable")] for n, r in rankings.items() if r is not None}
-    orders["random"] = [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)]
-    found = replace_channels(lambda batch: target(batch) - level, windows, replacements, orders)
-    return pd.DataFrame(
-        [{"ranking": name, "replacement_area": one.area, "flip_rate": one.flip_rate} for name, one in found.items()]
-    )
-
-
-def _batches(windows: FloatArray, size: int) -> list[FloatArray]:
-    return [windows[first : first + size] for first in range(0, len(windows), size)]
+    level = float(np.quantile(target(usual_windows), 0.99))
+    return lambda batch: target(batch) - level
 
 
 def _nothing(n_channels: int, length: int) -> AnomalyExplanations:
-    windows: dict[str, Any] = {
-        name: [] for name in ("window", "score", "anomalous", "target", "relevance_sum", "gap", "references")
-    }
+    windows = ("window", "score", "anomalous", "target", "relevance_sum", "gap", "normal_windows")
     return AnomalyExplanations(
         relevance=np.zeros((0, n_channels, length), dtype=np.float32),
-        windows=pd.DataFrame(windows),
+        windows=pd.DataFrame({name: [] for name in windows}),
         channels=pd.DataFrame({"window": [], "channel": [], "share": [], "z_score": []}),
-        quality=pd.DataFrame({"ranking": [], "replacement_area": [], "flip_rate": []}),
+        quality=pd.DataFrame({"ranking": [], "channel_deletion": [], "flip_rate": []}),
         seconds=0.0,
     )

@@ -1,12 +1,8 @@
-"""Explain every cluster of a study: the numbers behind its pages."""
+"""Explain every cluster of a study."""
 
-import functools
-import hashlib
-import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,48 +10,32 @@ import pandas as pd
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
-from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.aggregation import (
     channel_contrast,
     channel_importance,
     member_agreement,
-    signed_shares,
     time_bins,
     time_map,
 )
-from clusterwhy.explanations.targets import MembershipTarget
-from clusterwhy.metrics.faithfulness import replace_channels, statistics_z
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.settings import ExplanationSettings
+from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
+from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
+from clusterwhy.metrics.channel_deletion import deletion_table
+from clusterwhy.metrics.shares import signed_shares
+from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from clusterwhy.attribution.base import Attributor
-    from clusterwhy.encoders.masked import MaskedEncoder
-    from clusterwhy.explanations.members import MemberSelection
-    from clusterwhy.explanations.targets import TargetSettings
-    from clusterwhy.propagation.canonizer import CanonizerSettings
-    from clusterwhy.propagation.composites import CompositeSettings
+    from torch import nn
 
-log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 3
 N_TIME_BINS = 8
-JUDGE = MembershipTarget(n_prototypes=4, against="all", root="zero", sharpness=None)
-
-
-@dataclass(frozen=True)
-class HowToExplain:
-    """The choices that make an explanation."""
-
-    target: "TargetSettings"
-    canonizer: "CanonizerSettings"
-    composite: "CompositeSettings"
-    attributor: "Attributor"
-    members: "MemberSelection"
-    seed: int
 
 
 @dataclass(frozen=True)
 class ClusterExplanations:
-    """Relevance of the explained windows of all clusters and what follows from it.
+    """Relevance of the explained windows of all clusters, and tables made from it.
 
     Attributes:
         relevance: (explained window, channel, time), signed.
@@ -63,14 +43,13 @@ class ClusterExplanations:
             `bias_share`.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
             by the composite, where the attributor has rules of its own.
-        maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where windows
-            that were aligned do not reach.
+        maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
+            do not reach.
         clusters: the clusters that were explained.
-        quality: one row per cluster and ranking (relevance, the composite's LRP, z-score, random):
-            `replacement_area`, how slowly cluster membership falls, and `flip_rate`, how often a third of the
-            channels undoes it; the same measures for every target.
+        quality: one row per cluster and ranking (relevance, the composite's LRP, z-score, random): `channel_deletion`
+            and `flip_rate` of cluster membership, whatever target is explained.
         bins: one row per cluster, channel and stretch of time.
-        agreements: for each cluster how alike the explanations of its windows are.
+        agreements: cluster -> agreement between the explanations of its windows.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
     """
@@ -88,202 +67,175 @@ class ClusterExplanations:
 
 
 def explain_clusters(
-    encoder: "MaskedEncoder",
-    values: FloatArray,
-    index: pd.DataFrame,
-    embeddings: FloatArray,
+    series: EmbeddedSeries,
     labels: IntArray,
     strengths: FloatArray,
-    channels: tuple[str, ...],
-    dt_s: float,
-    how: HowToExplain,
+    settings: ExplanationSettings,
     workers: Workers = HERE,
+    cache: TargetCache | None = None,
 ) -> ClusterExplanations:
     """Explain chosen members of each cluster; each cluster is a shard.
 
     Args:
-        values: (time, channel), scaled as in training.
-        index: the window index.
-        embeddings: (window, feature).
         labels: (window,) cluster, -1 is noise.
         strengths: (window,) membership strength.
-        dt_s: seconds between samples.
         workers: where clusters are explained.
+        cache: targets known from earlier calls.
     """
     from clusterwhy.encoders.masked import best_device
 
-    encoder = encoder.to(best_device())
-    networks, facts = how.target.networks(encoder, np.asarray(embeddings), labels, how.seed)
-    # rankings are judged by the same question, whatever was explained: is the window still in its cluster?
-    judges, _ = JUDGE.networks(encoder, np.asarray(embeddings), labels, how.seed)
-    length = int(index["stop"].iloc[0] - index["start"].iloc[0])
-    starts = index["start"].to_numpy()
-    box = np.asarray(values.min(axis=0)), np.asarray(values.max(axis=0))
+    series.encoder.to(best_device())
+    networks, facts = settings.target.networks(series.encoder, series.embeddings, labels, settings.seed)
+    memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
     tasks = []
     for cluster, network in networks.items():
-        chosen = how.members.choose(cluster, embeddings, labels, strengths, how.seed)
-        rest = outside(values, starts, labels, cluster, length, how.seed)
-        task = AttributionTask(network, how.composite, how.canonizer.name, box, rest)
-        windows, ids = windows_at(values, starts[chosen], length), index["window"].to_numpy()[chosen]
-        judge = judges.get(cluster)
-        tasks.append(functools.partial(_explain, cluster, task, windows, ids, judge, channels, dt_s, how))
+        chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)
+        others = series.windows_outside(labels, cluster, settings.seed)
+        task = _Task(
+            cluster=cluster,
+            task=AttributionTask(network, settings.composite, settings.canonizer.name, series.box, others),
+            windows=series.windows(chosen),
+            ids=series.window_ids(chosen),
+            membership=memberships.get(cluster),
+            channels=series.channels,
+            dt_s=series.dt_s,
+            settings=settings,
+            cache=cache or TargetCache(),
+        )
+        tasks.append(task.explain)
     found = dict(workers.map(tasks, "explain"))
     each = [found[position] for position in range(len(tasks))]
-    relevances = [one.relevance for one in each]
-    importances = []
-    for i, one in enumerate(each):
-        rest = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
-        importances.append(one.importance.assign(**channel_contrast(relevances[i], rest, how.seed)))
-    n_channels = len(channels)
-    return ClusterExplanations(
-        relevance=np.concatenate(relevances) if relevances else np.zeros((0, n_channels, length), dtype=np.float32),
-        windows=pd.concat([one.windows for one in each], ignore_index=True)
-        if each
-        else pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
-        importance=pd.concat(importances, ignore_index=True)
-        if importances
-        else pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
-        maps=np.stack([one.map for one in each]) if each else np.zeros((0, n_channels, length), dtype=np.float32),
-        clusters=list(networks),
-        quality=pd.DataFrame(
-            [row for one in each for row in one.quality],
-            columns=["cluster", "ranking", "replacement_area", "flip_rate"],
-        ),
-        bins=pd.concat([one.bins for one in each], ignore_index=True)
-        if each
-        else pd.DataFrame(columns=["cluster", "channel", "signed"]),
-        agreements={cluster: one.agreement for cluster, one in zip(networks, each, strict=True)},
-        facts=facts,
-        seconds=sum(one.seconds for one in each),
-    )
+    if not each:
+        return _nothing(series, facts)
+    return _joined(each, facts, settings.seed)
 
 
 @dataclass(frozen=True)
 class _Explained:
-    """What `ClusterExplanations` joins, of one cluster."""
+    """The part of `ClusterExplanations` of one cluster."""
 
+    cluster: int
     relevance: FloatArray
     windows: pd.DataFrame
     importance: pd.DataFrame
     map: FloatArray
     bins: pd.DataFrame
     agreement: float
-    quality: list[dict[str, Any]]
+    quality: pd.DataFrame
     seconds: float
 
 
-def _explain(
-    cluster: int,
-    task: AttributionTask,
-    windows: FloatArray,
-    ids: IntArray,
-    judge: Any,
-    channels: tuple[str, ...],
-    dt_s: float,
-    how: HowToExplain,
-) -> _Explained:
-    from clusterwhy.encoders.masked import best_device
+@dataclass(frozen=True)
+class _Task:
+    """One cluster to explain.
 
-    task.network.to(best_device())
-    rest = task.references
-    began = time.monotonic()
-    explained = how.attributor.explain(task, windows, how.seed)
-    seconds = time.monotonic() - began
-    rankings = {"relevance": explained.values.sum(axis=2), "z_score": statistics_z(windows, rest)}
-    importance = channel_importance(explained.values, channels, how.seed)
-    importance.insert(0, "cluster", cluster)
-    if how.attributor.has_own_rules:
-        # what the composite says is in the same tables
-        by_rule = Lrp(batch_size=how.attributor.batch_size).explain(task, windows, how.seed).values
-        rankings["lrp"] = by_rule.sum(axis=2)
-        importance["lrp"] = signed_shares(by_rule).mean(axis=0)
-    moved = how.members.align(windows, explained.values)
-    bins = time_bins(moved, channels, N_TIME_BINS, dt_s, how.seed)
-    bins.insert(0, "cluster", cluster)
-    quality = []
-    if judge is not None:
-        quality = _quality(judge.to(best_device()), windows, rest, rankings, cluster, how.seed)
-    table = pd.DataFrame(
-        {
-            "window": ids,
-            "cluster": cluster,
-            "target": explained.target,
-            "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
-            "gap": explained.gap,
-            "bias_share": explained.bias_share,
-        }
-    )
-    return _Explained(
-        relevance=explained.values,
-        windows=table,
-        importance=importance.assign(z_score=rankings["z_score"].mean(axis=0)),
-        map=time_map(moved),
-        bins=bins,
-        agreement=member_agreement(explained.values),
-        quality=quality,
-        seconds=seconds,
-    )
-
-
-def outside(values: FloatArray, starts: IntArray, labels: IntArray, cluster: int, length: int, seed: int) -> FloatArray:
-    """Up to 256 windows outside a cluster, a seeded draw; the whole series where it is the only one."""
-    outside = np.flatnonzero(labels != cluster)
-    if not len(outside):
-        outside = np.arange(len(labels))
-    rng = np.random.default_rng([seed, cluster])
-    return windows_at(values, starts[rng.permutation(outside)[:256]], length)
-
-
-def fast_target(network: Any, example: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """The target, (window, channel, time) -> (window,), by the engine's forward pass, the fastest one."""
-    import torch
-
-    from clusterwhy.propagation.canonical import canonize
-    from clusterwhy.propagation.engine import Engine
-
-    device = next(network.parameters()).device
-    pair = torch.from_numpy(np.concatenate([example[:1], example[:1]]))
-    engine = Engine(canonize(network, pair.to(device)))
-
-    def target(batch: FloatArray) -> FloatArray:
-        found: FloatArray = engine.run(torch.from_numpy(batch).to(device)).output.cpu().numpy()
-        return found
-
-    return target
-
-
-_FOUND: dict[bytes, FloatArray] = {}
-
-
-def remembered(network: Any, example: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """`fast_target` that computes a batch once in this process.
-
-    The jobs of a sweep replace the same channels along z-score and random rankings, whatever composite is tried.
+    Attributes:
+        windows: (window, channel, time) to explain.
+        ids: (window,) their ids.
+        membership: network of the target by which rankings are compared; None where there is none.
     """
-    target = fast_target(network, example)
-    parameters = b"".join(value.cpu().numpy().tobytes() for value in network.state_dict().values())
-    key = hashlib.blake2b(repr(network).encode() + parameters).digest()
 
-    def find(batch: FloatArray) -> FloatArray:
-        digest = hashlib.blake2b(key + batch.tobytes()).digest()
-        if digest not in _FOUND:
-            _FOUND[digest] = target(batch)
-        return _FOUND[digest]
+    cluster: int
+    task: AttributionTask
+    windows: FloatArray
+    ids: IntArray
+    membership: "nn.Module | None"
+    channels: tuple[str, ...]
+    dt_s: float
+    settings: ExplanationSettings
+    cache: TargetCache
 
-    return find
+    def explain(self) -> _Explained:
+        from clusterwhy.encoders.masked import best_device
+
+        cluster, windows, attributor, seed = self.cluster, self.windows, self.settings.attributor, self.settings.seed
+        self.task.network.to(best_device())
+        began = time.monotonic()
+        task = with_canonical_network(self.task, attributor, windows)
+        explained = attributor.explain(task, windows, seed)
+        seconds = time.monotonic() - began
+        z_scores = channel_z_scores(windows, self.task.references)
+        rankings = {"relevance": explained.values.sum(axis=2), "z_score": z_scores}
+        importance = channel_importance(explained.values, self.channels, seed)
+        if attributor.has_own_rules:
+            by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed).values
+            rankings["lrp"] = by_rule.sum(axis=2)
+            importance["lrp"] = signed_shares(by_rule).mean(axis=0)
+        importance["z_score"] = z_scores.mean(axis=0)
+        aligned = self.settings.members.align(windows, explained.values)
+        table = pd.DataFrame(
+            {
+                "window": self.ids,
+                "cluster": cluster,
+                "target": explained.target,
+                "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
+                "gap": explained.gap,
+                "bias_share": explained.bias_share,
+            }
+        )
+        return _Explained(
+            cluster=cluster,
+            relevance=explained.values,
+            windows=table,
+            importance=_of_cluster(cluster, importance),
+            map=time_map(aligned),
+            bins=_of_cluster(cluster, time_bins(aligned, self.channels, N_TIME_BINS, self.dt_s, seed)),
+            agreement=member_agreement(explained.values),
+            quality=_of_cluster(cluster, self._quality(rankings)),
+            seconds=seconds,
+        )
+
+    def _quality(self, rankings: dict[str, FloatArray]) -> pd.DataFrame:
+        """Channel deletion of each ranking (window, channel), with channels of windows outside the cluster."""
+        from clusterwhy.encoders.masked import best_device
+
+        if self.membership is None:
+            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate"])
+        outside, windows = self.task.references, self.windows
+        rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
+        others = outside[rng.integers(0, len(outside), len(windows))]
+        target = self.cache.function(self.membership.to(best_device()), windows)
+        return deletion_table(target, windows, others, rankings, N_RANDOM_RANKINGS, rng)
 
 
-def _quality(
-    network: Any, windows: FloatArray, rest: FloatArray, rankings: dict[str, FloatArray], cluster: int, seed: int
-) -> list[dict[str, Any]]:
-    target = remembered(network, windows)
-    rng = np.random.default_rng([seed, cluster, 1])
-    others = rest[rng.integers(0, len(rest), len(windows))]
-    order = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
-    orders = {name: [np.argsort(-values, axis=1, kind="stable")] for name, values in rankings.items()}
-    orders["random"] = [rng.permuted(order, axis=1) for _ in range(N_RANDOM_RANKINGS)]
-    found = replace_channels(target, windows, others, orders)
-    return [
-        {"cluster": cluster, "ranking": name, "replacement_area": one.area, "flip_rate": one.flip_rate}
-        for name, one in found.items()
-    ]
+def _of_cluster(cluster: int, table: pd.DataFrame) -> pd.DataFrame:
+    table.insert(0, "cluster", cluster)
+    return table
+
+
+def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> ClusterExplanations:
+    relevances = [one.relevance for one in each]
+    importances = []
+    for i, one in enumerate(each):
+        others = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
+        importances.append(one.importance.assign(**channel_contrast(relevances[i], others, seed)))
+    # an empty table has no types of its own
+    qualities = [one.quality for one in each if len(one.quality)] or [each[0].quality]
+    return ClusterExplanations(
+        relevance=np.concatenate(relevances),
+        windows=pd.concat([one.windows for one in each], ignore_index=True),
+        importance=pd.concat(importances, ignore_index=True),
+        maps=np.stack([one.map for one in each]),
+        clusters=[one.cluster for one in each],
+        quality=pd.concat(qualities, ignore_index=True),
+        bins=pd.concat([one.bins for one in each], ignore_index=True),
+        agreements={one.cluster: one.agreement for one in each},
+        facts=facts,
+        seconds=sum(one.seconds for one in each),
+    )
+
+
+def _nothing(series: EmbeddedSeries, facts: dict[str, float]) -> ClusterExplanations:
+    no_relevance = np.zeros((0, len(series.channels), series.length), dtype=np.float32)
+    return ClusterExplanations(
+        relevance=no_relevance,
+        windows=pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
+        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
+        maps=no_relevance,
+        clusters=[],
+        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate"]),
+        bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
+        agreements={},
+        facts=facts,
+        seconds=0.0,
+    )

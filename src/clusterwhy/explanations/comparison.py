@@ -1,4 +1,4 @@
-"""Many methods on the same windows of a classifier: their relevance side by side, and how far each can be trusted."""
+"""Compare attribution methods on the same windows of a classifier: relevance, faithfulness and agreement."""
 
 import logging
 from collections.abc import Mapping
@@ -12,22 +12,26 @@ from pydantic import Field, field_validator
 from clusterwhy.attribution.registry import Method, method_of
 from clusterwhy.config import Settings
 from clusterwhy.errors import CompositeError, MethodError
-from clusterwhy.explanations.evaluation import Cells, cell_z, insertion_deletion, randomised, similarity
+from clusterwhy.explanations.sanity_checks import randomised
+from clusterwhy.explanations.target_function import target_function
+from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
+from clusterwhy.metrics.rank_correlation import rank_correlation
+from clusterwhy.metrics.z_scores import cell_z_scores
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger(__name__)
-RANDOM, Z_SCORE = "random", "z_score"  # the rankings that every method is held against
+RANDOM, Z_SCORE = "random", "z_score"  # rankings that every method is compared with
 
 
 class MethodSettings(Settings):
-    """A choice of `conf/methods`: by what a classifier is explained, and on how many windows.
+    """A choice of `conf/methods`: the methods that explain a classifier, and on how many windows.
 
-    The first method is the one that averages are drawn of. `n_references` windows of other classes stand for what is
-    usual; `n_stretches` cut a window's time into cells for insertion and deletion. `layer` is the one whose concepts
-    are shown (null: the last convolution), by `n_concept_windows` windows of each class.
+    Averages are drawn of the first method. `n_references` windows of other classes are what methods compare with;
+    `n_stretches` cut a window's time into cells for insertion and deletion. `layer` is the one whose concepts are shown
+    (null: the last convolution), by `n_concept_windows` windows of each class.
     """
 
     names: tuple[str, ...] = Field(min_length=1)
@@ -47,7 +51,7 @@ class MethodSettings(Settings):
             except MethodError as error:
                 faults.append(str(error))
         if len(set(names)) < len(names):
-            faults.append("a method is named twice")
+            faults.append("a method is listed twice")
         if faults:
             raise ValueError("; ".join(faults))
         return names
@@ -61,17 +65,17 @@ class MethodSettings(Settings):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the methods say of the same windows.
+    """Explanations of the same windows by several methods.
 
     Attributes:
-        relevance: method -> (window, channel, time), of the logit of the class that was predicted.
-        quality: one row per method and class. `gap`, median |1 - sum of relevance / target|, where relevance is to
-            add up to the target; `bias_share`, its median where known; `deletion` and `insertion` (areas, with
-            windows of other classes as the fill); `randomised`, rank correlation of relevance with that of the network
-            with all weights drawn anew, and `randomised_absolute`, the same of |relevance|, both for the first class.
-            Rows of `random` and `z_score` have areas alone.
+        relevance: method -> (window, channel, time), of the logit of the predicted class.
+        quality: one row per method and class. `gap`, median |1 - sum of relevance / target|, for methods whose
+            relevance should add up to the target; `bias_share`, its median where known; `deletion` and `insertion`
+            (areas, with windows of other classes as the baseline); `randomised`, rank correlation of relevance with
+            that of the network with all weights re-initialised, and `randomised_absolute`, the same of |relevance|,
+            both for the first class. Rows of `random` and `z_score` have areas only.
         agreement: (method, method) mean rank correlation of relevance.
-        failures: methods that this network cannot be explained by -> why.
+        failures: methods that cannot explain this network -> why.
     """
 
     relevance: dict[str, FloatArray]
@@ -95,11 +99,12 @@ def compare(
         windows: (window, channel, time), scaled as in training.
         predicted: (window,) class whose logit is explained.
         references: class -> (reference, channel, time) windows of other classes.
-        seed: of what methods draw, of the random ranking and of the drawn weights.
+        seed: of random numbers in methods, of the random ranking and of re-initialised weights.
     """
     from tqdm import tqdm
 
-    shuffled = randomised(network, 1.0, seed)
+    asked = _Classified(network, windows, predicted, references)
+    random_network = randomised(network, 1.0, seed)
     cells, first = Cells.of(windows.shape[2], settings.n_stretches), next(iter(references))
     found: dict[str, FloatArray] = {}
     failures: dict[str, str] = {}
@@ -109,8 +114,8 @@ def compare(
         try:
             for c, others in references.items():
                 mine = predicted == c
-                # one class says enough of random weights, and they double the cost
-                networks = (network, shuffled) if c == first else (network,)
+                # random weights double the cost, so they are tried on one class only
+                networks = (network, random_network) if c == first else (network,)
                 parts[mine], row = _by(method, networks, windows[mine], (c, others), seed)
                 rows.append({"method": name, "class": c, **row})
         except (CompositeError, MethodError) as error:
@@ -119,10 +124,10 @@ def compare(
             rows = [row for row in rows if row["method"] != name]
             continue
         found[name] = parts
-    areas = _areas(network, windows, predicted, references, found, cells, seed)
+    areas = _areas(asked, found, cells, seed)
     quality = areas.merge(pd.DataFrame(rows), how="left", on=["method", "class"]) if rows else areas
     agreement = pd.DataFrame(
-        {second: {first: similarity_signed(a, b) for first, a in found.items()} for second, b in found.items()}
+        {second: {first: rank_correlation(a, b) for first, a in found.items()} for second, b in found.items()}
     )
     return Comparison(found, quality, agreement, failures)
 
@@ -134,58 +139,45 @@ def _by(
     against: tuple[int, FloatArray],
     seed: int,
 ) -> tuple[FloatArray, dict[str, float]]:
-    """Relevance by one method for one class, and what is to be said of it."""
+    """Relevance by one method for one class, and its figures."""
     unit, others = against
-    own, *randomly = (method.explain(network, windows, unit, others, seed) for network in networks)
-    promises = method.attributor.complete
+    own, *of_random = (method.explain(network, windows, unit, others, seed) for network in networks)
+    adds_up = method.attributor.complete
     row = {
-        "gap": float(np.median(np.abs(own.gap))) if promises else float("nan"),
+        "gap": float(np.median(np.abs(own.gap))) if adds_up else float("nan"),
         "bias_share": float(np.median(own.bias_share)),
     }
-    for other in randomly:
-        row["randomised"] = similarity_signed(own.values, other.values)
-        row["randomised_absolute"] = similarity(_flat(own.values), _flat(other.values))
+    for other in of_random:
+        row["randomised"] = rank_correlation(own.values, other.values)
+        row["randomised_absolute"] = rank_correlation(np.abs(own.values), np.abs(other.values))
     return own.values, row
 
 
-def _areas(
-    network: "nn.Module",
-    windows: FloatArray,
-    predicted: IntArray,
-    references: Mapping[int, FloatArray],
-    found: Mapping[str, FloatArray],
-    cells: Cells,
-    seed: int,
-) -> pd.DataFrame:
-    """Insertion and deletion of each class' windows in the order of each method."""
-    from clusterwhy.explanations.clusters import fast_target
+@dataclass(frozen=True)
+class _Classified:
+    """Windows to explain, as the arguments of `compare`."""
+
+    network: "nn.Module"
+    windows: FloatArray
+    predicted: IntArray
+    references: Mapping[int, FloatArray]
+
+
+def _areas(asked: _Classified, found: Mapping[str, FloatArray], cells: Cells, seed: int) -> pd.DataFrame:
+    """Insertion and deletion of the windows of each class in the order of each method."""
     from clusterwhy.propagation.inputs import with_target
 
     rng, rows = np.random.default_rng(seed), []
-    for c, others in references.items():
-        mine = predicted == c
-        own = windows[mine]
+    for c, others in asked.references.items():
+        mine = asked.predicted == c
+        own = asked.windows[mine]
         rankings = {name: cells.sums(values[mine]) for name, values in found.items()}
-        rankings |= {RANDOM: rng.random((len(own), windows.shape[1] * (len(cells.edges) - 1)))}
-        rankings |= {Z_SCORE: cell_z(own, others, cells)}
-        fill = {"windows": others[rng.integers(0, len(others), len(own))]}
-        curves = insertion_deletion(fast_target(with_target(network, c), own), own, fill, rankings, cells)
+        rankings |= {RANDOM: rng.random((len(own), own.shape[1] * cells.n_stretches))}
+        rankings |= {Z_SCORE: cell_z_scores(own, others, cells)}
+        baseline = {"windows": others[rng.integers(0, len(others), len(own))]}
+        curves = insertion_deletion(target_function(with_target(asked.network, c), own), own, baseline, rankings, cells)
         rows += [
             {"method": name, "class": c, "deletion": curve.deletion, "insertion": curve.insertion}
             for (_, name), curve in curves.items()
         ]
     return pd.DataFrame(rows)
-
-
-def similarity_signed(first: FloatArray, second: FloatArray) -> float:
-    """Mean rank correlation (Spearman) of relevance (window, channel, time); NaN where one is constant."""
-    from scipy.stats import spearmanr
-
-    def one(a: FloatArray, b: FloatArray) -> float:
-        return float("nan") if np.ptp(a) == 0 or np.ptp(b) == 0 else float(spearmanr(a, b).statistic)
-
-    return float(np.nanmean([one(a, b) for a, b in zip(_flat(first), _flat(second), strict=True)] or [np.nan]))
-
-
-def _flat(values: FloatArray) -> FloatArray:
-    return values.reshape(len(values), -1)

@@ -1,4 +1,4 @@
-"""Contributions to a target: relevance summed over channels or stretches of time, with what no input accounts for."""
+"""Contributions to a target: relevance summed over channels or stretches of time, and the rest, the base."""
 
 import itertools
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Contributions:
         names: of the features: channels, or channels in a stretch of time.
         values: (window, feature) with sign, in units of the target.
         inputs: (window, feature) mean of the input in the feature.
-        base: (window,) what no feature accounts for: biases and references.
+        base: (window,) the part of the target that no feature accounts for: biases and references.
         target: (window,) the scalar that is explained.
     """
 

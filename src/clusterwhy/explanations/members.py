@@ -14,8 +14,8 @@ class MemberSelection(Settings):
     """Which members of a cluster are explained.
 
     `central`: nearest to all other members, the medoid first; `strongest`: highest membership
-    strength, then central; `random`: a seeded draw. `alignment`: how their maps are averaged over time,
-    as they are or each moved to where it correlates best with the first one.
+    strength, then central; `random`: a seeded draw. `alignment`: how relevance is averaged over time, as it is
+    (`none`) or with each window shifted first to where it correlates best with the first one.
     """
 
     rule: Literal["central", "strongest", "random"]
@@ -23,7 +23,7 @@ class MemberSelection(Settings):
     alignment: Literal["none", "cross_correlation"]
 
     def align(self, windows: FloatArray, relevance: FloatArray) -> FloatArray:
-        """Relevance (window, channel, time), moved by at most half a window; NaN where nothing was recorded."""
+        """Relevance (window, channel, time), shifted by at most half a window; NaN where no sample exists."""
         from clusterwhy.explanations.aggregation import shifted, shifts_to
 
         if self.alignment == "none":

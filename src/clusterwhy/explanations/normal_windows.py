@@ -1,4 +1,4 @@
-"""Normal windows to hold a strange one against: near in the embedding and moved to where they fit best."""
+"""Normal windows to compare an anomalous one with: near in the embedding, shifted in time to fit best."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from clusterwhy.errors import ShapeError
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 
-def allowed_starts(starts: IntArray, length: int, banned: IntArray, n_samples: int) -> BoolArray:
-    """(time,) whether a window may start there: within one recording, and overlapping no banned window.
+def allowed_starts(starts: IntArray, length: int, excluded: IntArray, n_samples: int) -> BoolArray:
+    """(time,) whether a window may start there: within one recording, and without overlap with excluded windows.
 
     Args:
-        starts: (window,) first sample of each window; within a recording they follow at one stride.
+        starts: (window,) first sample of each window, one stride apart within a recording.
         length: samples in one window.
-        banned: (window,) first samples of windows to keep clear of.
+        excluded: (window,) first samples of windows that must not overlap.
         n_samples: length of the series.
     """
     allowed = np.zeros(n_samples, dtype=bool)
@@ -20,35 +20,35 @@ def allowed_starts(starts: IntArray, length: int, banned: IntArray, n_samples: i
     ordered = np.sort(starts)
     gaps = np.diff(ordered)
     for start in ordered[:-1][gaps == gaps.min(initial=length)]:
-        # neighbours that overlap belong to one recording, so does what lies between them
+        # overlapping neighbours belong to one recording, and so do the samples between them
         if gaps.min() < length:
             allowed[start : start + gaps.min()] = True
-    for start in banned:
+    for start in excluded:
         allowed[max(0, start - length + 1) : start + length] = False
     return allowed
 
 
-def fitting_references(
+def matching_starts(
     values: FloatArray,
     windows: FloatArray,
     near: IntArray,
     allowed: BoolArray,
     count: int,
-    reach: int,
+    max_shift: int,
 ) -> IntArray:
-    """Where the references of each window start: near windows, moved by up to `reach` samples to fit best.
+    """First samples of the normal windows that each window is compared with.
 
-    An anomaly is judged by what is unlike its references. A normal window at another phase of the same
-    movement differs everywhere; moved to where the squared difference is smallest, only the fault is left.
+    A normal window at another phase of the same movement differs everywhere. Shifted by up to `max_shift` samples to
+    where the squared difference is smallest, it differs by the fault only.
 
     Args:
         values: (time, channel).
         windows: (window, channel, time) to be explained.
-        near: (window, candidate) starts of normal windows, the nearest first; more than `count`, since
-            candidates that move to the same place count once.
+        near: (window, candidate) starts of normal windows, the nearest first; more than `count`, since candidates
+            that shift to the same place count once.
         allowed: (time,) where a window may start.
-        count: references of each window.
-        reach: samples.
+        count: normal windows of each window.
+        max_shift: samples.
 
     Returns:
         (window, count) starts, at least a quarter of a window apart where the candidates allow it.
@@ -65,7 +65,7 @@ def fitting_references(
         chosen: list[int] = []
         spare: list[int] = []
         for start in candidates:
-            around = np.arange(max(0, start - reach), min(len(views), start + reach + 1))
+            around = np.arange(max(0, start - max_shift), min(len(views), start + max_shift + 1))
             around = around[allowed[around]]
             misfit = np.square(views[around] - window).mean(axis=(1, 2)) if len(around) else np.zeros(0)
             best = int(around[misfit.argmin()]) if len(around) else int(start)

@@ -53,18 +53,18 @@ class ClusterMembership(nn.Module):
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         """(window, feature) -> (window,)."""
-        evidence = self.linear(embedding).unflatten(1, (self.n_own, self.n_others))
+        logits = self.linear(embedding).unflatten(1, (self.n_own, self.n_others))
         if self.smallest is not None and self.greatest is not None:
-            soft: torch.Tensor = self.greatest(self.smallest(evidence))
+            soft: torch.Tensor = self.greatest(self.smallest(logits))
             return soft
-        return evidence.amin(dim=2).amax(dim=1)
+        return logits.amin(dim=2).amax(dim=1)
 
 
 class Distance(nn.Module):
-    """Mean squared distance to the k nearest of some points: how strange an embedding is to them.
+    """Mean squared distance to the k nearest of some points: how anomalous an embedding is relative to them.
 
     Args:
-        points: (point, feature) of what is normal: windows, or prototypes of them.
+        points: (point, feature) embeddings of normal windows, or prototypes of them.
         k: neighbours that count.
     """
 
@@ -80,10 +80,10 @@ class Distance(nn.Module):
 
 
 class MaskedPredictionError(nn.Module):
-    """How badly an encoder predicts hidden values: a network of its own, (window, channel, time) -> (window,).
+    """Error of an encoder in predicting hidden values, as a network (window, channel, time) -> (window,).
 
     The same score as `anomaly.detectors.MaskedPredictionError`: time is hidden in `n_parts` interleaved blocks,
-    one after the other, and squared errors are divided by what is usual in their channel.
+    one after the other, and squared errors are divided by the usual error of their channel.
 
     Args:
         encoder: has `predict`, (window, channel, time) with 0 where values are hidden -> the same shape.
@@ -117,7 +117,7 @@ class MaskedPredictionError(nn.Module):
 
 
 class EmbeddingSum(nn.Module):
-    """The sum of the embedding: says what excites the encoder, not what makes a cluster."""
+    """The sum of the embedding: shows what the encoder responds to, not what makes a cluster."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,11 +24,11 @@ class TargetSettings(Settings, ABC):
     def networks(
         self, encoder: "MaskedEncoder", embeddings: FloatArray, labels: IntArray, seed: int
     ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
-        """For each cluster that can be explained a network (window, channel, time) -> (window,), and facts."""
+        """Networks (window, channel, time) -> (window,) of clusters that can be explained, and figures about them."""
 
 
 class MembershipTarget(TargetSettings):
-    """Evidence for a cluster, from k-means prototypes of each cluster.
+    """Membership of a cluster, from k-means prototypes of each cluster.
 
     `against`: `all` other clusters, or the `nearest` one alone (a contrast of two clusters). `root` and
     `sharpness` as in `ClusterMembership`.
@@ -63,6 +63,10 @@ class MembershipTarget(TargetSettings):
         return networks, facts
 
 
+# rankings are compared by the same target, whatever is explained: is the window still in its cluster?
+FAITHFULNESS_TARGET = MembershipTarget(n_prototypes=4, against="all", root="zero", sharpness=None)
+
+
 class DistanceTarget(TargetSettings):
     """How far a cluster's windows lie from the k nearest prototypes of everything else."""
 
@@ -86,7 +90,7 @@ class DistanceTarget(TargetSettings):
 def _prototypes(
     embeddings: FloatArray, labels: IntArray, count: int, seed: int
 ) -> tuple[dict[int, FloatArray], dict[int, FloatArray]]:
-    """Prototypes of each cluster, and what they are told from: the same, with noise where there is one cluster."""
+    """Prototypes of each cluster, and those to compare with: the same, and of noise if there is one cluster only."""
     from clusterwhy.explanations.target_heads import prototypes
 
     centres = {
@@ -113,7 +117,7 @@ class EmbeddingSumTarget(TargetSettings):
 
 
 class EmbeddingUnitTarget(TargetSettings):
-    """One feature of the embedding, the same for every cluster: what that unit responds to."""
+    """One feature of the embedding, the same for every cluster."""
 
     unit: int = Field(ge=0)
 
@@ -132,7 +136,7 @@ class EmbeddingUnitTarget(TargetSettings):
 
 
 class ReconstructionTarget(TargetSettings):
-    """The sum of all predicted values: what the notebook explains, never a cluster."""
+    """The sum of all predicted values, as in the DeepVATS LRP notebook; it does not depend on clusters."""
 
     def networks(
         self, encoder: "MaskedEncoder", embeddings: FloatArray, labels: IntArray, seed: int

@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? Reliability, its errors, and the temperature that mends them."""
+"""Are probabilities calibrated? Reliability table, calibration errors, temperature scaling."""
 
 import numpy as np
 import pandas as pd
@@ -8,17 +8,16 @@ from clusterwhy.types import FloatArray, IntArray
 
 def softmax(logits: FloatArray, temperature: float) -> FloatArray:
     """(window, class) float64 probabilities of logits divided by `temperature`."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
+    from scipy.special import softmax as of_scipy
+
+    return np.asarray(of_scipy(np.asarray(logits, dtype=np.float64) / temperature, axis=1))
 
 
 def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
-    """The temperature with the least cross-entropy on these windows, between 0.05 and 20 (Guo et al. 2017).
+    """The temperature in [0.05, 20] with the lowest cross-entropy on these windows (Guo et al. 2017).
 
-    The truth is smoothed by one window of each class (as Platt 1999 does with two classes): otherwise a few windows
-    without a mistake would make every probability 1.
+    Labels are smoothed by one window of each class (as Platt 1999 does for two classes): without it, a few windows
+    that are all classified correctly would push every probability to 1.
 
     Args:
         logits: (window, class) of windows that the network was not fitted on.
@@ -37,22 +36,22 @@ def fit_temperature(logits: FloatArray, labels: IntArray) -> float:
 
 
 def reliability(probabilities: FloatArray, labels: IntArray, n_bins: int) -> pd.DataFrame:
-    """How often the most probable class is right, by how probable it is said to be.
+    """Accuracy of the predicted class by its predicted probability (its confidence).
 
     Args:
         probabilities: (window, class).
 
     Returns:
-        One row per bin that is not empty, from low to high confidence (low, high]: `low`, `high`, `n_windows`,
-        `confidence` and `accuracy`, means over its windows.
+        One row per non-empty bin of confidence (low, high], in ascending order: `low`, `high`, `n_windows`, and the
+        means over its windows, `confidence` and `accuracy`.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     edges = np.linspace(0.0, 1.0, n_bins + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, n_bins - 1)
     rows = []
     for i in np.unique(place):
         inside = place == i
-        rows.append((edges[i], edges[i + 1], int(inside.sum()), confidence[inside].mean(), right[inside].mean()))
+        rows.append((edges[i], edges[i + 1], int(inside.sum()), confidence[inside].mean(), correct[inside].mean()))
     return pd.DataFrame(rows, columns=["low", "high", "n_windows", "confidence", "accuracy"])
 
 
@@ -64,5 +63,7 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 def brier_score(probabilities: FloatArray, labels: IntArray) -> float:
     """Mean over windows of the squared distance to the true class's unit vector (Brier 1950): 0 to 2."""
-    truth = np.eye(probabilities.shape[1])[labels]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    from sklearn.metrics import brier_score_loss
+
+    codes = np.arange(probabilities.shape[1])
+    return float(brier_score_loss(labels, probabilities, labels=codes, scale_by_half=False))

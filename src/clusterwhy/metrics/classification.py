@@ -1,4 +1,4 @@
-"""How well windows of unseen groups are classified, beside baselines on their spectra."""
+"""Classification of held-out windows: scores, confusion, and baselines on spectra."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def report(labels: IntArray, predicted: IntArray, names: tuple[str, ...]) -> pd.
 
 
 def baselines(train: FloatArray, labels: IntArray, test: FloatArray, seed: int) -> dict[str, FloatArray]:
-    """What a random forest and a logistic regression on log spectra say of the test windows.
+    """Predictions of a random forest and a logistic regression on log spectra for the test windows.
 
     Args:
         train, test: (window, channel, time), scaled alike.

@@ -1,4 +1,4 @@
-"""Do clusters agree with labels that nobody used to make them?"""
+"""Agreement of clusters with ground-truth labels, and their stability under resampling."""
 
 import itertools
 from typing import Any
@@ -55,7 +55,7 @@ def covering(truth: IntArray, labels: IntArray) -> float:
 
 
 def spectral_features(windows: FloatArray) -> FloatArray:
-    """A plain baseline: log amplitude spectrum of each channel.
+    """Baseline features: log amplitude spectrum of each channel.
 
     Args:
         windows: (window, channel, time).
@@ -67,7 +67,7 @@ def spectral_features(windows: FloatArray) -> FloatArray:
 
 
 def best_overlaps(labels: IntArray, found: IntArray) -> dict[int, float]:
-    """For each cluster the greatest Jaccard overlap with any cluster of another run; noise is none of them.
+    """For each cluster the greatest Jaccard overlap with any cluster of another run; noise is not a cluster.
 
     Args:
         labels: (window,) cluster of each window, -1 is noise.
@@ -85,30 +85,30 @@ def best_overlaps(labels: IntArray, found: IntArray) -> dict[int, float]:
 def cluster_stability(
     points: FloatArray, labels: IntArray, projection: Any, clusterer: Any, seed: int, resamples: int
 ) -> pd.DataFrame:
-    """Are the clusters there again when a part of the windows is placed and clustered anew, with another seed?
+    """Stability of each cluster when samples of the windows are projected and clustered again with other seeds.
 
     Clusterwise stability by resampling (Hennig 2007, Computational Statistics & Data Analysis 52): below 0.6 a cluster
-    should not be relied on, above 0.85 it is highly stable.
+    should not be trusted, above 0.85 it is highly stable.
 
     Args:
         points: (window, feature) embeddings.
         labels: (window,) clusters of the study.
-        resamples: how often.
+        resamples: number of samples.
 
     Returns:
-        One row per `cluster` and `resample` with the `jaccard` overlap of its best match, over the drawn windows.
+        One row per `cluster` and `resample` with the `jaccard` overlap of its best match, over the sampled windows.
     """
     rows = []
     for i in range(resamples):
         part = drawn(len(points), round(RESAMPLED * len(points)), seed + 1 + i)
-        found = cluster_like_the_study(points[part], projection, clusterer, seed + 1 + i)
+        found = cluster_again(points[part], projection, clusterer, seed + 1 + i)
         for cluster, jaccard in best_overlaps(labels[part], found).items():
             rows.append({"cluster": cluster, "resample": i, "jaccard": jaccard})
     return pd.DataFrame(rows, columns=["cluster", "resample", "jaccard"])
 
 
-def cluster_like_the_study(points: FloatArray, projection: Any, clusterer: Any, seed: int) -> IntArray:
-    """Labels that the study's own projection and clusterer give other features (window, feature)."""
+def cluster_again(points: FloatArray, projection: Any, clusterer: Any, seed: int) -> IntArray:
+    """Labels (window,) that the projection and clusterer of the study give for features (window, feature)."""
     placed = projection.fit(points, seed) if clusterer.space == "projection" else points
     labels: IntArray = clusterer.fit(placed).labels
     return labels

@@ -1,7 +1,7 @@
-"""How well scores find labelled anomalies.
+"""Scores of anomaly detection against labelled anomalies.
 
-An event is an unbroken run of labelled samples. A sample without a score (NaN, no window lies there) can raise no
-alarm: it counts as less strange than any other, except in `ranking_quality`, which leaves it out.
+An event is an unbroken run of labelled samples. A sample without a score (NaN, no window lies there) raises no alarm:
+its score counts as the lowest, except in `ranking_quality`, which leaves it out.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def event_quality(anomalous: BoolArray, scores: FloatArray, false_alarms: float)
 
     Args:
         anomalous: (time,) True inside labelled anomalies.
-        scores: (time,) higher is stranger, NaN where no window lies.
+        scores: (time,) higher is more anomalous, NaN where no window lies.
         false_alarms: greatest share of normal samples with an alarm, for the event recall.
     """
     if anomalous.all() or not anomalous.any():
@@ -54,7 +54,7 @@ def events(mask: BoolArray) -> tuple[IntArray, IntArray]:
 
 
 def _ranks(scores: FloatArray) -> FloatArray:
-    """Scores with -inf for NaN: no alarm can be raised there."""
+    """Scores with -inf for NaN: no alarm is raised there."""
     return np.where(np.isnan(scores), -np.inf, scores).astype(np.float64)
 
 
@@ -70,7 +70,7 @@ def volume_under_pr(
 
     Args:
         anomalous: (time,) True inside events; at least one.
-        scores: (time,) higher is stranger.
+        scores: (time,) higher is more anomalous.
         greatest_buffer: samples.
         n_thresholds: evenly spaced ranks of the scores, the first and the last sample among them.
     """
@@ -136,7 +136,7 @@ def _mean_overlap(runs: BoolArray, other: BoolArray) -> float:
 
 
 def best_range_f1(anomalous: BoolArray, scores: FloatArray, n_thresholds: int = 250) -> float:
-    """The best `range_f1` of thresholds at evenly spaced ranks of the scores; an upper bound, it sees the labels."""
+    """The best `range_f1` over thresholds at evenly spaced ranks of the scores: an upper bound, it uses labels."""
     ranks = _ranks(scores)
     ordered = np.sort(ranks)[::-1]
     thresholds = np.unique(ordered[np.linspace(0, len(ranks) - 1, n_thresholds).astype(int)])

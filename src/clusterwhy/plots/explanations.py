@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from scipy.stats import t as student
 
 from clusterwhy.errors import ShapeError
-from clusterwhy.metrics.bootstrap import bootstrap_means
+from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.types import FloatArray
@@ -153,8 +153,7 @@ def mean_limits(windows: FloatArray, interval: IntervalName, confidence: float, 
     if count < 2:
         return np.stack([mean, mean])
     if interval == "bootstrap":
-        draws = bootstrap_means(windows, seed)
-        return np.asarray(np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=0))
+        return percentile_limits(bootstrap_means(windows, seed), confidence)
     half = student.ppf(0.5 + confidence / 2, count - 1) * windows.std(axis=0, ddof=1) / np.sqrt(count)
     return np.stack([mean - half, mean + half])
 

@@ -21,7 +21,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     """The canonical form of a network in evaluation mode.
 
     Args:
-        network: (window, channel, time) -> anything; it is not changed.
+        network: (window, channel, time) -> anything; it is not changed. A canonical form is returned as it is.
         example: one or more windows (window, channel, time) on the device of the network, to compare the outputs on.
         tolerance: greatest accepted difference of outputs, as a share of their greatest size
             (1e-9 in float64).
@@ -30,6 +30,10 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
         CompositeError: the network cannot be traced, has an operation that no rule covers, or the
             canonical form computes something else.
     """
+    if isinstance(network, Canonical):
+        return network
+    if isinstance(network, Canonical):
+        return network
     if network.training:
         raise CompositeError("the network is in training mode: call .eval() first, dropout and batch norm depend on it")
     if not example.is_floating_point() or example.dtype in (torch.float16, torch.bfloat16):

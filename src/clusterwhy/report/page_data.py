@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
+from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing
 from clusterwhy.report.study_results import StudyResults
@@ -141,7 +142,7 @@ def pack_relevance(name: str, windows: pd.DataFrame, relevance: FloatArray) -> l
         windows: one row per window with `window`, `target`, `gap`.
         relevance: (window, channel, time).
     """
-    shares = relevance / np.abs(relevance).sum(axis=(1, 2), keepdims=True).clip(min=1e-30)
+    shares = relevance_shares(relevance)
     return [
         pack(f"{name}_window", windows["window"]),
         pack(f"{name}_target", windows["target"]),

@@ -10,7 +10,7 @@ import pandas as pd
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import STAGES, StudyResults
-from clusterwhy.report.summaries import anomaly_summaries, as_rows, cluster_summaries, evidence_tables
+from clusterwhy.report.summaries import anomaly_summaries, as_rows, cluster_summaries, faithfulness_tables
 from clusterwhy.report.trust import trust_table
 
 N_SIMILAR = 3
@@ -34,7 +34,9 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "trust": trust_table(study),
         "results": as_rows(study.results),
         "ranking": _ranking(ranking) if ranking else None,
-        "evidence": [as_rows(table) for table in evidence_tables(study.evidence, study.losses) if len(table)],
+        "faithfulness": [
+            as_rows(table) for table in faithfulness_tables(study.faithfulness, study.relevance_budget) if len(table)
+        ],
         "stages": [_stage(study, stage) for stage in STAGES],
         "notes": study.data.card.notes,
     }
@@ -91,13 +93,14 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
     own["by z"] = own["z_score"].rank(ascending=False).astype(int)
     own = own.sort_values("signed", ascending=False)
     quality = study.quality[study.quality["cluster"] == cluster].drop(columns="cluster").dropna(how="all", axis=1)
-    evidence = study.evidence[(study.evidence["cluster"] == cluster) & (study.evidence["measure"] == "similarity")]
+    measures = study.faithfulness
+    similar = measures[(measures["cluster"] == cluster) & (measures["measure"] == "similarity")]
     explained = study.explained[study.explained["cluster"] == cluster]
     return shown | {
         "picture": _picture(folder / f"cluster_{cluster}.png"),
         "channels": own.to_dict("records"),
         "quality": as_rows(quality),
-        "similar": {row["ranking"]: row["value"] for row in evidence.to_dict("records")},
+        "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),
         "n_explained": len(explained),
         "nearest": _nearest_cluster(study, cluster),
@@ -154,7 +157,7 @@ def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
         "gap": float(record["gap"]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
         "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
-        "references": [clock.text(seconds[first]) for first in record["references"]],
+        "references": [clock.text(seconds[first]) for first in record["normal_windows"]],
         "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots import figures
 from clusterwhy.plots.saving import save
 from clusterwhy.report.study_results import StudyResults
@@ -60,7 +61,7 @@ def cluster(study: StudyResults, which: int, stem: Path) -> Files:
 def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     """Relevance of one anomaly, and its leading channel over the nearest normal windows."""
     data, card, anomaly = study.data, study.data.card, study.anomalies.iloc[row]
-    relevance = _shares(study.anomaly_relevance)
+    relevance = relevance_shares(study.anomaly_relevance)
     n_channels, length = relevance.shape[1:]
     figure = Figure(figsize=(11.5, max(2.1, 0.22 * n_channels + 1.1)), layout="constrained")
     bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
@@ -71,7 +72,7 @@ def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     clock = study.window_clock
     image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    references = np.stack([data.values[first : first + length, leading] for first in anomaly["references"]])
+    references = np.stack([data.values[first : first + length, leading] for first in anomaly["normal_windows"]])
     label = f"{data.channels[leading]} ({card.units[leading] or 'no unit'})"
     times = clock.scaled(np.arange(length) / card.rate_hz)
     figures.draw_beside_references(lines, times, data.values[start : start + length, leading], references, label)
@@ -79,11 +80,6 @@ def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     lines.set_xlabel(f"time in window ({clock.unit}); leading channel", fontsize=8)
     _colours(figure, image, panel, "relevance\n(% of |relevance|; red: anomalous)")
     return save(figure, stem)
-
-
-def _shares(relevance: FloatArray) -> FloatArray:
-    sizes = np.abs(relevance).sum(axis=(1, 2), keepdims=True)
-    return relevance / np.where(sizes > 0, sizes, 1.0)
 
 
 def _limit(maps: FloatArray) -> float:

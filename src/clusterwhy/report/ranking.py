@@ -13,10 +13,10 @@ from clusterwhy.errors import ArtifactError
 OVERALL = {
     "rank": "rank",
     "job": "changed settings",
-    "replacement_area.relevance": "replacement area",
-    "replacement_area.lrp": "replacement area, LRP alone",
-    "replacement_area.z_score": "replacement area, z-score",
-    "replacement_area.random": "replacement area, random",
+    "channel_deletion.relevance": "channel deletion",
+    "channel_deletion.lrp": "channel deletion, LRP alone",
+    "channel_deletion.z_score": "channel deletion, z-score",
+    "channel_deletion.random": "channel deletion, random",
     "flip_rate.relevance": "flip rate",
     "median_abs_gap": "median gap",
 }
@@ -29,7 +29,7 @@ class Ranking:
     Attributes:
         folder: of the sweep.
         overall: one row per job, the most faithful first.
-        by_cluster: replacement area of each job (row) for each cluster (column).
+        by_cluster: channel deletion of each job (row) for each cluster (column).
         picture: ranking.png.
     """
 
@@ -68,10 +68,10 @@ def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
     table = read_table(folder / "ranking.csv")
     overall = table[table["cluster"] == "all"]
     shown = [name for name in OVERALL if name in overall]
-    key = "replacement_area.relevance"
+    key = "channel_deletion.relevance"
     if key not in table or overall[key].nunique() < 2:
         # the attributor has its own rules: the changes of the jobs show in plain LRP only
-        key = "replacement_area.lrp" if "replacement_area.lrp" in table else key
+        key = "channel_deletion.lrp" if "channel_deletion.lrp" in table else key
     single = table[table["cluster"] != "all"]
     by_cluster = single.pivot_table(key, "job", "cluster", sort=False).reindex(overall["job"])
     names = {name: f"cluster {name}" for name in by_cluster}

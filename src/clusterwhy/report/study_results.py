@@ -165,9 +165,9 @@ class StudyResults:
         return read_table(self.folders["evaluate"] / "results.csv")
 
     @cached_property
-    def evidence(self) -> pd.DataFrame:
+    def faithfulness(self) -> pd.DataFrame:
         """Insertion, deletion, flip rate and similarity, by cluster."""
-        return read_table(self.folders["evaluate"] / "evidence.csv")
+        return read_table(self.folders["evaluate"] / "faithfulness.csv")
 
     @cached_property
     def stability(self) -> pd.DataFrame:
@@ -175,9 +175,9 @@ class StudyResults:
         return read_table(self.folders["evaluate"] / "stability.csv")
 
     @cached_property
-    def losses(self) -> pd.DataFrame:
+    def relevance_budget(self) -> pd.DataFrame:
         """Where relevance is lost between target and input, by layer."""
-        return read_table(self.folders["evaluate"] / "ledger.csv")
+        return read_table(self.folders["evaluate"] / "relevance_budget.csv")
 
     def provenance(self, stage: str) -> dict[str, Any]:
         """Settings, checksums of the inputs and versions of a stage."""

@@ -38,10 +38,10 @@ def cluster_summaries(
                 "its leading channels are" if supported else "no channel has positive relevance; the least negative are"
             )
             text += f"; {start} {' and '.join(leading)}"
-            area = quality[quality["cluster"] == cluster].set_index("ranking")["replacement_area"].dropna()
+            area = quality[quality["cluster"] == cluster].set_index("ranking")["channel_deletion"].dropna()
             if len(area):
                 random, z_score = area["random"], area["z_score"]
-                text += f"; replacement area {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
+                text += f"; channel deletion {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
         lines.append(text + ".")
     return lines
 
@@ -67,11 +67,12 @@ def anomaly_summaries(
     return lines
 
 
-def evidence_tables(evidence: pd.DataFrame, losses: pd.DataFrame, n_losses: int = 8) -> list[pd.DataFrame]:
-    """Faithfulness with a column per ranking, similarities, and the largest relevance losses; cluster means."""
-    alike = evidence["measure"] == "similarity"
-    curves = evidence[~alike].pivot_table("value", ["measure", "fill"], "ranking", sort=False).reset_index()
-    similar = evidence[alike].groupby("ranking", sort=False)["value"].mean()
-    means = losses.groupby(["step", "category"], sort=False)["share"].mean().reset_index()
-    order = means["share"].abs().sort_values(ascending=False).index[:n_losses]
+def faithfulness_tables(faithfulness: pd.DataFrame, budget: pd.DataFrame, n_steps: int = 8) -> list[pd.DataFrame]:
+    """Areas with a column per ranking, similarities, and the greatest entries of the budget; means over clusters."""
+    of_similarity = faithfulness["measure"] == "similarity"
+    areas = faithfulness[~of_similarity]
+    curves = areas.pivot_table("value", ["measure", "baseline"], "ranking", sort=False).reset_index()
+    similar = faithfulness[of_similarity].groupby("ranking", sort=False)["value"].mean()
+    means = budget.groupby(["step", "category"], sort=False)["share"].mean().reset_index()
+    order = means["share"].abs().sort_values(ascending=False).index[:n_steps]
     return [curves.rename_axis(columns=None), similar.rename_axis("similarity").reset_index(), means.loc[order]]

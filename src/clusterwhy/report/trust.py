@@ -51,9 +51,9 @@ def _detection(study: StudyResults) -> Iterator[Answer]:
 def _channels(study: StudyResults) -> Iterator[Answer]:
     for question, name in (("explanation", "clusters"), ("anomaly explanation", "anomalies")):
         rows = study.results[study.results["question"] == question].set_index("method")
-        if "replacement_area" not in rows or rows["replacement_area"].isna().all():
+        if "channel_deletion" not in rows or rows["channel_deletion"].isna().all():
             continue
-        area = rows["replacement_area"]
+        area = rows["channel_deletion"]
         meaning = "Better than random, not better than the z-score: consult both."
         if area["relevance"] >= area["random"]:
             meaning = "Not better than random: do not rely on this ranking."
@@ -75,7 +75,7 @@ def _stability(study: StudyResults) -> Iterator[Answer]:
 
 
 def _similarity(study: StudyResults) -> Iterator[Answer]:
-    similar = study.evidence[study.evidence["measure"] == "similarity"].groupby("ranking")["value"].mean()
+    similar = study.faithfulness[study.faithfulness["measure"] == "similarity"].groupby("ranking")["value"].mean()
     seeds = similar[similar.index.str.startswith("encoder_seed_")]
     if len(seeds):
         similar["other seeds"] = seeds.mean()

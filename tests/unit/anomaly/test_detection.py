@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from clusterwhy.anomaly.detectors import ClippedPredictionError, Evidence
+from clusterwhy.anomaly.detectors import ClippedPredictionError, DetectorInput
 from clusterwhy.metrics.detection import (
     best_range_f1,
     event_quality,
@@ -130,7 +130,7 @@ def clipped_scores(values: np.ndarray, n_train: int) -> np.ndarray:
     starts, n_channels = np.arange(0, len(values), 10), values.shape[1]
     train, nothing = np.arange(len(starts)) < n_train, np.zeros((len(starts), n_channels))
     detector = ClippedPredictionError(n_parts=2, block=2, stretch=4, quantile=0.5, clip=3.0, batch_size=3)
-    made = Evidence(values.astype(np.float32), starts, 10, train, nothing, nothing, Silent, 0)  # type: ignore[arg-type]
+    made = DetectorInput(values.astype(np.float32), starts, 10, train, nothing, nothing, Silent, 0)  # type: ignore[arg-type]
     found = detector.score(made)
     assert found.channels is not None
     np.testing.assert_allclose(found.windows, found.channels.mean(axis=1))

@@ -8,9 +8,9 @@ from torch import nn
 
 from benchmarks.rules import CASE, COLUMNS, UNIT, Case, Group, cases, judged, run
 from benchmarks.rules_tables import against_best, gained, mean_rank
-from clusterwhy.explanations.clusters import fast_target
-from clusterwhy.explanations.evaluation import Cells
+from clusterwhy.explanations.target_function import target_function
 from clusterwhy.explanations.target_heads import ClusterMembership
+from clusterwhy.metrics.insertion_deletion import Cells
 from tests.unit.propagation.test_relevance import made_encoder
 
 
@@ -66,7 +66,7 @@ def test_a_cluster_of_random_windows_gives_every_figure_of_every_case(rng: np.ra
     network = nn.Sequential(encoder, ClusterMembership(own, others, "midpoint")).eval()
     box = windows.min(axis=(0, 2)), windows.max(axis=(0, 2))
     # the same encoder twice: trained with another seed, it would say something else
-    group = Group(windows, rest, fast_target(network, windows), {"membership": [network, network]}, box)
+    group = Group(windows, rest, target_function(network, windows), {"membership": [network, network]}, box)
     tried = [case for case in cases(True) if case.method != "gradient"]
     table = pd.DataFrame(run(1, 0, group, tried, 4)).reindex(columns=COLUMNS).set_index("method")
     assert len(table) == len(tried) + 2 and table["failed"].isna().all()

@@ -1,4 +1,4 @@
-"""Anomalies: which windows are explained, against which normal ones, for which scalar."""
+"""Anomalies: which windows are explained, compared with which normal windows, for which scalar."""
 
 from typing import Any
 
@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from clusterwhy.anomaly.detectors import Evidence
+from clusterwhy.anomaly.detectors import DetectorInput
 from clusterwhy.anomaly.detectors import MaskedPredictionError as Detector
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import ShapeError
-from clusterwhy.explanations.anomalies import DistanceAnomalies, MaskedPredictionAnomalies, explain_anomalies, strangest
-from clusterwhy.explanations.normal_windows import allowed_starts, fitting_references
+from clusterwhy.explanations.anomalies import WindowScores, explain_anomalies, most_anomalous
+from clusterwhy.explanations.anomaly_targets import DistanceAnomalies, MaskedPredictionAnomalies
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.target_heads import MaskedPredictionError
 from clusterwhy.propagation.explainer import lrp
 from tests.unit.propagation.test_relevance import made_encoder
@@ -38,8 +40,8 @@ def a_study() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "how",
     [
-        MaskedPredictionAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, n_parts=3, block=4),
-        DistanceAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, k=2),
+        MaskedPredictionAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, n_parts=3, block=4),
+        DistanceAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2),
     ],
     ids=["masked_prediction", "distance"],
 )
@@ -50,39 +52,36 @@ def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
         embeddings = encoder(torch.from_numpy(windows)).numpy()
     overlap = np.minimum(starts + LENGTH, 352) - np.maximum(starts, 320)
     scores = np.maximum(overlap, 0).astype(float)
-    found = explain_anomalies(
-        encoder, study["values"], study["index"], embeddings, scores, scores > 16, None, ("a", "b", "c"), how, 0
-    )
+    series = EmbeddedSeries(encoder, study["values"], study["index"], embeddings, ("a", "b", "c"), 0.05)
+    found = explain_anomalies(series, WindowScores(scores, scores > 16), how, 0)
     assert found.windows["window"].iloc[0] == 320 // STRIDE
     assert found.windows["anomalous"].tolist() == [True, False]
-    # no reference touches what is strange
-    for first in found.windows["references"].iloc[0]:
+    # no normal window overlaps the anomaly
+    for first in found.windows["normal_windows"].iloc[0]:
         assert first + LENGTH <= 312 or first >= 360
     own = found.channels[found.channels["window"] == 40].set_index("channel")
     assert own["share"].idxmax() == "b"
     assert own["share"]["b"] > 2 * own["share"].drop("b").abs().max()
     np.testing.assert_allclose(found.windows["relevance_sum"], found.windows["target"], rtol=1e-3, atol=1e-4)
     assert found.relevance.shape == (2, 3, LENGTH)
-    quality = found.quality.set_index("ranking")["replacement_area"]
+    quality = found.quality.set_index("ranking")["channel_deletion"]
     assert quality["relevance"] < quality["random"]
 
 
 def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:
     study = a_study()
     n = len(study["starts"])
-    how = DistanceAnomalies(count=2, n_references=3, reach=0.3, batch_size=8, k=2)
-    found = explain_anomalies(
-        *(encoder, study["values"], study["index"], np.zeros((n, 4)), np.ones(n), np.ones(n, bool), None),
-        *(("a", "b", "c"), how, 0),
-    )
+    how = DistanceAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2)
+    series = EmbeddedSeries(encoder, study["values"], study["index"], np.zeros((n, 4)), ("a", "b", "c"), 0.05)
+    found = explain_anomalies(series, WindowScores(np.ones(n), np.ones(n, bool)), how, 0)
     assert len(found.windows) == len(found.relevance) == len(found.channels) == 0
-    assert "0 normal windows clear of them, 3 references needed" in caplog.text
+    assert "only 0 normal windows in training data do not overlap them, 3 are needed" in caplog.text
 
 
-def test_strangest_windows_do_not_overlap() -> None:
+def test_the_most_anomalous_windows_do_not_overlap() -> None:
     scores = np.array([1.0, 5.0, 4.0, 3.0, 2.0])
-    assert strangest(scores, np.array([0, 10, 20, 30, 40]), 20, 3).tolist() == [1, 3]
-    assert strangest(scores, np.array([0, 10, 20, 30, 40]), 10, 3).tolist() == [1, 2, 3]
+    assert most_anomalous(scores, np.array([0, 10, 20, 30, 40]), 20, 3).tolist() == [1, 3]
+    assert most_anomalous(scores, np.array([0, 10, 20, 30, 40]), 10, 3).tolist() == [1, 2, 3]
 
 
 def test_windows_may_start_between_overlapping_neighbours_of_one_recording_only() -> None:
@@ -96,24 +95,24 @@ def test_windows_may_start_between_overlapping_neighbours_of_one_recording_only(
     assert np.flatnonzero(allowed_starts(np.array([0, 10, 20]), 10, np.array([0]), 40)).tolist() == [10, 20]
 
 
-def test_references_move_to_where_they_fit_and_stay_apart() -> None:
+def test_normal_windows_are_shifted_to_where_they_fit_and_stay_apart() -> None:
     time = np.arange(400)
     values = np.stack([np.sin(time / 6.4), np.cos(time / 12.8)], axis=1)
     window = values[200:240].T[None]
     allowed = np.ones(400, dtype=bool)
     allowed[161:240] = False
     near = np.array([[118, 120, 285, 281, 40]])
-    found = fitting_references(values, window, near, allowed, 2, 8)
+    found = matching_starts(values, window, near, allowed, 2, 8)
     # one period of 80.4 samples away on both sides; two that move to one place count once
     np.testing.assert_allclose(found, [[120, 280]], atol=1)
     with pytest.raises(ShapeError, match="at least 6 candidates"):
-        fitting_references(values, window, near, allowed, 6, 8)
+        matching_starts(values, window, near, allowed, 6, 8)
 
 
 def test_the_masked_prediction_target_is_the_detectors_score(encoder: Any, rng: np.random.Generator) -> None:
     values = rng.normal(size=(200, 3)).astype(np.float32)
     starts = np.arange(0, 160, 16)
-    evidence = Evidence(
+    inputs = DetectorInput(
         values=values,
         starts=starts,
         length=LENGTH,
@@ -123,13 +122,13 @@ def test_the_masked_prediction_target_is_the_detectors_score(encoder: Any, rng: 
         load_encoder=lambda: encoder,
         seed=0,
     )
-    scores = Detector(n_parts=3, block=4, batch_size=4).score(evidence)
+    scores = Detector(n_parts=3, block=4, batch_size=4).score(inputs)
     from clusterwhy.encoders.masked import masked_errors, usual_errors
 
     errors = masked_errors(encoder, values, starts, LENGTH, 3, 4, 4)
     target = MaskedPredictionError(encoder, LENGTH, 3, 4, usual_errors(errors[:6])).eval()
     with torch.no_grad():
-        found = target(torch.from_numpy(evidence.windows)).numpy()
+        found = target(torch.from_numpy(inputs.windows)).numpy()
     np.testing.assert_allclose(found, scores.windows, rtol=1e-5)
 
 

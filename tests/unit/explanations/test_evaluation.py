@@ -1,5 +1,6 @@
-"""Evidence about explanations: curves solved by hand, networks whose weights are gone, a ledger that adds up."""
+"""Evaluation of explanations: curves solved by hand, randomised networks, a relevance budget that adds up."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,16 @@ from torch import nn
 
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
-from clusterwhy.explanations.clusters import HowToExplain
-from clusterwhy.explanations.evaluation import (
-    Cells,
-    EvidenceSettings,
-    cell_z,
-    cluster_evidence,
-    insertion_deletion,
-    ledger,
-    randomised,
-    sanity,
-    similarity,
-)
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.evaluation import EvaluationSettings, evaluate_clusters
 from clusterwhy.explanations.members import MemberSelection
+from clusterwhy.explanations.relevance_budget import relevance_budget
+from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation, randomised, sanity_checks
+from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_heads import EmbeddingSum
 from clusterwhy.explanations.targets import MembershipTarget
+from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
+from clusterwhy.metrics.z_scores import cell_z_scores
 from clusterwhy.propagation.canonizer import CanonizerSettings
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
@@ -44,7 +40,7 @@ def test_cells_are_stretches_of_channels() -> None:
 
 
 def test_insertion_and_deletion_solved_by_hand() -> None:
-    # the target is the sum of four cells that are worth 4, 3, 2, 1; the fill is worth nothing
+    # the target is the sum of four cells that are worth 4, 3, 2, 1; the baseline is worth nothing
     windows = np.array([[[4.0, 3.0], [2.0, 1.0]]])
     cells = Cells.of(2, 2)
     rankings = {"best": np.array([[4.0, 3.0, 2.0, 1.0]]), "worst": np.array([[1.0, 2.0, 3.0, 4.0]])}
@@ -60,7 +56,7 @@ def test_insertion_and_deletion_solved_by_hand() -> None:
     assert found["zero", "best"].flip_rate == 1.0 and found["zero", "worst"].flip_rate == 0.0
 
 
-def test_a_fill_that_does_not_lower_the_target_has_no_curve() -> None:
+def test_a_baseline_that_does_not_lower_the_target_has_no_curve() -> None:
     windows = np.ones((2, 1, 4))
     found = insertion_deletion(
         lambda x: x.sum(axis=(1, 2)), windows, {"higher": windows * 2}, {"any": np.ones((2, 4))}, Cells.of(4, 4)
@@ -68,14 +64,14 @@ def test_a_fill_that_does_not_lower_the_target_has_no_curve() -> None:
     assert np.isnan(found["higher", "any"].deletion) and np.isnan(found["higher", "any"].insertion)
 
 
-def test_similarity_is_a_rank_correlation_of_sizes() -> None:
+def test_cell_correlation_is_a_rank_correlation_of_absolute_values() -> None:
     one = np.array([[1.0, -2.0, 3.0], [3.0, 1.0, 2.0]])
-    assert similarity(one, -(one**3)) == pytest.approx(1.0)
-    assert similarity(one[:1], np.array([[3.0, 2.0, 1.0]])) == pytest.approx(-1.0)
-    assert np.isnan(similarity(one, np.ones((2, 3))))
+    assert cell_correlation(one, -(one**3)) == pytest.approx(1.0)
+    assert cell_correlation(one[:1], np.array([[3.0, 2.0, 1.0]])) == pytest.approx(-1.0)
+    assert np.isnan(cell_correlation(one, np.ones((2, 3))))
 
 
-def test_randomised_layers_come_last_and_the_network_stays() -> None:
+def test_randomised_layers_are_the_last_ones_and_the_network_is_unchanged() -> None:
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     none, half, everything = (randomised(network, share, 0).state_dict() for share in (0.0, 0.5, 1.0))
@@ -88,7 +84,7 @@ def test_randomised_layers_come_last_and_the_network_stays() -> None:
     assert torch.equal(randomised(network, 1.0, 0).state_dict()[weights[0]], everything[weights[0]])
 
 
-def test_relevance_that_ignores_the_weights_is_found_out(rng: np.random.Generator) -> None:
+def test_sanity_checks_detect_relevance_that_ignores_the_weights(rng: np.random.Generator) -> None:
     windows, references = rng.normal(size=(4, 3, 32)), rng.normal(size=(8, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
 
@@ -98,21 +94,25 @@ def test_relevance_that_ignores_the_weights_is_found_out(rng: np.random.Generato
             return type(found)(windows**2, found.target, found.bias_share)
 
     cells = Cells.of(32, 8)
-    honest = sanity(Lrp(batch_size=4), task_of(network, references), windows, cells, (1.0,), 0.01, 0)
-    ignorant = sanity(Magnitude(batch_size=4), task_of(network, references), windows, cells, (1.0,), 0.01, 0)
-    assert ignorant["randomised_100"] == pytest.approx(1.0)
-    assert honest["randomised_100"] < 0.9
-    assert honest["noisy"] > 0.9
+
+    def checks(attributor: Lrp) -> dict[str, float]:
+        explainer, task = CellExplainer(attributor, cells, 0), task_of(network, references)
+        return sanity_checks(explainer, task, windows, explainer.explain(task, windows), (1.0,), 0.01)
+
+    by_rule, by_magnitude = checks(Lrp(batch_size=4)), checks(Magnitude(batch_size=4))
+    assert by_magnitude["randomised_100"] == pytest.approx(1.0)
+    assert by_rule["randomised_100"] < 0.9
+    assert by_rule["noisy"] > 0.9
 
 
-def test_the_ledger_adds_up_to_the_gap(rng: np.random.Generator) -> None:
+def test_the_relevance_budget_adds_up_to_the_gap(rng: np.random.Generator) -> None:
     windows = rng.normal(size=(4, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
-    book = ledger(task_of(network, windows), windows)
+    budget = relevance_budget(task_of(network, windows), windows)
     found = lrp(network, windows, None, "epsilon_plus", box=(np.full(3, -4.0), np.full(3, 4.0)))
     missing = (found.target - found.values.sum(axis=(1, 2))).mean() / np.abs(found.target).mean()
-    assert book["share"].sum() == pytest.approx(missing, abs=1e-9)
-    assert book[book["category"] == "bias"]["share"].sum() == pytest.approx(
+    assert budget["share"].sum() == pytest.approx(missing, abs=1e-9)
+    assert budget[budget["category"] == "bias"]["share"].sum() == pytest.approx(
         (found.bias_share * found.target).mean() / np.abs(found.target).mean(), abs=1e-9
     )
 
@@ -121,10 +121,10 @@ def test_cells_unlike_other_windows_have_a_high_z(rng: np.random.Generator) -> N
     rest = rng.normal(size=(50, 2, 8))
     window = rng.normal(size=(1, 2, 8))
     window[0, 1, 4:] += 5.0
-    assert cell_z(window, rest, Cells.of(8, 2))[0].argmax() == 3
+    assert cell_z_scores(window, rest, Cells.of(8, 2))[0].argmax() == 3
 
 
-def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Generator) -> None:
+def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.random.Generator) -> None:
     encoder, length = made_encoder(3).float(), 32
     time = np.arange(length)
     values = np.concatenate(
@@ -134,9 +134,8 @@ def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Gene
     starts = np.arange(0, len(values) - length + 1, length)
     index = pd.DataFrame({"window": np.arange(20), "start": starts, "stop": starts + length, "train": True})
     windows = np.stack([values[s : s + length].T for s in starts])
-    points = {name: network(torch.from_numpy(windows)).detach().numpy() for name, network in [("own", encoder)]}
-    again = made_encoder(3).float()
-    how = HowToExplain(
+    embeddings = encoder(torch.from_numpy(windows)).detach().numpy()
+    settings = ExplanationSettings(
         target=MembershipTarget(n_prototypes=1, against="all", root="zero", sharpness=None),
         canonizer=CanonizerSettings(name="auto"),
         composite=COMPOSITES["epsilon_plus"],
@@ -144,16 +143,19 @@ def test_evidence_of_a_study_has_every_measure_beside_random(rng: np.random.Gene
         members=MemberSelection(rule="central", count=4, alignment="none"),
         seed=0,
     )
-    settings = EvidenceSettings(n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1, resamples=0)
-    labels = np.repeat([0, 1], 10)
-    found = cluster_evidence(
-        *(encoder, values, index, points["own"], labels, np.ones(20), how, settings, {7: (again, points["own"])})
+    evaluation = EvaluationSettings(
+        n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1, resamples=0
     )
-    curves = found.measures[found.measures["measure"] != "similarity"]
-    assert len(curves) == 2 * 3 * 3 * 3  # cluster, measure, fill, ranking
+    labels = np.repeat([0, 1], 10)
+    series = EmbeddedSeries(encoder, values, index, embeddings, ("a", "b", "c"), 0.05)
+    retrained = {7: replace(series, encoder=made_encoder(3).float())}
+    found = evaluate_clusters(series, labels, np.ones(20), settings, evaluation, retrained)
+    curves = found.faithfulness[found.faithfulness["measure"] != "similarity"]
+    assert len(curves) == 2 * 3 * 3 * 3  # cluster, measure, baseline, ranking
     assert set(curves["ranking"]) == {"relevance", "z_score", "random"}
-    alike = found.measures[found.measures["measure"] == "similarity"].set_index(["cluster", "ranking"])["value"]
-    assert set(alike[0].index) == {"randomised_100", "noisy", "encoder_seed_7"}
-    # the same weights say the same
-    assert alike[0, "encoder_seed_7"] == pytest.approx(1.0)
-    assert set(found.ledger["cluster"]) == {0, 1}
+    of_similarity = found.faithfulness["measure"] == "similarity"
+    similarity = found.faithfulness[of_similarity].set_index(["cluster", "ranking"])["value"]
+    assert set(similarity[0].index) == {"randomised_100", "noisy", "encoder_seed_7"}
+    # the same weights give the same relevance
+    assert similarity[0, "encoder_seed_7"] == pytest.approx(1.0)
+    assert set(found.budget["cluster"]) == {0, 1}

@@ -1,0 +1,79 @@
+"""A series, its windows and their embeddings: what every explanation starts from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.data.windows import windows_at
+from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.data.storage import Prepared
+    from clusterwhy.encoders.masked import MaskedEncoder
+
+
+@dataclass(frozen=True)
+class EmbeddedSeries:
+    """A series cut into windows, with the encoder and its embeddings.
+
+    Attributes:
+        encoder: in evaluation mode.
+        values: (time, channel), scaled as in training.
+        index: the window index: `window`, `start`, `stop` and `train` of each window.
+        embeddings: (window, feature).
+        channels: their names.
+        dt_s: seconds between samples.
+    """
+
+    encoder: "MaskedEncoder"
+    values: FloatArray
+    index: pd.DataFrame
+    embeddings: FloatArray
+    channels: tuple[str, ...]
+    dt_s: float
+
+    @classmethod
+    def of(cls, data: "Prepared", encoder: "MaskedEncoder", embeddings: FloatArray) -> Self:
+        """From the artifacts of the stages `prepare`, `train` and `embed`."""
+        rate_hz = data.card.rate_hz
+        return cls(encoder, data.scaled, data.index, np.asarray(embeddings), data.channels, 1.0 / rate_hz)
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """(window,) first sample of each window."""
+        return self.index["start"].to_numpy()
+
+    @property
+    def length(self) -> int:
+        """Samples in one window."""
+        return int(self.index["stop"].iloc[0] - self.index["start"].iloc[0])
+
+    @cached_property
+    def box(self) -> tuple[FloatArray, FloatArray]:
+        """(channel,) lowest and highest values."""
+        return np.asarray(self.values.min(axis=0)), np.asarray(self.values.max(axis=0))
+
+    def window_ids(self, positions: IntArray) -> IntArray:
+        """(chosen window,) ids of the windows at these positions of the index."""
+        return self.index["window"].to_numpy()[positions]
+
+    def windows(self, positions: IntArray) -> FloatArray:
+        """(chosen window, channel, time) values of the windows at these positions of the index."""
+        return windows_at(self.values, self.starts[positions], self.length)
+
+    def windows_outside(self, labels: IntArray, cluster: int, seed: int) -> FloatArray:
+        """(window, channel, time) up to 256 windows outside a cluster, drawn at random.
+
+        From the whole series if all windows belong to the cluster.
+
+        Args:
+            labels: (window,) cluster of each window, -1 is noise.
+        """
+        outside = np.flatnonzero(labels != cluster)
+        if not len(outside):
+            outside = np.arange(len(labels))
+        rng = np.random.default_rng([seed, cluster])
+        return self.windows(rng.permutation(outside)[:256])

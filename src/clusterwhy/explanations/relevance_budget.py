@@ -1,0 +1,35 @@
+"""Where the target goes on its way to the input: relevance that each step of the network absorbs."""
+
+import pandas as pd
+
+from clusterwhy.attribution.base import AttributionTask
+from clusterwhy.types import FloatArray
+
+
+def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame:
+    """Relevance that each step keeps: one row per step and category, `share` of the target, mean over windows.
+
+    The categories are those of `engine.Ledger`. The rows add up to the part of the target that does not arrive at the
+    input.
+
+    Args:
+        windows: (window, channel, time).
+
+    Raises:
+        CompositeError: an operation has no rule.
+    """
+    import torch
+
+    from clusterwhy.propagation.canonical import canonize
+    from clusterwhy.propagation.engine import Engine, Ledger
+
+    device = next(task.network.parameters()).device
+    batch = torch.from_numpy(windows).to(device)
+    engine = Engine(canonize(task.network, batch[:2]))
+    tape, budget = engine.run(batch), Ledger()
+    low, high = (torch.as_tensor(end).to(device, batch.dtype)[None, :, None] for end in task.box)
+    engine.relevance(tape, tape.output, task.composite.rules(low, high), budget)
+    total = float(tape.output.abs().mean()) or 1.0
+    entries = budget.entries
+    rows = [{"step": step, "category": kind, "share": float(kept.mean()) / total} for step, kind, kept in entries]
+    return pd.DataFrame(rows, columns=["step", "category", "share"])

@@ -1,0 +1,87 @@
+"""Channel deletion: does the target fall when the channels with the highest relevance are replaced?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.types import FloatArray, IntArray
+
+N_STEPS = 8  # points of a curve; a forward pass of all explained windows each
+
+
+@dataclass(frozen=True)
+class ChannelDeletion:
+    """The effect of replacing channels in the order of a ranking.
+
+    Attributes:
+        area: mean height of the curve from 1 (nothing replaced) to 0 (all channels replaced); lower is more
+            faithful, NaN where replacing all channels does not lower the mean target.
+        flip_rate: share of windows whose target falls to 0 or below with a third of the channels
+            replaced; higher is more faithful.
+    """
+
+    area: float
+    flip_rate: float
+
+
+def channel_deletion(
+    target: Callable[[FloatArray], FloatArray],
+    windows: FloatArray,
+    others: FloatArray,
+    rankings: Mapping[str, Sequence[IntArray]],
+) -> dict[str, ChannelDeletion]:
+    """How fast the target falls while channels are replaced, the most important first.
+
+    Region perturbation (Samek et al. 2017) of whole channels, with values of other windows instead of noise. Every
+    curve runs from 1 to 0, so that rankings of one cluster differ in the area only; compare with a random order.
+
+    Args:
+        target: (window, channel, time) -> (window,).
+        windows: (window, channel, time) of one cluster.
+        others: the same shape; windows from outside the cluster, whose channels replace those of `windows`.
+        rankings: name -> one or several orders (window, channel), the most important channel first; the result is the
+            mean over the orders.
+    """
+    n_channels = windows.shape[1]
+    start, end = float(target(windows).mean()), float(target(others).mean())
+    third = max(1, round(n_channels / 3))
+    counts = np.unique([*np.linspace(0, n_channels, min(n_channels, N_STEPS) + 1).round().astype(int), third])
+
+    def areas(ranking: IntArray) -> tuple[float, float]:
+        curve, flips = [1.0], 0.0
+        for count in counts[1:-1]:
+            replaced = np.argsort(ranking, axis=1) < count
+            found = target(np.where(replaced[:, :, None], others, windows))
+            curve.append((float(found.mean()) - end) / (start - end) if start > end else float("nan"))
+            flips = float((found <= 0).mean()) if count == third else flips
+        return float(np.trapezoid([*curve, 0.0], counts / n_channels)), flips
+
+    found = {name: [areas(ranking) for ranking in orders] for name, orders in rankings.items()}
+    return {name: ChannelDeletion(*np.mean(each, axis=0).tolist()) for name, each in found.items()}
+
+
+def deletion_table(
+    target: Callable[[FloatArray], FloatArray],
+    windows: FloatArray,
+    others: FloatArray,
+    scores: Mapping[str, FloatArray],
+    n_random: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Channel deletion of several rankings, and of `random` orders to compare with.
+
+    Args:
+        scores: ranking -> (window, channel), the highest is replaced first.
+        n_random: random orders whose mean is taken.
+
+    Returns:
+        One row per `ranking`: `channel_deletion` (area) and `flip_rate`.
+    """
+    orders = {name: [np.argsort(-values, axis=1, kind="stable")] for name, values in scores.items()}
+    identity = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
+    orders["random"] = [rng.permuted(identity, axis=1) for _ in range(n_random)]
+    found = channel_deletion(target, windows, others, orders)
+    rows = [{"ranking": name, "channel_deletion": one.area, "flip_rate": one.flip_rate} for name, one in found.items()]
+    return pd.DataFrame(rows)

@@ -1,0 +1,113 @@
+"""Insertion and deletion of cells: does the target follow the relevance of single channels and stretches of time?"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from clusterwhy.types import BoolArray, FloatArray, IntArray
+
+N_STEPS = 6  # points of a curve; a forward pass of all windows each
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a window: each channel cut into stretches of time.
+
+    Attributes:
+        edges: (stretch + 1,) samples where stretches begin and end.
+    """
+
+    edges: IntArray
+
+    @classmethod
+    def of(cls, length: int, n_stretches: int) -> Self:
+        """Nearly equal stretches of windows of `length` samples."""
+        return cls(np.linspace(0, length, min(n_stretches, length) + 1).round().astype(int))
+
+    @property
+    def n_stretches(self) -> int:
+        return len(self.edges) - 1
+
+    def sums(self, relevance: FloatArray) -> FloatArray:
+        """(window, channel, time) -> (window, cell), signed sums."""
+        return np.add.reduceat(relevance, self.edges[:-1], axis=2).reshape(len(relevance), -1)
+
+    def masks(self, chosen: BoolArray) -> BoolArray:
+        """(window, cell) truth -> (window, channel, time) truth."""
+        cells = chosen.reshape(len(chosen), -1, self.n_stretches)
+        return np.repeat(cells, np.diff(self.edges), axis=2)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Areas under the curves of one ranking.
+
+    Attributes:
+        deletion: mean height of the curve from 1 (window) to 0 (all cells replaced), the most relevant cells first;
+            lower is more faithful.
+        insertion: mean height of the curve from 0 (baseline) to 1 (all cells of the window put back), the most
+            relevant cells first; higher is more faithful.
+        flip_rate: share of windows whose target falls to 0 or below with the leading third of the cells replaced.
+    """
+
+    deletion: float
+    insertion: float
+    flip_rate: float
+
+
+def cell_baselines(windows: FloatArray, others: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+    """What cells are replaced by, (window, channel, time) each.
+
+    `mean`: each channel's mean in the other windows; `noise`: normal values of the same mean and standard deviation;
+    `windows`: other windows as recorded.
+    """
+    centre, spread = others.mean(axis=(0, 2), keepdims=True), others.std(axis=(0, 2), keepdims=True)
+    noise = centre + spread * rng.standard_normal(windows.shape)
+    return {
+        "mean": np.broadcast_to(centre, windows.shape).astype(windows.dtype),
+        "noise": noise.astype(windows.dtype),
+        "windows": others[rng.integers(0, len(others), len(windows))],
+    }
+
+
+def insertion_deletion(
+    target: Callable[[FloatArray], FloatArray],
+    windows: FloatArray,
+    baselines: Mapping[str, FloatArray],
+    rankings: Mapping[str, FloatArray],
+    cells: Cells,
+) -> dict[tuple[str, str], Curves]:
+    """Insertion and deletion (Petsiuk et al. 2018) of cells, for each baseline and ranking.
+
+    Args:
+        target: (window, channel, time) -> (window,).
+        windows: (window, channel, time).
+        baselines: name -> what replaces cells, the same shape.
+        rankings: name -> (window, cell), the highest first.
+        cells: of the windows.
+
+    Returns:
+        (baseline, ranking) -> areas; NaN where the baseline does not lower the mean target.
+    """
+    start = float(target(windows).mean())
+    n_cells = windows.shape[1] * cells.n_stretches
+    third = max(1, round(n_cells / 3))
+    counts = np.unique([*np.linspace(0, n_cells, min(n_cells, N_STEPS) + 1).round().astype(int), third])
+    found = {}
+    for baseline, others in baselines.items():
+        end = float(target(others).mean())
+        for name, ranking in rankings.items():
+            places = np.argsort(np.argsort(-ranking, axis=1, kind="stable"), axis=1)
+            deleted, inserted, flips = [1.0], [0.0], 0.0
+            for count in counts[1:-1]:
+                leading = cells.masks(places < count)
+                after = target(np.where(leading, others, windows))
+                deleted.append((float(after.mean()) - end) / (start - end))
+                inserted.append((float(target(np.where(leading, windows, others)).mean()) - end) / (start - end))
+                flips = float((after <= 0).mean()) if count == third else flips
+            curves = [*deleted, 0.0], [*inserted, 1.0]
+            low, high = (float(np.trapezoid(curve, counts / n_cells)) if start > end else np.nan for curve in curves)
+            found[baseline, name] = Curves(low, high, flips)
+    return found
