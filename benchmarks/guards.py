@@ -49,7 +49,7 @@ def make(root: Path) -> None:
 
 def tested(root: Path, test: str, chosen: str) -> subprocess.CompletedProcess[str]:
     """Run tests in the copy, on its own study."""
-    command = ("-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "--study", str(root))
+    command = ("-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", f"--study={root}")
     paths = os.pathsep.join((str(root / "src"), str(root)))
     return subprocess.run(
         [sys.executable, *command, test, "-k", chosen],

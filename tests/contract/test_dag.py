@@ -72,6 +72,17 @@ def test_a_stage_depends_on_each_room_that_it_imports_from(stage: str) -> None:
     assert f"pipeline/{stage}.py" in STAGES[stage]["deps"]
 
 
+def test_contributing_says_which_stages_an_edit_reruns() -> None:
+    rows: dict[str, list[str]] = {}
+    for stage, content in ROOT_STAGES.items():
+        for dep in content["deps"]:
+            if dep.startswith("src/"):
+                rows.setdefault(dep.removeprefix("src/clusterwhy/"), []).append(stage)
+    expected = [f"| `{room}` | {', '.join(stages)} |" for room, stages in sorted(rows.items())]
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("<!-- reruns -->")[1].split("<!-- /reruns -->")[0]
+    assert text.strip().splitlines()[2:] == expected, "\n".join(expected)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_each_artifact_that_it_takes(stage: str) -> None:
     tree = ast.parse((ROOT / "pipeline" / f"{stage}.py").read_text())
