@@ -6,13 +6,16 @@ import importlib.metadata
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -182,17 +185,35 @@ def study_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     return _command(body, "study", register_studies)
 
 
+interrupted = threading.Event()
+
+
+def _note_interrupt(number: int, frame: FrameType | None) -> None:
+    interrupted.set()
+    signal.default_int_handler(number, frame)
+
+
 @contextlib.contextmanager
 def _errors_reported() -> Iterator[None]:
     try:
         yield
-    except (ClusterWhyError, OSError, MemoryError, RuntimeError) as error:
-        expected = as_expected(error)
-        if expected is None:
-            raise
-        sys.stderr.write(f"error: {expected}\n")
-        # SystemExit, so that in a sweep a failing job does not silently end the process of the others
-        raise SystemExit(1) from error
+    except Exception as error:
+        # Ctrl-C inside a library written in Rust or C++ can arrive as another error: pydantic's is a SchemaError
+        if interrupted.is_set():
+            raise KeyboardInterrupt from error
+        _report(error)
+
+
+def _report(error: Exception) -> NoReturn:
+    """End with one message if the error is an expected one, else raise it again."""
+    if not isinstance(error, ClusterWhyError | OSError | MemoryError | RuntimeError):
+        raise error
+    expected = as_expected(error)
+    if expected is None:
+        raise error
+    sys.stderr.write(f"error: {expected}\n")
+    # SystemExit, so that in a sweep a failing job does not silently end the process of the others
+    raise SystemExit(1) from error
 
 
 def _command(body: Callable[[StageRun], None], config_name: str, register: Callable[[], None]) -> Callable[[], None]:
@@ -207,6 +228,9 @@ def _command(body: Callable[[StageRun], None], config_name: str, register: Calla
     decorated = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)(task)
 
     def command() -> None:
+        # a process in the background of a shell ignores Ctrl-C, and continues to do so
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _note_interrupt)
         with _errors_reported():
             check_files()
             check_choices(sys.argv[1:])

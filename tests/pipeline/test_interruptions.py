@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from clusterwhy.compute.resources import as_expected, require
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.training import MaskedPrediction
 from clusterwhy.errors import ResourceError, StorageError
+from pipeline import _stage
 from pipeline._resource_estimates import estimated_needs
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
@@ -173,6 +175,18 @@ def test_ctrl_c_ends_a_stage_at_once_without_traceback(
     assert ended.returncode != 0 and "Traceback" not in ended.said, ended.said
     assert "interrupted: nothing was changed" in ended.said and intact(stage)
     fault(AREA, "Ctrl-C", stage, "ends at once with one line; old artifacts intact")
+
+
+def test_ctrl_c_that_a_library_turns_into_another_error_is_still_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = threading.Event()
+    monkeypatch.setattr(_stage, "interrupted", noted)
+    with pytest.raises(TypeError, match="not by Ctrl-C"), _stage._errors_reported():
+        raise TypeError("not by Ctrl-C")
+    with pytest.raises(KeyboardInterrupt), _stage._errors_reported():
+        try:
+            _stage._note_interrupt(signal.SIGINT, None)
+        except KeyboardInterrupt:
+            raise TypeError("SchemaError: KeyboardInterrupt") from None
 
 
 @pytest.mark.parametrize("stage", STAGES)
