@@ -16,7 +16,7 @@ from clusterwhy.encoders.masked import cell_errors, usual_errors
 
 EXPLAINED_SHARE, N_NEIGHBOURS, N_CENTRES = 0.95, 10, 20
 
-Method = Callable[[DetectorInput], np.ndarray]  # (window,) higher is stranger
+Method = Callable[[DetectorInput], np.ndarray]  # (window,) higher is more anomalous
 
 
 def mahalanobis(points: np.ndarray, train: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.store import write_bytes, write_json
+from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -108,8 +109,8 @@ def mean_interval(values: pd.Series, groups: pd.Series | None = None, seed: int 
     if not parts:
         return float("nan"), float("nan"), float("nan")
     rng = np.random.default_rng(seed)
-    drawn = np.mean([rng.choice(part, (N_RESAMPLES, len(part))).mean(axis=1) for part in parts], axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    drawn = np.mean([bootstrap_means(part, rng, N_RESAMPLES) for part in parts], axis=0)
+    low, high = percentile_limits(drawn)
     return float(np.mean([part.mean() for part in parts])), float(low), float(high)
 
 

@@ -83,9 +83,9 @@ class Mine(Detector):
 
     power: float = Field(gt=0.0)
 
-    def score(self, evidence):
+    def score(self, inputs):
         """A score for each window."""
-        return Scores(np.abs(evidence.windows).max(axis=(1, 2)) ** self.power)
+        return Scores(np.abs(inputs.windows).max(axis=(1, 2)) ** self.power)
 ''',
     "attributor": '''
 """Each value times a factor."""

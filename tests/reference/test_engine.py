@@ -26,7 +26,7 @@ from clusterwhy.encoders.inception_time import InceptionTime as EncoderSettings 
 from clusterwhy.errors import CompositeError  # noqa: E402
 from clusterwhy.propagation.canonical import canonize  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES, RULES, CompositeSettings, Rule, Rules  # noqa: E402
-from clusterwhy.propagation.engine import Engine, Ledger  # noqa: E402
+from clusterwhy.propagation.engine import Engine, RelevanceBudget  # noqa: E402
 from clusterwhy.propagation.linear_operation import LinearOperation  # noqa: E402
 from clusterwhy.propagation.operations import Addition  # noqa: E402
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, share  # noqa: E402
@@ -131,20 +131,20 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("composite", [*COMPOSITES, *OTHERS])
-def test_the_engine_equals_zennit_and_its_ledger_closes(case: tuple[Any, Any, Any], composite: str) -> None:
+def test_the_engine_equals_zennit_and_its_relevance_budget_adds_up(case: tuple[Any, Any, Any], composite: str) -> None:
     _, canonical, windows = case
-    engine, ledger, rules = Engine(canonical), Ledger(), rules_of(composite)
+    engine, budget, rules = Engine(canonical), RelevanceBudget(), rules_of(composite)
     tape = engine.run(windows)
-    found, absorbed = engine.relevance(tape, tape.output, rules, ledger)
+    found, absorbed = engine.relevance(tape, tape.output, rules, budget)
     expected = zennit_relevance(canonical, zennit_composite(canonical, rules), windows, tape.output)
     scale = expected.abs().max()
     assert (found - expected).abs().max() <= TOLERANCE.get(composite, 1e-8) * scale
     rest = tape.output.sum(1) - found.sum((1, 2))
     for category in ("bias", "stabilizer", "sum", "norm", "route", "concatenate"):
-        rest = rest - ledger.sum(category)
-    largest = max(float(amount.abs().max()) for _, _, amount in ledger.entries)
+        rest = rest - budget.sum(category)
+    largest = max(float(amount.abs().max()) for _, _, amount in budget.entries)
     assert rest.abs().max() <= 1e-10 * max(largest, float(scale), float(tape.output.abs().max()))
-    torch.testing.assert_close(absorbed, torch.as_tensor(ledger.sum("bias")))
+    torch.testing.assert_close(absorbed, torch.as_tensor(budget.sum("bias")))
 
 
 ZENNITS = {

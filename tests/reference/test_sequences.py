@@ -1,4 +1,4 @@
-"""LRP through LSTM and attention: against autograd with constant gates, plain loops, a case by hand, and the ledger."""
+"""LRP through LSTM and attention: against autograd with constant gates, plain loops, a case by hand, its budget."""
 
 import math
 
@@ -12,7 +12,7 @@ from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES, AttentionRule, SequenceRule
-from clusterwhy.propagation.engine import Engine, Ledger
+from clusterwhy.propagation.engine import Engine, RelevanceBudget
 from clusterwhy.propagation.explainer import lrp
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 
@@ -198,21 +198,21 @@ def test_attention_equals_a_plain_re_implementation(kind: AttentionRule, rng: np
 
 @pytest.mark.parametrize("attention", ["constant", "shared"])
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_plus", "epsilon_gamma", "epsilon_alpha2_beta1"])
-def test_ledger_of_a_hybrid_network_closes(
+def test_relevance_budget_of_a_hybrid_network_adds_up(
     composite: str, attention: AttentionRule, hybrid: nn.Module, windows: np.ndarray
 ) -> None:
     x = torch.as_tensor(windows)
     engine = Engine(canonize(hybrid, x))
     settings = COMPOSITES[composite].model_copy(update={"attention": attention})
     rules = settings.rules(x.amin((0, 2))[None, :, None], x.amax((0, 2))[None, :, None])
-    tape, ledger = engine.run(x), Ledger()
+    tape, budget = engine.run(x), RelevanceBudget()
     seed = torch.zeros_like(tape.output)
     seed[:, 1] = tape.output[:, 1]
-    found, absorbed = engine.relevance(tape, seed, rules, ledger)
-    kept = sum(amount for _, _, amount in ledger.entries)
+    found, absorbed = engine.relevance(tape, seed, rules, budget)
+    kept = sum(amount for _, _, amount in budget.entries)
     torch.testing.assert_close(found.sum((1, 2)) + kept, seed.sum(1), rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(absorbed, ledger.sum("bias"), rtol=1e-9, atol=1e-12)
-    categories = {(name, category) for name, category, _ in ledger.entries}
+    torch.testing.assert_close(absorbed, budget.sum("bias"), rtol=1e-9, atol=1e-12)
+    categories = {(name, category) for name, category, _ in budget.entries}
     assert {("lstm", "bias"), ("attention", "bias")} <= categories
     assert (("attention", "softmax") in categories) == (attention == "shared")
 

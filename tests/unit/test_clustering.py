@@ -29,10 +29,10 @@ def blobs(rng: np.random.Generator, n: int = 50) -> tuple[Any, Any]:
     return (centres[:, None] + rng.normal(size=(3, n, 2))).reshape(-1, 2), np.repeat([0, 1, 2], n)
 
 
-def test_three_blobs_are_three_clusters_and_strangers_are_noise(rng: np.random.Generator) -> None:
+def test_three_blobs_are_three_clusters_and_outliers_are_noise(rng: np.random.Generator) -> None:
     points, truth = blobs(rng)
-    strangers = np.array([[100.0, 100.0], [-90.0, 50.0]])
-    found = SHARES.fit(np.concatenate([points, strangers]))
+    outliers = np.array([[100.0, 100.0], [-90.0, 50.0]])
+    found = SHARES.fit(np.concatenate([points, outliers]))
     assert label_agreement(truth, found.labels[:-2])["ari"] > 0.9
     assert found.labels[-2:].tolist() == [-1, -1] and found.strengths[-2:].tolist() == [0.0, 0.0]
     assert (density_validity(points, truth, 0) or 0) > 0.5

@@ -9,8 +9,8 @@ from clusterwhy.types import FloatArray
 def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame:
     """Relevance that each step keeps: one row per step and category, `share` of the target, mean over windows.
 
-    The categories are those of `engine.Ledger`. The rows add up to the part of the target that does not arrive at the
-    input.
+    The categories are those of `engine.RelevanceBudget`. The rows add up to the part of the target that does not
+    arrive at the input.
 
     Args:
         windows: (window, channel, time).
@@ -21,12 +21,12 @@ def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame
     import torch
 
     from clusterwhy.propagation.canonical import canonize
-    from clusterwhy.propagation.engine import Engine, Ledger
+    from clusterwhy.propagation.engine import Engine, RelevanceBudget
 
     device = next(task.network.parameters()).device
     batch = torch.from_numpy(windows).to(device)
     engine = Engine(canonize(task.network, batch[:2]))
-    tape, budget = engine.run(batch), Ledger()
+    tape, budget = engine.run(batch), RelevanceBudget()
     low, high = (torch.as_tensor(end).to(device, batch.dtype)[None, :, None] for end in task.box)
     engine.relevance(tape, tape.output, task.composite.rules(low, high), budget)
     total = float(tape.output.abs().mean()) or 1.0

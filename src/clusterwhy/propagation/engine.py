@@ -32,8 +32,8 @@ class Tape:
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """Where relevance goes, per window: output = input + bias + stabiliser + sums + pooling + routing.
+class RelevanceBudget:
+    """Relevance absorbed on the way to the input, per window: output = input + bias + stabiliser + sums + routing.
 
     Attributes:
         entries: (step, category, (window,) amount); categories `bias`, `stabilizer`, `sum` (dead residual
@@ -149,7 +149,7 @@ class Engine:
         tape: Tape,
         seed: torch.Tensor,
         rules: Rules,
-        ledger: Ledger | None = None,
+        budget: RelevanceBudget | None = None,
         observer: Observer | None = None,
         at: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,7 +159,7 @@ class Engine:
             tape: of the same windows.
             seed: relevance of the value it starts from, the same shape as it.
             rules: the composite.
-            ledger: filled with what each step kept, when given.
+            budget: filled with what each step kept, when given.
             observer: sees, and may replace, what arrives at each step.
             at: position of the value it starts from (`Step.inputs` counts them), the network's output if None.
 
@@ -180,14 +180,14 @@ class Engine:
                 shared = self._share_layer(n, tape, arriving, rules)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
                 absorbed = absorbed + shared.bias
-                if ledger is not None:
-                    ledger.add(step.name, shared)
+                if budget is not None:
+                    budget.add(step.name, shared)
             else:
-                before = total(arriving) if ledger is not None else None
+                before = total(arriving) if budget is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
-                if ledger is not None and before is not None and step.kind != "pass":
+                if budget is not None and before is not None and step.kind != "pass":
                     lost = before - sum(total(part) for part in leaving if part is not None)
-                    ledger.entries.append((step.name, step.kind, lost))
+                    budget.entries.append((step.name, step.kind, lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:
                     _add(waiting, i, part)

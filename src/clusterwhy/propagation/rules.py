@@ -28,7 +28,7 @@ class Shared:
 
     inputs: torch.Tensor
     bias: torch.Tensor
-    stabilizer: Callable[[], torch.Tensor]  # computed for a ledger only
+    stabilizer: Callable[[], torch.Tensor]  # computed for a relevance budget only
     softmax: torch.Tensor | None = None
 
 

@@ -141,7 +141,7 @@ class StudyResults:
 
     @cached_property
     def quality(self) -> pd.DataFrame:
-        """Replacement area and flip rate of each cluster by ranking."""
+        """Channel deletion and flip rate of each cluster by ranking."""
         return read_table(self.folders["explain"] / "quality.csv")
 
     @cached_property

@@ -79,7 +79,7 @@ def test_volume_is_high_for_near_misses_and_falls_with_the_distance() -> None:
     assert found[-1] < 0.1
 
 
-def test_samples_without_a_score_are_the_least_strange() -> None:
+def test_samples_without_a_score_rank_lowest() -> None:
     label = np.array([0, 1, 0, 0, 1, 0], dtype=bool)
     missing, least = np.array([3.0, 5.0, np.nan, 4.0, np.nan, 2.0]), np.array([3.0, 5.0, -9.0, 4.0, -9.0, 2.0])
     assert event_quality(label, missing, 0.3) == event_quality(label, least, 0.3)
