@@ -1,6 +1,6 @@
 """Every method of explanation on every network: does it work, does it add up, where does it point, what does it cost?
 
-Classifiers of `conf/network` learn four made-up classes, each known by its channels and its stretch of time
+Classifiers of `conf/classifier` learn four made-up classes, each known by its channels and its stretch of time
 (`benchmarks.planted_classes`); then every method explains the same windows of each class. Half an hour of one core:
 
     python -m benchmarks.methods
@@ -23,7 +23,7 @@ from benchmarks.planted_classes import LENGTH, N_CHANNELS, SUPPORT, PlantedClass
 from benchmarks.record import ROOT, Result, fastest, record, shown, with_interval
 from clusterwhy.attribution.registry import list_methods, method_of
 from clusterwhy.classifiers.base import Classifier
-from clusterwhy.classifiers.training import LabelledWindows, SupervisedFit, logits_of
+from clusterwhy.classifiers.training import ClassifierTraining, LabelledWindows, logits_of
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.explanations.comparison import MethodSettings, compare
 from clusterwhy.types import FloatArray
@@ -55,10 +55,10 @@ def labelled(of: PlantedClasses) -> LabelledWindows:
     return LabelledWindows(series, np.arange(len(of.labels)) * LENGTH, of.labels, LENGTH)
 
 
-def trained(name: str, fit: SupervisedFit) -> tuple[Classifier, float]:
+def trained(name: str, fit: ClassifierTraining) -> tuple[Classifier, float]:
     """A classifier of made-up windows, and its accuracy on others."""
     seed_torch(SEED)
-    network = option("network", name).build(N_CHANNELS, LENGTH, len(SUPPORT))
+    network = option("classifier", name).build(N_CHANNELS, LENGTH, len(SUPPORT))
     parts = [labelled(planted_classes(n, seed)) for seed, n in enumerate((TRAIN, VALIDATION, TEST))]
     fit.train(network, (parts[0], parts[1]), SEED, lambda row: None)
     logits = logits_of(network, parts[2], fit.batch_size)
@@ -85,7 +85,7 @@ def costs(network: Classifier, windows: FloatArray, others: FloatArray, names: l
 
 def run(name: str, per_class: int, names: list[str]) -> tuple[list[dict[str, Any]], dict[str, str], float]:
     """One row per method and class, why methods fail, and the accuracy."""
-    network, accuracy = trained(name, option("fit", "standard"))
+    network, accuracy = trained(name, option("classifier_training", "standard"))
     planted = planted_classes(per_class, 10)
     elsewhere = planted_classes(8, 11)
     others = {c: elsewhere.windows[elsewhere.labels != c] for c in SUPPORT}

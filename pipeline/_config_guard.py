@@ -17,7 +17,8 @@ NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study n
 # below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
 INSTANTIATING = ("_target_", "()", "class")
 ALLOWED_TARGETS = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
-RENAMED = {"evidence": "evaluation"}  # former names of groups -> their names today
+# former names of groups -> their names today
+RENAMED = {"evidence": "evaluation", "fit": "classifier_training", "network": "classifier"}
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files may set their package
 
 

@@ -143,7 +143,9 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     study, place = str(choices.get("study") or ""), plain["place"]
     tagged = own | {"preset": 0, "study": 0}
     tags = [
-        str(choices[key]) for key in ("study", "network", "composite", "preset") if choices.get(key) and key in tagged
+        str(choices[key])
+        for key in ("study", "classifier", "composite", "preset")
+        if choices.get(key) and key in tagged
     ]
     start = time.monotonic()
     # atomic: an interrupted stage leaves nothing in its final folder

@@ -49,9 +49,11 @@ def _train(run: StageRun, data: Prepared, parts: "dict[str, LabelledWindows]") -
 
     seed = run.settings["seed"]
     seed_torch(seed)
-    network = run.settings["network"].build(len(data.channels), data.length, len(data.card.label_names))
+    network = run.settings["classifier"].build(len(data.channels), data.length, len(data.card.label_names))
     kept = run.kept("training")
-    history = run.settings["fit"].train(network, (parts["train"], parts["validation"]), seed, run.tracker.log, kept)
+    history = run.settings["classifier_training"].train(
+        network, (parts["train"], parts["validation"]), seed, run.tracker.log, kept
+    )
     return network, history
 
 
@@ -104,12 +106,12 @@ def main(run: StageRun) -> None:
         for part in PARTS
     }
     network, history = _train(run, data, parts)
-    logits = logits_of(network, whole, run.settings["fit"].batch_size)
+    logits = logits_of(network, whole, run.settings["classifier_training"].batch_size)
     validation, test = split == "validation", split == "test"
     temperature = fit_temperature(logits[validation], labels[validation])
     raw, calibrated = softmax(logits, 1.0), softmax(logits, temperature)
     card = ClassifierCard(
-        network=run.config["network"],
+        network=run.config["classifier"],
         classes=names,
         temperature=temperature,
         **data.card.model_dump(include={"channels", "units", "length", "rate_hz", "centre", "scale"}),
@@ -126,7 +128,7 @@ def main(run: StageRun) -> None:
         write_table(run.out / f"{name}.csv", table)
         run.tracker.table(name, table)
     write_table(run.out / "predictions.parquet", _predictions(data, calibrated))
-    kept = run.settings["fit"].kept_epoch(history)
+    kept = run.settings["classifier_training"].kept_epoch(history)
     training_page(run.out / "training", history, kept)
     evaluation_page(run.out / "test", tables["confusion"], tables["calibration"])
     run.metrics = {

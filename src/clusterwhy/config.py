@@ -34,8 +34,10 @@ RENAMED_MODULES = {
 # classes of version 0.1 that have another name today, and what their name said -> today's class and arguments
 DEEP_LIFT = "clusterwhy.attribution.differences.DeepLift"
 RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "clusterwhy.encoders.supervised.SupervisedFit": ("clusterwhy.classifiers.training.ClassifierTraining", {}),
     "clusterwhy.relevance.attributors.Difference": (DEEP_LIFT, {"baseline": "references"}),
     "clusterwhy.relevance.attributors.Once": ("clusterwhy.attribution.lrp_variants.Lrp", {}),
+    "clusterwhy.relevance.evidence.EvidenceSettings": ("clusterwhy.explanations.evaluation.EvaluationSettings", {}),
     "clusterwhy.relevance.perturbations.DeepLift": (DEEP_LIFT, {}),
 }
 

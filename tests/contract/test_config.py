@@ -109,8 +109,8 @@ def test_overrides_of_another_stage_are_refused() -> None:
 
 
 def test_a_stage_of_studies_owns_its_groups_the_seed_and_the_study() -> None:
-    assert owned("classify") == {"dataset", "scaler", "window", "split", "network", "fit", "seed"}
-    check_overrides("classify", ["study=ecg", "fit.n_epochs=3", "network=hybrid", "run=stage"])
+    assert owned("classify") == {"dataset", "scaler", "window", "split", "classifier", "classifier_training", "seed"}
+    check_overrides("classify", ["study=ecg", "classifier_training.n_epochs=3", "classifier=hybrid", "run=stage"])
     with pytest.raises(ConfigError, match="`encoder=dcae`: not a parameter of the stage `classify`"):
         check_overrides("classify", ["encoder=dcae"])
     with pytest.raises(ConfigError, match="`study=ecg`: not a parameter of the stage `explain`"):
@@ -146,3 +146,15 @@ def test_an_attributor_of_version_0_1_means_the_same_method(old: str, values: di
     assert (
         build_settings({"attributor": {"_target_": old, "batch_size": 64, **values}})["attributor"] == ATTRIBUTORS[name]
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "file"),
+    [
+        ("clusterwhy.encoders.supervised.SupervisedFit", "classifier_training/standard"),
+        ("clusterwhy.relevance.evidence.EvidenceSettings", "evaluation/standard"),
+    ],
+)
+def test_settings_of_version_0_1_are_found_under_their_new_name(old: str, file: str) -> None:
+    values = plain(ROOT / "conf" / f"{file}.yaml")
+    assert build_settings({"group": values | {"_target_": old}}) == build_settings({"group": values})

@@ -19,7 +19,7 @@ from tests.conftest import Checkout, make_checkout
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout after the study `ecg` with a short training."""
     checkout = make_checkout(tmp_path_factory.mktemp("supervised") / "project")
-    path = checkout.root / "conf" / "fit" / "small.yaml"
+    path = checkout.root / "conf" / "classifier_training" / "small.yaml"
     path.write_text(path.read_text().replace("n_epochs: 60", "n_epochs: 12"))
     checkout.run("dvc", "repro", "studies/dvc.yaml:classify@ecg")
     return checkout

@@ -41,7 +41,7 @@ class Classifier(nn.Module):
 
 
 class ClassifierSettings(Settings, ABC):
-    """A choice of `conf/network`: builds an untrained classifier for given windows."""
+    """A choice of `conf/classifier`: builds an untrained classifier for given windows."""
 
     @abstractmethod
     def build(self, n_channels: int, length: int, n_classes: int) -> Classifier:

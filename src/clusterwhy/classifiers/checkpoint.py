@@ -22,7 +22,7 @@ class ClassifierCard(Settings):
     """Description of a stored classifier.
 
     Attributes:
-        network: settings, as in `conf/network`.
+        network: settings, as in `conf/classifier`.
         length: samples in one window.
         centre: of each channel, in its unit; subtracted before the network.
         scale: of each channel, in its unit; what the difference is divided by.

@@ -50,7 +50,7 @@ class LabelledWindows:
         return torch.from_numpy(windows_at(self.values, self.starts[rows], self.length)).float()
 
 
-class SupervisedFit(Settings):
+class ClassifierTraining(Settings):
     """How a classifier is trained; cross-entropy, AdamW.
 
     Args:
@@ -115,7 +115,7 @@ class SupervisedFit(Settings):
             if not np.isfinite(row["validation_loss"]):
                 raise TrainingError(
                     f"the validation loss of epoch {row['epoch']:.0f} is {row['validation_loss']}: lower "
-                    f"`fit.learning_rate` ({self.learning_rate:g}), or look for windows with values that are not finite"
+                    f"`classifier_training.learning_rate` ({self.learning_rate:g}), or look for windows with values that are not finite"
                 )
             state.note(row)
             if resume is not None:

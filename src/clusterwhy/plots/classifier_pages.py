@@ -16,7 +16,7 @@ def training_page(stem: Path, history: pd.DataFrame, kept: int) -> Files:
 
     Args:
         stem: path without suffix.
-        history: of `SupervisedFit.train`.
+        history: of `ClassifierTraining.train`.
         kept: epoch of the selected weights.
     """
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")

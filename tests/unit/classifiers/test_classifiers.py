@@ -20,7 +20,7 @@ from clusterwhy.artifacts.store import write_array  # noqa: E402
 from clusterwhy.classifiers.checkpoint import ClassifierCard, load_classifier, predict, save_classifier  # noqa: E402
 from clusterwhy.classifiers.ecg_cnn import EcgCnn  # noqa: E402
 from clusterwhy.classifiers.hybrid import Hybrid  # noqa: E402
-from clusterwhy.classifiers.training import LabelledWindows, SupervisedFit, features_of, logits_of  # noqa: E402
+from clusterwhy.classifiers.training import ClassifierTraining, LabelledWindows, features_of, logits_of  # noqa: E402
 from clusterwhy.classifiers.wide_cnn import WideCnn  # noqa: E402
 from clusterwhy.config import build_settings  # noqa: E402
 from clusterwhy.encoders.dcae import Dcae  # noqa: E402
@@ -40,13 +40,13 @@ from clusterwhy.plots.classifier_pages import evaluation_page, training_page  # 
 from pipeline.predict import main as predict_command  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
-NETWORKS = sorted((ROOT / "conf" / "network").glob("*.yaml"))
+NETWORKS = sorted((ROOT / "conf" / "classifier").glob("*.yaml"))
 CHANNELS, LENGTH, CLASSES = 3, 48, 3
 NETWORK = {
     "_target_": "clusterwhy.classifiers.ecg_cnn.EcgCnn",
     **{"n_filters": [4, 4, 4, 4], "kernel_size": 5, "pool": 2, "n_hidden": 8, "dropout": 0.2},
 }
-FIT = SupervisedFit(
+FIT = ClassifierTraining(
     n_epochs=6,
     batch_size=16,
     learning_rate=1e-2,
@@ -104,7 +104,7 @@ def test_each_convolutional_network_can_be_explained(path: Path, rng: np.random.
 
 
 def test_the_hybrid_network_can_be_traced_for_any_number_of_windows(rng: np.random.Generator) -> None:
-    network = build(plain(ROOT / "conf" / "network" / "hybrid.yaml")).eval()
+    network = build(plain(ROOT / "conf" / "classifier" / "hybrid.yaml")).eval()
     traced = torch.fx.symbolic_trace(network)
     for n in (1, 4):
         windows = torch.from_numpy(rng.normal(size=(n, CHANNELS, LENGTH)).astype(np.float32))
@@ -142,7 +142,7 @@ def test_windows_may_be_as_short_as_the_strides_allow(settings: Any, shortest: i
 
 
 def test_arguments_that_tsai_does_not_know_are_refused() -> None:
-    config = plain(ROOT / "conf" / "network" / "fcn_plus.yaml") | {"arguments": {"filters": 3}}
+    config = plain(ROOT / "conf" / "classifier" / "fcn_plus.yaml") | {"arguments": {"filters": 3}}
     with pytest.raises(ConfigError, match="FCNPlus does not accept them"):
         build(config)
     with pytest.raises(ConfigError, match=r"network\.name"):
@@ -234,7 +234,9 @@ def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
 def test_a_training_that_leads_nowhere_says_so() -> None:
     data = made(0)
     broken = LabelledWindows(data.values * np.float32(np.nan), data.starts, data.labels, LENGTH)
-    with pytest.raises(TrainingError, match=r"validation loss of epoch 1 is nan: lower `fit.learning_rate` \(0.01\)"):
+    with pytest.raises(
+        TrainingError, match=r"validation loss of epoch 1 is nan: lower `classifier_training.learning_rate` \(0.01\)"
+    ):
         FIT.train(build(NETWORK), (broken, broken), 0, lambda row: None)
     with pytest.raises(ShapeError, match="expected labels 0 to 1, got 0 to 2"):
         FIT.train(build(NETWORK, n_classes=2), (data, data), 0, lambda row: None)
