@@ -115,8 +115,8 @@ class ClassifierTraining(Settings):
             if not np.isfinite(row["validation_loss"]):
                 raise TrainingError(
                     f"the validation loss of epoch {row['epoch']:.0f} is {row['validation_loss']}: lower "
-                    f"`classifier_training.learning_rate` ({self.learning_rate:g}), or look for windows with values that "
-                    "are not finite"
+                    f"`classifier_training.learning_rate` ({self.learning_rate:g}), or look for windows with "
+                    "values that are not finite"
                 )
             state.note(row)
             if resume is not None:

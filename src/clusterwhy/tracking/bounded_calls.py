@@ -84,6 +84,20 @@ def hooks_restored() -> Iterator[None]:
         sys.exit, sys.excepthook = kept
 
 
+def disable_import_telemetry() -> None:
+    """Keep wandb from reporting imports of packages such as sklearn to its service.
+
+    It would do so inside the stage's own import, without a time limit, and raise there if the service is gone. Uses a
+    private name of wandb 0.31, which has no setting for it.
+    """
+    from wandb.sdk.wandb_run import Run
+
+    def register_no_hooks(run: Run) -> None:
+        """In place of the hooks."""
+
+    Run._register_telemetry_import_hooks = register_no_hooks  # type: ignore[method-assign, assignment]
+
+
 def end_service() -> None:
     """Kill wandb's service process if it is alive, so that wandb's exit hook does not wait for it.
 

@@ -14,6 +14,7 @@ from clusterwhy.config import Settings
 from clusterwhy.tracking.bounded_calls import (
     BoundedCalls,
     create_folders,
+    disable_import_telemetry,
     end_service,
     hooks_restored,
     in_one_line,
@@ -142,6 +143,7 @@ def track(
         create_folders([str(root / "wandb"), *folders])
         import wandb
 
+        disable_import_telemetry()
         return wandb.init(
             mode="offline",
             dir=str(root),
