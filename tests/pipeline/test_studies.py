@@ -100,7 +100,7 @@ def test_the_attribute_stage_refuses_invalid_artifacts(
         (("study=nope",), "Could not find 'study/nope'"),
         (("study=ecg", "encoder=dcae"), "encoder"),
         (
-            ("study=ecg", "window.length=50", "window.stride=50", "network.pool=4"),
+            ("study=ecg", "window.length=50", "window.stride=50", "classifier.pool=4"),
             "windows of 50 samples are too short",
         ),
         (("study=ecg", "split.test_share=0.9"), "split.test_share: Input should be less than or equal to 0.5"),
