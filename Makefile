@@ -45,9 +45,9 @@ study-%: $(VENV)/.ready
 	dvc repro studies/dvc.yaml:attribute@$*
 	@echo "look at artifacts/studies/$*"
 
-# one worker per core, one thread each; the files of tests are shared out among them
+# one worker per core, one thread each; a worker that has finished takes over tests of another
 test: $(VENV)/.ready
-	python -m pytest -n $(JOBS) --dist loadfile
+	python -m pytest -n $(JOBS) --dist worksteal
 
 test-fast: $(VENV)/.ready
 	python -m pytest -n $(JOBS) --dist worksteal -m "unit or contract or reference"

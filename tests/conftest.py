@@ -1,5 +1,6 @@
 """Fixtures that several tests share, and the marker of each test: the name of its folder."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # before torch and NumPy are imported: workers share the cores
-    os.environ["OMP_NUM_THREADS"] = "1"
+# Before torch and NumPy are imported: the networks here are so small that a second thread costs more than it computes.
+# Numba's is needed, too: UMAP would otherwise set the threads of torch back to the number of cores.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ HEAVY = {
     *("tsai", "umap", "wandb", "zennit"),
 }
 
+MakeOnce = Callable[[str, Callable[[Path], object]], "Checkout"]
+
 # what passed so far, of this session
 noted: set[fault_table.Case] = set()
 
@@ -49,11 +52,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def folder_of(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark each test with the folder below tests/ that it is in."""
-    for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        item.add_marker(getattr(pytest.mark, folder))
+    item.add_marker(getattr(pytest.mark, folder_of(item)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first, after pytest-randomly has shuffled all.
+
+    pytest-xdist gives the first half of the tests to the first of two workers: while it makes the study, the second one
+    runs quick tests instead of waiting for the study.
+    """
+    items.sort(key=lambda item: folder_of(item) not in ("pipeline", "browser"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -125,6 +140,11 @@ class Checkout:
             assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def copy(self, root: Path) -> "Checkout":
+        """The same in another folder."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Checkout(root)
+
     def choose(self, **choices: object) -> None:
         """Edit params.yaml."""
         path = self.root / "params.yaml"
@@ -150,7 +170,8 @@ def make_checkout(root: Path) -> Checkout:
     )
     checkout = Checkout(root)
     # enough to show every part of a study, and no more
-    checkout.set("evaluation/standard", n_windows=3, n_stretches=4, resamples=1)
+    checkout.set("evaluation/standard", n_windows=3, n_stretches=4, randomise=[1.0], resamples=1)
+    checkout.set("attributor/difference", n_references=3)
     checkout.set("anomalies/masked_prediction", count=3)
     checkout.choose(dataset="pump", window="short", encoder="inception_time_small", train="quick")
     # `dvc exp run` wants a commit to start from
@@ -177,28 +198,52 @@ def write_own_csv(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, worker_id: str) -> Checkout:
-    """A checkout after `dvc repro`, made once, and copied for each worker. Tests that change it put it back."""
+def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
+    """Make a checkout once for all workers of pytest-xdist; no test changes it."""
+    # the base folder of a worker is its own, the parent is shared
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def make(name: str, build: Callable[[Path], object]) -> Checkout:
+        folder = base / f"made_{name}"
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "complete").is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                build(folder / "project")
+                (folder / "complete").touch()
+        return Checkout(folder / "project")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fresh_study(made_once: MakeOnce, pytestconfig: pytest.Config) -> Checkout:
+    """A checkout after its first `dvc repro`, made once for all workers; no test changes it."""
     if made := pytestconfig.getoption("--study"):
         return Checkout(made.resolve())
-    own = tmp_path_factory.mktemp("study") / "project"
-    if worker_id == "master":
-        checkout = make_checkout(own)
-        checkout.run("dvc", "repro")
-        return checkout
-    # the base folder is this worker's, its parent is shared
-    shared = tmp_path_factory.getbasetemp().parent / "shared_study"
-    with FileLock(f"{shared}.lock"):
-        if not (shared / "project" / "dvc.lock").is_file():
-            shutil.rmtree(shared, ignore_errors=True)
-            make_checkout(shared / "project").run("dvc", "repro")
-    shutil.copytree(shared / "project", own, symlinks=True)
-    return Checkout(own)
+    return made_once("study", lambda root: make_checkout(root).run("dvc", "repro"))
+
+
+@pytest.fixture(scope="session")
+def study(fresh_study: Checkout, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Checkout:
+    """This worker's copy of the study. Tests that change it restore it."""
+    if pytestconfig.getoption("--study"):
+        return fresh_study
+    return fresh_study.copy(tmp_path_factory.mktemp("study") / "project")
+
+
+@contextlib.contextmanager
+def stage_server(checkout: Checkout) -> Iterator[StageServer]:
+    """Runs single stages of a checkout, without W&B and DVC."""
+    server = StageServer(checkout.root, checkout.environment | {"WANDB_MODE": "disabled"})
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture(scope="session")
 def stages(study: Checkout) -> Iterator[StageServer]:
-    """Runs single stages of the study, without W&B. Tests that change files put them back."""
-    server = StageServer(study.root, study.environment | {"WANDB_MODE": "disabled"})
-    yield server
-    server.close()
+    """Runs single stages of the study. Tests that change files restore them."""
+    with stage_server(study) as server:
+        yield server

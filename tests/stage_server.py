@@ -32,6 +32,10 @@ IMPORTED = (
     "clusterwhy.encoders.inception_time",
     "clusterwhy.encoders.masks",
     "clusterwhy.encoders.storage",
+    "clusterwhy.attribution.differences",
+    "clusterwhy.propagation.explainer",
+    "clusterwhy.report.page",
+    "clusterwhy.tracking.run",
 )
 
 

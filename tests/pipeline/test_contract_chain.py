@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from tests.conftest import Checkout, make_checkout
+from tests.conftest import ROOT, Checkout, MakeOnce, make_checkout, stage_server
 
 # whatever a channel is called: no file is called by it, and no page, picture or template is made of it
 CHANNELS = ["../../pressure", r"<b>flow</b> $\frac{1}{$ {{ 7 * 7 }}", "NUL %2e%2e%2fcurrent"]
 DT_S = 0.05
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 
 
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout after `dvc repro` on a CSV with missing rows and cells, which cut it into segments."""
-    checkout = make_checkout(tmp_path_factory.mktemp("gaps") / "project")
+def run_with_gaps(root: Path) -> None:
+    """Run all stages on a CSV with missing rows and cells, which cut it into segments."""
+    checkout = make_checkout(root)
     path = checkout.root / "data" / "pump.csv"
     table = pd.read_csv(path).set_axis(["time", *CHANNELS], axis=1)
     # filled: 3 rows and 4 cells; cut out: 40 and 100 rows, 30 cells of one channel
@@ -27,8 +28,18 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     table.drop(index=[*range(300, 303), *range(500, 540), *range(2000, 2100)]).to_csv(path, index=False)
     own = checkout.root / "conf" / "dataset" / "pump.yaml"
     own.write_text(own.read_text().replace("gaps: interpolate", "gaps: split"))
-    checkout.run("dvc", "repro")
-    return checkout
+    # tests rerun it by DVC
+    checkout.run("dvc", "repro", "prepare")
+    with stage_server(checkout) as stages:
+        for stage in STAGES[1:]:
+            done = stages.run(f"pipeline.{stage}", "run=stage")
+            assert done.returncode == 0, done.said
+
+
+@pytest.fixture(scope="module")
+def chain(made_once: MakeOnce, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout with the artifacts of a series with gaps; a copy of this worker's own."""
+    return made_once("gaps", run_with_gaps).copy(tmp_path_factory.mktemp("gaps") / "project")
 
 
 def windows(chain: Checkout) -> pd.DataFrame:

@@ -12,17 +12,20 @@ import pytest
 from clusterwhy.classifiers.checkpoint import predict
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
-from tests.conftest import Checkout, make_checkout
+from tests.conftest import Checkout, MakeOnce, make_checkout
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout after the study `ecg` with a short training."""
-    checkout = make_checkout(tmp_path_factory.mktemp("supervised") / "project")
+def train(root: Path) -> None:
+    checkout = make_checkout(root)
     path = checkout.root / "conf" / "classifier_training" / "small.yaml"
     path.write_text(path.read_text().replace("n_epochs: 60", "n_epochs: 12"))
     checkout.run("dvc", "repro", "studies/dvc.yaml:classify@ecg")
-    return checkout
+
+
+@pytest.fixture(scope="module")
+def trained(made_once: MakeOnce, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout after the study `ecg` with a short training; a copy of this worker's own."""
+    return made_once("ecg", train).copy(tmp_path_factory.mktemp("ecg") / "project")
 
 
 def folder(checkout: Checkout) -> Path:
