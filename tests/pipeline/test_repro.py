@@ -279,7 +279,7 @@ def test_degenerate_clusterings_are_reported_and_finish(
         said += done.said
     metrics = json.loads((edited.root / "reports" / "cluster.json").read_text())
     assert metrics["n_clusters"] == n_clusters
-    assert ("all windows are noise" if n_clusters == 0 else "one cluster only") in said
+    assert ("all windows are noise" if n_clusters == 0 else "only one cluster") in said
     page = (edited.root / "artifacts/report/report.html").read_text()
     assert f"form {n_clusters} cluster" in page
 
