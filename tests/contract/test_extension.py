@@ -212,8 +212,6 @@ def test_an_attributor_is_one_python_file_and_one_yaml(
 
 def test_the_contract_tests_of_a_checkout_hold_with_all_five(tmp_path: Path) -> None:
     checkout = make_checkout(tmp_path / "project")
-    # a checkout of the tests has fewer references
-    shutil.copy(ROOT / "conf" / "attributor" / "difference.yaml", checkout.root / "conf" / "attributor")
     for group in OPTIONS:
         write_option(checkout.root, group)
     config, stages = (

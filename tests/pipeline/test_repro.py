@@ -202,9 +202,14 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(fresh_study: Checko
         found = records(fresh_study, folder)
         run = next(record["run"] for record in found if record["type"] == "run")
         groups.add(run["run_group"])
+        assert run["job_type"] not in runs
         runs[run["job_type"]] = [record["artifact"] for record in found if record["type"] == "artifact"]
-    assert list(runs) == STAGES and len(groups) == 1
+    assert set(runs) == set(STAGES) and len(groups) == 1
+    order = list(runs)
     for stage in STAGES:
+        # DVC chooses the order of stages that do not depend on each other
+        inputs = {Path(entry["path"]).name for entry in lock[stage]["deps"] if entry["path"].startswith("artifacts/")}
+        assert all(order.index(earlier) < order.index(stage) for earlier in inputs)
         known = {
             Path(entry["path"]).name: entry["md5"]
             for entry in (*lock[stage].get("deps", []), *lock[stage]["outs"])
