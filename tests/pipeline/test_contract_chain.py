@@ -128,11 +128,9 @@ def test_channels_keep_their_names_in_tables_and_page(
     assert about["channels"] == CHANNELS
     assert set(pd.read_csv(chain.root / "artifacts/explain/importance.csv")["channel"]) == set(CHANNELS)
     page = (chain.root / "artifacts/report/report.html").read_text()
-    assert (
-        "<b>flow" not in page
-        and "&lt;b&gt;flow&lt;/b&gt; $" in page
-        and "49" not in page.partition("&lt;b&gt;flow")[2][:60]
-    )
+    # the template's `{{ 7 * 7 }}` is shown, not computed
+    shown = r"&lt;b&gt;flow&lt;/b&gt; $\frac{1}{$ "
+    assert "<b>flow" not in page and shown + "{{ 7 * 7 }}" in page and shown + "49" not in page
     outside = {path.name for path in chain.root.parent.iterdir()} | {path.name for path in chain.root.iterdir()}
     assert not {name for name in outside if "pressure" in name or "flow" in name}
     fault("Hostile files", "channel names: paths, markup, formulas", "dvc repro", "shown literally")
