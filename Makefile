@@ -25,7 +25,7 @@ help:
 
 $(VENV)/.ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("clusterwhy needs Python >= 3.11, found " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
-	@echo "creating the environment in $(VENV) (once; 6 GB, a few minutes)"
+	@echo "creating the environment in $(VENV) (once; 7 GB, a few minutes)"
 	@if command -v uv >/dev/null; then \
 		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $< && \
 		uv pip install -q --python $(BIN)/python $(EDITABLE); \

@@ -70,7 +70,10 @@ def test_a_copy_of_the_project_runs_its_own_source_where_another_copy_is_install
     assert Path(done.stdout.strip()) == copy / "src" / "clusterwhy" / "__init__.py"
 
 
-@pytest.mark.skipif(not (ROOT / ".venv" / ".ready").is_file(), reason="make has not set up .venv in this checkout")
+@pytest.mark.skipif(
+    (ROOT / ".venv").is_symlink() or not (ROOT / ".venv" / ".ready").is_file(),
+    reason="make has not set up .venv in this checkout",
+)
 def test_the_package_is_importable_from_any_folder_in_the_environment_of_make(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = [ROOT / ".venv" / "bin" / "python", "-c", "import clusterwhy; print(clusterwhy.__file__)"]
