@@ -241,14 +241,14 @@ def lstm_of(**keys: object) -> nn.Module:
     return nn.LSTM(3, 4, **keys)  # type: ignore[arg-type]
 
 
-class LastState(nn.Module):
+class CellState(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.lstm = lstm_of(batch_first=True)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        _, (state, _) = self.lstm(windows.permute(0, 2, 1))
-        return state[-1]
+        _, (_, cell) = self.lstm(windows.permute(0, 2, 1))
+        return cell[-1]
 
 
 class TimeFirst(nn.Module):
@@ -274,7 +274,7 @@ class ToAnother(nn.Module):
 
 @pytest.mark.parametrize(
     ("network", "message"),
-    [(LastState(), "last step"), (TimeFirst(), "batch_first"), (ToAnother(), r"attention\(x, x, x\)")],
+    [(CellState(), "last step"), (TimeFirst(), "batch_first"), (ToAnother(), r"attention\(x, x, x\)")],
 )
 def test_what_has_no_rule_is_refused_by_name(network: nn.Module, message: str, windows: np.ndarray) -> None:
     with pytest.raises(CompositeError, match=message):

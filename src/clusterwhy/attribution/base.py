@@ -99,8 +99,19 @@ class FrozenNetwork:
     generator: "torch.Generator"
 
     def __call__(self, windows: "torch.Tensor") -> "torch.Tensor":
-        """(window,) target."""
-        target: torch.Tensor = self.module(windows)
+        """(window,) target.
+
+        Raises:
+            MethodError: it has no gradient with respect to windows that ask for one.
+        """
+        from clusterwhy.propagation.inputs import as_scalars
+
+        target = as_scalars(self.module(windows), len(windows))
+        if windows.requires_grad and not target.requires_grad:
+            raise MethodError(
+                "the target has no gradient with respect to the windows: the network's forward, or the target, runs "
+                "under `torch.no_grad()`, detaches, or chooses (argmax); choose LRP or a perturbation, or change it"
+            )
         return target
 
     def noise(self, like: "torch.Tensor") -> "torch.Tensor":
@@ -114,7 +125,7 @@ class FrozenNetwork:
         import torch
 
         x = windows.detach().requires_grad_()
-        (found,) = torch.autograd.grad(self.module(x).sum(), x)
+        (found,) = torch.autograd.grad(self(x).sum(), x)
         return found
 
 
@@ -146,10 +157,12 @@ class BatchAttributor(Attributor, ABC):
         import torch
 
         from clusterwhy.propagation.explainer import Relevance
+        from clusterwhy.propagation.inputs import device_of
+        from clusterwhy.propagation.plain_network import plain_network
 
-        device = next((p.device for p in task.network.parameters()), torch.device("cpu"))
+        device = device_of(task.network)
         data = torch.as_tensor(windows)
-        module = copy.deepcopy(task.network).eval().requires_grad_(False)
+        module = copy.deepcopy(plain_network(task.network)).eval().requires_grad_(False)
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
@@ -167,10 +180,8 @@ class BatchAttributor(Attributor, ABC):
     def _target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        from clusterwhy.propagation.inputs import as_scalars
-
         with torch.no_grad():
-            return as_scalars(network(windows), len(windows)) - self.baseline_target(network, windows)
+            return network(windows) - self.baseline_target(network, windows)
 
 
 class WithBaseline(Attributor, ABC):

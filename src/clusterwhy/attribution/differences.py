@@ -76,18 +76,19 @@ def explain_difference(
     """
     import torch
 
+    from clusterwhy.propagation import inputs
     from clusterwhy.propagation.canonical import canonize
     from clusterwhy.propagation.explainer import Relevance
-    from clusterwhy.propagation.inputs import as_references_of_each, as_windows, target_name, with_target
     from clusterwhy.propagation.rescale_rule import RescaleRule
 
-    data = as_windows(windows)
-    others = as_references_of_each(references, data)
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    canonical = canonize(with_target(network, target), data[:2].to(device))
-    values, differences = RescaleRule(canonical, n_path, device).mean_relevance(data, others, batch_size)
+    with inputs.own_modes():
+        device = inputs.device_of(network)
+        data = inputs.as_windows(windows, inputs.dtype_of(network))
+        others = inputs.as_references_of_each(references, data)
+        canonical = canonize(inputs.with_target(network, target), data[:2].to(device))
+        values, differences = RescaleRule(canonical, n_path, device).mean_relevance(data, others, batch_size)
     provenance: dict[str, Any] = {
-        "target": target_name(target),
+        "target": inputs.target_name(target),
         "rule": "rescale (DeepLIFT)",
         "references": others.shape[-3],
         "canonizer": "auto",

@@ -59,15 +59,17 @@ class Method:
         seed: int = 0,
     ) -> "Relevance":
         """As `explain`."""
-        from clusterwhy.propagation.inputs import as_references, as_windows, with_target
+        from clusterwhy.propagation.inputs import as_references, as_windows, dtype_of, own_modes, with_target
+        from clusterwhy.propagation.plain_network import plain_network
 
-        checked = as_windows(windows).detach().cpu()
-        others = checked[:0] if references is None else as_references(references, checked)
-        data = checked.numpy()
-        box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
-        whole = with_target(network, target)
-        task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
-        found = self.attributor.explain(task, data, seed)
+        with own_modes():
+            whole = with_target(plain_network(network), target)
+            checked = as_windows(windows, dtype_of(whole)).detach().cpu()
+            others = checked[:0] if references is None else as_references(references, checked)
+            data = checked.numpy()
+            box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
+            task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
+            found = self.attributor.explain(task, data, seed)
         return replace(found, provenance={"method": self.name, **found.provenance})
 
 

@@ -27,7 +27,7 @@ from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
-from clusterwhy.propagation.inputs import as_windows, with_target
+from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, with_target
 from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
 
@@ -53,6 +53,7 @@ class ConceptRelevance:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
+@own_modes()
 def concept_relevance(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
@@ -90,7 +91,7 @@ def concept_explainer(
     composite: str | CompositeSettings = "epsilon_plus",
 ) -> tuple["ConceptExplainer", int | IntArray | None]:
     """An explainer with the box of these windows, and the unit of the output that a target is (None for heads)."""
-    data = as_windows(windows)
+    data = as_windows(windows, dtype_of(network))
     box = data.amin(dim=(0, 2)), data.amax(dim=(0, 2))
     if callable(target):
         return ConceptExplainer(network, data[:2], target, composite, box), None
@@ -112,6 +113,7 @@ class ConceptExplainer:
         box: (channel,) lowest and highest values, for composites with a box.
     """
 
+    @own_modes()
     def __init__(
         self,
         network: nn.Module,
@@ -121,8 +123,8 @@ class ConceptExplainer:
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
         settings = settings_of(composite)
-        self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        example = as_windows(example).to(self.device)
+        self.device, self.dtype = device_of(network), dtype_of(network)
+        example = as_windows(example, self.dtype).to(self.device)
         canonical = canonize(with_target(network, head), example[:2])
         self.engine = Engine(canonical)
         self.layers = traced_layers(canonical, example)
@@ -134,6 +136,7 @@ class ConceptExplainer:
             "notes": list(canonical.notes),
         }
 
+    @own_modes()
     def relevance(
         self,
         windows: FloatArray | torch.Tensor,
@@ -145,7 +148,7 @@ class ConceptExplainer:
 
         Arguments, results and errors as in `concept_relevance`.
         """
-        data = as_windows(windows)
+        data = as_windows(windows, self.dtype)
         conditioned = conditions_by_step(conditions, self.layers, len(data))
         if exclude_parallel:
             check_chains(conditions, self.layers, self.engine.canonical)
@@ -171,6 +174,7 @@ class ConceptExplainer:
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
 
+    @own_modes()
     def per_concept(
         self,
         windows: FloatArray | torch.Tensor,
@@ -185,7 +189,7 @@ class ConceptExplainer:
         traced = layer_named(self.layers, layer)
         kept = torch.stack([concept_mask(traced, concept) for concept in concepts])
         parts = []
-        for _, tape, seed in self.batches(as_windows(windows), unit):
+        for _, tape, seed in self.batches(as_windows(windows, self.dtype), unit):
             arriving = self.relevance_at(tape, seed, [traced])[layer]
             starts = [keep_concepts(arriving, concept[None], traced.axis) for concept in kept]
             found = [self.engine.relevance(tape, start, self.rules, at=traced.step + 1)[0] for start in starts]

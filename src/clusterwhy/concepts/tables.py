@@ -14,7 +14,7 @@ from clusterwhy.concepts.propagation import ConceptExplainer, Target, concept_ex
 from clusterwhy.errors import ShapeError
 from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 from clusterwhy.propagation.composites import CompositeSettings
-from clusterwhy.propagation.inputs import as_windows
+from clusterwhy.propagation.inputs import as_windows, own_modes
 from clusterwhy.propagation.layer_graph import Layer, TracedLayer, layer_named
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
@@ -75,6 +75,7 @@ class ReferenceWindow:
     stop: int
 
 
+@own_modes()
 def concept_scores(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
@@ -87,6 +88,7 @@ def concept_scores(
     return score_concepts(explainer, windows, layers, unit)
 
 
+@own_modes()
 def score_concepts(
     explainer: ConceptExplainer,
     windows: FloatArray | torch.Tensor,
@@ -97,7 +99,7 @@ def score_concepts(
     chosen = [layer_named(explainer.layers, name) for name in layers]
     explainer.engine.kept |= {traced.step + 1 for traced in chosen}
     parts: dict[str, list[ConceptScores]] = {traced.layer.name: [] for traced in chosen}
-    for _, tape, seed in explainer.batches(as_windows(windows), unit):
+    for _, tape, seed in explainer.batches(as_windows(windows, explainer.dtype), unit):
         arriving = explainer.relevance_at(tape, seed, chosen)
         for traced in chosen:
             relevance, value = arriving[traced.layer.name], tape.values[traced.step + 1]

@@ -12,7 +12,9 @@ import copy
 import torch
 from torch import nn
 
-from clusterwhy.errors import CompositeError
+from clusterwhy.errors import ClusterWhyError, CompositeError
+from clusterwhy.propagation.graph_cleanup import plain_graph
+from clusterwhy.propagation.plain_network import plain_network, require_not_scripted
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.tracing import Builder, Tracer
 
@@ -32,16 +34,18 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     """
     if isinstance(network, Canonical):
         return network
-    if isinstance(network, Canonical):
-        return network
     if network.training:
         raise CompositeError("the network is in training mode: call .eval() first, dropout and batch norm depend on it")
     if not example.is_floating_point() or example.dtype in (torch.float16, torch.bfloat16):
         raise CompositeError(f"expected float32 or float64 windows, got {example.dtype}: smaller types overflow in LRP")
     # with one window an operation across windows would go unnoticed
     example = example if len(example) > 1 else example.repeat(2, 1, 1)
+    network = plain_network(network)
+    require_not_scripted(network)
     try:
-        graph = Tracer().trace(network)
+        graph = plain_graph(Tracer().trace(network), network)
+    except ClusterWhyError:
+        raise
     except Exception as error:  # fx raises whatever the traced code raises
         raise CompositeError(
             f"{type(network).__name__} cannot be traced ({type(error).__name__}: {error}): its forward decides by the "

@@ -16,7 +16,17 @@ from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
-from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
+from clusterwhy.propagation.inputs import (
+    Target,
+    as_scalars,
+    as_windows,
+    device_of,
+    dtype_of,
+    own_modes,
+    target_name,
+    with_target,
+)
+from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -77,6 +87,7 @@ class Relevance:
         return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
 
 
+@own_modes()
 def lrp(
     network: nn.Module,
     windows: FloatArray | torch.Tensor,
@@ -106,7 +117,7 @@ def lrp(
         CompositeError: an operation has no rule, the composite does not fit, relevance is not finite.
         ShapeError: windows are not (window, channel, time), or the target is not one scalar per window.
     """
-    data = as_windows(windows)
+    data = as_windows(windows, dtype_of(network))
     ends = (data.amin(dim=(0, 2)), data.amax(dim=(0, 2))) if box is None else tuple(map(torch.as_tensor, box))
     explainer = Explainer(network, data[:2], target, composite, canonizer, engine, (ends[0], ends[1]))
     return explainer.explain(data, batch_size)
@@ -127,7 +138,7 @@ class Explainer:
         engine: EngineName,
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
-        self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        self.device = device_of(network)
         self.network = with_target(network, target)
         settings = settings_of(composite) if isinstance(composite, str | CompositeSettings) else composite
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
@@ -171,7 +182,7 @@ class Explainer:
 
             composite = layer_map_composite(settings.rules(low, high, canonizer), canonizer)
         # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
-        network = copy.deepcopy(self.network)
+        network = copy.deepcopy(plain_network(self.network))
         self._run = lambda batch: self._hooked(network, composite, batch)
 
     def _hooked(
@@ -190,9 +201,10 @@ class Explainer:
             ) from error
         return values, torch.full_like(output, float("nan")), output
 
+    @own_modes()
     def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
         """Relevance of windows (window, channel, time); errors as in `lrp`."""
-        data = torch.as_tensor(windows)
+        data = as_windows(windows, dtype_of(self.network))
         parts = []
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)

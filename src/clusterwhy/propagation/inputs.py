@@ -1,30 +1,92 @@
 """Windows, references and targets, checked in one place for every function that explains them."""
 
-from collections.abc import Callable
+import contextlib
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from clusterwhy.errors import ShapeError
+from clusterwhy.errors import MethodError, ShapeError
 from clusterwhy.types import FloatArray
+
+FLOATS = (torch.float32, torch.float64)
 
 # a unit of the network's output, a function or module from the output to (window,), or None for the output itself
 Target = int | Callable[[torch.Tensor], torch.Tensor] | None
 
 
-def as_windows(windows: FloatArray | torch.Tensor) -> torch.Tensor:
-    """Windows (window, channel, time) as a tensor.
+def as_windows(windows: FloatArray | torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Windows (window, channel, time) as a tensor, of a type if one is given.
 
     Raises:
-        ShapeError: they have another shape, are none, or are not floating point numbers.
+        ShapeError: they have another shape, are none, are not float32 or float64, or do not fit into the type.
     """
-    found = torch.as_tensor(windows)
-    if found.ndim != 3 or not len(found) or not found.is_floating_point():
+    found = _as_tensor(windows)
+    if found.ndim != 3 or not len(found) or found.dtype not in FLOATS:
         raise ShapeError(
             "expected windows (window >= 1, channel, time) of float32 or float64, got "
-            f"{tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
+            f"{tuple(found.shape)} {_name(found.dtype)}"
+        )
+    rounded = found if dtype is None else found.to(dtype)
+    if rounded is not found and bool((rounded.isinf() & found.isfinite()).any()):
+        raise ShapeError(
+            f"windows hold values up to {float(found.abs().max()):.3g}, too great for the {_name(rounded.dtype)} of "
+            "the network: scale them as in training"
+        )
+    return rounded
+
+
+def _as_tensor(values: Any) -> torch.Tensor:
+    """An array in any memory layout, or a tensor, as a tensor that gradients can be taken for."""
+    if isinstance(values, torch.Tensor):
+        return values.clone() if values.is_inference() else values
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise ShapeError(f"expected windows of float32 or float64, got {type(values).__name__} of {array.dtype}")
+    plain = array.flags.writeable and array.dtype.isnative and all(step >= 0 for step in array.strides)
+    native = array if plain else array.astype(array.dtype.newbyteorder("="), order="C")
+    return torch.as_tensor(native if native.dtype != np.longdouble else native.astype(np.float64))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def dtype_of(network: nn.Module) -> torch.dtype | None:
+    """The type of a network's weights, that its windows must have; None where it has none.
+
+    Raises:
+        MethodError: they are smaller than float32.
+    """
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    found = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
+    if found not in (None, *FLOATS):
+        raise MethodError(
+            f"the network's weights are {_name(found)}, in which sums of relevance overflow: pass network.float()"
         )
     return found
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network computes."""
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+
+@contextlib.contextmanager
+def own_modes() -> Iterator[None]:
+    """Gradients and full precision, whatever modes the caller is in: no_grad, inference mode, autocast."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
@@ -33,7 +95,7 @@ def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) 
     Raises:
         ShapeError: they have another shape, or other channels or samples than the windows.
     """
-    found = torch.as_tensor(references, dtype=windows.dtype)
+    found = _as_tensor(references).to(windows.dtype)
     if found.ndim != 3 or found.shape[1:] != windows.shape[1:]:
         raise ShapeError(
             f"expected references (reference, channel, time) like windows {tuple(windows.shape)}, got "
@@ -48,7 +110,7 @@ def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.
     Raises:
         ShapeError: they have another shape, other channels or samples than the windows, or are none.
     """
-    found = torch.as_tensor(references)
+    found = _as_tensor(references).to(windows.dtype)
     fits = found.ndim == 3 or (found.ndim == 4 and len(found) == len(windows))
     if not fits or found.shape[-2:] != windows.shape[1:] or not found.shape[-3]:
         raise ShapeError(
@@ -58,15 +120,41 @@ def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.
     return found
 
 
-def as_scalars(output: torch.Tensor, n_windows: int) -> torch.Tensor:
-    """The output of a network with its target, (window,), as it is.
+def as_scalars(output: Any, n_windows: int) -> torch.Tensor:
+    """The output of a network with its target, (window,).
+
+    One window may come without its axis, as `squeeze()` leaves it.
 
     Raises:
         ShapeError: it is not one scalar per window.
     """
+    if not isinstance(output, torch.Tensor):
+        raise ShapeError(how_to_pick(output))
+    if output.ndim == 0 and n_windows == 1:
+        output = output.reshape(1)
     if output.shape != (n_windows,):
-        raise ShapeError(f"expected a target (window,), got {tuple(output.shape)}: choose one scalar per window")
+        raise ShapeError(
+            f"expected a target (window,), got {tuple(output.shape)}: choose one scalar per window, such as `target=0` "
+            "for the first unit of an output (window, unit)"
+        )
+    if not output.is_floating_point():
+        raise ShapeError(f"expected a target that is a real number, got {_name(output.dtype)}: choose a logit")
     return output
+
+
+def how_to_pick(output: Any) -> str:
+    """What to do about a network that gives something else than one tensor."""
+    if isinstance(output, Mapping):
+        first = next(iter(output), None)
+        what, pick = f"{type(output).__name__} of {', '.join(map(repr, output))}", f"output[{first!r}]"
+    elif isinstance(output, tuple | list):
+        what, pick = f"{type(output).__name__} of {len(output)}", "output[0]"
+    else:
+        what, pick = type(output).__name__, "output.logits"
+    return (
+        f"expected one tensor, the network gives a {what}: choose by a function, such as "
+        f"`target=lambda output: {pick}[:, 0]`"
+    )
 
 
 class Unit(nn.Module):
@@ -77,8 +165,27 @@ class Unit(nn.Module):
         self.index = index
 
     def forward(self, output: torch.Tensor) -> torch.Tensor:
-        """(window, unit) -> (window,)."""
+        """(window, unit) -> (window,).
+
+        Raises:
+            ShapeError: there is no such unit, or the output has other axes.
+        """
+        if isinstance(output, torch.Tensor):  # a traced value has no shape yet
+            self._check(output)
+        elif isinstance(output, Mapping | tuple | list):
+            raise ShapeError(how_to_pick(output))
         return output[:, self.index]
+
+    def _check(self, output: torch.Tensor) -> None:
+        if output.ndim < 2:
+            raise ShapeError(
+                f"expected an output (window, unit) to take unit {self.index} of, got {tuple(output.shape)}: an output "
+                "(window,) is a target already, leave `target` out"
+            )
+        if not -output.shape[1] <= self.index < output.shape[1]:
+            raise ShapeError(
+                f"expected a target from 0 to {output.shape[1] - 1}, a unit of the output, got {self.index}"
+            )
 
 
 class NetworkWithTarget(nn.Module):
@@ -94,14 +201,39 @@ class NetworkWithTarget(nn.Module):
 
 
 def with_target(network: nn.Module, target: Target) -> nn.Module:
-    """The network (window, channel, time) -> (window,) of a target; the network itself where there is none."""
-    if target is None:
+    """The network (window, channel, time) -> (window,) of a target; the network itself where there is none.
+
+    Raises:
+        ShapeError: the target is neither an integer nor a function.
+    """
+    chosen = as_target(target)
+    if chosen is None:
         return network
-    made = NetworkWithTarget(network, Unit(target) if isinstance(target, int) else target)
+    made = NetworkWithTarget(network, Unit(chosen) if isinstance(chosen, int) else chosen)
     made.training = network.training  # of this module alone: `train()` would reach into the network
     return made
 
 
+def as_target(target: Any) -> Target:
+    """A target with integers of any kind, such as NumPy's, as `int`.
+
+    Raises:
+        ShapeError: it is neither an integer nor a function.
+    """
+    if target is None or callable(target):
+        return target  # type: ignore[no-any-return]
+    try:
+        if isinstance(target, bool | np.bool_):
+            raise TypeError
+        return operator.index(target)
+    except TypeError:
+        raise ShapeError(
+            "expected a target that is an int (a unit of the output), a function from the output to (window,) or "
+            f"None, got {target!r}"
+        ) from None
+
+
 def target_name(target: Target) -> str:
     """What a target is called in provenance."""
-    return "output" if target is None else f"unit {target}" if isinstance(target, int) else type(target).__name__
+    chosen = as_target(target)
+    return "output" if chosen is None else f"unit {chosen}" if isinstance(chosen, int) else type(chosen).__name__

@@ -12,7 +12,7 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.inputs import with_target
+from clusterwhy.propagation.inputs import own_modes, with_target
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
 from clusterwhy.propagation.steps import Canonical, Step
@@ -21,7 +21,7 @@ from clusterwhy.types import IntArray
 INPUT = "input"
 PREFIX = "network."  # of the layers of a network with a head behind it
 Found = TypeVar("Found")
-AXIS_CALLS = ("transpose", "permute", torch.transpose, torch.permute)
+AXIS_CALLS = ("transpose", "permute", "movedim", torch.transpose, torch.permute, torch.movedim)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def layer_names(network: nn.Module, example: torch.Tensor) -> tuple[str, ...]:
     return tuple(layer.name for layer in layer_graph(network, example))
 
 
+@own_modes()
 def layer_graph(
     network: nn.Module,
     example: torch.Tensor,

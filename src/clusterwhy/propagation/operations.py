@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances, Sum
+from clusterwhy.propagation.spellings import MOVED
 from clusterwhy.propagation.steps import Kind
 
 NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
-DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.AlphaDropout)
+DROPPED = (
+    *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
     "pass": (
         *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -21,7 +24,10 @@ MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
         Scaled,
     ),
     "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum, MeanOfSmallest),
-    "route": (nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum),
+    "route": (
+        *(nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum),
+        *(nn.ReflectionPad1d, nn.ReplicationPad1d, nn.CircularPad1d, nn.ChannelShuffle),
+    ),
 }
 # what is traced as one operation
 LEAVES = (
@@ -38,7 +44,7 @@ CALLS: dict[Kind, set[Any]] = {
         *(operator.getitem, torch.flatten, torch.squeeze, torch.unsqueeze, torch.reshape, torch.transpose),
         *("flatten", "unflatten", "squeeze", "unsqueeze", "reshape", "view", "transpose", "permute", "contiguous"),
         *("amin", "amax", "clone", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, torch.clone),
-        torch.permute,
+        *(torch.permute, *MOVED),
     },
 }
 CONCATENATE_CALLS = {torch.cat, torch.concat}
@@ -52,13 +58,26 @@ def is_sum_of_zennit(module: nn.Module) -> bool:
     return (type(module).__module__, type(module).__name__) == ("zennit.layer", "Sum")
 
 
+def is_move_of_einops(operation: Any) -> bool:
+    """Whether a function or class is einops' `rearrange` or `repeat`; told by its name: einops need not be there."""
+    name = getattr(operation, "__name__", "")
+    return str(getattr(operation, "__module__", "")).split(".")[0] == "einops" and name.lower() in (
+        "rearrange",
+        "repeat",
+    )
+
+
 def kind_of_module(module: nn.Module) -> Kind | None:
     """The kind of a module without weights; None where it has no rule."""
+    if is_move_of_einops(type(module)):
+        return "route"
     return next((kind for kind, types in MODULES.items() if isinstance(module, types)), None)
 
 
 def kind_of_call(function: Any) -> Kind | None:
     """The kind of a functional call of one tensor; None where it has no rule."""
+    if is_move_of_einops(function):
+        return "route"
     return next((kind for kind, functions in CALLS.items() if function in functions), None)
 
 

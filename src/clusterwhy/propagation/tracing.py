@@ -10,6 +10,7 @@ from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
+from clusterwhy.propagation.inputs import how_to_pick
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -30,9 +31,12 @@ from clusterwhy.propagation.operations import (
 )
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Kind, Step
+from clusterwhy.propagation.window_tracer import WindowTracer
+
+SHAPES = ("shape", "ndim", "dtype", "device")  # attributes of tensors that are no values
 
 
-class Tracer(fx.Tracer):
+class Tracer(WindowTracer):
     """Traces into modules down to the operations that have a rule."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -64,14 +68,10 @@ class Builder:
         output = 0
         for node in self.graph.nodes:
             if node.op == "placeholder":
-                if self.position:
-                    if node.args or not node.users:  # an optional argument that nothing reads
-                        continue
-                    faults.append(f"{node.name}: a second input")
                 self.position[node] = 0
             elif node.op == "output":
                 if not isinstance(node.args[0], fx.Node):
-                    faults.append("output: expected one tensor")
+                    faults.append(f"output: {how_to_pick(node.args[0])}")
                 else:
                     output = self.position.get(node.args[0], 0)
             else:
@@ -102,6 +102,8 @@ class Builder:
         return tuple(self.position[n] for n in node.all_input_nodes)
 
     def _add(self, node: fx.Node) -> None:
+        if "refused" in node.meta:
+            raise CompositeError(node.meta["refused"])
         if node.op == "call_module":
             self._add_module(node, self.modules[str(node.target)])
         elif node.op in ("call_function", "call_method"):
@@ -187,7 +189,7 @@ class Builder:
         given = node.args, dict(node.kwargs)
         call = Call(target, *map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a))
         of_tensors = [i for i, shape in zip(inputs, shapes, strict=True) if not shape]
-        if not of_tensors or target in ("size", "dim") or (target is getattr and node.args[1] in ("shape", "ndim")):
+        if not of_tensors or target in ("size", "dim") or (target is getattr and node.args[1] in SHAPES):
             self._step(node, "shape", call, inputs)
         elif target in CONCATENATE_CALLS:
             dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)

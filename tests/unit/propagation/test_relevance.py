@@ -134,7 +134,7 @@ def test_what_cannot_be_explained_is_refused_with_its_reason(encoder: Any, windo
         (encoder, {"target": 0, "composite": "epsilon_pluss"}, CompositeError, "no composite 'epsilon_pluss'"),
         (made_encoder(3).train(), {"target": 0}, CompositeError, "training mode"),
         (encoder, {"target": 0, "canonizer": "none", "engine": "fused"}, CompositeError, "needs `canonizer: auto`"),
-        (made_encoder(3).float(), {"target": 0, "windows": windows.astype(np.float16)}, CompositeError, "float16"),
+        (made_encoder(3).float(), {"target": 0, "windows": windows.astype(np.float16)}, ShapeError, "float16"),
         (encoder, {"target": 0, "windows": windows[0]}, ShapeError, "expected windows"),
     ]
     for network, keys, error, message in cases:
