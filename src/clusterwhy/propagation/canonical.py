@@ -14,7 +14,7 @@ from torch import nn
 
 from clusterwhy.errors import ClusterWhyError, CompositeError
 from clusterwhy.propagation.graph_cleanup import plain_graph
-from clusterwhy.propagation.plain_network import plain_network, require_not_scripted
+from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.tracing import Builder, Tracer
 
@@ -41,7 +41,6 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     # with one window an operation across windows would go unnoticed
     example = example if len(example) > 1 else example.repeat(2, 1, 1)
     network = plain_network(network)
-    require_not_scripted(network)
     try:
         graph = plain_graph(Tracer().trace(network), network)
     except ClusterWhyError:

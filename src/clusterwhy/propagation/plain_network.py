@@ -29,7 +29,7 @@ def plain_network(network: nn.Module) -> nn.Module:
     now, which the original may not have computed yet; `DataParallel` becomes the module inside.
 
     Raises:
-        MethodError: it is no `torch.nn.Module`, compiled, not initialised, or needs more than the windows.
+        MethodError: it is no `torch.nn.Module`, compiled, scripted, not initialised, or needs more than the windows.
     """
     if not isinstance(network, nn.Module):
         raise MethodError(f"expected a network that is a torch.nn.Module, got {type(network).__name__}")
@@ -39,6 +39,11 @@ def plain_network(network: nn.Module) -> nn.Module:
                 f"{name or 'the network'} is compiled: pass the network that went into torch.compile "
                 "(`network._orig_mod`), which computes the same"
             )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise MethodError(
+                f"{name or 'the network'} is TorchScript, which has no code to trace and no weights to copy: pass the "
+                "network that went into torch.jit.script or torch.jit.trace"
+            )
     if lazy := [name for name, parameter in network.named_parameters() if is_lazy(parameter)]:
         raise MethodError(f"{', '.join(lazy[:5])}: not initialised yet; run the network once before it is explained")
     _require_one_input(network)
@@ -46,25 +51,8 @@ def plain_network(network: nn.Module) -> nn.Module:
         return _copied(network, {})
 
 
-def require_not_scripted(network: nn.Module) -> None:
-    """Refuse a network that has no Python code to trace.
-
-    Raises:
-        MethodError: it is TorchScript, whole or in part.
-    """
-    for name, module in network.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            raise MethodError(
-                f"{name or 'the network'} is TorchScript, which cannot be traced: pass the network that went into "
-                "torch.jit.script or torch.jit.trace; of the methods, gradients and perturbations can do without"
-            )
-
-
 def _require_one_input(network: nn.Module) -> None:
-    try:
-        signature = inspect.signature(network.forward)
-    except ValueError:  # TorchScript hides it
-        return
+    signature = inspect.signature(network.forward)
     try:
         signature.bind(None)
     except TypeError as error:
@@ -78,8 +66,8 @@ def _copied(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
     """A copy of a module and of all below it; `made` holds those that are copied already, which may be shared."""
     if isinstance(module, WRAPPERS):
         return _copied(module.module, made)
-    if module in made or isinstance(module, torch.jit.ScriptModule):
-        return made.get(module, module)
+    if module in made:
+        return made[module]
     parametrized = parametrize.is_parametrized(module)
     # torch derives the class of a parametrized module from the module's own
     kind = type(module).__bases__[0] if parametrized else type(module)
