@@ -82,10 +82,10 @@ def explain_difference(
     from clusterwhy.propagation.rescale_rule import RescaleRule
 
     with inputs.own_modes():
-        device = inputs.device_of(network)
-        data = inputs.as_windows(windows, inputs.dtype_of(network))
+        whole, data = inputs.checked_inputs(network, windows, target)
+        device = inputs.device_of(whole)
         others = inputs.as_references_of_each(references, data)
-        canonical = canonize(inputs.with_target(network, target), data[:2].to(device))
+        canonical = canonize(whole, data[:2].to(device))
         values, differences = RescaleRule(canonical, n_path, device).mean_relevance(data, others, batch_size)
     provenance: dict[str, Any] = {
         "target": inputs.target_name(target),

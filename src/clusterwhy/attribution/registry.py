@@ -59,12 +59,11 @@ class Method:
         seed: int = 0,
     ) -> "Relevance":
         """As `explain`."""
-        from clusterwhy.propagation.inputs import as_references, as_windows, dtype_of, own_modes, with_target
-        from clusterwhy.propagation.plain_network import plain_network
+        from clusterwhy.propagation.inputs import as_references, checked_inputs, own_modes
 
         with own_modes():
-            whole = with_target(plain_network(network), target)
-            checked = as_windows(windows, dtype_of(whole)).detach().cpu()
+            whole, tensor = checked_inputs(network, windows, target)
+            checked = tensor.detach().cpu()
             others = checked[:0] if references is None else as_references(references, checked)
             data = checked.numpy()
             box = data.min(axis=(0, 2)), data.max(axis=(0, 2))

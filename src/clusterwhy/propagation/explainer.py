@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from clusterwhy.propagation.inputs import (
     Target,
     as_scalars,
     as_windows,
+    checked_inputs,
     device_of,
     dtype_of,
     own_modes,
@@ -117,10 +118,11 @@ def lrp(
         CompositeError: an operation has no rule, the composite does not fit, relevance is not finite.
         ShapeError: windows are not (window, channel, time), or the target is not one scalar per window.
     """
-    data = as_windows(windows, dtype_of(network))
+    whole, data = checked_inputs(network, windows, target)
     ends = (data.amin(dim=(0, 2)), data.amax(dim=(0, 2))) if box is None else tuple(map(torch.as_tensor, box))
-    explainer = Explainer(network, data[:2], target, composite, canonizer, engine, (ends[0], ends[1]))
-    return explainer.explain(data, batch_size)
+    explainer = Explainer(whole, data[:2], None, composite, canonizer, engine, (ends[0], ends[1]))
+    found = explainer.explain(data, batch_size)
+    return replace(found, provenance=found.provenance | {"target": target_name(target)})
 
 
 class Explainer:

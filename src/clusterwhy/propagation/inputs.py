@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clusterwhy.errors import MethodError, ShapeError
+from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.types import FloatArray
 
 FLOATS = (torch.float32, torch.float64)
@@ -89,6 +90,25 @@ def own_modes() -> Iterator[None]:
         yield
 
 
+def checked_inputs(
+    network: nn.Module, windows: FloatArray | torch.Tensor, target: Target
+) -> tuple[nn.Module, torch.Tensor]:
+    """A plain copy of a network with its target, and windows (window, channel, time) of its type.
+
+    Raises:
+        MethodError: the network cannot be explained by any method (`plain_network`, `dtype_of`).
+        ShapeError: the windows, or the target, which is tried on two of them.
+    """
+    whole = with_target(plain_network(network), target)
+    data = as_windows(windows, dtype_of(whole))
+    with torch.no_grad():
+        output = whole(data[:2].to(device_of(whole)))
+    if isinstance(output, torch.Tensor) and output.ndim and len(output) == len(data[:2]):
+        output = output[:1].expand(len(data), *output.shape[1:])
+    as_scalars(output, len(data))
+    return whole, data
+
+
 def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """References (reference, channel, time), perhaps none, as a tensor of the type of the windows.
 
@@ -144,13 +164,14 @@ def as_scalars(output: Any, n_windows: int) -> torch.Tensor:
 
 def how_to_pick(output: Any) -> str:
     """What to do about a network that gives something else than one tensor."""
+    kind = type(output).__name__.removeprefix("immutable_")  # as torch.fx calls them
     if isinstance(output, Mapping):
         first = next(iter(output), None)
-        what, pick = f"{type(output).__name__} of {', '.join(map(repr, output))}", f"output[{first!r}]"
+        what, pick = f"{kind} of {', '.join(map(repr, output))}", f"output[{first!r}]"
     elif isinstance(output, tuple | list):
-        what, pick = f"{type(output).__name__} of {len(output)}", "output[0]"
+        what, pick = f"{kind} of {len(output)}", "output[0]"
     else:
-        what, pick = type(output).__name__, "output.logits"
+        what, pick = kind, "output.logits"
     return (
         f"expected one tensor, the network gives a {what}: choose by a function, such as "
         f"`target=lambda output: {pick}[:, 0]`"
