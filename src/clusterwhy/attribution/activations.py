@@ -116,7 +116,7 @@ def attention_of(network: "nn.Module", windows: "torch.Tensor") -> "dict[str, to
             keep = functools.partial(_keep_weights, found, name)
             handles.append(module.register_forward_hook(keep))
     try:
-        network(windows)
+        network(windows.clone())
     finally:
         for handle in handles:
             handle.remove()

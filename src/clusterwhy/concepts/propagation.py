@@ -27,7 +27,7 @@ from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
-from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, with_target
+from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, require_shape, with_target
 from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
 
@@ -126,7 +126,7 @@ class ConceptExplainer:
         self.device, self.dtype = device_of(network), dtype_of(network)
         example = as_windows(example, self.dtype).to(self.device)
         canonical = canonize(with_target(network, head), example[:2])
-        self.engine = Engine(canonical)
+        self.engine, self.shape = Engine(canonical), example.shape[1:]
         self.layers = traced_layers(canonical, example)
         low, high = (end.to(example)[None, :, None] for end in box)
         self.rules = settings.rules(low, high)
@@ -211,6 +211,7 @@ class ConceptExplainer:
 
     def batches(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
         """Parts of the windows: which they are, their forward pass, and the relevance of the output."""
+        require_shape(data, self.shape)
         units = None if unit is None else np.array(unit)
         if units is not None and units.shape not in ((), (len(data),)):
             raise ShapeError(f"expected one unit for all windows or (window,) {len(data)}, got {units.shape}")

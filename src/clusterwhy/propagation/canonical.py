@@ -42,7 +42,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     example = example if len(example) > 1 else example.repeat(2, 1, 1)
     network = plain_network(network)
     try:
-        graph = plain_graph(Tracer().trace(network), network)
+        graph = plain_graph(Tracer(example).trace(network), network)
     except ClusterWhyError:
         raise
     except Exception as error:  # fx raises whatever the traced code raises

@@ -24,6 +24,7 @@ from clusterwhy.propagation.inputs import (
     device_of,
     dtype_of,
     own_modes,
+    require_shape,
     target_name,
     with_target,
 )
@@ -140,7 +141,7 @@ class Explainer:
         engine: EngineName,
         box: tuple[torch.Tensor, torch.Tensor],
     ) -> None:
-        self.device = device_of(network)
+        self.device, self.shape = device_of(network), example.shape[1:]
         self.network = with_target(network, target)
         settings = settings_of(composite) if isinstance(composite, str | CompositeSettings) else composite
         low, high = (end.to(self.device, example.dtype)[None, :, None] for end in box)
@@ -206,7 +207,7 @@ class Explainer:
     @own_modes()
     def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
         """Relevance of windows (window, channel, time); errors as in `lrp`."""
-        data = as_windows(windows, dtype_of(self.network))
+        data = require_shape(as_windows(windows, dtype_of(self.network)), self.shape)
         parts = []
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)

@@ -102,11 +102,25 @@ def checked_inputs(
     whole = with_target(plain_network(network), target)
     data = as_windows(windows, dtype_of(whole))
     with torch.no_grad():
-        output = whole(data[:2].to(device_of(whole)))
+        output = whole(data[:2].to(device_of(whole), copy=True))
     if isinstance(output, torch.Tensor) and output.ndim and len(output) == len(data[:2]):
         output = output[:1].expand(len(data), *output.shape[1:])
     as_scalars(output, len(data))
     return whole, data
+
+
+def require_shape(windows: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Windows (window, channel, time) as they are.
+
+    Raises:
+        ShapeError: they have other channels or samples than those that something was prepared for.
+    """
+    if windows.shape[1:] != shape:
+        raise ShapeError(
+            f"expected windows (window, channel, time) of {tuple(shape)} channels and samples, as in the example, got "
+            f"{tuple(windows.shape)}: a traced network knows their sizes; prepare another explainer for these"
+        )
+    return windows
 
 
 def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:

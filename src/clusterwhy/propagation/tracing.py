@@ -11,6 +11,7 @@ from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBat
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.inputs import how_to_pick
+from clusterwhy.propagation.known_values import SHAPES
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -32,8 +33,6 @@ from clusterwhy.propagation.operations import (
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Kind, Step
 from clusterwhy.propagation.window_tracer import WindowTracer
-
-SHAPES = ("shape", "ndim", "dtype", "device")  # attributes of tensors that are no values
 
 
 class Tracer(WindowTracer):

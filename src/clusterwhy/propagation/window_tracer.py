@@ -1,4 +1,4 @@
-"""Tracing of what torch.fx leaves to its users: one input, `len`, loops over a known number of parts, einops."""
+"""Tracing of what torch.fx leaves to its users: one input, sizes, loops, modules made in forward, einops."""
 
 import builtins
 import math
@@ -6,35 +6,62 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import fx, nn
 from torch.autograd import Variable
 
 from clusterwhy.errors import CompositeError
-from clusterwhy.propagation.splitting import number_of_parts
+from clusterwhy.propagation.known_values import KnownValues
+
+# drop at random, or take statistics of the windows, in training mode
+CHANGING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
-class _Value(fx.Proxy):
+class _Known:
+    """A traced value that Python may ask for, where it depends on shapes alone."""
+
+    node: fx.Node
+    tracer: Any
+
+    def __index__(self) -> int:
+        return int(self.tracer.known.of(self.node))
+
+    def __int__(self) -> int:
+        return int(self.tracer.known.of(self.node))
+
+    def __float__(self) -> float:
+        return float(self.tracer.known.of(self.node))
+
     def __len__(self) -> int:
-        # `list(parts)` goes on without; `len(x)` is recorded (`trace`)
-        raise TypeError("the length of a traced value is not known")
+        return int(self.tracer.known.length(self.node))
+
+    def __getattr__(self, name: str) -> Any:
+        return TracedAttribute(self, name)  # type: ignore[arg-type]
 
 
-def _length(value: fx.Proxy) -> fx.Proxy:
-    """The size of the first axis, or the number of axes of a shape."""
-    if isinstance(value, fx.proxy.Attribute) and value.attr == "shape":
-        return value.root.dim()  # type: ignore[no-any-return]
-    return value.size(0)  # type: ignore[no-any-return]
+class TracedAttribute(_Known, fx.proxy.Attribute):
+    """An attribute, or method, of a traced value."""
+
+
+class TracedValue(_Known, fx.Proxy):
+    """Stands for a value."""
 
 
 class WindowTracer(fx.Tracer):
-    """Traces a network as a function of windows (window, channel, time); other arguments keep their defaults."""
+    """Traces a network as a function of windows (window, channel, time); other arguments keep their defaults.
 
-    def __init__(self) -> None:
+    Args:
+        example: windows of the shape that sizes are told for.
+    """
+
+    def __init__(self, example: torch.Tensor) -> None:
         einops = sys.modules.get("einops")
         super().__init__((math,) if einops is None else (math, einops), (Variable,))
+        self.example = example
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        """The graph of a network."""
+        """The graph of a network, which may get names for modules that it makes in forward."""
+        self.known = KnownValues(root, self.example)
         plain: Any = builtins.len
         own: Any = lambda values: _length(values) if isinstance(values, fx.Proxy) else plain(values)  # noqa: E731
         builtins.len = own
@@ -55,16 +82,42 @@ class WindowTracer(fx.Tracer):
 
         return super().create_args_for_root(forward, is_module, concrete_args)
 
+    def path_of_module(self, mod: nn.Module) -> str:
+        """The name of a module; one that is made in forward, or kept outside of the network, gets one.
+
+        Raises:
+            CompositeError: it is made in training mode, where it is random or depends on other windows.
+        """
+        try:
+            return super().path_of_module(mod)
+        except NameError:
+            if mod.training and isinstance(mod, CHANGING):
+                raise CompositeError(
+                    f"{type(mod).__name__} made in forward is in training mode even if the network is not: make it in "
+                    "__init__, where .eval() reaches it"
+                ) from None
+        name = f"made_in_forward_{len(self.root._modules)}"
+        self.root.add_module(name, mod)
+        if self.submodule_paths is not None:
+            self.submodule_paths[mod] = name
+        return name
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for a value."""
-        return _Value(node, self)
+        return TracedValue(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """What is decided by a value that depends on shapes alone."""
+        return bool(self.known.of(obj.node))
 
     def iter(self, obj: Any) -> Iterator[Any]:
-        """The parts of a value that is split into a known number of them."""
-        count = number_of_parts(obj.node)
-        if count is None:
-            raise CompositeError(
-                f"{obj.node.name}: its number of parts depends on the windows; unpack them, as in `a, b = "
-                "x.split(8, dim=1)`, or loop over a number that the network knows"
-            )
-        return (obj[i] for i in range(count))
+        """The parts of a value."""
+        return (obj[i] for i in range(self.known.length(obj.node)))
+
+
+def _length(value: fx.Proxy) -> Any:
+    """The number of parts of a value, where it does not depend on the number of windows; else recorded."""
+    try:
+        return value.__len__()
+    except CompositeError:
+        return value.size(0)

@@ -122,6 +122,27 @@ def in_two_axes(n: Any, x: torch.Tensor) -> torch.Tensor:
     return n.of_channels(torch.cat([second, first], 1).mean(2))
 
 
+def by_shape(n: Any, x: torch.Tensor) -> torch.Tensor:
+    assert len(x.shape) == 3 and x.dim() == 3 and x.size(1) == 8
+    if x.ndim == 2 or x.shape[-1] % 2:
+        return x
+    return n.whole(x.reshape(-1, int(x.size(1)) * x.shape[2]))
+
+
+def step_by_step(n: Any, x: torch.Tensor) -> torch.Tensor:
+    steps = [n.of_channels(x[:, :, t]) for t in range(x.size(2))]
+    return torch.stack(steps, dim=1).mean(dim=1)
+
+
+def over_steps(n: Any, x: torch.Tensor) -> torch.Tensor:
+    steps = [n.of_channels(step) for step in x.permute(2, 0, 1)]
+    return torch.stack(steps, dim=2).mean(dim=2)
+
+
+def dense_over_time(n: Any, x: torch.Tensor) -> torch.Tensor:
+    return n.of_channels(x.transpose(1, 2)).mean(dim=1)
+
+
 def states_unused(n: Any, x: torch.Tensor) -> torch.Tensor:
     out, (h, c) = n.lstm(x.permute(0, 2, 1))
     unused = torch.fft.rfft(h * c).abs().argsort() + torch.linalg.det(x[:, :, :8].bmm(x[:, :, :8])).sum()
@@ -169,6 +190,11 @@ TWINS: dict[str, tuple[Middle, Middle]] = {
     "split": (thirds, lambda n, x: n.of_channels(torch.cat(list(x.split([3, 3, 2], 1))[::-1], 1).mean(2))),
     "split in equal parts": (thirds, lambda n, x: n.of_channels(torch.concat([*reversed(pieces(x))], -2).mean(-1))),
     "tensor_split": (thirds, lambda n, x: n.of_channels(torch.cat([*x.tensor_split((3, 6), 1)][::-1], 1).mean(2))),
+    "split in a loop": (thirds, lambda n, x: n.of_channels(torch.cat(list(x.split(3, 1))[::-1], 1).mean(2))),
+    "decisions by shape": (flat, by_shape),
+    "loop over time": (dense_over_time, step_by_step),
+    "loop over steps": (dense_over_time, over_steps),
+    "made in forward": (residual, lambda n, x: n.of_channels((nn.ReLU()(n.skip(x)) + x).mean(2))),
     "join of a chunk": (averaged, lambda n, x: n.of_channels(torch.cat(x.chunk(4, dim=1), dim=1).mean(2))),
     "roll": (halves, lambda n, x: n.of_channels(x.roll(4, 1).mean(2))),
     "narrow": (halves, lambda n, x: n.of_channels(torch.hstack((x.narrow(1, 4, 4), x.narrow(1, 0, 4))).mean(2))),
