@@ -38,7 +38,7 @@ class KnownValues:
             CompositeError: it depends on the windows' values, or on how many there are.
         """
         if not _is_of_shapes(node):
-            raise CompositeError(f"{node.name}: forward decides by the values of windows, which has no rule")
+            raise CompositeError(f"{node.name}: forward cannot be traced where it decides by the values of windows")
         return self._agreed(node, *(self._value(node, which) for which in (0, 1)))
 
     def length(self, node: fx.Node) -> int:

@@ -31,7 +31,7 @@ REFUSED: dict[str, tuple[Middle, str]] = {
     ),
     "decision by values": (
         lambda n, x: n.of_channels(x.mean(2) if x.sum() > 0 else x.amax(2)),
-        "forward decides by the values of windows",
+        "forward cannot be traced where it decides by the values of windows",
     ),
     "loop over windows": (
         lambda n, x: torch.stack([n.of_channels(one.mean(1)) for one in x]),
