@@ -84,9 +84,9 @@ def _attention(x: torch.Tensor) -> torch.Tensor:
 
 
 def _average(
-    x: torch.Tensor, size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, *_: Any, **__: Any
+    x: torch.Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, *_: Any, **__: Any
 ) -> torch.Tensor:
-    return F.max_pool1d(x, size, stride, padding, 1, ceil_mode)
+    return F.max_pool1d(x, kernel_size, stride, padding, 1, ceil_mode)
 
 
 def _linear(module: Any, x: torch.Tensor) -> torch.Tensor:

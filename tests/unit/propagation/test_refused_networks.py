@@ -1,5 +1,7 @@
 """What LRP cannot follow is refused with what to write instead, and is no fault where nothing reads it."""
 
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy import explain, lrp
+from clusterwhy import explain, layer_graph, lrp
 from clusterwhy.concepts.propagation import ConceptExplainer
 from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.composites import COMPOSITES
@@ -106,3 +108,28 @@ def test_an_explainer_is_for_windows_of_one_shape(windows: np.ndarray) -> None:
         explainer.explain(longer, 2)
     with pytest.raises(ShapeError, match=r"\(3, 16\) channels and samples"):
         concepts.relevance(longer, {"conv": 1}, 1)
+
+
+def test_rearrange_of_einops_is_a_reshape(windows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    einops = types.ModuleType("einops")
+
+    def rearrange(tensor: torch.Tensor, pattern: str) -> torch.Tensor:
+        if not isinstance(tensor, torch.Tensor):
+            raise RuntimeError(f"Tensor type unknown to einops {type(tensor)}")  # as einops answers
+        assert pattern == "b c t -> b (c t)"
+        return tensor.flatten(1)
+
+    rearrange.__module__ = "einops.einops"
+    einops.rearrange = rearrange  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "einops", einops)
+    network = network_of(lambda n, x: n.whole(einops.rearrange(x, "b c t -> b (c t)")))
+    plain = network_of(lambda n, x: n.whole(x.flatten(1)))
+    for method in ("lrp_epsilon_plus", "difference", "gradient"):
+        found, expected = (explain(one, windows, method, 1, windows[::-1] * 0.5) for one in (network, plain))
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-12, atol=1e-15)
+
+
+def test_average_pooling_by_keyword_has_its_receptive_field(windows: np.ndarray) -> None:
+    network = network_of(lambda n, x: n.of_channels(F.avg_pool1d(x, kernel_size=4).amax(dim=2)))
+    fields = {layer.name: layer.field for layer in layer_graph(network, torch.as_tensor(windows))}
+    assert fields["conv"] == 5 and fields["avg_pool1d"] == 5 + 3
