@@ -346,9 +346,9 @@ def test_each_residual_addition_is_shared_by_its_own_summands() -> None:
     assert cosine > 0.999999
 
 
-class Multiplies(nn.Module):
+class TakesASize(nn.Module):
     def forward(self, x: Any) -> Any:
-        return (x * torch.sigmoid(x)).mean(-1)
+        return x.std(-1) + x.mean(-1)
 
 
 class AddsAConstant(nn.Module):
@@ -364,19 +364,19 @@ class Decides(nn.Module):
 class HasNoRule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.gru = nn.LayerNorm(TIME), nn.GRU(TIME, 3, batch_first=True)
+        self.noise, self.shuffle = nn.LocalResponseNorm(2), nn.ChannelShuffle(2)
 
     def forward(self, x: Any) -> Any:
-        return self.gru(self.norm(x))[0].mean(1)
+        return self.shuffle(self.noise(x)).mean(1)
 
 
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Multiplies(), "mul: mul has no rule"),
+        (TakesASize(), "add: reads std, a statistic of the window"),
         (AddsAConstant(), "adds a constant"),
         (Decides(), "cannot be traced"),
-        (HasNoRule(), "0.norm: LayerNorm has no rule\n  - 0.gru: GRU has no rule"),
+        (HasNoRule(), "0.noise: LocalResponseNorm has no rule\n  - 0.shuffle: ChannelShuffle has no rule"),
         (nn.Conv1d(CHANNELS, 2, 3, padding=1, padding_mode="circular"), "padding mode 'circular'"),
         (nn.ConstantPad1d(2, 1.0), "pads with 1.0"),
         (nn.BatchNorm1d(CHANNELS, track_running_stats=False), "without running statistics"),

@@ -27,6 +27,16 @@ class BatchNormAsConvolution(nn.Conv1d):
         return super().forward(input) if input.ndim == 3 else super().forward(input[:, :, None])[:, :, 0]
 
 
+class BatchNormAsPlaneConvolution(nn.Conv2d):
+    """Scale and shift of each map, for (window, map, height, time)."""
+
+    def __init__(self, norm: nn.BatchNorm2d, name: str) -> None:
+        scale, shift = _scale_and_shift(norm, name)
+        super().__init__(len(scale), len(scale), 1, groups=len(scale), device="meta")
+        self.weight = nn.Parameter(scale[:, None, None, None].clone(), requires_grad=False)
+        self.bias = nn.Parameter(shift.clone(), requires_grad=False)
+
+
 class FoldedBatchNorms:
     """Batch norms whose inputs are linear layers that nothing else reads, alone or concatenated.
 
@@ -40,7 +50,7 @@ class FoldedBatchNorms:
         self.parts: dict[fx.Node, list[fx.Node]] = {}
         self.notes: list[str] = []
         for node in graph.nodes:
-            if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm1d):
+            if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm1d | nn.BatchNorm2d):
                 parts = self._linear_layers(node.args[0])
                 if parts:
                     self.parts[node] = parts
@@ -57,9 +67,9 @@ class FoldedBatchNorms:
 
     def _is_linear(self, node: fx.Node) -> bool:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-        return isinstance(module, nn.Conv1d | nn.Linear) and not isinstance(module, RootedLinear)
+        return isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and not isinstance(module, RootedLinear)
 
-    def weights(self, node: fx.Node, module: nn.Conv1d | nn.Linear) -> Weights:
+    def weights(self, node: fx.Node, module: nn.Conv1d | nn.Conv2d | nn.Linear) -> Weights:
         """Weight and bias of a linear layer with the batch norm behind it."""
         weight, bias = module.weight.detach(), None if module.bias is None else module.bias.detach()
         for norm, parts in self.parts.items():

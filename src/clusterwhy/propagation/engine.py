@@ -9,8 +9,9 @@ from torch import nn
 
 from clusterwhy.propagation.composites import Rules
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
-from clusterwhy.propagation.linear_operation import LinearOperation
+from clusterwhy.propagation.linearised import Linearised
 from clusterwhy.propagation.operations import Addition, Concatenation
+from clusterwhy.propagation.planes import operation_of
 from clusterwhy.propagation.rules import Shared, rule_of, share, total
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
@@ -62,11 +63,7 @@ class Engine:
 
     def __init__(self, canonical: Canonical) -> None:
         self.canonical = canonical
-        self.layers = {
-            n: LinearOperation(step.module)  # type: ignore[arg-type]
-            for n, step in enumerate(canonical.steps)
-            if step.kind == "linear"
-        }
+        self.layers = {n: operation_of(step.module) for n, step in enumerate(canonical.steps) if step.kind == "linear"}
         readers: dict[int, list[int]] = {}
         for n, step in enumerate(canonical.steps):
             for i in step.inputs:
@@ -80,6 +77,8 @@ class Engine:
         for n, step in enumerate(self.canonical.steps):
             if step.kind in ("linear", "norm", "distance", "sequence"):
                 kept |= {step.inputs[0], n + 1}
+            elif step.kind == "mixed":
+                kept |= {*step.inputs, n + 1}
             elif step.kind in ("sum", "route"):
                 kept |= set(step.inputs)
             elif step.kind in ("concatenate", "shape"):
@@ -172,13 +171,13 @@ class Engine:
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
-            if arriving is None or step.kind == "shape":
+            if arriving is None or step.kind in ("shape", "held"):
                 continue
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
-            if step.kind in ("linear", "sequence"):
+            if step.kind in ("linear", "sequence", "mixed"):
                 shared = self._share_layer(n, tape, arriving, rules)
-                leaving: Sequence[torch.Tensor | None] = [shared.inputs]
+                leaving: Sequence[torch.Tensor | None] = shared.of_inputs
                 absorbed = absorbed + shared.bias
                 if budget is not None:
                     budget.add(step.name, shared)
@@ -197,6 +196,8 @@ class Engine:
     def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
         """Of a step with weights."""
         step, x, z = self.canonical.steps[n], tape.values[self.canonical.steps[n].inputs[0]], tape.values[n + 1]
+        if isinstance(step.module, Linearised):
+            return step.module.share([tape.values[i] for i in step.inputs], z, arriving, rules.sequence)
         if isinstance(step.module, (Recurrent, SelfAttention)):
             return step.module.share(x, z, arriving, rules.sequence)
         i = step.inputs[0]

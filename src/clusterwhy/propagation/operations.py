@@ -13,32 +13,41 @@ from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtre
 from clusterwhy.propagation.steps import Kind
 
 NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
-DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.AlphaDropout)
+DROPPED = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
     "pass": (
         *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
         *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
         Scaled,
     ),
-    "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum, MeanOfSmallest),
-    "route": (nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum),
+    "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum, MeanOfSmallest),
+    "route": (
+        *(nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Unflatten),
+        SoftExtremum,
+    ),
 }
 # what is traced as one operation
 LEAVES = (
     *(*MODULES["pass"], *MODULES["norm"], *MODULES["route"], *DROPPED),
     *(nn.Conv1d, nn.Linear, nn.BatchNorm1d, SquaredDistances),
+    *(nn.Conv2d, nn.ConvTranspose1d, nn.BatchNorm2d, nn.ConstantPad2d, nn.ZeroPad2d),
 )
 
 RELU_CALLS = (F.relu, torch.relu, "relu", "relu_")
 NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus}
 CALLS: dict[Kind, set[Any]] = {
     "pass": {*NON_NEGATIVE_CALLS, F.elu, F.gelu, F.silu, F.leaky_relu, torch.tanh, "tanh"},
-    "norm": {torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d},
+    "norm": {
+        *(torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d),
+        *(F.avg_pool2d, F.adaptive_avg_pool2d),
+    },
     "route": {
         *(operator.getitem, torch.flatten, torch.squeeze, torch.unsqueeze, torch.reshape, torch.transpose),
         *("flatten", "unflatten", "squeeze", "unsqueeze", "reshape", "view", "transpose", "permute", "contiguous"),
         *("amin", "amax", "clone", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, torch.clone),
-        torch.permute,
+        *(torch.permute, F.max_pool2d, F.adaptive_max_pool2d, "expand", "expand_as", "repeat", "repeat_interleave"),
+        *(torch.repeat_interleave, "flip", torch.flip, "movedim", torch.movedim, "swapaxes", torch.swapaxes),
+        *("roll", torch.roll, "unfold", "select", "narrow", torch.narrow, "tile", torch.tile),
     },
 }
 CONCATENATE_CALLS = {torch.cat, torch.concat}
@@ -89,6 +98,17 @@ class Call(nn.Module):
         if isinstance(self.function, str):
             return getattr(arguments[0], self.function)(*arguments[1:], **keywords)
         return self.function(*arguments, **keywords)
+
+
+class Constant(nn.Module):
+    """A parameter or buffer that is used outside a layer; it reads nothing of the window that it is given."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.value = value.detach()
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return self.value
 
 
 class Addition(nn.Module):

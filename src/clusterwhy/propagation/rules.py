@@ -22,14 +22,22 @@ if TYPE_CHECKING:
     from zennit.core import Hook
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
+
+
 @dataclass(frozen=True)
 class Shared:
     """What a layer passes on (`inputs`), and what its bias, the stabiliser and a softmax keep, (window,) each."""
 
-    inputs: torch.Tensor
+    inputs: torch.Tensor | tuple[torch.Tensor | None, ...]  # of several inputs, None to those that take none
     bias: torch.Tensor
     stabilizer: Callable[[], torch.Tensor]  # computed for a relevance budget only
     softmax: torch.Tensor | None = None
+
+    @property
+    def of_inputs(self) -> tuple[torch.Tensor | None, ...]:
+        """What each input gets."""
+        return self.inputs if isinstance(self.inputs, tuple) else (self.inputs,)
 
 
 def stabilize(z: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -47,7 +55,7 @@ def rule_of(step: Step, rules: Rules) -> Rule:
     """The rule of a linear step."""
     if isinstance(step.module, RootedLinear):
         return replace(rules.dense, name="epsilon")
-    if not isinstance(step.module, nn.Conv1d):
+    if not isinstance(step.module, CONVOLUTIONS):
         return rules.dense
     return rules.first_layer if step.reads_input and rules.first_layer is not None else rules.convolution
 

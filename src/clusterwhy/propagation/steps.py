@@ -9,8 +9,12 @@ from torch import nn
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
 # pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
-# by their parts; sequence: LSTM and attention, which share by rules of their own; shape: no tensor of the data
-Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "shape"]
+# by their parts; sequence: LSTM and attention, which share by rules of their own; mixed: of several signals, or with
+# statistics of their own, linear once some values are held fixed (`linearised`); held: statistics of the data that only
+# scale others and take no relevance; shape: no tensor of the data
+Kind = Literal[
+    "linear", "norm", "sum", "pass", "route", "distance", "sequence", "mixed", "held", "concatenate", "shape"
+]
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """From a network to its steps: torch.fx traces it, and each operation becomes a step or an error."""
 
+import functools
 import operator
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
+from clusterwhy.propagation.building import refuse_held
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import (
@@ -22,6 +24,7 @@ from clusterwhy.propagation.operations import (
     Addition,
     Call,
     Concatenation,
+    Constant,
     Slot,
     is_sum_of_zennit,
     kind_of_call,
@@ -29,15 +32,26 @@ from clusterwhy.propagation.operations import (
     map_arguments,
 )
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.signal_builders import add_masked_attention
+from clusterwhy.propagation.step_builders import add_call, module_builder
 from clusterwhy.propagation.steps import Canonical, Kind, Step
+from clusterwhy.propagation.transformers import FORWARDS, TRACED_INTO
+
+MASKS_OF_ATTENTION = ("query", "key", "value", "attn_mask", "key_padding_mask")
 
 
 class Tracer(fx.Tracer):
     """Traces into modules down to the operations that have a rule."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, LEAVES) or is_sum_of_zennit(m)
+        if isinstance(m, TRACED_INTO):
+            return False
+        known = isinstance(m, LEAVES) or is_sum_of_zennit(m) or module_builder(m) is not None
         return known or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        plain = FORWARDS.get(type(m).forward)
+        return super().call_module(m, forward if plain is None else functools.partial(plain, m), args, kwargs)
 
 
 class Builder:
@@ -74,6 +88,9 @@ class Builder:
                     faults.append("output: expected one tensor")
                 else:
                     output = self.position.get(node.args[0], 0)
+                    faults += [f"output: {node.args[0].name} is a statistic of the window, which has no rule"] * (
+                        output > 0 and self.steps[output - 1].kind == "held"
+                    )
             else:
                 try:
                     self._add(node)
@@ -94,6 +111,34 @@ class Builder:
         self.steps.append(Step(name, kind, module.eval(), inputs, non_negative))
         self.position[node] = len(self.steps)
 
+    def add_step(
+        self, node: fx.Node, kind: Kind, module: nn.Module, inputs: tuple[int, ...], non_negative: bool = False
+    ) -> None:
+        """Add a step for a node; of several steps for one node the last gives its value."""
+        self._step(node, kind, without_hooks(module), inputs, non_negative)
+
+    def positions(self, node: fx.Node) -> tuple[int, ...]:
+        """Positions of the values that a node reads."""
+        return self._inputs(node)
+
+    def keeps_sign(self, positions: tuple[int, ...]) -> bool:
+        """Whether none of these values is ever negative."""
+        return self._keeps_sign(positions)
+
+    def is_signal(self, node: fx.Node) -> bool:
+        """Whether a value depends on the data."""
+        position = self.position[node]
+        return position == 0 or self.steps[position - 1].kind != "shape"
+
+    def has_signal(self, node: fx.Node) -> bool:
+        """Whether a node reads data."""
+        return any(map(self.is_signal, node.all_input_nodes))
+
+    def is_held(self, node: fx.Node) -> bool:
+        """Whether a value is a statistic that takes no relevance."""
+        position = self.position[node]
+        return position > 0 and self.steps[position - 1].kind == "held"
+
     def _keeps_sign(self, inputs: tuple[int, ...]) -> bool:
         kinds = [self.steps[i - 1] if i > 0 else None for i in inputs]
         return all(step is not None and (step.non_negative or step.kind == "shape") for step in kinds)
@@ -107,12 +152,17 @@ class Builder:
         elif node.op in ("call_function", "call_method"):
             self._add_call(node)
         else:
-            raise CompositeError(f"{node.name}: parameter {node.target!r} used outside a layer")
+            value = functools.reduce(getattr, str(node.target).split("."), self.network)
+            self._step(node, "shape", Constant(value), (0,))  # type: ignore[arg-type]
 
     def _add_module(self, node: fx.Node, module: nn.Module) -> None:
         inputs = self._inputs(node)
         name = str(node.target)
-        if isinstance(module, nn.BatchNorm1d):
+        refuse_held(self, node)
+        build = module_builder(module)
+        if build is not None:
+            build(self, node, module)
+        elif isinstance(module, nn.BatchNorm1d):
             if node in self.norms.parts:
                 self.position[node] = inputs[0]
                 return
@@ -156,12 +206,11 @@ class Builder:
                 )
             made: nn.Module = Recurrent(module)
         else:
-            given = [key for key, value in node.kwargs.items() if value is not None and not key.endswith("weights")]
-            if len(set(node.args)) != 1 or len(node.args) != 3 or given:
-                raise CompositeError(
-                    f"{name}: expected attention(x, x, x), got {len(set(node.args))} sequences and "
-                    f"{', '.join(given) or 'no masks'}; attention to another sequence and masks have no rule"
-                )
+            given = [key for key, value in node.kwargs.items() if value is not None and key in MASKS_OF_ATTENTION]
+            own: Any = module
+            if len(set(node.args)) != 1 or len(node.args) != 3 or given or not own._qkv_same_embed_dim:
+                add_masked_attention(self, node, module)
+                return
             made = SelfAttention(module)
         self._step(node, "sequence", made, self._inputs(node))
 
@@ -179,7 +228,7 @@ class Builder:
         self._step(node, "linear", convolution(module, weight, bias, padding), inputs)
 
     def _add_call(self, node: Any) -> None:
-        if self._is_output_of_sequence(node):
+        if self._is_output_of_sequence(node) or add_call(self, node):
             return
         inputs, target = self._inputs(node), node.target
         shapes = [i > 0 and self.steps[i - 1].kind == "shape" for i in inputs]

@@ -102,8 +102,11 @@ def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
         return {step.module: Rooted(rule_of(step, rules).stabilizer)}
     if isinstance(step.module, SquaredDistances):
         return {step.module: Distances()}
-    if step.kind == "sequence":
-        raise CompositeError(f"{step.name}: zennit has no rule for LSTM and attention; use engine='fused'")
+    if step.kind in ("sequence", "mixed"):
+        raise CompositeError(
+            f"{step.name}: zennit has no rule for LSTM and attention, normalisers and products of signals; use "
+            "engine='fused'"
+        )
     if step.kind == "linear":
         return {step.module: zennit_rule(rule_of(step, rules))}
     if step.kind == "norm":
