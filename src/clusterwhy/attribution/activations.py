@@ -18,7 +18,8 @@ class GradCam(BatchAttributor):
     """Activations of a layer, weighted by their mean gradient, positive part (Selvaraju et al. 2017, eq. 2), over time.
 
     The map has the layer's resolution and no channels: it is interpolated linearly over the window, with equal parts
-    for all channels.
+    for all channels. A layer over planes (window, map, row, time) with a row for each channel keeps channels apart: each
+    has the map of its row. Of other planes the rows are added up.
     """
 
     layer: str | None  # its name in the network; null: the last convolution
@@ -34,12 +35,14 @@ class GradCam(BatchAttributor):
                 f"layer {self.layer!r} is called {len(outputs)} times; choose a layer that is called once"
             )
         ((_, activation),) = outputs
-        if activation.ndim != 3:
+        if activation.ndim not in (3, 4):
             raise MethodError(
-                f"Grad-CAM needs a layer that gives (window, channel, time), {self.layer!r} gives "
-                f"{tuple(activation.shape)}"
+                f"Grad-CAM needs a layer that gives (window, channel, time) or (window, map, row, time), {self.layer!r} "
+                f"gives {tuple(activation.shape)}"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
+        if activation.ndim == 4:
+            return _map_of_planes(activation, gradient, windows)
         time = _time_axis(module)
         weights = gradient.mean(dim=time, keepdim=True)
         map_over_time = (weights * activation).sum(dim=3 - time).clamp(min=0)
@@ -51,7 +54,9 @@ class GradCam(BatchAttributor):
         name, module = self._layer(network, windows)
         with _recorded_outputs({name: module}) as outputs, torch.no_grad():
             network(windows)
-        return {"layer": name, "resolution_samples": windows.shape[2] / outputs[0][1].shape[_time_axis(module)]}
+        found = outputs[0][1]
+        n_steps = found.shape[3 if found.ndim == 4 else _time_axis(module)]
+        return {"layer": name, "resolution_samples": windows.shape[2] / n_steps}
 
     def _layer(self, network: FrozenNetwork, windows: "torch.Tensor") -> "tuple[str, nn.Module]":
         import torch
@@ -66,7 +71,8 @@ class GradCam(BatchAttributor):
                 )
             name = min(matching, key=len)
             return name, modules[name]
-        convolutions = {name: module for name, module in modules.items() if isinstance(module, torch.nn.Conv1d)}
+        kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.ConvTranspose1d)
+        convolutions = {name: module for name, module in modules.items() if isinstance(module, kinds)}
         with _recorded_outputs(convolutions) as outputs, torch.no_grad():
             network(windows[:1])
         if not outputs:
@@ -149,6 +155,17 @@ def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tupl
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _map_of_planes(activation: "torch.Tensor", gradient: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":
+    """The map of a layer over planes, (window, channel, time)."""
+    import torch.nn.functional as F
+
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    map_of_rows = (weights * activation).sum(dim=1)
+    if map_of_rows.shape[1] != windows.shape[1]:
+        return over_window(map_of_rows.sum(dim=1).clamp(min=0), windows)
+    return F.interpolate(map_of_rows.clamp(min=0), size=windows.shape[2], mode="linear", align_corners=False)
 
 
 def _time_axis(module: "nn.Module") -> int:

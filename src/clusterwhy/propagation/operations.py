@@ -45,9 +45,7 @@ CALLS: dict[Kind, set[Any]] = {
         *(operator.getitem, torch.flatten, torch.squeeze, torch.unsqueeze, torch.reshape, torch.transpose),
         *("flatten", "unflatten", "squeeze", "unsqueeze", "reshape", "view", "transpose", "permute", "contiguous"),
         *("amin", "amax", "clone", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, torch.clone),
-        *(torch.permute, F.max_pool2d, F.adaptive_max_pool2d, "expand", "expand_as", "repeat", "repeat_interleave"),
-        *(torch.repeat_interleave, "flip", torch.flip, "movedim", torch.movedim, "swapaxes", torch.swapaxes),
-        *("roll", torch.roll, "unfold", "select", "narrow", torch.narrow, "tile", torch.tile),
+        *(torch.permute, F.max_pool2d, F.adaptive_max_pool2d),
     },
 }
 CONCATENATE_CALLS = {torch.cat, torch.concat}

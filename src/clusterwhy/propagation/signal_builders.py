@@ -21,7 +21,7 @@ from clusterwhy.propagation.building import (
 from clusterwhy.propagation.gates import fixed_factor
 from clusterwhy.propagation.linearised import GatedLinearUnit, Product, Quotient, Softmax
 from clusterwhy.propagation.normalisers import NORMALISERS, Normaliser
-from clusterwhy.propagation.operations import Call, Concatenation, Slot
+from clusterwhy.propagation.operations import Call, Slot
 
 MULTIPLY = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "multiply")
 MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
@@ -101,20 +101,6 @@ def add_masked_attention(builder: Steps, node: Any, module: nn.MultiheadAttentio
     builder.add_step(node, "mixed", made, tuple(builder.position[n] for n in inputs))
 
 
-def _stack(builder: Steps, node: Any) -> bool:
-    given = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
-    dim = int(given.get("dim", 0))
-    parts = []
-    for part in given["tensors"]:
-        position = builder.position[part]
-        builder.add_step(
-            node, "route", Call(torch.unsqueeze, (Slot(0), dim), {}), (position,), builder.keeps_sign((position,))
-        )
-        parts.append(builder.position[node])
-    builder.add_step(node, "concatenate", Concatenation(dim), tuple(parts), builder.keeps_sign(tuple(parts)))
-    return True
-
-
 def _masked_fill(builder: Steps, node: Any) -> bool:
     given = dict(zip(("input", "mask", "value"), node.args, strict=False)) | node.kwargs
     refuse_held(builder, node)
@@ -146,7 +132,6 @@ CALLS: dict[Any, CallBuilder] = {
     **dict.fromkeys(MATRIX_MULTIPLY, _product),
     **dict.fromkeys(DIVIDE, _quotient),
     F.scaled_dot_product_attention: _attention_call,
-    torch.stack: _stack,
     torch.masked_fill: _masked_fill,
     "masked_fill": _masked_fill,
     F.glu: _glu,

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation import plane_builders, signal_builders
+from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders
 from clusterwhy.propagation.building import CallBuilder, ModuleBuilder, Steps, call_of, refuse_held
 
 # a module is traced as one operation where its type, or one that it inherits from, stands here
-MODULES: dict[type[nn.Module], ModuleBuilder] = signal_builders.MODULES | plane_builders.MODULES
+MODULES: dict[type[nn.Module], ModuleBuilder] = (
+    signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
+)
 CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS
 # statistics of the data, which may only scale other values
 STATISTICS = {

@@ -185,7 +185,7 @@ class Builder:
         elif (kind := kind_of_module(module)) is not None:
             non_negative = isinstance(module, NON_NEGATIVE) if kind == "pass" else self._keeps_sign(inputs)
             self._step(node, kind, without_hooks(module), inputs, non_negative)
-        elif isinstance(module, nn.ConstantPad1d | nn.ZeroPad1d):
+        elif isinstance(module, nn.ConstantPad1d | nn.ConstantPad2d):
             if module.value != 0:
                 raise CompositeError(
                     f"{name}: pads with {module.value}, which has no relevance to give back; pad with 0"
@@ -259,12 +259,12 @@ class Builder:
         source = node.args[0] if node.args else None
         if node.target is not operator.getitem or not isinstance(source, fx.Node) or source.op != "call_module":
             return False
-        if not isinstance(self.modules[str(source.target)], nn.LSTM | nn.MultiheadAttention):
+        if not isinstance(self.modules[str(source.target)], nn.LSTM | nn.MultiheadAttention | nn.GRU | nn.RNN):
             return False
         if node.args[1] != 0 and node.users:
             raise CompositeError(
                 f"{source.target}: only the output sequence has a rule, not states or attention weights; of an LSTM's "
-                "last state take the sequence's last step instead"
+                "or a GRU's last state take the sequence's last step instead"
             )
         self.position[node] = self.position[source]
         return True
