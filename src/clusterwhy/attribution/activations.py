@@ -18,8 +18,8 @@ class GradCam(BatchAttributor):
     """Activations of a layer, weighted by their mean gradient, positive part (Selvaraju et al. 2017, eq. 2), over time.
 
     The map has the layer's resolution and no channels: it is interpolated linearly over the window, with equal parts
-    for all channels. A layer over planes (window, map, row, time) with a row for each channel keeps channels apart: each
-    has the map of its row. Of other planes the rows are added up.
+    for all channels. A layer over planes (window, map, row, time) with a row for each channel keeps channels apart:
+    each has the map of its row. Of other planes the rows are added up.
     """
 
     layer: str | None  # its name in the network; null: the last convolution
@@ -37,8 +37,8 @@ class GradCam(BatchAttributor):
         ((_, activation),) = outputs
         if activation.ndim not in (3, 4):
             raise MethodError(
-                f"Grad-CAM needs a layer that gives (window, channel, time) or (window, map, row, time), {self.layer!r} "
-                f"gives {tuple(activation.shape)}"
+                "Grad-CAM needs a layer that gives (window, channel, time) or (window, map, row, time), "
+                f"{self.layer!r} gives {tuple(activation.shape)}"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
         if activation.ndim == 4:
@@ -172,7 +172,7 @@ def _time_axis(module: "nn.Module") -> int:
     """The axis of time in the output (window, ...) of a layer."""
     import torch
 
-    return 1 if isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention) else 2
+    return 1 if isinstance(module, torch.nn.RNNBase | torch.nn.MultiheadAttention) else 2
 
 
 def over_window(map_over_time: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":

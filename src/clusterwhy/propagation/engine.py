@@ -213,7 +213,13 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            return share_sum(inputs, arriving, rules.residual)
+            parts = share_sum(inputs, arriving, rules.residual)
+            steps = self.canonical.steps
+            # what a constant gets is no relevance of a window; the budget has it as lost in the sum
+            return [
+                part if i == 0 or steps[i - 1].kind != "shape" else None
+                for i, part in zip(step.inputs, parts, strict=True)
+            ]
         first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))
         return [first, *[None] * (len(inputs) - 1)]
 
