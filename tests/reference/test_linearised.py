@@ -158,7 +158,7 @@ def test_of_a_product_of_matrices_each_entry_has_half_of_its_part(draw: Callable
 
 def test_constants_and_denominators_take_nothing(draw: Callable[..., torch.Tensor]) -> None:
     x, by, relevance = draw(3, 4, 5), draw(3, 4, 1), draw(3, 4, 5)
-    for made, z in ((Product(torch.mul, (True, False), None), x * by), (Quotient((True, False)), x / by)):
+    for made, z in ((Product(torch.mul, (True, False), None), x * by), (Quotient(), x / by)):
         shared = made.share([x, by], z, relevance, SHARED)
         torch.testing.assert_close(shared.of_inputs[0], relevance)
         assert shared.of_inputs[1] is None
@@ -288,7 +288,7 @@ def test_every_linear_form_computes_what_the_step_computes(draw: Callable[..., t
     x = draw(2, 4, 6)
     made: list[tuple[Linearised, list[torch.Tensor]]] = [
         (Product(torch.mul, (True, True), None), [x, x.sigmoid()]),
-        (Quotient((True, False)), [x, x.exp()]),
+        (Quotient(), [x, x.exp()]),
         (Softmax(nn.Softmax(dim=1)), [x]),
         (Normaliser(with_any_parameters(nn.LayerNorm(6)), ""), [x]),
         (MaskedAttention(any_attention(), (0, 0, 0), (None, None), [True]), [x]),

@@ -103,6 +103,10 @@ def test_the_canonical_form_computes_what_the_network_computes(case: tuple[Any, 
     torch.testing.assert_close(canonical(other), network(other), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(Engine(canonical).run(other).output, network(other), rtol=1e-10, atol=1e-12)
     assert any(step.reads_input for step in canonical.steps)
+    norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    folded = [note.split(":")[0] for note in canonical.notes if "batch norm folded" in note]
+    # one that others than the norm read, too, or that stands behind a sum, stays a step of its own
+    assert folded == ([] if isinstance(network, ChannelsApart) else norms)
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES, SequenceRule
 from clusterwhy.propagation.engine import Engine, RelevanceBudget
@@ -71,7 +70,7 @@ def test_recurrences_equal_autograd_with_gates_as_constants(
     z = layer(x)[0].detach()
     relevance = torch.as_tensor(rng.standard_normal(z.shape)) * (z != 0)
     torch.testing.assert_close(with_constant_gates(layer, x), z)
-    shared = UnrolledRecurrence(layer, kind).share([x], z, relevance, RULE)
+    shared = UnrolledRecurrence(layer).share([x], z, relevance, RULE)
     own = x.clone().requires_grad_()
     s = torch.where(z == 0, 0.0, relevance / z.masked_fill(z == 0, 1.0))
     (gradient,) = torch.autograd.grad(with_constant_gates(layer, own), own, s)
@@ -100,9 +99,7 @@ def test_two_steps_of_one_gated_unit_by_hand() -> None:
     a = (h1 / 2) / h2
     at_h1 = a + (1 - a) * (h1 / 2) / n2
     x = torch.tensor([[[1.0], [2.0]]], dtype=torch.float64)
-    shared = UnrolledRecurrence(gru, "gru").share(
-        [x], gru(x)[0].detach(), torch.tensor([[[0.0], [1.0]]]).double(), RULE
-    )
+    shared = UnrolledRecurrence(gru).share([x], gru(x)[0].detach(), torch.tensor([[[0.0], [1.0]]]).double(), RULE)
     assert shared.of_inputs[0].flatten().tolist() == pytest.approx([at_h1 / 1.5, (1 - a) * 2 / n2], rel=1e-9)
     assert shared.bias.item() == pytest.approx(at_h1 * 0.5 / 1.5 + (1 - a) * 0.5 / n2, rel=1e-9)
 
@@ -112,7 +109,7 @@ def test_without_biases_all_relevance_reaches_the_inputs(kind: str, rng: np.rand
     layer = with_any_biases(LAYERS[kind](num_layers=2, bidirectional=True))
     x = torch.as_tensor(rng.standard_normal((3, 6, 4)))
     z = layer(x)[0].detach()
-    shared = UnrolledRecurrence(layer, kind).share([x], z, z, WITHOUT_BIAS)
+    shared = UnrolledRecurrence(layer).share([x], z, z, WITHOUT_BIAS)
     assert shared.bias.abs().max() == 0
     torch.testing.assert_close(shared.of_inputs[0].sum((1, 2)), z.sum((1, 2)), rtol=1e-7, atol=1e-7)
 
@@ -127,7 +124,7 @@ def test_a_cell_is_one_step_of_its_layer(kind: type[nn.Module], rng: np.random.G
     relevance = torch.as_tensor(rng.standard_normal(z.shape))
     alone = RecurrentCell(cell, [True]).share([x], z, relevance, RULE)
     from_zeros = RecurrentCell(cell, [True, True]).share([x, torch.zeros(3, 5).double()], z, relevance, RULE)
-    expected = UnrolledRecurrence(layer, "").share([x[:, None]], z[:, None], relevance[:, None], RULE)
+    expected = UnrolledRecurrence(layer).share([x[:, None]], z[:, None], relevance[:, None], RULE)
     for shared in (alone, from_zeros):
         torch.testing.assert_close(shared.of_inputs[0], expected.of_inputs[0][:, 0])
         torch.testing.assert_close(shared.bias, expected.bias)
@@ -177,9 +174,3 @@ def test_a_loop_over_cells_has_the_relevance_of_the_layer(rng: np.random.Generat
     found, expected = (lrp(network, windows, 1, settings) for network in (cells, layer))
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.bias_share, expected.bias_share, rtol=1e-6)
-
-
-def test_time_first_is_refused_with_what_to_do(rng: np.random.Generator) -> None:
-    network = nn.Sequential(nn.GRU(8, 5)).double().eval()
-    with pytest.raises(CompositeError, match="batch_first=True, which has the same weights"):
-        canonize(network, torch.as_tensor(rng.standard_normal((3, 3, 8))))

@@ -274,7 +274,7 @@ class WithLearnedKeys(nn.Module):
 
 @pytest.mark.parametrize(
     ("network", "message"),
-    [(LastState(), "last step"), (TimeFirst(), "batch_first"), (WithLearnedKeys(), "add_bias_kv")],
+    [(LastState(), "last step"), (WithLearnedKeys(), "add_bias_kv")],
 )
 def test_what_has_no_rule_is_refused_by_name(network: nn.Module, message: str, windows: np.ndarray) -> None:
     with pytest.raises(CompositeError, match=message):

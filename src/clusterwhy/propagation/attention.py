@@ -14,6 +14,7 @@ from torch import nn
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.composites import SequenceRule
+from clusterwhy.propagation.copies import with_windows_first
 from clusterwhy.propagation.linearised import Linearised, halved
 
 
@@ -81,16 +82,16 @@ class DotProductAttention(Linearised):
 
 
 class MaskedAttention(Linearised):
-    """`nn.MultiheadAttention` of one sequence to itself or to others, with or without masks.
+    """`nn.MultiheadAttention` of one sequence to itself or to others, with or without masks; windows come first.
 
     Args:
-        attention: the layer; windows are its first axis.
+        attention: the layer.
         places: input that is query, key and value.
         masks: input that is `attn_mask` and `key_padding_mask`; None without one.
         signals: which inputs hold data.
 
     Raises:
-        CompositeError: attention whose windows are not its first axis, or with learned keys.
+        CompositeError: attention with learned keys.
     """
 
     def __init__(
@@ -102,14 +103,9 @@ class MaskedAttention(Linearised):
     ) -> None:
         super().__init__(signals)
         own: Any = attention
-        if not own.batch_first:
-            raise CompositeError(
-                "attention with batch_first=False has no rule: windows must be the first axis; build it with "
-                "batch_first=True, which has the same weights, and leave out the permutation before it"
-            )
         if own.bias_k is not None or own.add_zero_attn:
             raise CompositeError("attention with add_bias_kv or add_zero_attn has no rule: build it without them")
-        self.attention, self.places, self.masks = attention, places, masks
+        self.attention, self.places, self.masks = with_windows_first(attention), places, masks
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         attended, hidden = (None if i is None else inputs[i] for i in self.masks)

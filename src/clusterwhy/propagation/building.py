@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
@@ -67,6 +68,11 @@ def call_of(node: Any) -> Call:
     slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
     given = node.args, dict(node.kwargs)
     return Call(node.target, *map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a))
+
+
+def time_and_windows_swapped() -> Call:
+    """(time, window, ...) as (window, time, ...), or back."""
+    return Call(torch.transpose, (Slot(0), 0, 1), {})
 
 
 def bound(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import nn
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.tracing import Builder, Tracer
+from clusterwhy.propagation.windows_first import windows_first
 
 
 def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5) -> Canonical:
@@ -48,7 +49,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
             "values of tensors, or calls what torch.fx does not know; `canonizer: none` runs zennit's hooks on the "
             "network as it is, whose relevance may leak"
         ) from error
-    canonical = Builder(network, graph).build()
+    canonical = windows_first(Builder(network, graph).build(), example)
     difference, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
     if not difference <= limit and example.dtype == torch.float32:
         # an output that is a small difference of large values says little in float32

@@ -36,6 +36,13 @@ def _with_weights(module: Any, weight: torch.Tensor, bias: torch.Tensor | None) 
     return module
 
 
+def with_windows_first(layer: Any) -> Any:
+    """A copy of a recurrent layer or of attention, with the same weights, that reads (window, time, feature)."""
+    made: Any = without_hooks(layer)
+    made.batch_first = True
+    return made
+
+
 def without_hooks(module: nn.Module) -> nn.Module:
     """A copy without the hooks of the original: each call of a shared module is a step of its own."""
     made: Any = module.__class__.__new__(module.__class__)

@@ -182,16 +182,21 @@ class Engine:
                 if budget is not None:
                     budget.add(step.name, shared)
             else:
-                before = total(arriving) if budget is not None else None
+                before = self._total(arriving, n + 1) if budget is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
                 if budget is not None and before is not None and step.kind != "pass":
-                    lost = before - sum(total(part) for part in leaving if part is not None)
+                    parts = zip(step.inputs, leaving, strict=True)
+                    lost = before - sum(self._total(part, i) for i, part in parts if part is not None)
                     budget.entries.append((step.name, step.kind, lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:
                     _add(waiting, i, part)
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
+
+    def _total(self, relevance: torch.Tensor, position: int) -> torch.Tensor:
+        """(window,) summed relevance of a value."""
+        return total(relevance.movedim(self.canonical.axes[position], 0))
 
     def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
         """Of a step with weights."""

@@ -130,13 +130,16 @@ class Product(Linearised):
 class Quotient(Linearised):
     """A signal divided by another one, which is held fixed (identity rule, Achtibat et al. 2024, proposition 3.4)."""
 
+    def __init__(self) -> None:
+        super().__init__((True, False))
+
     def forward(self, x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
         return x / by
 
     def linear_form(
         self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
     ) -> torch.Tensor:
-        return self(inputs[0], inputs[1].detach())
+        return self(*inputs)
 
 
 class GatedLinearUnit(Linearised):

@@ -5,7 +5,7 @@ from typing import Any
 from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
-from clusterwhy.propagation.building import ModuleBuilder, Steps
+from clusterwhy.propagation.building import ModuleBuilder, Steps, time_and_windows_swapped
 from clusterwhy.propagation.recurrences import CELLS, RECURRENCES, RecurrentCell, UnrolledRecurrence
 
 
@@ -16,7 +16,13 @@ def _recurrence(builder: Steps, node: Any, module: Any) -> None:
             f"{node.target}: {type(module).__name__} with a state of its own to start from has no rule; start from "
             "zeros"
         )
-    builder.add_step(node, "mixed", UnrolledRecurrence(module, str(node.target)), builder.positions(node))
+    positions = builder.positions(node)
+    if module.batch_first:
+        builder.add_step(node, "mixed", UnrolledRecurrence(module), positions)
+        return
+    builder.add_step(node, "route", time_and_windows_swapped(), positions, builder.keeps_sign(positions))
+    builder.add_step(node, "mixed", UnrolledRecurrence(module), (builder.position[node],))
+    builder.add_step(node, "route", time_and_windows_swapped(), (builder.position[node],))
 
 
 def _cell(builder: Steps, node: Any, module: Any) -> None:

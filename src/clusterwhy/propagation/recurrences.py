@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.composites import SequenceRule
+from clusterwhy.propagation.copies import with_windows_first
 from clusterwhy.propagation.linearised import Linearised
 from clusterwhy.propagation.rules import stabilize
 
@@ -59,20 +59,11 @@ def _candidate(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> tor
 
 
 class UnrolledRecurrence(Linearised):
-    """The output sequence of a GRU or an RNN that starts from zeros.
+    """The output sequence of a GRU or an RNN that starts from zeros; windows come first."""
 
-    Raises:
-        CompositeError: windows are not its first axis.
-    """
-
-    def __init__(self, layer: nn.GRU | nn.RNN, name: str) -> None:
+    def __init__(self, layer: nn.GRU | nn.RNN) -> None:
         super().__init__()
-        if not layer.batch_first:
-            raise CompositeError(
-                f"{name}: {type(layer).__name__} with batch_first=False has no rule: windows must be the first axis; "
-                "build it with batch_first=True, which has the same weights, and leave out the permutation before it"
-            )
-        self.layer = layer
+        self.layer = with_windows_first(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(window, time, feature) -> (window, time, direction x cell)."""

@@ -17,6 +17,7 @@ from clusterwhy.propagation.building import (
     call_of,
     refuse_held,
     refuse_signal_as_mask,
+    time_and_windows_swapped,
 )
 from clusterwhy.propagation.gates import fixed_factor
 from clusterwhy.propagation.linearised import GatedLinearUnit, Product, Quotient, Softmax
@@ -64,7 +65,7 @@ def _quotient(builder: Steps, node: Any) -> bool:
             "signal by it instead"
         )
     positions = tuple(builder.position[n] for n in given)
-    builder.add_step(node, "mixed", Quotient((True, False)), positions, builder.keeps_sign(positions))
+    builder.add_step(node, "mixed", Quotient(), positions, builder.keeps_sign(positions))
     return True
 
 
@@ -98,7 +99,15 @@ def add_masked_attention(builder: Steps, node: Any, module: nn.MultiheadAttentio
         tuple(None if n is None else inputs.index(n) for n in masks),  # type: ignore[arg-type]
         [builder.is_signal(n) for n in inputs],
     )
-    builder.add_step(node, "mixed", made, tuple(builder.position[n] for n in inputs))
+    positions = {n: builder.position[n] for n in inputs}
+    if module.batch_first:
+        builder.add_step(node, "mixed", made, tuple(positions.values()))
+        return
+    for n in dict.fromkeys(sources):
+        builder.add_step(node, "route", time_and_windows_swapped(), (positions[n],))
+        positions[n] = builder.position[node]
+    builder.add_step(node, "mixed", made, tuple(positions.values()))
+    builder.add_step(node, "route", time_and_windows_swapped(), (builder.position[node],))
 
 
 def _masked_fill(builder: Steps, node: Any) -> bool:

@@ -44,11 +44,13 @@ class Canonical(nn.Module):
     Attributes:
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
+        axes: of windows, in the input and in the output of each step; 0 but for steps between layers (`windows_first`).
     """
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()
         self.steps, self.output, self.notes = steps, output, notes
+        self.axes = [0] * (len(steps) + 1)
         self.modules_in_order = nn.ModuleList(step.module for step in steps)
         last = {i: n for n, step in enumerate(steps) for i in step.inputs}
         self.free_after = [

@@ -9,8 +9,8 @@ from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
-from clusterwhy.propagation.building import refuse_held
-from clusterwhy.propagation.copies import convolution, linear, without_hooks
+from clusterwhy.propagation.building import refuse_held, time_and_windows_swapped
+from clusterwhy.propagation.copies import convolution, linear, with_windows_first, without_hooks
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
@@ -50,6 +50,8 @@ class Tracer(fx.Tracer):
         return known or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if all(own is not m for own in self.root.modules()):  # made in a forward
+            return forward(*args, **kwargs)
         plain = FORWARDS.get(type(m).forward)
         return super().call_module(m, forward if plain is None else functools.partial(plain, m), args, kwargs)
 
@@ -204,11 +206,17 @@ class Builder:
                 raise CompositeError(
                     f"{name}: LSTM with a state of its own to start from has no rule; start from zeros"
                 )
-            made: nn.Module = Recurrent(module)
+            made: nn.Module = Recurrent(with_windows_first(module))
+            if not module.batch_first:
+                self._step(node, "route", time_and_windows_swapped(), self._inputs(node))
+                self._step(node, "sequence", made, (len(self.steps),))
+                self._step(node, "route", time_and_windows_swapped(), (len(self.steps),))
+                return
         else:
             given = [key for key, value in node.kwargs.items() if value is not None and key in MASKS_OF_ATTENTION]
             own: Any = module
-            if len(set(node.args)) != 1 or len(node.args) != 3 or given or not own._qkv_same_embed_dim:
+            alone = len(set(node.args)) == 1 and len(node.args) == 3 and not given
+            if not alone or not own._qkv_same_embed_dim or not own.batch_first:
                 add_masked_attention(self, node, module)
                 return
             made = SelfAttention(module)
