@@ -10,13 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy import explain_difference, lrp
+from benchmarks.networks import of_tsai
+from benchmarks.networks_of_today import N_CHANNELS, N_STEPS, NETWORKS, Times, any_network
+from clusterwhy import explain, explain_difference, lrp
+from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES, AttentionRule
 from clusterwhy.propagation.engine import Engine, RelevanceBudget
-from tests.networks_of_today import N_CHANNELS, N_STEPS, NETWORKS, Times, any_network
 from tests.reference.test_recurrences import with_constant_gates
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 PURE = COMPOSITES["epsilon"].model_copy(update={"epsilon": 1e-14, "residual": "norm"})
 ACTIVATIONS = (
     *(nn.GELU, nn.SiLU, nn.ELU, nn.CELU, nn.SELU, nn.Mish, nn.Hardswish, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.ReLU),
@@ -152,3 +155,31 @@ class Step(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, :, self.t]
+
+
+OF_TSAI = ("TSTPlus", "TSTPlus, key_padding_mask=False", "TST", "TSiTPlus", "LSTM_FCN", "GRU_FCN")
+
+
+@pytest.mark.parametrize("name", OF_TSAI)
+def test_networks_of_tsai_by_name_have_a_budget_that_adds_up(name: str, windows: np.ndarray) -> None:
+    torch.manual_seed(0)
+    network = of_tsai()[f"tsai {name}"]().double().eval()
+    x = torch.as_tensor(windows)
+    canonical = canonize(network, x)
+    other = torch.randn(7, N_CHANNELS, N_STEPS, dtype=torch.float64)
+    torch.testing.assert_close(canonical(other), network(other.clone()), rtol=1e-10, atol=1e-12)
+    engine, budget = Engine(canonical), RelevanceBudget()
+    tape = engine.run(x)
+    found, _ = engine.relevance(tape, tape.output, PURE.rules(x, x), budget)
+    kept = sum(amount for _, _, amount in budget.entries)
+    largest = max(float(amount.abs().max()) for _, _, amount in budget.entries)
+    rest = (tape.output.sum(1) - found.sum((1, 2)) - kept).abs().max()
+    assert rest <= 1e-8 * max(largest, float(found.abs().max()), 1.0)
+    assert found.abs().amax(dim=(1, 2)).min() > 1e-4
+
+
+def test_what_only_gates_has_no_concepts(windows: np.ndarray) -> None:
+    with pytest.raises(ConceptError, match=r"no relevance reaches 'squeeze\.3': it computes gates"):
+        explain(any_network("squeeze-excite"), windows, "crp", target=1)
+    shared = explain(any_network("squeeze-excite"), windows, "crp(layer='body.0')", target=1)
+    assert np.abs(shared.values).max() > 0

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.networks_of_today import ChannelsApart, EEGNet, Longer
 from clusterwhy import explain
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.propagation.canonical import canonize
@@ -23,60 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even k
 CHANNELS, TIME = 4, 32
 
 
-class EEGNet(nn.Module):
-    """Lawhern et al. 2018, table 2: in time, over channels (depthwise), separable; the same padding in time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.in_time = nn.Sequential(nn.Conv2d(1, 4, (1, 8), padding="same", bias=False), nn.BatchNorm2d(4))
-        self.over_channels = nn.Sequential(
-            nn.Conv2d(4, 8, (CHANNELS, 1), groups=4, bias=False), nn.BatchNorm2d(8), nn.ELU()
-        )
-        self.separable = nn.Sequential(
-            *(nn.AvgPool2d((1, 2)), nn.Dropout2d(0.25), nn.Conv2d(8, 8, (1, 5), padding=(0, 2), groups=8, bias=False)),
-            *(nn.Conv2d(8, 6, 1, bias=False), nn.BatchNorm2d(6), nn.ELU(), nn.AvgPool2d((1, 4)), nn.Dropout2d(0.25)),
-        )
-        self.classes = nn.Linear(6 * TIME // 8, 3)
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        maps = self.over_channels(self.in_time(windows.unsqueeze(1)))
-        return self.classes(self.separable(maps).flatten(1))
-
-
-class ChannelsApart(nn.Module):
-    """Every channel has the same convolutions, until the mean of the end; a residual, pooling and a norm of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(1, 5, (1, 5), padding=(0, 2))
-        self.second = nn.Conv2d(5, 5, (1, 3), padding=(0, 1), dilation=(1, 1))
-        self.norm, self.pool = nn.BatchNorm2d(5), nn.MaxPool2d((1, 2))
-        self.classes = nn.Linear(5 * CHANNELS, 3)
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        x = F.relu(self.first(windows[:, None]))
-        x = self.pool(F.relu(self.norm(x + self.second(x))))
-        return self.classes(F.adaptive_avg_pool2d(x, (CHANNELS, 1)).flatten(1))
-
-
-class Longer(nn.Module):
-    """Down, up again by a transposed convolution and by interpolation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.Conv1d(CHANNELS, 6, 4, stride=2, padding=1)
-        self.up = nn.Sequential(
-            *(nn.ReLU(), nn.ConvTranspose1d(6, 4, 4, stride=2, padding=1, groups=2), nn.BatchNorm1d(4), nn.ReLU()),
-            *(nn.AvgPool1d(2), nn.Upsample(scale_factor=2, mode="linear"), nn.Conv1d(4, 5, 3), nn.ReLU()),
-        )
-        self.classes = nn.Linear(5, 3)
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        longer = F.interpolate(self.up(self.down(windows)), size=2 * TIME, mode="nearest")
-        return self.classes(longer.mean(-1))
-
-
-NETWORKS = {"EEGNet": EEGNet, "channels apart": ChannelsApart, "longer": Longer}
+NETWORKS = {
+    "EEGNet": lambda: EEGNet(CHANNELS, TIME),
+    "channels apart": lambda: ChannelsApart(CHANNELS),
+    "longer": lambda: Longer(CHANNELS, TIME),
+}
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -130,7 +82,7 @@ def test_the_engine_equals_zennit_and_its_relevance_budget_adds_up(case: tuple[A
 
 def test_the_box_of_a_channel_is_that_of_its_row() -> None:
     torch.manual_seed(0)
-    canonical = canonize(ChannelsApart().double().eval(), torch.randn(3, CHANNELS, TIME, dtype=torch.float64))
+    canonical = canonize(ChannelsApart(CHANNELS).double().eval(), torch.randn(3, CHANNELS, TIME, dtype=torch.float64))
     windows, low = torch.randn(3, CHANNELS, TIME).double(), -torch.arange(1.0, CHANNELS + 1).double()
     engine = Engine(canonical)
     tape = engine.run(windows)
@@ -199,13 +151,14 @@ def row_by_row(network: ChannelsApart) -> nn.Module:
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma"])
 def test_channels_stay_apart_as_by_1d_convolutions_of_each(composite: str) -> None:
     torch.manual_seed(0)
-    network = with_any_norms(ChannelsApart())
+    network = with_any_norms(ChannelsApart(CHANNELS))
     windows = np.random.default_rng(0).standard_normal((3, CHANNELS, TIME))
-    found = lrp(network, windows, 1, composite)
+    rules = COMPOSITES[composite].model_copy(update={"epsilon": 1e-12})
+    found = lrp(network, windows, 1, rules)
     row, weight = row_by_row(network), network.classes.weight[1].detach().reshape(5, CHANNELS)
     for channel in range(CHANNELS):
         alone = Part(row, weight[:, channel]).eval()
-        expected = lrp(alone, windows[:, channel : channel + 1], 0, composite)
+        expected = lrp(alone, windows[:, channel : channel + 1], 0, rules)
         # of an epsilon rule each contribution has its own size but for the bias, which takes the rest
         np.testing.assert_allclose(found.values[:, channel], expected.values[:, 0], rtol=1e-4, atol=1e-9)
 
@@ -236,7 +189,7 @@ def test_differences_add_up(name: str) -> None:
 def test_grad_cam_keeps_channels_apart_where_the_layer_does() -> None:
     """Selvaraju et al. 2017, equations 1 and 2, with the map of its row for each channel."""
     torch.manual_seed(0)
-    network = with_any_norms(ChannelsApart())
+    network = with_any_norms(ChannelsApart(CHANNELS))
     windows = torch.randn(2, CHANNELS, TIME, dtype=torch.float64)
     first = F.relu(network.first(windows[:, None]))
     activation = network.second(first)  # the last convolution, whose output has a row for each channel
@@ -254,7 +207,7 @@ def test_grad_cam_keeps_channels_apart_where_the_layer_does() -> None:
 def test_grad_cam_of_rows_that_are_no_channels_has_equal_parts() -> None:
     torch.manual_seed(0)
     windows = torch.randn(2, CHANNELS, TIME, dtype=torch.float64)
-    found = explain(with_any_norms(EEGNet()), windows, "grad_cam", target=1)
+    found = explain(with_any_norms(EEGNet(CHANNELS, TIME)), windows, "grad_cam", target=1)
     assert found.values.max() > 0
     np.testing.assert_array_equal(found.values, np.repeat(found.values[:, :1], CHANNELS, axis=1))
     assert found.provenance["resolution_samples"] == 2.0

@@ -23,7 +23,7 @@ from clusterwhy.concepts.conditions import (
     keep_concepts,
     sum_over_time,
 )
-from clusterwhy.errors import CompositeError, ShapeError
+from clusterwhy.errors import CompositeError, ConceptError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
@@ -167,6 +167,7 @@ class ConceptExplainer:
 
             values.append(self.engine.relevance(tape, seed, self.rules, observer=mask)[0].numpy(force=True))
             targets.append(seed.reshape(len(seed), -1).sum(1).numpy(force=True))
+        _require_relevance([name for name, parts in arrived.items() if not parts])
         about = self.provenance | {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
@@ -203,6 +204,7 @@ class ConceptExplainer:
             return arriving
 
         self.engine.relevance(tape, seed, self.rules, observer=record)
+        _require_relevance([name for name in names.values() if name not in found])
         return found
 
     def batches(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
@@ -216,6 +218,19 @@ class ConceptExplainer:
             windows = data[part].to(self.device)
             tape = self.engine.run(windows)
             yield part, tape, initial_relevance(tape.output, None if units is None else units[part], len(windows))
+
+
+def _require_relevance(silent: Sequence[str]) -> None:
+    """Raise where no relevance reaches a layer.
+
+    Raises:
+        ConceptError: such a layer computes a gate or attention weights, which are held fixed.
+    """
+    if silent:
+        raise ConceptError(
+            f"no relevance reaches {', '.join(map(repr, silent))}: it computes gates or attention weights, which are "
+            "held fixed; choose another layer (`layer_names`), or a composite with `attention: shared`"
+        )
 
 
 def _finite(relevance: FloatArray) -> FloatArray:

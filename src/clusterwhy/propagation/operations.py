@@ -23,7 +23,7 @@ MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
     "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum, MeanOfSmallest),
     "route": (
         *(nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Unflatten),
-        SoftExtremum,
+        *(nn.Unfold, SoftExtremum),
     ),
 }
 # what is traced as one operation

@@ -35,7 +35,7 @@ from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
 from clusterwhy.propagation.step_builders import add_call, module_builder
 from clusterwhy.propagation.steps import Canonical, Kind, Step
-from clusterwhy.propagation.transformers import FORWARDS, TRACED_INTO
+from clusterwhy.propagation.transformers import TRACED_INTO, plain_forward
 
 MASKS_OF_ATTENTION = ("query", "key", "value", "attn_mask", "key_padding_mask")
 
@@ -52,7 +52,7 @@ class Tracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if all(own is not m for own in self.root.modules()):  # made in a forward
             return forward(*args, **kwargs)
-        plain = FORWARDS.get(type(m).forward)
+        plain = plain_forward(m)
         return super().call_module(m, forward if plain is None else functools.partial(plain, m), args, kwargs)
 
 

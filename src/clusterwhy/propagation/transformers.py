@@ -31,11 +31,33 @@ def _encode_layer(
     return last
 
 
+def _encode_windows(backbone: Any, windows: torch.Tensor) -> torch.Tensor:
+    """tsai's TSTPlus for windows without missing values: nothing is padded."""
+    if backbone.key_padding_mask is not False and (backbone.key_padding_mask != "auto" or backbone.padding_var):
+        found: torch.Tensor = type(backbone).forward(backbone, windows)
+        return found
+    embedded = backbone.W_P(windows).transpose(2, 1) if backbone.new_q_len else backbone.W_P(windows.transpose(2, 1))
+    states = backbone.encoder(backbone.dropout(embedded + backbone.W_pos), attn_mask=backbone.attn_mask)
+    encoded: torch.Tensor = backbone.transpose(states)
+    return encoded
+
+
 # forward of a module of torch -> the same without decisions; what overrides the forward is traced as it is
 FORWARDS: dict[Any, Callable[..., torch.Tensor]] = {
     nn.TransformerEncoder.forward: _encode,
     nn.TransformerEncoderLayer.forward: _encode_layer,
 }
+# told by its name: tsai need not be installed
+NAMED_FORWARDS = {("tsai.models.TSTPlus", "_TSTBackbone.forward"): _encode_windows}
+
+
+def plain_forward(module: nn.Module) -> Callable[..., torch.Tensor] | None:
+    """The forward of a module without decisions by values; None where it has none of its own here."""
+    own = type(module).forward
+    named = NAMED_FORWARDS.get((own.__module__, own.__qualname__))
+    return FORWARDS.get(own, named)
+
+
 TRACED_INTO = (
     *(nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.TransformerDecoder, nn.TransformerDecoderLayer),
     nn.Transformer,

@@ -173,6 +173,61 @@ class Standardising(nn.Module):
         return self.classes(F.relu(self.convolution(x)).mean(dim=-1))
 
 
+class EEGNet(nn.Module):
+    """Lawhern et al. 2018, table 2: in time, over channels (depthwise), separable; the same padding in time."""
+
+    def __init__(self, n_channels: int = N_CHANNELS, n_steps: int = N_STEPS) -> None:
+        super().__init__()
+        self.in_time = nn.Sequential(nn.Conv2d(1, 4, (1, 8), padding="same", bias=False), nn.BatchNorm2d(4))
+        self.over_channels = nn.Sequential(
+            nn.Conv2d(4, 8, (n_channels, 1), groups=4, bias=False), nn.BatchNorm2d(8), nn.ELU()
+        )
+        self.separable = nn.Sequential(
+            *(nn.AvgPool2d((1, 2)), nn.Dropout2d(0.25), nn.Conv2d(8, 8, (1, 5), padding=(0, 2), groups=8, bias=False)),
+            *(nn.Conv2d(8, 6, 1, bias=False), nn.BatchNorm2d(6), nn.ELU(), nn.AvgPool2d((1, 4)), nn.Dropout2d(0.25)),
+        )
+        self.classes = nn.Linear(6 * n_steps // 8, N_CLASSES)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        maps = self.over_channels(self.in_time(windows.unsqueeze(1)))
+        return self.classes(self.separable(maps).flatten(1))
+
+
+class ChannelsApart(nn.Module):
+    """Every channel has the same convolutions, until the mean of the end; a residual, pooling and a norm of its own."""
+
+    def __init__(self, n_channels: int = N_CHANNELS) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        self.first = nn.Conv2d(1, 5, (1, 5), padding=(0, 2))
+        self.second = nn.Conv2d(5, 5, (1, 3), padding=(0, 1), dilation=(1, 1))
+        self.norm, self.pool = nn.BatchNorm2d(5), nn.MaxPool2d((1, 2))
+        self.classes = nn.Linear(5 * n_channels, N_CLASSES)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.first(windows[:, None]))
+        x = self.pool(F.relu(self.norm(x + self.second(x))))
+        return self.classes(F.adaptive_avg_pool2d(x, (self.n_channels, 1)).flatten(1))
+
+
+class Longer(nn.Module):
+    """Down, up again by a transposed convolution and by interpolation."""
+
+    def __init__(self, n_channels: int = N_CHANNELS, n_steps: int = N_STEPS) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+        self.down = nn.Conv1d(n_channels, 6, 4, stride=2, padding=1)
+        self.up = nn.Sequential(
+            *(nn.ReLU(), nn.ConvTranspose1d(6, 4, 4, stride=2, padding=1, groups=2), nn.BatchNorm1d(4), nn.ELU()),
+            *(nn.AvgPool1d(2), nn.Upsample(scale_factor=2, mode="linear"), nn.Conv1d(4, 5, 3), nn.ELU()),
+        )
+        self.classes = nn.Linear(5, N_CLASSES)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        longer = F.interpolate(self.up(self.down(windows)), size=2 * self.n_steps, mode="nearest")
+        return self.classes(longer.mean(-1))
+
+
 NETWORKS = {
     "transformer": Transformer,
     "transformer, causal": lambda: Transformer(True, activation="relu"),
@@ -184,6 +239,9 @@ NETWORKS = {
     "U-Net": UNet,
     "weight-tied": WeightTied,
     "standardising": Standardising,
+    "EEGNet": EEGNet,
+    "channels apart": ChannelsApart,
+    "longer": Longer,
 }
 
 
@@ -197,7 +255,7 @@ def any_network(name: str) -> nn.Module:
         elif parameter.ndim == 1:
             nn.init.uniform_(parameter, 0.5, 1.5)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.running_mean)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
     return network.double().eval()
