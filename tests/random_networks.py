@@ -208,8 +208,11 @@ class Secants(TorchFunctionMode):
     undefined = False
 
     FUNCTIONS = frozenset(
-        [F.relu, F.relu_, torch.relu, F.leaky_relu, torch.tanh, torch.sigmoid, F.elu, F.gelu, F.silu, F.softplus]
-        + [F.prelu, torch.prelu, torch.Tensor.tanh, torch.Tensor.sigmoid, F.mish, F.hardswish, F.selu, F.celu]
+        {
+            *(F.relu, F.relu_, torch.relu, F.leaky_relu, F.prelu, torch.prelu, F.elu, F.selu, F.celu),
+            *(F.gelu, F.silu, F.mish, F.hardswish, F.softplus),
+            *(torch.tanh, torch.Tensor.tanh, torch.sigmoid, torch.Tensor.sigmoid),
+        }
     )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
