@@ -19,7 +19,6 @@ from tsai.models.ResNet import ResNet  # noqa: E402
 from tsai.models.ResNetPlus import ResNetPlus  # noqa: E402
 from tsai.models.XceptionTime import XceptionTime  # noqa: E402
 from tsai.models.XceptionTimePlus import XceptionTimePlus  # noqa: E402
-from tsai.models.XCM import XCM  # noqa: E402
 from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
 
 from clusterwhy.encoders.inception_time import InceptionTime as EncoderSettings  # noqa: E402
@@ -381,7 +380,6 @@ class HasNoRule(nn.Module):
         (nn.ConstantPad1d(2, 1.0), "pads with 1.0"),
         (nn.BatchNorm1d(CHANNELS, track_running_stats=False), "without running statistics"),
         (torch.nn.utils.parametrizations.weight_norm(nn.Conv1d(CHANNELS, 2, 3)), None),
-        (XCM(CHANNELS, 3, seq_len=TIME), "cannot be traced"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )

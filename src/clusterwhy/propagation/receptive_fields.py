@@ -108,6 +108,8 @@ def _interpolated(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def _mixed(module: Any, inputs: list[Any]) -> torch.Tensor:
     """Products see what both factors see, normalisers and groups all their members; others at most everything."""
     data = [x for x in inputs if isinstance(x, torch.Tensor) and x.ndim and len(x) == 2]
+    if not data:  # windows are not the first axis: the whole window, at most
+        return torch.full_like(module(*inputs), max(float(x.max()) for x in inputs if isinstance(x, torch.Tensor)))
     if isinstance(module, Normaliser):
         shape, axes = module.groups(data[0])
         grouped = data[0].reshape(shape)

@@ -44,13 +44,14 @@ class Canonical(nn.Module):
     Attributes:
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
-        axes: of windows, in the input and in the output of each step; 0 but for steps between layers (`windows_first`).
+        rows_are_windows: each value has one row per window. Otherwise, as where channels are folded into the first
+            axis, relevance is computed for one window at a time.
     """
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()
+        self.rows_are_windows = True
         self.steps, self.output, self.notes = steps, output, notes
-        self.axes = [0] * (len(steps) + 1)
         self.modules_in_order = nn.ModuleList(step.module for step in steps)
         last = {i: n for n, step in enumerate(steps) for i in step.inputs}
         self.free_after = [

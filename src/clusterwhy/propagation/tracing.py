@@ -4,6 +4,7 @@ import functools
 import operator
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
@@ -30,6 +31,7 @@ from clusterwhy.propagation.operations import (
     kind_of_call,
     kind_of_module,
     map_arguments,
+    refuse_own_forward,
 )
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
@@ -59,7 +61,7 @@ class Tracer(fx.Tracer):
 class Builder:
     """Turns a traced graph into steps."""
 
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, network: nn.Module, graph: fx.Graph, example: torch.Tensor) -> None:
         self.modules = {
             name: Sum(module.dim) if is_sum_of_zennit(module) else module  # type: ignore[arg-type]
             for name, module in network.named_modules()
@@ -67,7 +69,7 @@ class Builder:
         self.network, self.graph = network, graph
         self.steps: list[Step] = []
         self.position: dict[fx.Node, int] = {}
-        self.norms = FoldedBatchNorms(graph, self.modules)
+        self.norms = FoldedBatchNorms(network, graph, self.modules, example)
         self.notes = list(self.norms.notes)
 
     def build(self) -> Canonical:
@@ -160,6 +162,7 @@ class Builder:
     def _add_module(self, node: fx.Node, module: nn.Module) -> None:
         inputs = self._inputs(node)
         name = str(node.target)
+        refuse_own_forward(name, module)
         refuse_held(self, node)
         build = module_builder(module)
         if build is not None:
@@ -184,6 +187,8 @@ class Builder:
             self._step(node, "linear", linear(weight, bias), inputs)
         elif isinstance(module, DROPPED) or (isinstance(module, nn.Sequential) and not len(module)):
             self.position[node] = inputs[0]
+        elif getattr(module, "return_indices", False):
+            raise CompositeError(f"{name}: pooling with return_indices=True has no rule, nor has unpooling by them")
         elif (kind := kind_of_module(module)) is not None:
             non_negative = isinstance(module, NON_NEGATIVE) if kind == "pass" else self._keeps_sign(inputs)
             self._step(node, kind, without_hooks(module), inputs, non_negative)
