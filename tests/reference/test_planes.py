@@ -186,6 +186,17 @@ def test_differences_add_up(name: str) -> None:
     np.testing.assert_allclose(found.values.sum((1, 2)), found.target, rtol=1e-9)
 
 
+class PooledByCall(nn.Module):
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(windows[:, None], (1, 3), stride=(1, 2), padding=(0, 1)).sum(dim=(1, 2, 3))
+
+
+def test_differences_are_exact_at_pooling_by_a_function_too() -> None:
+    windows = np.random.default_rng(1).standard_normal((4, CHANNELS, TIME))
+    found = explain_difference(PooledByCall().eval(), windows[:2], windows[2:], n_path=1)
+    np.testing.assert_allclose(found.values.sum((1, 2)), found.target, rtol=1e-9)
+
+
 def test_grad_cam_keeps_channels_apart_where_the_layer_does() -> None:
     """Selvaraju et al. 2017, equations 1 and 2, with the map of its row for each channel."""
     torch.manual_seed(0)

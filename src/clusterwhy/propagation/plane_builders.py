@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsPlaneConvolution
@@ -83,6 +83,15 @@ def _plane_pooling(builder: Steps, node: Any, module: nn.MaxPool2d) -> None:
     builder.add_step(node, "route", apart, (builder.position[node], rows), non_negative)
 
 
+def _plane_pooling_call(builder: Steps, node: Any) -> bool:
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    given = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
+    if any(isinstance(value, fx.Node) for value in given.values()):
+        return False  # sizes that depend on the windows
+    _plane_pooling(builder, node, nn.MaxPool2d(**given))
+    return True
+
+
 def _pair(size: Any) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
@@ -106,5 +115,6 @@ MODULES: dict[type[nn.Module], ModuleBuilder] = {
     nn.MaxPool2d: _plane_pooling,
 }
 CALLS: dict[Any, CallBuilder] = {
+    F.max_pool2d: _plane_pooling_call,
     F.interpolate: _interpolate,
 }
