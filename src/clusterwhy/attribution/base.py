@@ -150,10 +150,11 @@ class BatchAttributor(Attributor, ABC):
         device = next((p.device for p in task.network.parameters()), torch.device("cpu"))
         data = torch.as_tensor(windows)
         module = copy.deepcopy(task.network).eval().requires_grad_(False)
+        module.register_forward_pre_hook(_copies)  # windows stay as they are, whatever the network overwrites
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
-        with _recurrent_gradients():
+        with _recurrent_gradients(), torch.autograd.graph.allow_mutation_on_saved_tensors():
             for part in data.split(self.batch_size):
                 batch = part.to(device)
                 targets.append(self._target(network, batch).cpu().numpy())
@@ -236,6 +237,10 @@ def require_finite(relevance: FloatArray) -> FloatArray:
             "the windows hold such values, or the network does not fit the method"
         )
     return relevance
+
+
+def _copies(_module: "nn.Module", inputs: "tuple[torch.Tensor, ...]") -> "tuple[torch.Tensor, ...]":
+    return tuple(x.clone() for x in inputs)
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ def _difference(network: nn.Module, canonical: nn.Module, example: torch.Tensor)
     """Greatest difference of the outputs, as a share of their greatest size."""
     try:
         with torch.no_grad():
-            expected, found = network(example), canonical(example)
+            expected, found = network(example.clone()), canonical(example)  # a network may overwrite its input
     except RuntimeError as error:
         raise CompositeError(f"the canonical form of {type(network).__name__} does not run: {error}") from error
     if not isinstance(expected, torch.Tensor) or expected.shape != found.shape:

@@ -129,5 +129,5 @@ def zennit_relevance(
             module.__class__ = ZennitSum
     with composite.context(canonical) as hooked:
         inputs = windows.detach().clone().requires_grad_()
-        (found,) = torch.autograd.grad(hooked(inputs), inputs, seed)
+        (found,) = torch.autograd.grad(hooked(inputs.clone()), inputs, seed)  # which the network may overwrite
     return found.detach()
