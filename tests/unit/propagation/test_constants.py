@@ -61,21 +61,35 @@ def test_a_sum_with_a_constant_solved_by_hand(way: str) -> None:
     assert any("`constant_share`" in note for note in found.provenance["notes"])
 
 
-def test_after_a_constant_below_zero_values_are_not_taken_for_positive_ones() -> None:
-    # relu(1, 2) + (-3, 0) = (-2, 2); both contribute 2 to -h1 + h2; of the -2, x1 has 1/-2 and the constant -3/-2
-    network = nn.Sequential(nn.ReLU(), Shift(), nn.Conv1d(2, 1, 1, bias=False), nn.Flatten(0)).double().eval()
-    network[2].weight.data[:] = torch.tensor([[[-1.0], [1.0]]])
-    composite = COMPOSITES["epsilon_plus_norm"]
-    found = lrp(network, np.array([[[1.0], [2.0]]]), None, composite)
-    np.testing.assert_allclose(found.values.ravel(), [-1.0, 2.0], rtol=1e-5)
-    np.testing.assert_allclose(found.constant_share, [3.0 / 4.0], rtol=1e-5)
+BELOW_ZERO: dict[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
+    "parameter": lambda n, x: x + n.shift[:, None],
+    "positions": lambda n, x: x + (3.0 * torch.arange(x.shape[1]) - 3.0)[:, None],
+    "numbers": lambda n, x: torch.cat([x[:, :1] - 3.0, x[:, 1:]], dim=1),
+    "difference": lambda n, x: x - torch.tensor([3.0, 0.0])[:, None],
+}
 
 
-class Shift(nn.Module):
-    """Values less positions (3, 0)."""
+class Shifted(nn.Module):
+    """-h1 + h2 of h = relu(x) + (-3, 0)."""
+
+    def __init__(self, made: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.layer = nn.Conv1d(2, 1, 1, bias=False)
+        self.layer.weight = nn.Parameter(torch.tensor([[[-1.0], [1.0]]]))
+        self.shift = nn.Parameter(torch.tensor([-3.0, 0.0]))
+        self.made = made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x - 3.0 * (1 - torch.arange(x.shape[1], device=x.device))[:, None]
+        return self.layer(self.made(self, F.relu(x))).flatten()
+
+
+@pytest.mark.parametrize("way", BELOW_ZERO)
+def test_after_a_constant_below_zero_values_are_not_taken_for_positive_ones(way: str) -> None:
+    # relu(1, 2) + (-3, 0) = (-2, 2); both contribute 2 to -h1 + h2; of the 2 of h1, x1 has 1/-2, the constant -3/-2
+    network = Shifted(BELOW_ZERO[way]).double().eval()
+    found = lrp(network, np.array([[[1.0], [2.0]]]), None, COMPOSITES["epsilon_plus_norm"])
+    np.testing.assert_allclose(found.values.ravel(), [-1.0, 2.0], rtol=1e-5)
+    np.testing.assert_allclose(found.constant_share, [3.0 / 4.0], rtol=1e-5)
 
 
 class Everything(nn.Module):
@@ -165,10 +179,29 @@ def test_constants_have_no_part_in_differences(network: nn.Module, windows: np.n
     assert np.abs(found.gap).max() < 1e-9
 
 
-def test_constants_see_no_sample_and_lie_on_no_path(network: nn.Module, windows: np.ndarray) -> None:
+class Turned(nn.Module):
+    """A large constant that is added, and a token before the time steps of what was turned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(CHANNELS, 4, 3, padding=1), nn.Linear(4, 2)
+        self.token = nn.Parameter(torch.full((1, 1, 4), 100.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x) + 100.0 * torch.arange(x.shape[2])
+        x[:, :, 2] = 50.0
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x.transpose(1, 2)], dim=1)
+        return self.second(x).mean(dim=1)
+
+
+def test_constants_see_no_sample_and_lie_on_no_path(windows: np.ndarray) -> None:
     data = torch.from_numpy(windows)
-    layers = {name: traced.layer for name, traced in traced_layers(canonize(network, data), data).items()}
-    assert layers["first"].field == layers["relu"].field == layers["add"].field == 3
-    assert layers["second"].field == 5
-    assert all(layers[name].on_every_path for name in ("first", "relu", "add", "second", "last"))
-    assert not {"sin", "expand", "expand_1", "token", "linspace"} & set(layers)
+    torch.manual_seed(0)
+    layers = traced_layers(canonize(Turned().double().eval(), data), data)
+    assert list(layers) == ["first", "add", "overwrite", "transpose", "cat", "second", "mean"]
+    assert all(traced.layer.on_every_path for traced in layers.values())
+    assert {name: traced.layer.field for name, traced in layers.items()} == dict.fromkeys(layers, 3) | {"mean": TIME}
+    joined = layers["cat"]
+    assert (joined.layer.n_concepts, joined.layer.n_positions) == (4, TIME + 1)
+    # the token and the third step, which a number stands for
+    assert (joined.stops == joined.starts).all(axis=0).nonzero()[0].tolist() == [0, 3]
