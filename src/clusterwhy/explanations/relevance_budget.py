@@ -26,10 +26,14 @@ def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame
     device = next(task.network.parameters()).device
     batch = torch.from_numpy(windows).to(device)
     engine = Engine(canonize(task.network, batch[:2]))
-    tape, budget = engine.run(batch), RelevanceBudget()
     low, high = (torch.as_tensor(end).to(device, batch.dtype)[None, :, None] for end in task.box)
-    engine.relevance(tape, tape.output, task.composite.rules(low, high), budget)
-    total = float(tape.output.abs().mean()) or 1.0
-    entries = budget.entries
-    rows = [{"step": step, "category": kind, "share": float(kept.mean()) / total} for step, kind, kept in entries]
+    rules, budgets, targets = task.composite.rules(low, high), [], []
+    for part in batch.split(len(batch) if engine.batch_size > 1 else 1):
+        tape, budget = engine.run(part), RelevanceBudget()
+        engine.relevance(tape, tape.output, rules, budget)
+        budgets.append(budget.entries)
+        targets.append(tape.output)
+    total = float(torch.cat(targets).abs().mean()) or 1.0
+    kept = [(*entries[0][:2], torch.cat([amount for *_, amount in entries])) for entries in zip(*budgets, strict=True)]
+    rows = [{"step": step, "category": kind, "share": float(amount.mean()) / total} for step, kind, amount in kept]
     return pd.DataFrame(rows, columns=["step", "category", "share"])

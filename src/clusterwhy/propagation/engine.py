@@ -12,7 +12,7 @@ from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes,
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
 from clusterwhy.propagation.overwriting import share_overwritten
-from clusterwhy.propagation.rules import Shared, rule_of, share, total
+from clusterwhy.propagation.rules import Shared, per_window, rule_of, share
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -48,11 +48,12 @@ class RelevanceBudget:
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
 
-    def add(self, name: str, shared: Shared) -> None:
+    def add(self, name: str, shared: Shared, n_windows: int) -> None:
         """Note what a step with weights kept."""
-        self.entries.extend([(name, "bias", shared.bias), (name, "stabilizer", shared.stabilizer())])
+        kept = {"bias": shared.bias, "stabilizer": shared.stabilizer()}
         if shared.softmax is not None:
-            self.entries.append((name, "softmax", shared.softmax))
+            kept["softmax"] = shared.softmax
+        self.entries.extend((name, category, per_window(amount, n_windows)) for category, amount in kept.items())
 
     def sum(self, category: str) -> torch.Tensor | float:
         """(window,) all amounts of a category."""
@@ -64,6 +65,9 @@ class Engine:
 
     Equal to zennit's hooks on the same network (tests/reference/test_engine.py), at a fraction of their cost: no
     layer's own backward pass runs, and composites share one forward pass.
+
+    Attributes:
+        batch_size: windows of one relevance pass, at most; 1 where a row of a value is no window.
     """
 
     def __init__(self, canonical: Canonical) -> None:
@@ -79,10 +83,11 @@ class Engine:
                 readers.setdefault(i, []).append(n)
         self.readers = readers
         self.kept = self._kept_values()
+        self.batch_size = BATCH_SIZE if canonical.rows_are_windows else 1
 
     def _kept_values(self) -> set[int]:
         """Values that the relevance pass reads."""
-        kept = {self.canonical.output}
+        kept = {0, self.canonical.output}
         for n, step in enumerate(self.canonical.steps):
             if step.kind in ("linear", "norm", "distance", "sequence"):
                 kept |= {step.inputs[0], n + 1}
@@ -98,7 +103,7 @@ class Engine:
         Windows go through in small batches, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
-        for batch in windows.split(BATCH_SIZE):
+        for batch in windows.split(self.batch_size):
             tape = self.run(batch)
             budget = RelevanceBudget() if self.canonical.has_constants else None
             values, absorbed = self.relevance(tape, tape.output, rules, budget)
@@ -174,9 +179,9 @@ class Engine:
         Returns:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
-        steps = self.canonical.steps
+        steps, n_windows = self.canonical.steps, len(tape.output)
         waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
-        absorbed = seed.new_zeros(len(seed))
+        absorbed = seed.new_zeros(n_windows)
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
@@ -184,21 +189,21 @@ class Engine:
                 continue
             if step.kind == "shape":
                 if budget is not None:
-                    budget.entries.append((step.name, "constant", total(arriving)))
+                    budget.entries.append((step.name, "constant", per_window(arriving, n_windows)))
                 continue
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
             if step.kind in ("linear", "sequence"):
                 shared = self._share_layer(n, tape, arriving, rules)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
-                absorbed = absorbed + shared.bias
+                absorbed = absorbed + per_window(shared.bias, n_windows)
                 if budget is not None:
-                    budget.add(step.name, shared)
+                    budget.add(step.name, shared, n_windows)
             else:
-                before = total(arriving) if budget is not None else None
+                before = per_window(arriving, n_windows) if budget is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
                 if budget is not None and before is not None and step.kind != "pass":
-                    lost = before - sum(total(part) for part in leaving if part is not None)
+                    lost = before - sum(per_window(part, n_windows) for part in leaving if part is not None)
                     budget.entries.append((step.name, CATEGORIES.get(step.kind, step.kind), lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:

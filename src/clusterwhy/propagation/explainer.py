@@ -17,6 +17,7 @@ from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
+from clusterwhy.propagation.per_window import fault_of_batches, probes
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.types import FloatArray
 
@@ -149,6 +150,8 @@ class Explainer:
             raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
         else:
             self._prepare_hooks(settings, canonizer, low, high)
+            if (fault := fault_of_batches(self.network, probes(example.to(self.device)))) is not None:
+                raise CompositeError(fault)
 
     def _prepare_canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
         canonical = canonize(self.network, example.to(self.device))

@@ -41,10 +41,13 @@ class Canonical(nn.Module):
     Attributes:
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
+        rows_are_windows: each value has one row per window. Otherwise, as where channels are folded into the first
+            axis, relevance is computed for one window at a time.
     """
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()
+        self.rows_are_windows = True
         self.steps, self.output, self.notes = steps, output, notes
         self.modules_in_order = nn.ModuleList(step.module for step in steps)
         last = {i: n for n, step in enumerate(steps) for i in step.inputs}
