@@ -5,16 +5,13 @@ They are a source of their own: relevance that reaches them is no share of the w
 
 import numbers
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import fx, nn
 
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.steps import Step
-
-if TYPE_CHECKING:
-    from clusterwhy.propagation.tracing import Builder
 
 # their values are 0 or 1 whatever their shape
 NON_NEGATIVE_FACTORIES = (torch.zeros, torch.ones, torch.zeros_like, torch.ones_like, "new_zeros", "new_ones")
@@ -27,6 +24,16 @@ READS_NO_VALUES = {
 ATTRIBUTES_WITHOUT_VALUES = ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad")
 # of all but their first input the same
 READS_FIRST_VALUE = {"to", "type_as", "expand_as", "view_as", "reshape_as"}
+
+
+class _Builder(Protocol):
+    """What `tracing.Builder` has of a network so far."""
+
+    steps: list[Step]
+    position: dict[fx.Node, int]
+    notes: list[str]
+
+    def depends_on_windows(self, node: fx.Node) -> bool: ...
 
 
 class Constant(nn.Module):
@@ -84,7 +91,7 @@ def is_never_negative(value: Any) -> bool:
     return bool((value >= 0).all())
 
 
-def summand(builder: "Builder", node: fx.Node, value: Any, other: Any) -> int:
+def summand(builder: _Builder, node: fx.Node, value: Any, other: Any) -> int:
     """The position of a summand; a constant gets a step that makes it as large as the sum.
 
     Args:
@@ -107,7 +114,7 @@ def summand(builder: "Builder", node: fx.Node, value: Any, other: Any) -> int:
     return len(builder.steps)
 
 
-def note_constants(builder: "Builder", node: fx.Node, values: Iterable[Any]) -> None:
+def note_constants(builder: _Builder, node: fx.Node, values: Iterable[Any]) -> None:
     """Note which of the values that a node adds, joins or writes are constants."""
     for value in values:
         if isinstance(value, fx.Node):
