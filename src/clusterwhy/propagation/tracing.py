@@ -42,7 +42,7 @@ class Tracer(fx.Tracer):
     """Traces into modules down to the operations that have a rule; the network stays as it is."""
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        """The graph of a network, whose constants are in the `meta` of their nodes."""
+        """The graph of a network, out of place; constants are in the `meta` of their nodes."""
         own = set(vars(root))
         try:
             graph = super().trace(root, concrete_args)
@@ -51,6 +51,7 @@ class Tracer(fx.Tracer):
         finally:
             for name in set(vars(root)) - own:
                 delattr(root, name)
+        bring_out_of_place(graph, dict(root.named_modules()))
         return graph
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -70,7 +71,6 @@ class Builder:
             for name, module in network.named_modules()
         }
         self.network, self.graph = network, graph
-        bring_out_of_place(graph, self.modules)
         self.steps: list[Step] = []
         self.position: dict[fx.Node, int] = {}
         self.norms = FoldedBatchNorms(network, graph, self.modules, example)
