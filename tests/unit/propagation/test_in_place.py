@@ -263,6 +263,12 @@ def test_hooks_on_the_network_as_it_is_leave_the_windows_alone(windows: np.ndarr
     np.testing.assert_array_equal(windows, before)
 
 
+def test_hooks_that_would_change_the_output_are_refused(windows: np.ndarray) -> None:
+    overwriting, _ = twins("ignored result")
+    with pytest.raises(CompositeError, match="ignores what a module with `inplace=True` returns"):
+        lrp(overwriting, windows, 0, "epsilon", canonizer="none")
+
+
 def counting(n: Any, x: Any) -> Any:
     n.seen.add_(x.mean())
     return n.second(n.first(x) + n.seen)
