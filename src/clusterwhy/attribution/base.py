@@ -155,7 +155,9 @@ class BatchAttributor(Attributor, ABC):
         self._check_windows_apart(module, data[:2].to(device))
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
-        with _recurrent_gradients(), torch.autograd.graph.allow_mutation_on_saved_tensors():
+        # copies of what gradients need, which the network may overwrite; torch's own context for this is slow to import
+        kept = torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), lambda x: x)
+        with _recurrent_gradients(), kept:
             for part in data.split(self.batch_size):
                 batch = part.to(device)
                 targets.append(self._target(network, batch).cpu().numpy())
