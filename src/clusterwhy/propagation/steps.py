@@ -9,8 +9,9 @@ from torch import nn
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
 # pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
-# by their parts; sequence: LSTM and attention, which share by rules of their own; shape: no tensor of the data
-Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "shape"]
+# by their parts; sequence: LSTM and attention, which share by rules of their own; write: a value with others written
+# into it, relevance goes where each came from; shape: nothing that depends on the windows' values, sizes and constants
+Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "write", "shape"]
 
 
 @dataclass
@@ -53,6 +54,19 @@ class Canonical(nn.Module):
         self.free_after = [
             [i for i in set(step.inputs) if last[i] == n and i != output] for n, step in enumerate(steps)
         ]
+
+    def depends_on_windows(self, i: int) -> bool:
+        """Whether value i is data, no size and no constant."""
+        return i == 0 or self.steps[i - 1].kind != "shape"
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether constants can take relevance: where they are added, joined or written."""
+        return any(
+            step.kind == "write"
+            or (step.kind in ("sum", "concatenate") and not all(map(self.depends_on_windows, step.inputs)))
+            for step in self.steps
+        )
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> what the network gives."""
