@@ -7,7 +7,7 @@ from types import TracebackType
 # the library of this checkout, also in the temporary folders of queued DVC experiments
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from clusterwhy.compute.threads import configure_threads  # noqa: E402
+from clusterwhy.compute.threads import configure_threads
 
 configure_threads()
 
