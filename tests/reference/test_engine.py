@@ -350,11 +350,6 @@ class TakesASize(nn.Module):
         return x.std(-1) + x.mean(-1)
 
 
-class AddsAConstant(nn.Module):
-    def forward(self, x: Any) -> Any:
-        return (x + 1.0).mean(-1)
-
-
 class Decides(nn.Module):
     def forward(self, x: Any) -> Any:
         return x.mean(-1) if x.sum() > 0 else x.amax(-1)
@@ -373,7 +368,6 @@ class HasNoRule(nn.Module):
     ("network", "message"),
     [
         (TakesASize(), "add: reads std, a statistic of the window"),
-        (AddsAConstant(), "adds a constant"),
         (Decides(), "cannot be traced"),
         (HasNoRule(), "0.noise: LocalResponseNorm has no rule\n  - 0.shuffle: ChannelShuffle has no rule"),
         (nn.Conv1d(CHANNELS, 2, 3, padding=1, padding_mode="circular"), "padding mode 'circular'"),

@@ -150,11 +150,14 @@ class BatchAttributor(Attributor, ABC):
         device = next((p.device for p in task.network.parameters()), torch.device("cpu"))
         data = torch.as_tensor(windows)
         module = copy.deepcopy(task.network).eval().requires_grad_(False)
+        module.register_forward_pre_hook(_copies)  # windows stay as they are, whatever the network overwrites
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
         self._check_windows_apart(module, data[:2].to(device))
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
-        with _recurrent_gradients():
+        # copies of what gradients need, which the network may overwrite; torch's own context for this is slow to import
+        kept = torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), lambda x: x)
+        with _recurrent_gradients(), kept:
             for part in data.split(self.batch_size):
                 batch = part.to(device)
                 targets.append(self._target(network, batch).cpu().numpy())
@@ -243,6 +246,10 @@ def require_finite(relevance: FloatArray) -> FloatArray:
             "the windows hold such values, or the network does not fit the method"
         )
     return relevance
+
+
+def _copies(_module: "nn.Module", inputs: "tuple[torch.Tensor, ...]") -> "tuple[torch.Tensor, ...]":
+    return tuple(x.clone() for x in inputs)
 
 
 @contextlib.contextmanager

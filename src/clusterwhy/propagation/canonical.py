@@ -48,6 +48,8 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     example = probes(example)
     try:
         graph = Tracer().trace(network)
+    except CompositeError:
+        raise
     except Exception as error:  # fx raises whatever the traced code raises
         raise CompositeError(
             f"{type(network).__name__} cannot be traced ({type(error).__name__}: {error}): its forward decides by the "

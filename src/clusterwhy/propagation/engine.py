@@ -11,12 +11,15 @@ from clusterwhy.propagation.composites import Rules
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linearised import Linearised
 from clusterwhy.propagation.operations import Addition, Concatenation
+from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.planes import operation_of
 from clusterwhy.propagation.rules import Shared, per_window, rule_of, share
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
 BATCH_SIZE = 32  # windows that go through the network at a time
+# of a step's kind, the category of what it does not pass on; others have their own name
+CATEGORIES = {"write": "constant"}
 # gets a step's position, the relevance that arrives at its output and all that waits at other values (to be replaced,
 # never changed in place); gives the relevance that goes on
 Observer = Callable[[int, torch.Tensor, dict[int, torch.Tensor]], torch.Tensor]
@@ -34,11 +37,14 @@ class Tape:
 
 @dataclass(frozen=True)
 class RelevanceBudget:
-    """Relevance absorbed on the way to the input, per window: output = input + bias + stabiliser + sums + routing.
+    """Relevance absorbed on the way to the input, per window.
+
+    Output = input + bias + stabiliser + sums + routing + constants.
 
     Attributes:
         entries: (step, category, (window,) amount); categories `bias`, `stabilizer`, `sum` (dead residual
-            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights).
+            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights), `constant`
+            (what the network adds to, joins with or writes into data).
     """
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
@@ -84,23 +90,25 @@ class Engine:
                 kept |= {step.inputs[0], n + 1}
             elif step.kind == "mixed":
                 kept |= {*step.inputs, n + 1}
-            elif step.kind in ("sum", "route"):
+            elif step.kind in ("sum", "route", "write"):
                 kept |= set(step.inputs)
             elif step.kind in ("concatenate", "shape"):
                 kept.add(n + 1)
         return kept
 
-    def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Relevance of the network's output: (window, channel, time), what biases absorbed and the output itself.
+    def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, ...]:
+        """Relevance of the network's output: (window, channel, time); what biases and constants took; the output.
 
         Windows go through in small batches, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
         for batch in windows.split(self.batch_size):
             tape = self.run(batch)
-            parts.append((*self.relevance(tape, tape.output, rules), tape.output))
-        values, absorbed, output = (torch.cat(part) for part in zip(*parts, strict=True))
-        return values, absorbed, output
+            budget = RelevanceBudget() if self.canonical.has_constants else None
+            values, absorbed = self.relevance(tape, tape.output, rules, budget)
+            of_constants = torch.zeros_like(absorbed) + (0.0 if budget is None else budget.sum("constant"))
+            parts.append((values, absorbed, of_constants, tape.output))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
     @torch.no_grad()
     def run(self, windows: torch.Tensor) -> Tape:
@@ -176,7 +184,11 @@ class Engine:
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
-            if arriving is None or step.kind in ("shape", "held"):
+            if arriving is None or step.kind == "held":
+                continue
+            if step.kind == "shape":
+                if budget is not None:
+                    budget.entries.append((step.name, "constant", per_window(arriving, n_windows)))
                 continue
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
@@ -191,7 +203,7 @@ class Engine:
                 leaving = self._share(n, step, tape, arriving, rules)
                 if budget is not None and before is not None and step.kind != "pass":
                     lost = before - sum(per_window(part, n_windows) for part in leaving if part is not None)
-                    budget.entries.append((step.name, step.kind, lost))
+                    budget.entries.append((step.name, CATEGORIES.get(step.kind, step.kind), lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:
                     _add(waiting, i, part)
@@ -209,6 +221,9 @@ class Engine:
         non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
         return share(rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
 
+    def _are_signals(self, step: Step) -> list[bool]:
+        return [self.canonical.depends_on_windows(i) for i in step.inputs]
+
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules
     ) -> Sequence[torch.Tensor | None]:
@@ -218,13 +233,9 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            parts = share_sum(inputs, arriving, rules.residual)
-            steps = self.canonical.steps
-            # what a constant gets is no relevance of a window; the budget has it as lost in the sum
-            return [
-                part if i == 0 or steps[i - 1].kind != "shape" else None
-                for i, part in zip(step.inputs, parts, strict=True)
-            ]
+            return share_sum(inputs, arriving, rules.residual)
+        if step.kind == "write":
+            return share_overwritten(step.module, inputs, self._are_signals(step), arriving)
         first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))
         return [first, *[None] * (len(inputs) - 1)]
 

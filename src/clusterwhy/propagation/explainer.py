@@ -18,6 +18,7 @@ from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
 from clusterwhy.propagation.per_window import fault_of_batches, probes
+from clusterwhy.propagation.steps import Canonical
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -36,23 +37,27 @@ class Relevance:
         bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
             not know.
         provenance: every choice that was made, in words.
+        constant_share: (window,) what constants of the network took that it adds to, joins with or writes into data
+            (positions, learned tokens, numbers), as a share of the target; one 0 where there are none, NaN where the
+            engine does not know.
     """
 
     values: FloatArray
     target: FloatArray
     bias_share: FloatArray
     provenance: dict[str, Any] = field(default_factory=dict)
+    constant_share: FloatArray = field(default_factory=lambda: np.zeros(()))
 
     @property
     def gap(self) -> FloatArray:
-        """(window,) 1 - sum(values) / target: what biases absorbed or a missing rule leaked."""
+        """(window,) 1 - sum(values) / target: what biases absorbed, constants took or a missing rule leaked."""
         total = self.values.sum(axis=(1, 2), dtype=np.float64)
         return 1.0 - total / np.where(self.target == 0, np.nan, self.target)
 
     @property
     def lost_share(self) -> FloatArray:
         """(window,) the rest of the gap: stabilisers, and sums without a positive part."""
-        return self.gap - self.bias_share
+        return self.gap - self.bias_share - self.constant_share
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
@@ -66,6 +71,7 @@ class Relevance:
                 "sum of relevance": self.values.sum(axis=(1, 2), dtype=np.float64),
                 "gap": self.gap,
                 "biases' share": self.bias_share,
+                "constants' share": np.broadcast_to(self.constant_share, self.target.shape),
                 "leading channels": [
                     ", ".join(f"{c} ({row[c]:+.0%})" for c in order) for row, order in zip(shares, leading, strict=True)
                 ],
@@ -116,7 +122,8 @@ def lrp(
 class Explainer:
     """A network, a target and a composite, prepared once for any number of windows."""
 
-    _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    # values, what biases and constants took, output
+    _run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
     def __init__(
         self,
@@ -177,21 +184,21 @@ class Explainer:
         network = copy.deepcopy(self.network)
         self._run = lambda batch: self._hooked(network, composite, batch)
 
-    def _hooked(
-        self, network: nn.Module, composite: "Composite", batch: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _hooked(self, network: nn.Module, composite: "Composite", batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         from clusterwhy.propagation.zennit_backend import zennit_relevance
 
         # the target is read before hooks or canonizers change anything
         with torch.no_grad():
-            output = network(batch)
+            output = network(batch.clone())
         try:
             values = zennit_relevance(network, composite, batch, output)
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise CompositeError(
                 f"composite {type(composite).__name__} does not fit {type(network).__name__}: {error}"
             ) from error
-        return values, torch.full_like(output, float("nan")), output
+        unknown = torch.full_like(output, float("nan"))
+        no_constants = isinstance(network, Canonical) and not network.has_constants
+        return values, unknown, torch.zeros_like(output) if no_constants else unknown, output
 
     def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
         """Relevance of windows (window, channel, time); errors as in `lrp`."""
@@ -199,14 +206,14 @@ class Explainer:
         parts = []
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)
-            values, absorbed, output = self._run(batch)
-            parts.append([part.cpu().numpy() for part in (values, absorbed, as_scalars(output, len(batch)))])
-        relevance, kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
+            *found, output = self._run(batch)
+            parts.append([part.cpu().numpy() for part in (*found, as_scalars(output, len(batch)))])
+        relevance, *kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
         broken = ~np.isfinite(relevance).all(axis=(1, 2))
         if broken.any():
             raise CompositeError(
                 f"relevance of {int(broken.sum())} of {len(data)} windows is not finite: "
                 "the windows hold such values, or the composite does not fit this network"
             )
-        share = kept / np.where(target == 0, np.nan, target)
-        return Relevance(relevance, target, share, self.provenance)
+        of_biases, of_constants = (part / np.where(target == 0, np.nan, target) for part in kept)
+        return Relevance(relevance, target, of_biases, self.provenance, of_constants)

@@ -213,7 +213,7 @@ def _channel_axes(canonical: Canonical, seen: list[Any]) -> list[int]:
     """The axis of channels of each value: 1, moved where axes change places."""
     axes = [1]
     for step, value in zip(canonical.steps, seen[1:], strict=True):
-        first = step.inputs[0] if step.inputs else 0
+        first = next(filter(canonical.depends_on_windows, step.inputs), 0)
         source, axis = seen[first], axes[first]
         if isinstance(source, torch.Tensor) and isinstance(value, torch.Tensor):
             if isinstance(step.module, Call) and step.module.function in AXIS_CALLS:

@@ -118,17 +118,6 @@ class Call(nn.Module):
         return self.function(*arguments, **keywords)
 
 
-class Constant(nn.Module):
-    """A parameter or buffer that is used outside a layer; it reads nothing of the window that it is given."""
-
-    def __init__(self, value: torch.Tensor) -> None:
-        super().__init__()
-        self.value = value.detach()
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        return self.value
-
-
 class Addition(nn.Module):
     """A residual addition: its summands stacked, so that a rule can share relevance among them."""
 

@@ -15,7 +15,7 @@ from torch import nn
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum, Sum
 from clusterwhy.propagation.linearised import Product, Quotient
 from clusterwhy.propagation.normalisers import Normaliser
-from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.operations import Call, Slot
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -37,8 +37,16 @@ def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:
     values: list[Any] = [torch.stack([forth.flip(0), forth])[:, None].expand(2, n_channels, length).contiguous()]
     with torch.no_grad():
         for step in canonical.steps:
-            values.append(_through(step, [values[i] for i in step.inputs]))
+            inputs = [values[i] for i in step.inputs]
+            if step.kind in ("sum", "concatenate", "write"):  # constants see nothing
+                signals = [canonical.depends_on_windows(i) for i in step.inputs]
+                inputs = [x if s else _blind(x, forth.dtype) for x, s in zip(inputs, signals, strict=True)]
+            values.append(_through(step, inputs))
     return values
+
+
+def _blind(constant: Any, dtype: torch.dtype) -> Any:
+    return torch.zeros_like(constant, dtype=dtype) if isinstance(constant, torch.Tensor) else constant
 
 
 def _through(step: Step, inputs: list[Any]) -> Any:
@@ -49,6 +57,10 @@ def _through(step: Step, inputs: list[Any]) -> Any:
         return torch.maximum(*torch.broadcast_tensors(*inputs))
     if step.kind in ("mixed", "held"):
         return _mixed(module, inputs)
+    if step.kind == "write":
+        written: Any = module
+        base, value, *where = written.arguments
+        return Call(written.function, (base, value if isinstance(value, Slot) else 0.0, *where), {})(*inputs)
     if isinstance(module, Call):
         if module.function is F.interpolate:
             return _interpolated(module(*inputs), x)

@@ -14,6 +14,7 @@ from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.linearised import Product
 from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -99,7 +100,7 @@ class RescaleRule:
             inputs = [(here[i], there[i]) for i in step.inputs]
             if n in window.winners:
                 winners = window.winners[n], reference.winners[n]
-                leaving = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
+                leaving: list[torch.Tensor | None] = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
             else:
                 leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
             for i, part in zip(step.inputs, leaving, strict=False):
@@ -112,7 +113,7 @@ class RescaleRule:
 
     def _back(
         self, n: int, step: Step, inputs: list[tuple[Any, Any]], outputs: tuple[Any, Any], arriving: torch.Tensor
-    ) -> list[torch.Tensor]:
+    ) -> list[torch.Tensor | None]:
         """Multipliers of the inputs; constant inputs of a reshape get none."""
         here, there = inputs[0]
         module: Any = step.module
@@ -126,6 +127,9 @@ class RescaleRule:
             return [_secant(module, here, there, outputs, arriving)]
         if step.kind in ("mixed", "held"):
             return self._mixed(step, inputs, arriving)
+        if step.kind == "write":
+            signals = [self.canonical.depends_on_windows(i) for i in step.inputs]
+            return share_overwritten(module, [own for own, _ in inputs], signals, arriving)
         others = tuple(own for own, _ in inputs[1:])
         # linear and quadratic steps need one point
         count = self.n_path if _selects(module) else 1

@@ -11,9 +11,10 @@ from torch import nn
 # pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
 # by their parts; sequence: LSTM and attention, which share by rules of their own; mixed: of several signals, or with
 # statistics of their own, linear once some values are held fixed (`linearised`); held: statistics of the data that only
-# scale others and take no relevance; shape: no tensor of the data
+# scale others and take no relevance; write: a value with others written into it, relevance goes where each came from;
+# shape: nothing that depends on the windows' values, sizes and constants
 Kind = Literal[
-    "linear", "norm", "sum", "pass", "route", "distance", "sequence", "mixed", "held", "concatenate", "shape"
+    "linear", "norm", "sum", "pass", "route", "distance", "sequence", "mixed", "held", "concatenate", "write", "shape"
 ]
 
 
@@ -57,6 +58,19 @@ class Canonical(nn.Module):
         self.free_after = [
             [i for i in set(step.inputs) if last[i] == n and i != output] for n, step in enumerate(steps)
         ]
+
+    def depends_on_windows(self, i: int) -> bool:
+        """Whether value i is data, no size and no constant."""
+        return i == 0 or self.steps[i - 1].kind != "shape"
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether constants can take relevance: where they are added, joined or written."""
+        return any(
+            step.kind == "write"
+            or (step.kind in ("sum", "concatenate") and not all(map(self.depends_on_windows, step.inputs)))
+            for step in self.steps
+        )
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> what the network gives."""

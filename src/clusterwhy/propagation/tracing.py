@@ -11,8 +11,10 @@ from torch import fx, nn
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
 from clusterwhy.propagation.building import refuse_held, time_and_windows_swapped
+from clusterwhy.propagation.constants import Constant, is_constant, is_never_negative, note_constants, summand
 from clusterwhy.propagation.copies import convolution, linear, with_windows_first, without_hooks
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
+from clusterwhy.propagation.in_place import bring_out_of_place
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -25,7 +27,6 @@ from clusterwhy.propagation.operations import (
     Addition,
     Call,
     Concatenation,
-    Constant,
     Slot,
     is_sum_of_zennit,
     kind_of_call,
@@ -33,6 +34,7 @@ from clusterwhy.propagation.operations import (
     map_arguments,
     refuse_own_forward,
 )
+from clusterwhy.propagation.overwriting import OverwritableProxy, overwrite
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
 from clusterwhy.propagation.step_builders import add_call, module_builder
@@ -43,7 +45,23 @@ MASKS_OF_ATTENTION = ("query", "key", "value", "attn_mask", "key_padding_mask")
 
 
 class Tracer(fx.Tracer):
-    """Traces into modules down to the operations that have a rule."""
+    """Traces into modules down to the operations that have a rule; the network stays as it is."""
+
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """The graph of a network, out of place; constants are in the `meta` of their nodes."""
+        own = set(vars(root))
+        try:
+            graph = super().trace(root, concrete_args)
+            for node in graph.find_nodes(op="get_attr"):
+                node.meta["value"] = functools.reduce(getattr, node.target.split("."), root)
+        finally:
+            for name in set(vars(root)) - own:
+                delattr(root, name)
+        bring_out_of_place(graph, dict(root.named_modules()))
+        return graph
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return OverwritableProxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, TRACED_INTO):
@@ -144,20 +162,44 @@ class Builder:
         return position > 0 and self.steps[position - 1].kind == "held"
 
     def _keeps_sign(self, inputs: tuple[int, ...]) -> bool:
-        kinds = [self.steps[i - 1] if i > 0 else None for i in inputs]
-        return all(step is not None and (step.non_negative or step.kind == "shape") for step in kinds)
+        return all(i > 0 and self.steps[i - 1].non_negative for i in inputs)
+
+    def depends_on_windows(self, node: fx.Node) -> bool:
+        """Whether a node gives data, no size and no constant."""
+        position = self.position[node]
+        return position == 0 or self.steps[position - 1].kind != "shape"
 
     def _inputs(self, node: fx.Node) -> tuple[int, ...]:
         return tuple(self.position[n] for n in node.all_input_nodes)
 
     def _add(self, node: fx.Node) -> None:
-        if node.op == "call_module":
+        depends = [self.depends_on_windows(n) for n in node.all_input_nodes]
+        if node.op == "get_attr":
+            made = Constant(node.meta["value"])
+            self._step(node, "shape", made, (0,), is_never_negative(made))
+        elif is_constant(node, depends):
+            self._add_constant(node)
+        elif node.op == "call_module":
             self._add_module(node, self.modules[str(node.target)])
-        elif node.op in ("call_function", "call_method"):
-            self._add_call(node)
         else:
-            value = functools.reduce(getattr, str(node.target).split("."), self.network)
-            self._step(node, "shape", Constant(value), (0,))  # type: ignore[arg-type]
+            self._add_call(node)
+
+    def _add_constant(self, node: fx.Node) -> None:
+        """Sizes, and tensors made of sizes and other constants."""
+        if node.op == "call_module":
+            made: nn.Module = Call(without_hooks(self.modules[str(node.target)]), *self._slots(node))
+        else:
+            made = self._call(node)
+        self._step(node, "shape", made, self._inputs(node) or (0,), is_never_negative(made))
+
+    def _call(self, node: Any) -> Call:
+        return Call(node.target, *self._slots(node))
+
+    def _slots(self, node: Any) -> Any:
+        """Arguments and keywords of a node, with slots for what it reads."""
+        slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
+        given = node.args, dict(node.kwargs)
+        return map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a)
 
     def _add_module(self, node: fx.Node, module: nn.Module) -> None:
         inputs = self._inputs(node)
@@ -243,24 +285,21 @@ class Builder:
     def _add_call(self, node: Any) -> None:
         if self._is_output_of_sequence(node) or add_call(self, node):
             return
-        inputs, target = self._inputs(node), node.target
-        shapes = [i > 0 and self.steps[i - 1].kind == "shape" for i in inputs]
-        slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
-        given = node.args, dict(node.kwargs)
-        call = Call(target, *map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a))
-        of_tensors = [i for i, shape in zip(inputs, shapes, strict=True) if not shape]
-        if not of_tensors or target in ("size", "dim") or (target is getattr and node.args[1] in ("shape", "ndim")):
-            self._step(node, "shape", call, inputs)
+        inputs, target, call = self._inputs(node), node.target, self._call(node)
+        if target is overwrite:
+            self._add_overwritten(node, call)
         elif target in CONCATENATE_CALLS:
             dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
             order = tuple(self.position[n] for n in node.args[0])
+            note_constants(self, node, node.args[0])
             self._step(node, "concatenate", Concatenation(int(dim)), order, self._keeps_sign(order))
         elif (kind := kind_of_call(target)) is not None:
-            non_negative = target in NON_NEGATIVE_CALLS if kind == "pass" else self._keeps_sign(inputs)
+            # others than the first are sizes and positions
+            non_negative = target in NON_NEGATIVE_CALLS if kind == "pass" else self._keeps_sign(inputs[:1])
             self._step(node, kind, call, inputs, non_negative)
         elif target in ADD_CALLS | SUBTRACT_CALLS and not node.kwargs:
             self._add_sum(node, target in SUBTRACT_CALLS)
-        elif target in SCALE_CALLS and len(of_tensors) == 1 and len(inputs) == 1:
+        elif target in SCALE_CALLS and len(inputs) == 1:
             self._step(node, "pass", call, inputs)
         elif target is F.dropout:
             self.position[node] = inputs[0]
@@ -283,17 +322,26 @@ class Builder:
         return True
 
     def _add_sum(self, node: Any, subtracts: bool) -> None:
-        if not all(isinstance(a, fx.Node) for a in node.args):
-            raise CompositeError(f"{node.name}: adds a constant, whose share of the relevance would be lost unseen")
-        for norm, other in (node.args, node.args[::-1]):
-            step = self._only_read_here(norm)
-            if step is not None and has_shift(step) and move_shift(step, self._layers_of(other)):
-                break
-        first, second = (self.position[n] for n in node.args)
+        first, second = (summand(self, node, *pair) for pair in (node.args, node.args[::-1]))
+        if all(isinstance(n, fx.Node) for n in node.args):
+            for norm, other in (node.args, node.args[::-1]):
+                step = self._only_read_here(norm)
+                if step is not None and has_shift(step) and move_shift(step, self._layers_of(other)):
+                    break
         if subtracts:
-            self._step(node, "pass", Call(operator.neg, (Slot(0),), {}), (second,))
+            kind: Kind = "shape" if second and self.steps[second - 1].kind == "shape" else "pass"
+            self._step(node, kind, Call(operator.neg, (Slot(0),), {}), (second,))
             second = len(self.steps)
         self._step(node, "sum", Addition(), (first, second), self._keeps_sign((first, second)))
+
+    def _add_overwritten(self, node: fx.Node, call: Call) -> None:
+        base_and_value = node.args[:2]
+        note_constants(self, node, base_and_value)
+        signs = [
+            self._keeps_sign((self.position[value],)) if isinstance(value, fx.Node) else is_never_negative(value)
+            for value in base_and_value
+        ]
+        self._step(node, "write", call, self._inputs(node), all(signs))
 
     def _layers_of(self, summand: fx.Node) -> list[Step | None]:
         """The steps that give a summand: one, or those of its concatenation; None where others read it, too."""
@@ -323,5 +371,5 @@ class Builder:
             reads = any(i in raw for i in step.inputs)
             if reads and step.kind == "linear":
                 step.reads_input = True
-            elif reads and step.kind in ("route", "norm", "concatenate"):
+            elif reads and step.kind in ("route", "norm", "concatenate", "write"):
                 raw.add(n)

@@ -17,8 +17,12 @@ from clusterwhy.propagation.composites import Rule, Rules
 from clusterwhy.propagation.fixed_rules import NORM_STABILIZER
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import Addition
+from clusterwhy.propagation.per_window import difference
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
 from clusterwhy.propagation.steps import Canonical, Step
+
+# of outputs with hooks, as a share of their greatest size; merged batch norms round otherwise
+GREATEST_DIFFERENCE = 1e-3
 
 
 def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
@@ -125,12 +129,23 @@ def zennit_relevance(
 
     Args:
         canonical: a network of our own or a copy: its sums become zennit's, which composites of zennit have a rule for.
+
+    Raises:
+        CompositeError: with hooks the network gives another output than without.
     """
+    with torch.no_grad():
+        plain = canonical(windows.clone())
     for module in canonical.modules():
         if isinstance(module, Sum):
             # the two classes differ in name alone
             module.__class__ = ZennitSum
     with composite.context(canonical) as hooked:
         inputs = windows.detach().clone().requires_grad_()
-        (found,) = torch.autograd.grad(hooked(inputs), inputs, seed)
+        output = hooked(inputs.clone())  # which the network may overwrite
+        if difference(plain, output.detach()) > GREATEST_DIFFERENCE:
+            raise CompositeError(
+                "with zennit's hooks the network gives another output: it ignores what a module with `inplace=True` "
+                "returns, and hooks give modules copies; write `x = self.relu(x)`, or choose `canonizer: auto`"
+            )
+        (found,) = torch.autograd.grad(output, inputs, seed)
     return found.detach()
