@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation.composites import Rules
+from clusterwhy.propagation.composites import Rule, Rules
+from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
-from clusterwhy.propagation.rules import Shared, rule_of, share, total
+from clusterwhy.propagation.rules import Shared, passed, rule_of, share, total
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -76,7 +77,7 @@ class Engine:
 
     def _kept_values(self) -> set[int]:
         """Values that the relevance pass reads."""
-        kept = {self.canonical.output}
+        kept = {0, self.canonical.output}
         for n, step in enumerate(self.canonical.steps):
             if step.kind in ("linear", "norm", "distance", "sequence"):
                 kept |= {step.inputs[0], n + 1}
@@ -97,6 +98,12 @@ class Engine:
             parts.append((*self.relevance(tape, tape.output, rules), tape.output))
         values, absorbed, output = (torch.cat(part) for part in zip(*parts, strict=True))
         return values, absorbed, output
+
+    def budget(self, windows: torch.Tensor, rules: Rules) -> RelevanceBudget:
+        """What each step keeps of the relevance of the network's output."""
+        tape, found = self.run(windows), RelevanceBudget()
+        self.relevance(tape, tape.output, rules, found)
+        return found
 
     @torch.no_grad()
     def run(self, windows: torch.Tensor) -> Tape:
@@ -167,6 +174,7 @@ class Engine:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
         steps = self.canonical.steps
+        entrances = rules_of_entrances(self.canonical, rules, tape.values[0].shape[1:])
         waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
         absorbed = seed.new_zeros(len(seed))
         for n in reversed(range(len(steps))):
@@ -177,7 +185,7 @@ class Engine:
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
             if step.kind in ("linear", "sequence"):
-                shared = self._share_layer(n, tape, arriving, rules)
+                shared = self._share_layer(n, tape, arriving, rules, entrances)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
                 absorbed = absorbed + shared.bias
                 if budget is not None:
@@ -194,14 +202,19 @@ class Engine:
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
 
-    def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
+    def _share_layer(
+        self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules, entrances: dict[int, Rule]
+    ) -> Shared:
         """Of a step with weights."""
         step, x, z = self.canonical.steps[n], tape.values[self.canonical.steps[n].inputs[0]], tape.values[n + 1]
         if isinstance(step.module, (Recurrent, SelfAttention)):
             return step.module.share(x, z, arriving, rules.sequence)
+        if step.before_entrances and entrances:
+            # scale and shift are part of the entrance, whose rule has seen them
+            return passed(arriving)
         i = step.inputs[0]
         non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
-        return share(rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
+        return share(entrances.get(n) or rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
 
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules

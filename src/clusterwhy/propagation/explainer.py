@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,10 @@ from clusterwhy.metrics.shares import signed_shares
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
-from clusterwhy.propagation.engine import Engine
+from clusterwhy.propagation.engine import Engine, RelevanceBudget
+from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
 from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
+from clusterwhy.propagation.losses import gap_note, loss_note
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class Relevance:
         target: (window,) the scalar that was explained.
         bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
             not know.
-        provenance: every choice that was made, in words.
+        provenance: every choice that was made, in words. Its `notes` tell what was folded or replaced, and where
+            relevance was lost if it is more than `losses.TOLERATED` of the target of a window.
     """
 
     values: FloatArray
@@ -116,6 +119,7 @@ class Explainer:
     """A network, a target and a composite, prepared once for any number of windows."""
 
     _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    _budget: Callable[[torch.Tensor], RelevanceBudget] | None = None
 
     def __init__(
         self,
@@ -141,17 +145,20 @@ class Explainer:
         elif engine == "fused":
             raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
         else:
-            self._prepare_hooks(settings, canonizer, low, high)
+            self._prepare_hooks(example.to(self.device), settings, canonizer, low, high)
 
     def _prepare_canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
         canonical = canonize(self.network, example.to(self.device))
         self.provenance["notes"] = list(canonical.notes)
         if isinstance(settings, CompositeSettings):
             rules = settings.rules(low, high)
+            rules_of_entrances(canonical, rules, example.shape[1:])  # refuses before any work
+            self.provenance["notes"] += entrance_notes(canonical, rules)
             if engine != "zennit":
                 fused = Engine(canonical)
                 self.provenance["engine"] = "fused"
                 self._run = lambda batch: fused.explain(batch, rules)
+                self._budget = lambda batch: fused.budget(batch, rules)
                 return
             from clusterwhy.propagation.zennit_backend import zennit_composite
 
@@ -163,13 +170,17 @@ class Explainer:
         self.provenance["engine"] = "zennit"
         self._run = lambda batch: self._hooked(canonical, zennits, batch)
 
-    def _prepare_hooks(self, settings: Any, canonizer: CanonizerName, low: Any, high: Any) -> None:
+    def _prepare_hooks(
+        self, example: torch.Tensor, settings: Any, canonizer: CanonizerName, low: Any, high: Any
+    ) -> None:
         self.provenance["engine"] = "zennit"
         composite = settings
         if isinstance(settings, CompositeSettings):
-            from clusterwhy.propagation.zennit_backend import layer_map_composite
+            from clusterwhy.propagation.zennit_backend import check_first_layer, layer_map_composite
 
-            composite = layer_map_composite(settings.rules(low, high, canonizer), canonizer)
+            rules = settings.rules(low, high, canonizer)
+            check_first_layer(self.network, example, rules)
+            composite = layer_map_composite(rules, canonizer)
         # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
         network = copy.deepcopy(self.network)
         self._run = lambda batch: self._hooked(network, composite, batch)
@@ -206,4 +217,13 @@ class Explainer:
                 "the windows hold such values, or the composite does not fit this network"
             )
         share = kept / np.where(target == 0, np.nan, target)
-        return Relevance(relevance, target, share, self.provenance)
+        found = Relevance(relevance, target, share, self.provenance)
+        note = self._loss_note(found, data)
+        notes = [*self.provenance.get("notes", []), *([] if note is None else [note])]
+        return replace(found, provenance=self.provenance | {"notes": notes})
+
+    def _loss_note(self, found: Relevance, windows: torch.Tensor) -> str | None:
+        budget = self._budget
+        if budget is None:
+            return gap_note(found.gap)
+        return loss_note(found.lost_share, lambda chosen: budget(windows[chosen].to(self.device)))

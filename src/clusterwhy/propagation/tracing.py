@@ -9,6 +9,7 @@ from torch import fx, nn
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
+from clusterwhy.propagation.entrances import mark_entrances
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
@@ -84,7 +85,7 @@ class Builder:
             raise CompositeError(
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
             )
-        self._mark_readers_of_the_input()
+        mark_entrances(self.steps)
         return Canonical(self.steps, output, tuple(self.notes))
 
     def _step(
@@ -254,12 +255,3 @@ class Builder:
         while self.position[node.all_input_nodes[0]] == self.position[node]:
             node = node.all_input_nodes[0]
         return node
-
-    def _mark_readers_of_the_input(self) -> None:
-        raw = {0}
-        for n, step in enumerate(self.steps, start=1):
-            reads = any(i in raw for i in step.inputs)
-            if reads and step.kind == "linear":
-                step.reads_input = True
-            elif reads and step.kind in ("route", "norm", "concatenate"):
-                raw.add(n)
