@@ -1,9 +1,25 @@
 """Where the target goes on its way to the input: relevance that each step of the network absorbs."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pandas as pd
 
 from clusterwhy.attribution.base import AttributionTask
-from clusterwhy.types import FloatArray
+from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.propagation.explainer import Relevance
+
+CONSERVATION = ["window", "cluster", "target", "relevance_sum", "gap", "bias_share", "lost_share"]
+
+
+def conservation_table(explained: "Relevance", ids: IntArray, cluster: int) -> pd.DataFrame:
+    """Whether relevance adds up to the target: one row per window, with the columns `CONSERVATION`."""
+    total = explained.values.sum(axis=(1, 2), dtype=np.float64)
+    shares = explained.gap, explained.bias_share, explained.lost_share
+    columns = ids, cluster, explained.target, total, *shares
+    return pd.DataFrame(dict(zip(CONSERVATION, columns, strict=True)))
 
 
 def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame:

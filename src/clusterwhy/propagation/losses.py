@@ -1,14 +1,18 @@
 """Relevance that is lost on its way to the input, told in a result's notes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clusterwhy.propagation.engine import RelevanceBudget
 from clusterwhy.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from clusterwhy.propagation.engine import RelevanceBudget
 
 # of the target: what stabilisers take in a sound explanation stays below
 TOLERATED = 0.05
+LOST, MISSING = "lost:", "missing:"  # beginnings of the notes
 CATEGORIES = {
     "sum": "a sum without a positive part: `residual: norm` shares it by contribution",
     "stabilizer": "no contributions of the sign that the rule shares, or an output near 0",
@@ -18,7 +22,12 @@ CATEGORIES = {
 }
 
 
-def loss_note(lost_share: FloatArray, budget_of: Callable[[IntArray], RelevanceBudget]) -> str | None:
+def losses_in(provenance: Mapping[str, Any]) -> list[str]:
+    """Those of a result's notes that tell of lost relevance."""
+    return [note for note in provenance.get("notes", []) if note.startswith((LOST, MISSING))]
+
+
+def loss_note(lost_share: FloatArray, budget_of: "Callable[[IntArray], RelevanceBudget]") -> str | None:
     """What is lost, and at which steps; None where it is at most `TOLERATED` in every window.
 
     Args:
@@ -33,7 +42,7 @@ def loss_note(lost_share: FloatArray, budget_of: Callable[[IntArray], RelevanceB
     for name, kind in _leading(budget_of(worst)):
         steps.setdefault(CATEGORIES.get(kind, kind), []).append(name)
     places = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in steps.items())
-    return f"{_figures('lost', lost_share, lossy)}, most of it at {places}"
+    return f"{_figures(LOST, lost_share, lossy)}, most of it at {places}"
 
 
 def gap_note(gap: FloatArray) -> str | None:
@@ -41,18 +50,18 @@ def gap_note(gap: FloatArray) -> str | None:
     open_ = np.flatnonzero(np.abs(gap) > TOLERATED)
     if not len(open_):
         return None
-    return f"{_figures('missing', gap, open_)}; zennit's hooks do not tell how much of it biases absorbed"
+    return f"{_figures(MISSING, gap, open_)}; zennit's hooks do not tell how much of it biases absorbed"
 
 
 def _figures(word: str, shares: FloatArray, above: IntArray) -> str:
     sizes = np.abs(shares)
     return (
-        f"{word}: {np.nanmedian(sizes):.0%} of the target (median; at most {np.nanmax(sizes):.0%}), more than "
+        f"{word} {np.nanmedian(sizes):.0%} of the target (median; at most {np.nanmax(sizes):.0%}), more than "
         f"{TOLERATED:.0%} in {len(above)} of {len(shares)} windows"
     )
 
 
-def _leading(budget: RelevanceBudget) -> list[tuple[str, str]]:
+def _leading(budget: "RelevanceBudget") -> list[tuple[str, str]]:
     """(step, category) of up to three steps that lose most, each of at least a tenth of the greatest loss."""
     amounts: dict[tuple[str, str], float] = {}
     for name, kind, amount in budget.entries:
