@@ -134,7 +134,8 @@ class CompositeSettings(Settings):
     contribution, which is epsilon and loses nothing; `norm_plus` by positive parts (localises better with z-plus,
     alpha-beta and gamma, and is stable on trained networks, but loses what arrives at a sum without a positive
     part); `none` leaves them without a rule (relevance is then copied into both branches; only with
-    `canonizer: none`). Sums of values without time are shared by contribution, as dense layers are. `attention`:
+    `canonizer: none`). `norm_plus` is for sums of convolutions: sums with a dense layer or attention among the parts,
+    and of values without time, are linear parts of dense layers and always shared by contribution. `attention`:
     `constant` leaves attention weights without relevance, `shared` gives them half (`SequenceRule`).
     """
 

@@ -12,6 +12,7 @@ from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
+from clusterwhy.propagation.residual_sums import residual_rule
 from clusterwhy.propagation.rules import Shared, passed, rule_of, share, total
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
@@ -225,7 +226,7 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            return share_sum(inputs, arriving, rules.residual)
+            return share_sum(inputs, arriving, residual_rule(step, rules))
         first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))
         return [first, *[None] * (len(inputs) - 1)]
 

@@ -25,6 +25,7 @@ class Step:
         non_negative: its output never falls below 0.
         reads_input: an entrance (`propagation.entrances`): a step with weights that the input reaches through none.
         before_entrances: a scale and shift of each channel that the input passes on its way to the entrances.
+        of_convolutions: a sum of convolutions, or of convolutions and the input (`propagation.residual_sums`).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Step:
     non_negative: bool = False
     reads_input: bool = False
     before_entrances: bool = False
+    of_convolutions: bool = False
 
 
 class Canonical(nn.Module):

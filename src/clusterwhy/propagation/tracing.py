@@ -29,6 +29,7 @@ from clusterwhy.propagation.operations import (
     kind_of_module,
     map_arguments,
 )
+from clusterwhy.propagation.residual_sums import mark_sums
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Kind, Step
 
@@ -86,6 +87,7 @@ class Builder:
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
             )
         mark_entrances(self.steps)
+        mark_sums(self.steps)
         return Canonical(self.steps, output, tuple(self.notes))
 
     def _step(

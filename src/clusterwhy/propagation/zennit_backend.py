@@ -18,6 +18,7 @@ from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import NORM_STABILIZER
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import Addition
+from clusterwhy.propagation.residual_sums import residual_rule
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -162,7 +163,8 @@ def _hooks(step: Step, rules: Rules, own: Rule | None) -> dict[nn.Module, Hook]:
     if step.kind == "pass":
         return {step.module: Pass()}
     if isinstance(step.module, Addition):
-        return {step.module.sum: norm_plus() if rules.residual == "norm_plus" else Norm(NORM_STABILIZER)}
+        by_positive_parts = residual_rule(step, rules) == "norm_plus"
+        return {step.module.sum: norm_plus() if by_positive_parts else Norm(NORM_STABILIZER)}
     return {}
 
 

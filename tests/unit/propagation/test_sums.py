@@ -9,11 +9,13 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from clusterwhy.attribution.registry import explain  # noqa: E402
+from clusterwhy.propagation.canonical import canonize  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
 from clusterwhy.propagation.explainer import lrp  # noqa: E402
 from clusterwhy.propagation.losses import TOLERATED, loss_note  # noqa: E402
 
 CHANNELS, TIME = 3, 24
+POSITIVE = COMPOSITES["epsilon"].model_copy(update={"residual": "norm_plus"})
 OF_EPSILON = ["epsilon", "epsilon_without_bias", "epsilon_w_square"]
 
 
@@ -56,6 +58,22 @@ class Transformer(nn.Module):
         return self.last(x.mean(dim=1))
 
 
+class Mixed(nn.Module):
+    """Sums of two convolutions, of one and the input, of one behind a batch norm, of a dense layer, of two units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv1d(CHANNELS, CHANNELS, 1) for _ in range(3))
+        self.norm, self.dense = nn.BatchNorm1d(CHANNELS), nn.Linear(TIME, TIME)
+
+    def forward(self, x: Any) -> Any:
+        x = torch.relu(self.a(x) + self.b(x))
+        x = self.norm(torch.relu(x)) + self.c(x)
+        x = torch.tanh(x) - self.dense(x)
+        x = x.mean(dim=-1)
+        return x[:, 0] - x[:, 1]
+
+
 def made(network: type[nn.Module], **arguments: Any) -> nn.Module:
     torch.manual_seed(0)
     return network(**arguments).double().eval()
@@ -93,6 +111,22 @@ def test_without_biases_epsilon_is_gradient_times_input(windows: np.ndarray) -> 
     np.testing.assert_allclose(found.values, (gradient * inputs).detach(), atol=1e-8)
 
 
+@pytest.mark.parametrize("composite", [name for name in COMPOSITES if not COMPOSITES[name].first_layer])
+def test_sums_of_attention_and_dense_layers_lose_nothing_in_any_composite(composite: str, windows: np.ndarray) -> None:
+    settings = COMPOSITES[composite].model_copy(update={"epsilon": 1e-12})
+    found = lrp(made(Transformer), windows, 0, settings)
+    assert np.abs(found.lost_share).max() < 1e-3
+
+
+def test_only_sums_of_convolutions_are_shared_by_positive_parts(windows: np.ndarray) -> None:
+    network = made(Mixed)
+    canonical = canonize(network, torch.from_numpy(windows))
+    sums = [step.of_convolutions for step in canonical.steps if step.kind == "sum"]
+    assert sums == [True, True, False, False]
+    fused, by_zennit = (lrp(network, windows, None, POSITIVE, engine=engine) for engine in ("fused", "zennit"))
+    np.testing.assert_allclose(fused.values, by_zennit.values, atol=1e-10)
+
+
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_without_bias"])
 @pytest.mark.parametrize("network", [PreActivation, Transformer])
 def test_epsilon_loses_nothing_at_sums(network: type[nn.Module], composite: str, windows: np.ndarray) -> None:
@@ -110,8 +144,7 @@ def test_every_composite_of_epsilon_alone_shares_by_contribution_and_no_other_by
 
 @pytest.mark.parametrize("engine", ["fused", "zennit"])
 def test_what_positive_parts_lose_is_told_with_the_step_and_what_to_choose(windows: np.ndarray, engine: Any) -> None:
-    network = made(PreActivation if engine == "zennit" else Transformer)
-    found = lrp(network, windows, 0, COMPOSITES["epsilon"].model_copy(update={"residual": "norm_plus"}), engine=engine)
+    found = lrp(made(PreActivation), windows, 0, POSITIVE, engine=engine)
     (note,) = [note for note in found.provenance["notes"] if note.startswith(("lost", "missing"))]
     shares = np.abs(found.gap if engine == "zennit" else found.lost_share)
     assert f"{np.median(shares):.0%} of the target (median; at most {shares.max():.0%})" in note
@@ -123,8 +156,7 @@ def test_notes_of_one_call_do_not_stay_for_the_next(windows: np.ndarray) -> None
     from clusterwhy.propagation.explainer import Explainer
 
     box = torch.zeros(CHANNELS), torch.ones(CHANNELS)
-    network = made(Transformer)
-    explainer = Explainer(network, torch.from_numpy(windows), 0, "epsilon_plus", "auto", "auto", box)
+    explainer = Explainer(made(PreActivation), torch.from_numpy(windows), 0, POSITIVE, "auto", "auto", box)
     first, second = explainer.explain(windows, 64), explainer.explain(windows, 64)
     assert len(first.provenance["notes"]) == len(second.provenance["notes"]) == 1
 
