@@ -102,6 +102,34 @@ def test_the_difference_of_two_units_of_a_linear_layer_is_its_weights_times_the_
     np.testing.assert_allclose(found.bias_share * found.target, kept, atol=1e-9)
 
 
+class Averaged(nn.Sequential):
+    """Units of the output are means of convolutions, without a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv1d(CHANNELS, 2, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize(
+    ("network", "engine"),  # zennit has no rule for attention
+    [
+        (Averaged, "fused"),
+        (Averaged, "zennit"),
+        (PreActivation, "fused"),
+        (PreActivation, "zennit"),
+        (Transformer, "fused"),
+    ],
+)
+def test_relevance_of_a_difference_of_units_is_the_difference_of_their_relevance(
+    network: type[nn.Module], composite: str, engine: Any, windows: np.ndarray
+) -> None:
+    settings = COMPOSITES[composite].model_copy(update={"epsilon": 1e-14})
+    asked = made(network), windows
+    found, first, second = (lrp(*asked, target, settings, engine=engine) for target in (difference_of_units, 0, 1))
+    size = np.abs(first.values).max() + np.abs(second.values).max()
+    np.testing.assert_allclose(found.values, first.values - second.values, atol=1e-7 * size)
+
+
 def test_without_biases_epsilon_is_gradient_times_input(windows: np.ndarray) -> None:
     # ReLU networks without biases: f(x) = sum of x df/dx (Ancona et al. 2018, proposition 1)
     network = made(PreActivation, bias=False)
