@@ -37,7 +37,7 @@ class Relevance:
         bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
             not know.
         provenance: every choice that was made, in words. Its `notes` tell what was folded or replaced, and where
-            relevance was lost if it is more than `losses.TOLERATED` of the target of a window.
+            relevance was lost if it is more than `metrics.shares.TOLERATED_LOSS` of the target of a window.
     """
 
     values: FloatArray

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.propagation.engine import RelevanceBudget
 
-# of the target: what stabilisers take in a sound explanation stays below
-TOLERATED = 0.05
 LOST, MISSING = "lost:", "missing:"  # beginnings of the notes
 CATEGORIES = {
     "sum": "a sum without a positive part: `residual: norm` shares it by contribution",
@@ -28,13 +27,13 @@ def losses_in(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def loss_note(lost_share: FloatArray, budget_of: "Callable[[IntArray], RelevanceBudget]") -> str | None:
-    """What is lost, and at which steps; None where it is at most `TOLERATED` in every window.
+    """What is lost, and at which steps; None where it is at most `TOLERATED_LOSS` in every window.
 
     Args:
         lost_share: (window,) as in `Relevance`.
         budget_of: the relevance budget of the windows at given positions.
     """
-    lossy = np.flatnonzero(np.abs(lost_share) > TOLERATED)
+    lossy = np.flatnonzero(np.abs(lost_share) > TOLERATED_LOSS)
     if not len(lossy):
         return None
     worst = lossy[np.argsort(-np.abs(lost_share[lossy]))][:32]
@@ -47,7 +46,7 @@ def loss_note(lost_share: FloatArray, budget_of: "Callable[[IntArray], Relevance
 
 def gap_note(gap: FloatArray) -> str | None:
     """How far relevance is from the target where nothing tells what biases absorbed; None as in `loss_note`."""
-    open_ = np.flatnonzero(np.abs(gap) > TOLERATED)
+    open_ = np.flatnonzero(np.abs(gap) > TOLERATED_LOSS)
     if not len(open_):
         return None
     return f"{_figures(MISSING, gap, open_)}; zennit's hooks do not tell how much of it biases absorbed"
@@ -57,7 +56,7 @@ def _figures(word: str, shares: FloatArray, above: IntArray) -> str:
     sizes = np.abs(shares)
     return (
         f"{word} {np.nanmedian(sizes):.0%} of the target (median; at most {np.nanmax(sizes):.0%}), more than "
-        f"{TOLERATED:.0%} in {len(above)} of {len(shares)} windows"
+        f"{TOLERATED_LOSS:.0%} in {len(above)} of {len(shares)} windows"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from clusterwhy.propagation.losses import TOLERATED
+from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.report.study_results import StudyResults
 
 Answer = tuple[str, str, str]
@@ -39,13 +39,13 @@ def _sums(study: StudyResults) -> Iterator[Answer]:
 def _losses(study: StudyResults) -> Iterator[Answer]:
     for name, column in (("the figures", "lost_share"), ("LRP of the composite", "lrp_lost_share")):
         shares = study.explained.get(column, pd.Series(dtype=float)).abs()
-        above = int((shares > TOLERATED).sum())
+        above = int((shares > TOLERATED_LOSS).sum())
         if above:
             mine = [sentence for sentence in study.losses if ("LRP of the" in sentence) == (column == "lrp_lost_share")]
             yield (
                 f"Is relevance lost on the way to the input? ({name})",
                 f"{shares.median():.0%} of the target (median; at most {shares.max():.0%}), more than "
-                f"{TOLERATED:.0%} in {above} of {len(shares)} windows",
+                f"{TOLERATED_LOSS:.0%} in {above} of {len(shares)} windows",
                 "; ".join(["Part of the target reaches no channel", *mine]),
             )
 

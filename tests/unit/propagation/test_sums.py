@@ -9,10 +9,11 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from clusterwhy.attribution.registry import explain  # noqa: E402
+from clusterwhy.metrics.shares import TOLERATED_LOSS  # noqa: E402
 from clusterwhy.propagation.canonical import canonize  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
 from clusterwhy.propagation.explainer import lrp  # noqa: E402
-from clusterwhy.propagation.losses import TOLERATED, loss_note  # noqa: E402
+from clusterwhy.propagation.losses import loss_note  # noqa: E402
 
 CHANNELS, TIME = 3, 24
 POSITIVE = COMPOSITES["epsilon"].model_copy(update={"residual": "norm_plus"})
@@ -176,7 +177,7 @@ def test_what_positive_parts_lose_is_told_with_the_step_and_what_to_choose(windo
     (note,) = [note for note in found.provenance["notes"] if note.startswith(("lost", "missing"))]
     shares = np.abs(found.gap if engine == "zennit" else found.lost_share)
     assert f"{np.median(shares):.0%} of the target (median; at most {shares.max():.0%})" in note
-    assert f"in {(shares > TOLERATED).sum()} of 20 windows" in note
+    assert f"in {(shares > TOLERATED_LOSS).sum()} of 20 windows" in note
     assert ("zennit's hooks do not tell" if engine == "zennit" else "`residual: norm` shares it by contri") in note
 
 
