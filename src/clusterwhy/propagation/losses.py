@@ -64,7 +64,7 @@ def _leading(budget: "RelevanceBudget") -> list[tuple[str, str]]:
     """(step, category) of up to three steps that lose most, each of at least a tenth of the greatest loss."""
     amounts: dict[tuple[str, str], float] = {}
     for name, kind, amount in budget.entries:
-        if kind != "bias":
+        if kind not in ("bias", "constant"):  # told as shares of their own
             amounts[name, kind] = amounts.get((name, kind), 0.0) + float(amount.abs().sum())
     leading = sorted(amounts, key=lambda place: -amounts[place])[:3]
     return [place for place in leading if amounts[place] >= amounts[leading[0]] / 10]
