@@ -151,6 +151,7 @@ class BatchAttributor(Attributor, ABC):
         data = torch.as_tensor(windows)
         module = copy.deepcopy(task.network).eval().requires_grad_(False)
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
+        self._check_windows_apart(module, data[:2].to(device))
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
         with _recurrent_gradients():
@@ -163,6 +164,12 @@ class BatchAttributor(Attributor, ABC):
         bias_share = np.full_like(target, 0.0 if self.complete else np.nan)
         provenance = {"attributor": type(self).__name__, **self.model_dump(), **details}
         return Relevance(relevance, target, bias_share, provenance)
+
+    def _check_windows_apart(self, module: "nn.Module", windows: "torch.Tensor") -> None:
+        from clusterwhy.propagation.per_window import fault_of_batches, probes
+
+        if (fault := fault_of_batches(module, probes(windows))) is not None:
+            raise MethodError(fault)
 
     def _target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch

@@ -125,6 +125,10 @@ class ConceptExplainer:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         example = as_windows(example).to(self.device)
         canonical = canonize(with_target(network, head), example[:2])
+        if not canonical.rows_are_windows:
+            raise CompositeError(
+                "concepts need one row per window at each layer; this network folds another axis into the first one"
+            )
         self.engine = Engine(canonical)
         self.layers = traced_layers(canonical, example)
         low, high = (end.to(example)[None, :, None] for end in box)

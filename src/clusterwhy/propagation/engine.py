@@ -13,7 +13,7 @@ from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes,
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
 from clusterwhy.propagation.residual_sums import residual_rule
-from clusterwhy.propagation.rules import Shared, passed, rule_of, share, total
+from clusterwhy.propagation.rules import Shared, passed, per_window, rule_of, share
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -44,11 +44,12 @@ class RelevanceBudget:
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
 
-    def add(self, name: str, shared: Shared) -> None:
+    def add(self, name: str, shared: Shared, n_windows: int) -> None:
         """Note what a step with weights kept."""
-        self.entries.extend([(name, "bias", shared.bias), (name, "stabilizer", shared.stabilizer())])
+        kept = {"bias": shared.bias, "stabilizer": shared.stabilizer()}
         if shared.softmax is not None:
-            self.entries.append((name, "softmax", shared.softmax))
+            kept["softmax"] = shared.softmax
+        self.entries.extend((name, category, per_window(amount, n_windows)) for category, amount in kept.items())
 
     def sum(self, category: str) -> torch.Tensor | float:
         """(window,) all amounts of a category."""
@@ -60,6 +61,9 @@ class Engine:
 
     Equal to zennit's hooks on the same network (tests/reference/test_engine.py), at a fraction of their cost: no
     layer's own backward pass runs, and composites share one forward pass.
+
+    Attributes:
+        batch_size: windows of one relevance pass, at most; 1 where a row of a value is no window.
     """
 
     def __init__(self, canonical: Canonical) -> None:
@@ -75,6 +79,7 @@ class Engine:
                 readers.setdefault(i, []).append(n)
         self.readers = readers
         self.kept = self._kept_values()
+        self.batch_size = BATCH_SIZE if canonical.rows_are_windows else 1
 
     def _kept_values(self) -> set[int]:
         """Values that the relevance pass reads."""
@@ -94,7 +99,7 @@ class Engine:
         Windows go through in small batches, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
-        for batch in windows.split(BATCH_SIZE):
+        for batch in windows.split(self.batch_size):
             tape = self.run(batch)
             parts.append((*self.relevance(tape, tape.output, rules), tape.output))
         values, absorbed, output = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -102,9 +107,14 @@ class Engine:
 
     def budget(self, windows: torch.Tensor, rules: Rules) -> RelevanceBudget:
         """What each step keeps of the relevance of the network's output."""
-        tape, found = self.run(windows), RelevanceBudget()
-        self.relevance(tape, tape.output, rules, found)
-        return found
+        parts = []
+        for batch in windows.split(self.batch_size):
+            tape, found = self.run(batch), RelevanceBudget()
+            self.relevance(tape, tape.output, rules, found)
+            parts.append(found.entries)
+        return RelevanceBudget(
+            [(*same[0][:2], torch.cat([amount for _, _, amount in same])) for same in zip(*parts, strict=True)]
+        )
 
     @torch.no_grad()
     def run(self, windows: torch.Tensor) -> Tape:
@@ -174,10 +184,10 @@ class Engine:
         Returns:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
-        steps = self.canonical.steps
+        steps, n_windows = self.canonical.steps, len(tape.output)
         entrances = rules_of_entrances(self.canonical, rules, tape.values[0].shape[1:])
         waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
-        absorbed = seed.new_zeros(len(seed))
+        absorbed = seed.new_zeros(n_windows)
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
@@ -188,14 +198,14 @@ class Engine:
             if step.kind in ("linear", "sequence"):
                 shared = self._share_layer(n, tape, arriving, rules, entrances)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
-                absorbed = absorbed + shared.bias
+                absorbed = absorbed + per_window(shared.bias, n_windows)
                 if budget is not None:
-                    budget.add(step.name, shared)
+                    budget.add(step.name, shared, n_windows)
             else:
-                before = total(arriving) if budget is not None else None
+                before = per_window(arriving, n_windows) if budget is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
                 if budget is not None and before is not None and step.kind != "pass":
-                    lost = before - sum(total(part) for part in leaving if part is not None)
+                    lost = before - sum(per_window(part, n_windows) for part in leaving if part is not None)
                     budget.entries.append((step.name, step.kind, lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:

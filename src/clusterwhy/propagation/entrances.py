@@ -76,7 +76,7 @@ def rules_of_entrances(canonical: Canonical, rules: Rules, shape: torch.Size) ->
         shape: (channel, time) of a window.
 
     Raises:
-        CompositeError: there is no entrance, or a step before them works across windows.
+        CompositeError: there is no entrance.
     """
     first = rules.first_layer
     if first is None:
@@ -88,12 +88,6 @@ def rules_of_entrances(canonical: Canonical, rules: Rules, shape: torch.Size) ->
         return _without_padding(canonical, entrances, first, shape)
     low, high = first.low.expand(1, *shape), first.high.expand(1, *shape)
     boxes = _boxes(canonical, entrances, low.contiguous(), high.contiguous())
-    folded = [canonical.steps[n].name for n, (lowest, _) in boxes.items() if len(lowest) != 1]
-    if folded:
-        raise CompositeError(
-            f"{', '.join(folded)}: a step before makes several windows of one, and a box cannot be carried through it; "
-            "choose a composite without the rule box"
-        )
     return {n: replace(first, low=lowest, high=highest) for n, (lowest, highest) in boxes.items()}
 
 

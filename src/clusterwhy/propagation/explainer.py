@@ -19,6 +19,7 @@ from clusterwhy.propagation.engine import Engine, RelevanceBudget
 from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
 from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
 from clusterwhy.propagation.losses import gap_note, loss_note
+from clusterwhy.propagation.per_window import fault_of_batches, probes
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ class Explainer:
             raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
         else:
             self._prepare_hooks(example.to(self.device), settings, canonizer, low, high)
+            if (fault := fault_of_batches(self.network, probes(example.to(self.device)))) is not None:
+                raise CompositeError(fault)
 
     def _prepare_canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
         canonical = canonize(self.network, example.to(self.device))

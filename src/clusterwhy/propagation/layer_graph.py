@@ -12,14 +12,13 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.inputs import with_target
+from clusterwhy.propagation.inputs import PREFIX, with_target
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
 from clusterwhy.propagation.steps import Canonical, Step
 from clusterwhy.types import IntArray
 
 INPUT = "input"
-PREFIX = "network."  # of the layers of a network with a head behind it
 Found = TypeVar("Found")
 AXIS_CALLS = ("transpose", "permute", torch.transpose, torch.permute)
 

@@ -54,6 +54,7 @@ class RescaleRule:
         """
         values, differences = (torch.zeros(size, dtype=windows.dtype) for size in (windows.shape, len(windows)))
         shared, count = references.ndim == 3, references.shape[-3]
+        batch_size = batch_size if self.canonical.rows_are_windows else 1
         for first in range(0, len(windows), batch_size):
             part = slice(first, first + batch_size)
             own = self.forward(windows[part].to(self.device))

@@ -45,12 +45,15 @@ class Canonical(nn.Module):
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
         window_shape: (channel, time) of the windows that it was traced with; None before it has been compared.
+        rows_are_windows: each value has one row per window. Otherwise, as where channels are folded into the first
+            axis, relevance is computed for one window at a time.
     """
 
     window_shape: torch.Size | None = None
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()
+        self.rows_are_windows = True
         self.steps, self.output, self.notes = steps, output, notes
         self.modules_in_order = nn.ModuleList(step.module for step in steps)
         last = {i: n for n, step in enumerate(steps) for i in step.inputs}

@@ -3,6 +3,7 @@
 import operator
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
@@ -28,6 +29,7 @@ from clusterwhy.propagation.operations import (
     kind_of_call,
     kind_of_module,
     map_arguments,
+    refuse_own_forward,
 )
 from clusterwhy.propagation.residual_sums import mark_sums
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
@@ -45,7 +47,7 @@ class Tracer(fx.Tracer):
 class Builder:
     """Turns a traced graph into steps."""
 
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, network: nn.Module, graph: fx.Graph, example: torch.Tensor) -> None:
         self.modules = {
             name: Sum(module.dim) if is_sum_of_zennit(module) else module  # type: ignore[arg-type]
             for name, module in network.named_modules()
@@ -53,7 +55,7 @@ class Builder:
         self.network, self.graph = network, graph
         self.steps: list[Step] = []
         self.position: dict[fx.Node, int] = {}
-        self.norms = FoldedBatchNorms(graph, self.modules)
+        self.norms = FoldedBatchNorms(network, graph, self.modules, example)
         self.notes = list(self.norms.notes)
 
     def build(self) -> Canonical:
@@ -115,6 +117,7 @@ class Builder:
     def _add_module(self, node: fx.Node, module: nn.Module) -> None:
         inputs = self._inputs(node)
         name = str(node.target)
+        refuse_own_forward(name, module)
         if isinstance(module, nn.BatchNorm1d):
             if node in self.norms.parts:
                 self.position[node] = inputs[0]
@@ -135,6 +138,8 @@ class Builder:
             self._step(node, "linear", linear(weight, bias), inputs)
         elif isinstance(module, DROPPED) or (isinstance(module, nn.Sequential) and not len(module)):
             self.position[node] = inputs[0]
+        elif getattr(module, "return_indices", False):
+            raise CompositeError(f"{name}: pooling with return_indices=True has no rule, nor has unpooling by them")
         elif (kind := kind_of_module(module)) is not None:
             non_negative = isinstance(module, NON_NEGATIVE) if kind == "pass" else self._keeps_sign(inputs)
             self._step(node, kind, without_hooks(module), inputs, non_negative)

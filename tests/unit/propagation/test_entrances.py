@@ -238,12 +238,18 @@ def test_a_rule_of_the_first_layer_without_an_entrance_is_refused_with_one_that_
     lrp(network, windows, 0, other)
 
 
-def test_windows_of_each_channel_have_no_box(windows: Any) -> None:
-    apart = Function(lambda x: x.reshape(-1, 1, TIME))
-    back = Function(lambda x: x.reshape(-1, CHANNELS * 2))
-    network = nn.Sequential(apart, nn.Conv1d(1, 2, TIME), back).double().eval()
-    with pytest.raises(CompositeError, match="a step before makes several windows of one"):
-        lrp(network, windows, 0, "epsilon_plus_box")
+def test_a_box_holds_where_each_channel_is_read_alone(windows: Any) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv1d(1, 2, 3, bias=False)
+    apart = nn.Sequential(Function(lambda x: x.reshape(-1, 1, TIME)), layer)
+    back = Function(lambda x: x.reshape(-1, CHANNELS, 2, TIME - 2).flatten(1))
+    network = nn.Sequential(apart, nn.ReLU(), back, nn.LazyLinear(1, bias=False), nn.Flatten(0)).eval()
+    network(torch.zeros(2, CHANNELS, TIME))
+    found = lrp(network.double(), windows, None, precise("epsilon_plus_box"), box=BOX).values
+    grouped = nn.Conv1d(CHANNELS, 2 * CHANNELS, 3, groups=CHANNELS, bias=False)
+    grouped.weight = nn.Parameter(layer.weight.repeat(CHANNELS, 1, 1))
+    same = nn.Sequential(grouped, nn.ReLU(), nn.Flatten(), *network[3:]).double().eval()
+    np.testing.assert_allclose(found, lrp(same, windows, None, precise("epsilon_plus_box"), box=BOX).values, atol=1e-9)
 
 
 class LateFirst(nn.Module):
