@@ -14,6 +14,7 @@ from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import COMPOSITES, RULES, Rule
 from clusterwhy.propagation.engine import Engine, RelevanceBudget
+from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.explainer import lrp
 from clusterwhy.propagation.planes import PlaneOperation
 from clusterwhy.propagation.rules import share
@@ -64,9 +65,7 @@ def test_the_canonical_form_computes_what_the_network_computes(case: tuple[Any, 
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_the_engine_equals_zennit_and_its_relevance_budget_adds_up(case: tuple[Any, Any, Any], composite: str) -> None:
     _, canonical, windows = case
-    # zennit wants ends of the shape that its layer reads
-    rank = 3 if isinstance(next(s.module for s in canonical.steps if s.reads_input), nn.Conv1d) else 4
-    low = torch.full((1, CHANNELS, 1) if rank == 3 else (1, 1, CHANNELS, 1), -4.0, dtype=torch.float64)
+    low = torch.full((1, CHANNELS, 1), -4.0, dtype=torch.float64)
     engine, budget, rules = Engine(canonical), RelevanceBudget(), COMPOSITES[composite].rules(low, -low)
     tape = engine.run(windows)
     found, absorbed = engine.relevance(tape, tape.output, rules, budget)
@@ -83,17 +82,13 @@ def test_the_engine_equals_zennit_and_its_relevance_budget_adds_up(case: tuple[A
 def test_the_box_of_a_channel_is_that_of_its_row() -> None:
     torch.manual_seed(0)
     canonical = canonize(ChannelsApart(CHANNELS).double().eval(), torch.randn(3, CHANNELS, TIME, dtype=torch.float64))
-    windows, low = torch.randn(3, CHANNELS, TIME).double(), -torch.arange(1.0, CHANNELS + 1).double()
-    engine = Engine(canonical)
-    tape = engine.run(windows)
-    by_channel, by_row = (
-        engine.relevance(tape, tape.output, COMPOSITES["epsilon_plus_box"].rules(ends, -ends))[0]
-        for ends in (low[None, :, None], low[None, None, :, None])
-    )
-    assert torch.equal(by_channel, by_row)
-    flipped = low.flip(0)[None, :, None]
-    other = engine.relevance(tape, tape.output, COMPOSITES["epsilon_plus_box"].rules(flipped, -flipped))[0]
-    assert not torch.allclose(by_channel, other)
+    low = -torch.arange(1.0, CHANNELS + 1).double()
+    rules = COMPOSITES["epsilon_plus_box"].rules(low[None, :, None], -low[None, :, None])
+    entrances = [rule for rule in rules_of_entrances(canonical, rules, torch.Size((CHANNELS, TIME))).values()]
+    assert len(entrances) == 1 and entrances[0].low is not None and entrances[0].high is not None
+    expected = low[None, None, :, None].expand(1, 1, CHANNELS, TIME)
+    torch.testing.assert_close(entrances[0].low, expected, rtol=0, atol=0)
+    torch.testing.assert_close(entrances[0].high, -expected, rtol=0, atol=0)
 
 
 LAYERS = {

@@ -37,6 +37,9 @@ class BatchNormAsPlaneConvolution(nn.Conv2d):
         self.bias = nn.Parameter(shift.clone(), requires_grad=False)
 
 
+SCALES_AND_SHIFTS = (BatchNormAsConvolution, BatchNormAsPlaneConvolution)
+
+
 class FoldedBatchNorms:
     """Batch norms whose inputs are linear layers that nothing else reads, alone or concatenated.
 

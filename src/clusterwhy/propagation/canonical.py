@@ -57,6 +57,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
             "network as it is, whose relevance may leak"
         ) from error
     canonical = Builder(network, graph, example).build()
+    canonical.window_shape = example.shape[1:]
     apart, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
     if apart > limit and example.dtype == torch.float32:
         # an output that is a small difference of large values says little in float32

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation.composites import Rules
+from clusterwhy.propagation.composites import Rule, Rules
+from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linearised import Linearised
 from clusterwhy.propagation.operations import Addition, Concatenation
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.planes import operation_of
-from clusterwhy.propagation.rules import Shared, per_window, rule_of, share
+from clusterwhy.propagation.residual_sums import residual_rule
+from clusterwhy.propagation.rules import Shared, passed, per_window, rule_of, share
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -110,6 +112,17 @@ class Engine:
             parts.append((values, absorbed, of_constants, tape.output))
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
+    def budget(self, windows: torch.Tensor, rules: Rules) -> RelevanceBudget:
+        """What each step keeps of the relevance of the network's output."""
+        parts = []
+        for batch in windows.split(self.batch_size):
+            tape, found = self.run(batch), RelevanceBudget()
+            self.relevance(tape, tape.output, rules, found)
+            parts.append(found.entries)
+        return RelevanceBudget(
+            [(*same[0][:2], torch.cat([amount for _, _, amount in same])) for same in zip(*parts, strict=True)]
+        )
+
     @torch.no_grad()
     def run(self, windows: torch.Tensor) -> Tape:
         """Forward pass of windows (window, channel, time)."""
@@ -179,6 +192,7 @@ class Engine:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
         steps, n_windows = self.canonical.steps, len(tape.output)
+        entrances = rules_of_entrances(self.canonical, rules, tape.values[0].shape[1:])
         waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
         absorbed = seed.new_zeros(n_windows)
         for n in reversed(range(len(steps))):
@@ -193,7 +207,7 @@ class Engine:
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
             if step.kind in ("linear", "sequence", "mixed"):
-                shared = self._share_layer(n, tape, arriving, rules)
+                shared = self._share_layer(n, tape, arriving, rules, entrances)
                 leaving: Sequence[torch.Tensor | None] = shared.of_inputs
                 absorbed = absorbed + per_window(shared.bias, n_windows)
                 if budget is not None:
@@ -210,16 +224,21 @@ class Engine:
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
 
-    def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
+    def _share_layer(
+        self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules, entrances: dict[int, Rule]
+    ) -> Shared:
         """Of a step with weights."""
         step, x, z = self.canonical.steps[n], tape.values[self.canonical.steps[n].inputs[0]], tape.values[n + 1]
         if isinstance(step.module, Linearised):
             return step.module.share([tape.values[i] for i in step.inputs], z, arriving, rules.sequence)
         if isinstance(step.module, (Recurrent, SelfAttention)):
             return step.module.share(x, z, arriving, rules.sequence)
+        if step.before_entrances and entrances:
+            # scale and shift are part of the entrance, whose rule has seen them
+            return passed(arriving)
         i = step.inputs[0]
         non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
-        return share(rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
+        return share(entrances.get(n) or rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
 
     def _are_signals(self, step: Step) -> list[bool]:
         return [self.canonical.depends_on_windows(i) for i in step.inputs]
@@ -233,7 +252,7 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            return share_sum(inputs, arriving, rules.residual)
+            return share_sum(inputs, arriving, residual_rule(step, rules))
         if step.kind == "write":
             return share_overwritten(step.module, inputs, self._are_signals(step), arriving)
         first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))

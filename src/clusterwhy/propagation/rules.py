@@ -52,12 +52,18 @@ def divide(relevance: torch.Tensor, z: torch.Tensor, epsilon: float) -> torch.Te
 
 
 def rule_of(step: Step, rules: Rules) -> Rule:
-    """The rule of a linear step."""
+    """The rule of a linear step; a box is still that of the network's input (`entrances.rules_of_entrances`)."""
     if isinstance(step.module, RootedLinear):
         return replace(rules.dense, name="epsilon")
-    if not isinstance(step.module, CONVOLUTIONS):
-        return rules.dense
-    return rules.first_layer if step.reads_input and rules.first_layer is not None else rules.convolution
+    if step.reads_input and rules.first_layer is not None:
+        return rules.first_layer
+    return rules.convolution if isinstance(step.module, CONVOLUTIONS) else rules.dense
+
+
+def passed(relevance: torch.Tensor) -> Shared:
+    """Relevance as it is, of a step that keeps none."""
+    nothing = relevance.new_zeros(len(relevance))
+    return Shared(relevance, nothing, lambda: nothing)
 
 
 def total(relevance: torch.Tensor) -> torch.Tensor:
@@ -224,9 +230,13 @@ def _w_square(case: _Case) -> Shared:
 
 def _constant(case: _Case, key: str, bias: torch.Tensor | None) -> Shared:
     layer = case.layer
-    weights = layer.forward(torch.ones_like(case.x[:1]), key, bias)
+    ones = torch.ones_like(case.x[:1])
+    if case.rule.present is not None:
+        ones = case.rule.present.to(ones)
+    weights = layer.forward(_last(ones), key, bias)
     s = divide(case.relevance, weights.expand_as(case.relevance), case.rule.stabilizer)
     inputs = layer.transpose(s, key, case.x)
+    inputs = inputs if case.rule.present is None else inputs * ones
     return Shared(inputs, layer.dot(bias, s), lambda: total(case.relevance - weights * s))
 
 

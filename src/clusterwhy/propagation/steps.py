@@ -28,7 +28,9 @@ class Step:
         module: computes it.
         inputs: positions of its inputs; 0 is the network's input, i + 1 the output of step i.
         non_negative: its output never falls below 0.
-        reads_input: a linear step that reads the network's input, at most pooled or reshaped.
+        reads_input: an entrance (`propagation.entrances`): a step with weights that the input reaches through none.
+        before_entrances: a scale and shift of each channel that the input passes on its way to the entrances.
+        of_convolutions: a sum of convolutions, or of convolutions and the input (`propagation.residual_sums`).
     """
 
     name: str
@@ -37,6 +39,8 @@ class Step:
     inputs: tuple[int, ...]
     non_negative: bool = False
     reads_input: bool = False
+    before_entrances: bool = False
+    of_convolutions: bool = False
 
 
 class Canonical(nn.Module):
@@ -45,9 +49,12 @@ class Canonical(nn.Module):
     Attributes:
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
+        window_shape: (channel, time) of the windows that it was traced with; None before it has been compared.
         rows_are_windows: each value has one row per window. Otherwise, as where channels are folded into the first
             axis, relevance is computed for one window at a time.
     """
+
+    window_shape: torch.Size | None = None
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()

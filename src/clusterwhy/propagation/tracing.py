@@ -13,6 +13,7 @@ from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBat
 from clusterwhy.propagation.building import refuse_held, time_and_windows_swapped
 from clusterwhy.propagation.constants import Constant, is_constant, is_never_negative, note_constants, summand
 from clusterwhy.propagation.copies import convolution, linear, with_windows_first, without_hooks
+from clusterwhy.propagation.entrances import mark_entrances
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.in_place import bring_out_of_place
 from clusterwhy.propagation.operations import (
@@ -35,6 +36,7 @@ from clusterwhy.propagation.operations import (
     refuse_own_forward,
 )
 from clusterwhy.propagation.overwriting import OverwritableProxy, overwrite
+from clusterwhy.propagation.residual_sums import mark_sums
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
 from clusterwhy.propagation.step_builders import add_call, module_builder
@@ -123,7 +125,8 @@ class Builder:
             raise CompositeError(
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
             )
-        self._mark_readers_of_the_input()
+        mark_entrances(self.steps)
+        mark_sums(self.steps)
         return Canonical(self.steps, output, tuple(self.notes))
 
     def _step(
@@ -364,12 +367,3 @@ class Builder:
         while self.position[node.all_input_nodes[0]] == self.position[node]:
             node = node.all_input_nodes[0]
         return node
-
-    def _mark_readers_of_the_input(self) -> None:
-        raw = {0}
-        for n, step in enumerate(self.steps, start=1):
-            reads = any(i in raw for i in step.inputs)
-            if reads and step.kind == "linear":
-                step.reads_input = True
-            elif reads and step.kind in ("route", "norm", "concatenate", "write"):
-                raw.add(n)
