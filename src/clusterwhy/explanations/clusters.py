@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.explanations.aggregation import (
     channel_contrast,
     channel_importance,
+    mean_shares,
     member_agreement,
     time_bins,
     time_map,
@@ -22,8 +24,7 @@ from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import deletion_table
-from clusterwhy.metrics.shares import signed_shares
-from clusterwhy.metrics.z_scores import channel_z_scores
+from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 N_RANDOM_RANKINGS = 3
 N_TIME_BINS = 8
+# why a figure is undefined
+NO_TARGET = "the target is 0"
+NO_RELEVANCE = "no window of the cluster has relevance"
+NO_OTHER = "no relevance of other clusters to compare with"
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class ClusterExplanations:
     Attributes:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
-            `bias_share`.
+            `bias_share`, and why they are `undefined`.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
-            by the composite, where the attributor has rules of its own.
+            by the composite, where the attributor has rules of its own; why they are `undefined`.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
             do not reach.
         clusters: the clusters that were explained.
@@ -160,8 +165,8 @@ class _Task:
         if attributor.has_own_rules:
             by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed).values
             rankings["lrp"] = by_rule.sum(axis=2)
-            importance["lrp"] = signed_shares(by_rule).mean(axis=0)
-        importance["z_score"] = z_scores.mean(axis=0)
+            importance["lrp"] = mean_shares(by_rule)
+        importance["z_score"] = np.where(np.isfinite(z_scores).all(axis=0), z_scores.mean(axis=0), np.nan)
         aligned = self.settings.members.align(windows, explained.values)
         table = pd.DataFrame(
             {
@@ -176,7 +181,7 @@ class _Task:
         return _Explained(
             cluster=cluster,
             relevance=explained.values,
-            windows=table,
+            windows=with_reasons(table, {"gap": NO_TARGET, "bias_share": f"{NO_TARGET}, or biases are not known"}),
             importance=_of_cluster(cluster, importance),
             map=time_map(aligned),
             bins=_of_cluster(cluster, time_bins(aligned, self.channels, N_TIME_BINS, self.dt_s, seed)),
@@ -190,7 +195,7 @@ class _Task:
         from clusterwhy.encoders.masked import best_device
 
         if self.membership is None:
-            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate"])
+            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate", REASONS])
         outside, windows = self.task.references, self.windows
         rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
         others = outside[rng.integers(0, len(outside), len(windows))]
@@ -208,7 +213,9 @@ def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> Clust
     importances = []
     for i, one in enumerate(each):
         others = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
-        importances.append(one.importance.assign(**channel_contrast(relevances[i], others, seed)))
+        table = one.importance.assign(**channel_contrast(relevances[i], others, seed))
+        reasons = {"signed": NO_RELEVANCE, "lrp": NO_RELEVANCE, "contrast": NO_OTHER, "z_score": CONSTANT}
+        importances.append(with_reasons(table, {name: reasons[name] for name in reasons if name in table}))
     # an empty table has no types of its own
     qualities = [one.quality for one in each if len(one.quality)] or [each[0].quality]
     return ClusterExplanations(
@@ -229,11 +236,11 @@ def _nothing(series: EmbeddedSeries, facts: dict[str, float]) -> ClusterExplanat
     no_relevance = np.zeros((0, len(series.channels), series.length), dtype=np.float32)
     return ClusterExplanations(
         relevance=no_relevance,
-        windows=pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
-        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
+        windows=pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share", REASONS]),
+        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score", REASONS]),
         maps=no_relevance,
         clusters=[],
-        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate"]),
+        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate", REASONS]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
         facts=facts,

@@ -144,13 +144,19 @@ def _by(
     own, *of_random = (method.explain(network, windows, unit, others, seed) for network in networks)
     adds_up = method.attributor.complete
     row = {
-        "gap": float(np.median(np.abs(own.gap))) if adds_up else float("nan"),
-        "bias_share": float(np.median(own.bias_share)),
+        "gap": _median(np.abs(own.gap)) if adds_up else float("nan"),
+        "bias_share": _median(own.bias_share),
     }
     for other in of_random:
         row["randomised"] = rank_correlation(own.values, other.values)
         row["randomised_absolute"] = rank_correlation(np.abs(own.values), np.abs(other.values))
     return own.values, row
+
+
+def _median(shares: FloatArray) -> float:
+    """Median over windows whose target is not 0; NaN where there is none."""
+    known = shares[np.isfinite(shares)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 @dataclass(frozen=True)
