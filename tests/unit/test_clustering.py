@@ -10,6 +10,7 @@ import pytest
 from clusterwhy.anomaly.detectors import DetectorInput, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
 from clusterwhy.clustering import (
+    Clusters,
     Hdbscan,
     central_order,
     density_validity,
@@ -17,6 +18,7 @@ from clusterwhy.clustering import (
     silhouette,
     summarise,
     timeline,
+    with_twins,
 )
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.errors import DataError
@@ -170,6 +172,27 @@ def test_branches_have_the_number_of_all_points_below_them(
         assert model.prediction_data_.cluster_map == own
         again, strengths = hdbscan.approximate_predict(model, points)
         assert (again == model.labels_).mean() > 0.99 and ((strengths >= 0) & (strengths <= 1)).all()
+
+
+def test_windows_of_one_embedding_are_in_the_cluster_of_most_of_them() -> None:
+    """By hand: kind 0 has two votes for cluster 1 and one for 0; kind 1 is in 2 where it is not noise; 2 is noise."""
+    embeddings = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0])[:, None]
+    labels, strengths = np.array([1, 0, 1, -1, 2, -1, 1]), np.array([0.4, 0.9, 0.8, 0.0, 0.7, 0.0, 1.0])
+    found = with_twins(Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame()), embeddings)
+    # cluster 0 has no window left: 1 and 2 are 0 and 1 now, both with another window
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, -1, 0]
+    np.testing.assert_allclose(found.strengths, [0.4, 0.6, 0.8, 0.7, 0.7, 0.0, 1.0])
+    assert np.isnan(found.persistence).all() and len(found.persistence) == 2
+    apart = Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame())
+    assert with_twins(apart, np.arange(7.0)[:, None]) is apart
+
+
+def test_coinciding_embeddings_have_neither_trustworthiness_nor_silhouette(rng: np.random.Generator) -> None:
+    same = np.full((40, 3), 0.3, dtype=np.float32) * (1 + 1e-7 * rng.normal(size=(40, 3)))
+    labels = np.arange(40) % 2
+    assert trustworthiness(same, rng.normal(size=(40, 2)), 5, 0) is None and silhouette(same, labels, 0) is None
+    # rounding is not made into features of variance 1
+    assert (Umap(n_neighbors=5, min_dist=0.0, metric="euclidean").points(same) == 0).all()
 
 
 def test_the_persistence_of_coinciding_windows_is_unknown(rng: np.random.Generator) -> None:
