@@ -27,6 +27,8 @@ SERIES: dict[str, dict[str, np.ndarray]] = {
     "two_values": {"a": (T // 30 % 2).astype(float)},
     "quantised_repeats": {"a": np.tile(np.round(2 * NOISE[:100]) / 2, 12), "b": np.tile(np.round(NOISE[100:150]), 24)},
 }
+# a detector without scores per channel, an attributor without rules of its own to compare the composite's LRP with
+CHOICES = {"one_channel_constant": {"detector": "nearest_neighbours", "attributor": "lrp"}}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def finished(checkout: Checkout, server: StageServer) -> Callable[[str], Path]:
 
     def run(name: str) -> Path:
         columns = SERIES[name]
+        checkout.choose(**{"detector": "clipped_prediction", "attributor": "difference"} | CHOICES.get(name, {}))
         table = pd.DataFrame({"time": np.arange(len(columns["a"])) / 20, **columns})
         table.to_csv(checkout.root / "data" / "pump.csv", index=False)
         for stage in STAGES:
