@@ -22,6 +22,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clusterwhy.artifacts.store import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
+from clusterwhy.artifacts.undefined import REASONS, as_report
 from clusterwhy.artifacts.validation import check_folder, check_links
 from clusterwhy.compute.resources import as_expected, peak_memory
 from clusterwhy.compute.threads import n_threads
@@ -50,7 +51,7 @@ class StageRun:
         inputs: folder of the input artifacts, those of the last `dvc repro`.
         out: output folder of this run; it is renamed to `final` when everything is written.
         final: folder of the stage's artifacts; the same as `out` in a manual run.
-        metrics: written by `finish` to a JSON file.
+        metrics: written by `finish` to a JSON file; one that has no value is an `Undefined`.
         sizes: axis name -> size, of the input artifacts, such as `window`.
     """
 
@@ -110,12 +111,15 @@ class StageRun:
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
+        report = as_report(self.metrics)
+        for name, reason in report.get(REASONS, {}).items():
+            log.warning("%s is undefined: %s", name, reason)
         if self.by_dvc:
-            write_json(ROOT / "reports" / f"{self.place}.json", self.metrics)
+            write_json(ROOT / "reports" / f"{self.place}.json", report)
             replace_folder(self.out, self.final)
         else:
-            write_json(self.out / "metrics.json", self.metrics)
-        self.tracker.summarise(flat(self.metrics))
+            write_json(self.out / "metrics.json", report)
+        self.tracker.summarise(flat(report))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
         # a manual run is not a new version of the artifact

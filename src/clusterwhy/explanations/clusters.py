@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.explanations.aggregation import (
     channel_contrast,
     channel_importance,
+    mean_shares,
     member_agreement,
     time_bins,
     time_map,
@@ -23,8 +25,7 @@ from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import deletion_table
-from clusterwhy.metrics.shares import signed_shares
-from clusterwhy.metrics.z_scores import channel_z_scores
+from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
 from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import FloatArray, IntArray
 
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 N_RANDOM_RANKINGS = 3
 N_TIME_BINS = 8
+# why a figure is undefined
+NO_TARGET = "the target is 0"
+NO_BIASES = f"{NO_TARGET}, or biases are not known"
+UNDEFINED_SHARES = {"gap": NO_TARGET, "bias_share": NO_BIASES, "lost_share": NO_BIASES, "lrp_lost_share": NO_BIASES}
+NO_RELEVANCE = "no window of the cluster has relevance"
+NO_OTHER = "no relevance of other clusters to compare with"
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,10 @@ class ClusterExplanations:
     Attributes:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
-            `bias_share`, `lost_share`; `lrp_lost_share` by the composite, where the attributor has rules of its own.
+            `bias_share`, `lost_share`; `lrp_lost_share` by the composite, where the attributor has rules of its own;
+            why they are `undefined`.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
-            by the composite, where the attributor has rules of its own.
+            by the composite, where the attributor has rules of its own; why they are `undefined`.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
             do not reach.
         clusters: the clusters that were explained.
@@ -167,15 +175,15 @@ class _Task:
         if attributor.has_own_rules:
             by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed)
             rankings["lrp"] = by_rule.values.sum(axis=2)
-            importance["lrp"] = signed_shares(by_rule.values).mean(axis=0)
+            importance["lrp"] = mean_shares(by_rule.values)
             table["lrp_lost_share"] = by_rule.lost_share
             losses += [f"cluster {cluster}, LRP of the composite, {note}" for note in losses_in(by_rule.provenance)]
-        importance["z_score"] = z_scores.mean(axis=0)
+        importance["z_score"] = np.where(np.isfinite(z_scores).all(axis=0), z_scores.mean(axis=0), np.nan)
         aligned = self.settings.members.align(windows, explained.values)
         return _Explained(
             cluster=cluster,
             relevance=explained.values,
-            windows=table,
+            windows=with_reasons(table, {name: reason for name, reason in UNDEFINED_SHARES.items() if name in table}),
             importance=_of_cluster(cluster, importance),
             map=time_map(aligned),
             bins=_of_cluster(cluster, time_bins(aligned, self.channels, N_TIME_BINS, self.dt_s, seed)),
@@ -190,7 +198,7 @@ class _Task:
         from clusterwhy.encoders.masked import best_device
 
         if self.membership is None:
-            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate"])
+            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate", REASONS])
         outside, windows = self.task.references, self.windows
         rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
         others = outside[rng.integers(0, len(outside), len(windows))]
@@ -208,7 +216,9 @@ def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> Clust
     importances = []
     for i, one in enumerate(each):
         others = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
-        importances.append(one.importance.assign(**channel_contrast(relevances[i], others, seed)))
+        table = one.importance.assign(**channel_contrast(relevances[i], others, seed))
+        reasons = {"signed": NO_RELEVANCE, "lrp": NO_RELEVANCE, "contrast": NO_OTHER, "z_score": CONSTANT}
+        importances.append(with_reasons(table, {name: reasons[name] for name in reasons if name in table}))
     # an empty table has no types of its own
     qualities = [one.quality for one in each if len(one.quality)] or [each[0].quality]
     return ClusterExplanations(
@@ -230,11 +240,11 @@ def _nothing(series: EmbeddedSeries, facts: dict[str, float]) -> ClusterExplanat
     no_relevance = np.zeros((0, len(series.channels), series.length), dtype=np.float32)
     return ClusterExplanations(
         relevance=no_relevance,
-        windows=pd.DataFrame(columns=CONSERVATION),
-        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
+        windows=pd.DataFrame(columns=[*CONSERVATION, REASONS]),
+        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score", REASONS]),
         maps=no_relevance,
         clusters=[],
-        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate"]),
+        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate", REASONS]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
         losses=[],

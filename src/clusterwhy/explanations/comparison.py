@@ -148,14 +148,20 @@ def _by(
     for note in losses_in(own.provenance):
         log.warning("%s, class %d: %s", method.name, unit, note)
     row = {
-        "gap": float(np.median(np.abs(own.gap))) if adds_up else float("nan"),
-        "bias_share": float(np.median(own.bias_share)),
-        "lost_share": float(np.median(np.abs(own.lost_share))) if adds_up else float("nan"),
+        "gap": _median(np.abs(own.gap)) if adds_up else float("nan"),
+        "bias_share": _median(own.bias_share),
+        "lost_share": _median(np.abs(own.lost_share)) if adds_up else float("nan"),
     }
     for other in of_random:
         row["randomised"] = rank_correlation(own.values, other.values)
         row["randomised_absolute"] = rank_correlation(np.abs(own.values), np.abs(other.values))
     return own.values, row
+
+
+def _median(shares: FloatArray) -> float:
+    """Median over windows whose target is not 0; NaN where there is none."""
+    known = shares[np.isfinite(shares)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 @dataclass(frozen=True)

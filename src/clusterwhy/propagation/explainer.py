@@ -83,7 +83,7 @@ class Relevance:
         rows.index.name = "window"
         shape = " x ".join(map(str, self.values.shape))
         choices = escape(", ".join(f"{key}: {value}" for key, value in self.provenance.items()))
-        table = rows.to_html(max_rows=12, float_format=lambda value: f"{value:.4g}")
+        table = rows.to_html(max_rows=12, na_rep="undefined", float_format=lambda value: f"{value:.4g}")
         return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
 
 
