@@ -22,8 +22,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from clusterwhy.artifacts.store import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
+from clusterwhy.artifacts.undefined import REASONS, as_report
 from clusterwhy.artifacts.validation import check_folder, check_links
 from clusterwhy.compute.resources import as_expected, peak_memory
+from clusterwhy.compute.threads import n_threads
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.checksums import dvc_md5
@@ -49,7 +51,7 @@ class StageRun:
         inputs: folder of the input artifacts, those of the last `dvc repro`.
         out: output folder of this run; it is renamed to `final` when everything is written.
         final: folder of the stage's artifacts; the same as `out` in a manual run.
-        metrics: written by `finish` to a JSON file.
+        metrics: written by `finish` to a JSON file; one that has no value is an `Undefined`.
         sizes: axis name -> size, of the input artifacts, such as `window`.
     """
 
@@ -105,15 +107,19 @@ class StageRun:
                 "stage": self.place,
                 "config": self.config,
                 "inputs_md5": {folder.name: dvc_md5(folder) for folder in self.used},
+                "threads": n_threads(),
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
+        report = as_report(self.metrics)
+        for name, reason in report.get(REASONS, {}).items():
+            log.warning("%s is undefined: %s", name, reason)
         if self.by_dvc:
-            write_json(ROOT / "reports" / f"{self.place}.json", self.metrics)
+            write_json(ROOT / "reports" / f"{self.place}.json", report)
             replace_folder(self.out, self.final)
         else:
-            write_json(self.out / "metrics.json", self.metrics)
-        self.tracker.summarise(flat(self.metrics))
+            write_json(self.out / "metrics.json", report)
+        self.tracker.summarise(flat(report))
         for picture in sorted(self.final.glob("*.png")):
             self.tracker.figure(picture.stem, picture)
         # a manual run is not a new version of the artifact
@@ -173,7 +179,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             shutil.rmtree(out, ignore_errors=True)
             prune(out.parent)
     peak = peak_memory() / 1e6
-    log.info("%s done in %.1f s, peak memory %.0f MB", name, time.monotonic() - start, peak)
+    log.info("%s done in %.1f s (%d threads), peak memory %.0f MB", name, time.monotonic() - start, n_threads(), peak)
     return run.metrics
 
 

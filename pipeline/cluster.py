@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
+from clusterwhy.artifacts.undefined import defined_or
 from clusterwhy.clustering import density_validity, silhouette, summarise, timeline
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
@@ -20,7 +21,7 @@ def main(run: StageRun) -> None:
     projection = read_array(run.take("project") / "projection.npy")
     clusterer, seed = run.settings["clusterer"], run.settings["seed"]
     points = projection if clusterer.space == "projection" else embeddings
-    clusters = clusterer.fit(points)
+    clusters = clusterer.fit(points, embeddings)
     labels = clusters.labels
     table = pd.DataFrame({"window": data.index["window"], "cluster": labels, "strength": clusters.strengths})
     write_table(run.out / "clusters.parquet", table)
@@ -32,14 +33,17 @@ def main(run: StageRun) -> None:
     }
     write_json(run.out / "summary.json", summary)
     n_clusters, noise = int(labels.max(initial=-1)) + 1, float(np.mean(labels < 0))
+    reason = "there are not two clusters" if n_clusters < 2 else ""
     size, samples = clusterer.sizes(len(labels))
     run.metrics = {
         "n_clusters": n_clusters,
         "noise_share": noise,
         "min_cluster_size": size,
         "min_samples": samples,
-        "dbcv": density_validity(points, labels, seed),
-        "silhouette_embeddings": silhouette(embeddings, labels, seed),
+        "dbcv": defined_or(density_validity(points, labels, seed), reason or "windows coincide: no finite density"),
+        "silhouette_embeddings": defined_or(
+            silhouette(embeddings, labels, seed), reason or "all windows have the same embedding"
+        ),
     }
     if n_clusters == 0:
         log.warning("all windows are noise (a valid result); a smaller min_cluster_share finds smaller clusters")

@@ -65,7 +65,7 @@ def rank(folder: Path) -> pd.DataFrame:
     table = gather(folder)
     overall = table[table["cluster"] == "all"].dropna(axis=1, how="all")
     write_table(folder / "ranking.csv", table)
-    write_text(folder / "ranking.md", overall.to_markdown(index=False, floatfmt=".4g") + "\n")
+    write_text(folder / "ranking.md", _markdown(overall) + "\n")
     figure = Figure(figsize=(8, 1.2 + 0.35 * len(overall)), layout="constrained")
     ax = figure.subplots()
     positions = range(len(overall))
@@ -88,13 +88,19 @@ def rank(folder: Path) -> pd.DataFrame:
     return overall
 
 
+def _markdown(table: pd.DataFrame) -> str:
+    """The table as text; `undefined` in empty cells."""
+    shown: str = table.astype(object).where(table.notna(), "undefined").to_markdown(index=False, floatfmt=".4g")
+    return shown
+
+
 class RankWhenDone(Callback):
     """Hydra callback: rank the jobs when a multirun of `explain` ends."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         if any(folder.glob("*/quality.csv")):
-            sys.stdout.write(rank(folder).to_markdown(index=False, floatfmt=".4g") + f"\nranking in {folder}\n")
+            sys.stdout.write(_markdown(rank(folder)) + f"\nranking in {folder}\n")
 
 
 def main() -> None:
@@ -105,7 +111,7 @@ def main() -> None:
     try:
         if folder is None:
             raise ArtifactError("no sweep below sweeps/explain: run `python -m pipeline.explain sweep=lrp_rules` first")
-        sys.stdout.write(rank(folder).to_markdown(index=False, floatfmt=".4g") + "\n")
+        sys.stdout.write(_markdown(rank(folder)) + "\n")
     except ClusterWhyError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error

@@ -8,24 +8,28 @@ import pandas as pd
 
 from clusterwhy.anomaly.thresholds import sample_scores
 from clusterwhy.artifacts.store import read_array, read_table, write_table
+from clusterwhy.artifacts.undefined import REASONS, Undefined, column_mean, defined_or, mean_of
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
-from clusterwhy.metrics.clusters import cluster_again, cluster_stability, label_agreement, spectral_features
+from clusterwhy.metrics.clusters import ONE_LABEL, cluster_again, cluster_stability, label_agreement, spectral_features
 from clusterwhy.metrics.detection import ranking_quality
+from clusterwhy.types import IntArray
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
 
 log = logging.getLogger("clusterwhy")
+NOT_BOTH = "the scored samples are not both labelled normal and labelled anomalous"
+NOT_TWO = "there are not two groups of windows to compare"
 
 
-def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
+def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, Any]]:
     embed, labels = run.take("embed"), read_array(run.take("cluster") / "labels.npy")
     if data.labels is None:
         return []
-    rows = [{"question": "clusters", "method": "ours", **label_agreement(data.labels, labels)}]
+    rows = [{"question": "clusters", "method": "ours", **_agreement(data.labels, labels)}]
     windows = windows_at(data.scaled, data.starts, data.length)
     projection = run.settings["projection"]
     # these features have one scale already: standardised they cluster worse
@@ -37,12 +41,17 @@ def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     }
     for name, (points, placing) in features.items():
         found = cluster_again(points, placing, run.settings["clusterer"], run.settings["seed"])
-        rows.append({"question": "clusters", "method": name, **label_agreement(data.labels, found)})
+        rows.append({"question": "clusters", "method": name, **_agreement(data.labels, found)})
     return rows
+
+
+def _agreement(truth: IntArray, labels: IntArray) -> dict[str, Any]:
+    return {name: defined_or(value, ONE_LABEL) for name, value in label_agreement(truth, labels).items()}
 
 
 def _stability(run: StageRun) -> None:
     """Clusterwise stability under resampling."""
+    reason = "there is no cluster, or no resample"
     try:
         table = cluster_stability(
             read_array(run.take("embed") / "embeddings.npy"),
@@ -53,12 +62,12 @@ def _stability(run: StageRun) -> None:
             run.settings["evaluation"].resamples,
         )
     except DataError as error:
-        log.warning("cluster stability is not evaluated, a sample of the windows is too small: %s", error)
+        reason = f"a sample of the windows is too small: {error}"
         table = pd.DataFrame(columns=["cluster", "resample", "jaccard"])
     write_table(run.out / "stability.csv", table)
     run.tracker.table("stability", table)
-    if len(table):
-        run.metrics["stability"] = {"jaccard": table["jaccard"].mean(), "lowest": table["jaccard"].min()}
+    overlap = table["jaccard"].astype(float)
+    run.metrics["stability"] = {"jaccard": mean_of(overlap, reason), "lowest": defined_or(overlap.min(), reason)}
 
 
 def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
@@ -70,7 +79,8 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
         per_sample = sample_scores(scores[column].to_numpy(), data.starts, data.length, len(data.scaled))
         per_sample[: int(data.card.train_stop)] = float("nan")
         quality = ranking_quality(data.anomalous_samples, per_sample)
-        rows.append({"question": "detection", "method": "ours" if column == "score" else column, **quality})
+        figures: dict[str, Any] = {**quality} or dict.fromkeys(("auroc", "average_precision"), Undefined(NOT_BOTH))
+        rows.append({"question": "detection", "method": "ours" if column == "score" else column, **figures})
     return rows
 
 
@@ -110,11 +120,13 @@ def _seed_rows(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "Em
     rows = []
     for name, (embeddings, own) in others.items():
         found = cluster_again(embeddings, run.settings["projection"], run.settings["clusterer"], own)
-        rows.append({"question": "clusters of another seed", "method": name, **label_agreement(labels, found)})
+        rows.append({"question": "clusters of another seed", "method": name, **_agreement(labels, found)})
     return rows
 
 
-def _faithfulness(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]) -> dict[str, Any]:
+def _faithfulness(
+    run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]
+) -> dict[str, Any] | Undefined:
     """Measure -> baseline, where it has one -> ranking -> mean over clusters."""
     from clusterwhy.explanations.evaluation import evaluate_clusters
     from clusterwhy.explanations.settings import ExplanationSettings
@@ -131,20 +143,33 @@ def _faithfulness(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, 
     write_table(run.out / "faithfulness.csv", found.faithfulness)
     write_table(run.out / "relevance_budget.csv", found.budget)
     run.tracker.table("relevance_budget", found.budget)
-    means = found.faithfulness.groupby(["measure", "baseline", "ranking"], sort=False)["value"].mean().reset_index()
-    run.tracker.table("faithfulness", means)
+    groups = found.faithfulness.groupby(["measure", "baseline", "ranking"], sort=False)
+    run.tracker.table("faithfulness", groups["value"].mean().reset_index())
     figures: dict[str, Any] = {}
-    for row in means.itertuples():
-        of_measure = figures.setdefault(str(row.measure), {})
-        of_measure = of_measure.setdefault(row.baseline, {}) if row.baseline else of_measure
-        of_measure[row.ranking] = row.value
-    return figures
+    for (measure, baseline, ranking), own in groups:
+        of_measure = figures.setdefault(str(measure), {})
+        of_measure = of_measure.setdefault(baseline, {}) if baseline else of_measure
+        of_measure[ranking] = column_mean(own, "value")
+    return figures or Undefined(f"no cluster is explained: {NOT_TWO}")
 
 
 def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, Any]]:
-    faithful = quality.groupby("ranking", sort=False)[["channel_deletion", "flip_rate"]].mean().dropna()
-    records = faithful.reset_index(names="method").to_dict("records")
-    return [{"question": question} | {str(key): value for key, value in figures.items()} for figures in records]
+    return [
+        {"question": question, "method": method}
+        | {name: column_mean(own, name) for name in ("channel_deletion", "flip_rate")}
+        for method, own in quality.groupby("ranking", sort=False)
+    ]
+
+
+def _results(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The rows as a table, whose empty cells are explained where they do not just belong to another question."""
+    table = pd.DataFrame(
+        [{key: None if isinstance(value, Undefined) else value for key, value in row.items()} for row in rows],
+        columns=None if rows else ["question", "method"],
+    )
+    reasons = [{key: value.reason for key, value in row.items() if isinstance(value, Undefined)} for row in rows]
+    table[REASONS] = ["; ".join(f"{key}: {reason}" for key, reason in own.items()) for own in reasons]
+    return table
 
 
 @stage
@@ -159,7 +184,7 @@ def main(run: StageRun) -> None:
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
     ]
-    table = pd.DataFrame(rows, columns=None if rows else ["question", "method"])
+    table = _results(rows)
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
     _stability(run)

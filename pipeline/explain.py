@@ -2,19 +2,22 @@
 
 import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas as pd
 
 from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.undefined import Undefined, column_mean, mean_of, median_of
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
+    from clusterwhy.explanations.clusters import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.target_function import TargetCache
 
 log = logging.getLogger("clusterwhy")
+NOT_TWO = "there are not two groups of windows to compare"
 
 
 @functools.cache
@@ -44,33 +47,49 @@ def _clusters(run: StageRun, series: "EmbeddedSeries") -> None:
     write_table(run.out / "importance.csv", found.importance)
     write_table(run.out / "quality.csv", found.quality)
     write_table(run.out / "time_bins.csv", found.bins)
-    agreements = {str(cluster): value for cluster, value in found.agreements.items()}
-    write_json(run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements})
-    run.metrics["n_explained"] = len(found.windows)
+    # NaN is no JSON
+    agreements = {str(cluster): value if value == value else None for cluster, value in found.agreements.items()}
+    write_json(
+        run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements, "losses": found.losses}
+    )
+    run.metrics |= {"n_explained": len(found.windows), **_cluster_figures(found), **found.facts}
     if not found.clusters:
-        log.warning("no cluster is explained: there are not two groups of windows to compare")
+        log.warning("no cluster is explained: %s", NOT_TWO)
         return
+    for sentence in found.losses:
+        log.warning("%s", sentence)
     composite = run.settings["composite"]
     if (composite.first_layer or composite.convolution) == "flat":
         log.warning(
             "the flat rule gives all channels of the first layer the same relevance: this composite shows when, not "
             "which channel"
         )
-    # empty where no target tells a cluster from other windows
-    deletion = found.quality.groupby("ranking")["channel_deletion"].mean()
-    flips = found.quality.groupby("ranking")["flip_rate"].mean()
-    run.metrics |= {
-        "median_abs_gap": float(np.median(np.abs(found.windows["gap"].to_numpy()))),
-        "channel_deletion": {name: float(value) for name, value in deletion.dropna().items()},
-        "flip_rate": {name: float(value) for name, value in flips.items()},
-        "member_agreement": float(np.mean(list(found.agreements.values()))),
-        **found.facts,
-    }
     # durations differ from run to run, so they are logged and not written into an artifact
     log.info("explained %d windows of clusters in %.1f s", len(found.windows), found.seconds)
     run.tracker.summarise({"attribution_s": found.seconds})
     run.tracker.table("importance", found.importance)
     run.tracker.table("quality", found.quality)
+
+
+def _cluster_figures(found: "ClusterExplanations") -> dict[str, Any]:
+    none = "" if found.clusters else f"no cluster is explained: {NOT_TWO}"
+    gaps, agreements = found.windows["gap"].abs(), list(found.agreements.values())
+    return {
+        "median_abs_gap": median_of(gaps, none or "the target is 0 in every explained window"),
+        **_faithfulness(found.quality, none),
+        "member_agreement": mean_of(agreements, none or "no cluster has two explained windows with relevance"),
+    }
+
+
+def _faithfulness(quality: pd.DataFrame, none: str) -> dict[str, Any]:
+    """Measure -> ranking -> mean over clusters; `none` says why there is no row."""
+    if quality.empty:
+        reason = none or "no target tells a cluster from other windows"
+        return {measure: Undefined(reason) for measure in ("channel_deletion", "flip_rate")}
+    return {
+        measure: {str(name): column_mean(own, measure) for name, own in quality.groupby("ranking")}
+        for measure in ("channel_deletion", "flip_rate")
+    }
 
 
 def _anomalies(run: StageRun, series: "EmbeddedSeries") -> None:
@@ -89,12 +108,11 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries") -> None:
     write_table(run.out / "anomalies.parquet", found.windows)
     write_table(run.out / "anomaly_channels.csv", found.channels)
     write_table(run.out / "anomaly_quality.csv", found.quality)
-    run.metrics["n_anomalies_explained"] = len(found.windows)
-    if len(found.windows):
-        quality = found.quality.set_index("ranking")
-        run.metrics["anomaly_channel_deletion"] = quality["channel_deletion"].dropna().to_dict()
-        run.metrics["anomaly_flip_rate"] = quality["flip_rate"].to_dict()
-        run.metrics["anomaly_median_abs_gap"] = float(np.median(np.abs(found.windows["gap"].to_numpy())))
+    none = "" if len(found.windows) else "no anomaly is explained"
+    gap = median_of(found.windows["gap"].abs(), none or "the explained windows do not differ from their normal windows")
+    figures = {**_faithfulness(found.quality, none), "median_abs_gap": gap}
+    run.metrics |= {"n_anomalies_explained": len(found.windows)}
+    run.metrics |= {f"anomaly_{name}": value for name, value in figures.items()}
     log.info("explained the %d most anomalous windows in %.1f s", len(found.windows), found.seconds)
     run.tracker.summarise({"anomaly_attribution_s": found.seconds})
     run.tracker.table("anomaly_channels", found.channels)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from clusterwhy.artifacts.store import read_array, write_array, write_table
+from clusterwhy.artifacts.undefined import defined_or
 from clusterwhy.projection import trustworthiness
 from pipeline._stage import StageRun, stage
 
@@ -17,7 +18,8 @@ def main(run: StageRun) -> None:
     write_array(run.out / "projection.npy", projection)
     points = pd.DataFrame({"window": read_array(folder / "window.npy"), "x": projection[:, 0], "y": projection[:, 1]})
     write_table(run.out / "projection.csv", points)
-    run.metrics = {"trustworthiness": trustworthiness(settings.points(embeddings), projection, 15, seed)}
+    measured = trustworthiness(settings.points(embeddings), projection, 15, seed)
+    run.metrics = {"trustworthiness": defined_or(measured, "all windows have the same embedding")}
 
 
 if __name__ == "__main__":

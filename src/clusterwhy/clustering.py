@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from clusterwhy.compute.rounding import coincide
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
@@ -22,7 +23,7 @@ class Clusters:
     Attributes:
         labels: (window,) cluster of each window; -1 is noise.
         strengths: (window,) membership strength in [0, 1]; 0 for noise.
-        persistence: (cluster,) stability of each cluster in the condensed tree.
+        persistence: (cluster,) stability of each cluster in the condensed tree; NaN where windows coincide.
         tree: the condensed tree, one row per edge.
     """
 
@@ -36,7 +37,7 @@ class Hdbscan(Settings):
     """HDBSCAN (Campello et al. 2013) with sizes as shares of the number of windows, or fixed ones.
 
     With more than `sample` windows, only `sample` of them, drawn at random, are clustered; sizes are shares of these.
-    The others are assigned by `hdbscan.approximate_predict`.
+    The others are assigned by `hdbscan.approximate_predict`, with the numbers of the fitted windows' clusters.
     """
 
     space: Literal["projection", "embeddings"]
@@ -61,8 +62,12 @@ class Hdbscan(Settings):
         samples = self.min_samples or max(3, round((self.min_samples_share or 0.0) * n_windows))
         return size, samples
 
-    def fit(self, points: FloatArray) -> Clusters:
+    def fit(self, points: FloatArray, embeddings: FloatArray | None = None) -> Clusters:
         """Cluster points (window, dimension).
+
+        Args:
+            embeddings: (window, feature) that the points are a projection of. Windows with the same embedding belong to
+                one cluster: UMAP places them beside each other, but apart, where a cluster of them may break up.
 
         Raises:
             DataError: fewer windows than `min_cluster_size`.
@@ -92,18 +97,74 @@ class Hdbscan(Settings):
         ).fit(points[fitted])
         labels, strengths = np.empty(len(points), dtype=np.int64), np.empty(len(points))
         labels[fitted], strengths[fitted] = model.labels_, model.probabilities_
+        tree = model.condensed_tree_.to_pandas()
         if not fitted.all():
+            number_as_fitted(model.prediction_data_, tree, model.labels_)
             labels[~fitted], strengths[~fitted] = hdbscan.approximate_predict(model, points[~fitted])
-        return Clusters(
-            labels=labels,
-            strengths=strengths,
-            persistence=np.asarray(model.cluster_persistence_, dtype=np.float64),
-            tree=model.condensed_tree_.to_pandas(),
-        )
+        found = Clusters(labels, strengths, _persistence(model.cluster_persistence_, tree), tree)
+        return with_twins(found, points if embeddings is None else embeddings)
+
+
+def _persistence(scores: FloatArray, tree: pd.DataFrame) -> FloatArray:
+    """hdbscan's 1.0 where points coincide is no measurement: their density is infinite."""
+    known = np.isfinite(tree["lambda_val"]).all()
+    return np.asarray(scores, dtype=np.float64) if known else np.full(len(scores), np.nan)
+
+
+def with_twins(clusters: Clusters, embeddings: FloatArray) -> Clusters:
+    """Windows of the same embedding in the cluster of most of them; they are noise only if all of them are.
+
+    Their strength is the mean of those that were in it; the persistence of a cluster that changes is NaN.
+    """
+    _, kinds = np.unique(embeddings, axis=0, return_inverse=True)
+    table = pd.DataFrame({"kind": kinds.ravel(), "label": clusters.labels, "strength": clusters.strengths})
+    votes = table[table["label"] != NOISE].groupby(["kind", "label"])["strength"].agg(["size", "mean"]).reset_index()
+    most = votes.sort_values("size", ascending=False, kind="stable").drop_duplicates("kind").set_index("kind")
+    labels = table["kind"].map(most["label"]).fillna(NOISE).to_numpy(dtype=np.int64)
+    moved = labels != clusters.labels
+    if not moved.any():
+        return clusters
+    strengths = np.where(moved, table["kind"].map(most["mean"]), clusters.strengths)
+    persistence = clusters.persistence.copy()
+    persistence[np.union1d(labels[moved], clusters.labels[moved][clusters.labels[moved] != NOISE])] = np.nan
+    kept = np.unique(labels[labels != NOISE])
+    numbers = np.full(len(persistence) + 1, NOISE)  # the last one is that of noise
+    numbers[kept] = np.arange(len(kept))
+    return Clusters(numbers[labels], strengths, persistence[kept], clusters.tree)
+
+
+def number_as_fitted(prediction: Any, tree: pd.DataFrame, labels: IntArray) -> None:
+    """Give the branches of the condensed tree the numbers of the fitted points in them.
+
+    hdbscan 0.8.44 takes the lowest branch that loses a point for the cluster itself, and numbers clusters by it: where
+    a cluster splits before it loses one, numbers change places and its other branches are noise.
+
+    Args:
+        prediction: `prediction_data_` of a model; its `cluster_map` and `max_lambdas` are replaced.
+        tree: condensed tree; a branch has a higher number than the one that it comes from.
+        labels: (point,) clusters of the fitted points.
+    """
+    known: dict[int, set[int]] = {}
+    for parent, child, size in zip(*(tree[name].tolist() for name in ("parent", "child", "child_size")), strict=True):
+        known.setdefault(parent, set()).update({int(labels[child])} if size == 1 else ())
+    branches = tree[tree["child_size"] > 1].sort_values("child")
+    origins = dict(zip(branches["child"].tolist(), branches["parent"].tolist(), strict=True))
+    for branch in reversed(origins):
+        known[origins[branch]] |= known[branch]
+    own = {branch: min(found) for branch, found in known.items() if len(found) == 1 and found != {NOISE}}
+    # infinite where points coincide, but a quotient of it has no value
+    densest = tree.groupby("parent")["lambda_val"].max().clip(upper=np.finfo(np.float64).max)
+    prediction.cluster_map, prediction.max_lambdas = own, {}
+    for branch in sorted(own):  # strengths are relative to the density of the whole cluster
+        origin = origins.get(branch)
+        prediction.max_lambdas[branch] = prediction.max_lambdas[origin] if origin in own else float(densest[branch])
 
 
 def density_validity(points: FloatArray, labels: IntArray, seed: int, limit: int = 3000) -> float | None:
-    """DBCV (Moulavi et al. 2014) in [-1, 1], on at most `limit` windows; None below two clusters."""
+    """DBCV (Moulavi et al. 2014) in [-1, 1], on at most `limit` windows.
+
+    None below two clusters, or where so many windows coincide that densities are infinite.
+    """
     from hdbscan.validity import validity_index
 
     chosen = np.arange(len(labels))
@@ -117,14 +178,18 @@ def density_validity(points: FloatArray, labels: IntArray, seed: int, limit: int
 
 
 def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 5000) -> float | None:
-    """Mean silhouette of clustered windows (noise left out); None below two clusters."""
+    """Mean silhouette of clustered windows (noise left out), on at most `limit` windows.
+
+    None below two clusters, or where all windows coincide (0 / 0, scikit-learn says 0).
+    """
     from sklearn.metrics import silhouette_score
 
-    kept = labels != NOISE
-    if len(set(labels[kept])) < 2:
+    kept = np.flatnonzero(labels != NOISE)
+    if len(kept) > limit:
+        kept = np.random.RandomState(seed).permutation(kept)[:limit]
+    if len(set(labels[kept])) < 2 or coincide(points[kept]):
         return None
-    size = limit if int(kept.sum()) > limit else None
-    return float(silhouette_score(points[kept], labels[kept], sample_size=size, random_state=seed))
+    return float(silhouette_score(points[kept], labels[kept]))
 
 
 def central_order(points: FloatArray) -> IntArray:
@@ -151,7 +216,7 @@ def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
 def summarise(
     clusters: Clusters, embeddings: FloatArray, index: pd.DataFrame, n_medoids: int = 5
 ) -> list[dict[str, Any]]:
-    """One record per cluster: size, persistence, mean strength, the most central windows."""
+    """One record per cluster: size, persistence (None where undefined), mean strength, the most central windows."""
     records = []
     for cluster in range(int(clusters.labels.max(initial=NOISE)) + 1):
         members = np.flatnonzero(clusters.labels == cluster)
@@ -161,7 +226,9 @@ def summarise(
                 "cluster": cluster,
                 "n_windows": len(members),
                 "share": len(members) / len(clusters.labels),
-                "persistence": float(clusters.persistence[cluster]),
+                "persistence": float(persistence)
+                if np.isfinite(persistence := clusters.persistence[cluster])
+                else None,
                 "mean_strength": float(clusters.strengths[members].mean()),
                 "medoid_windows": [int(index["window"].iloc[i]) for i in central],
             }

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from clusterwhy.compute.rounding import coincide, varies
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
@@ -18,7 +19,7 @@ class Projection(Settings):
     """The base of every projection.
 
     `standardise` scales each feature of the embedding to mean 0 and variance 1 over all windows first: features with
-    large values would dominate the others. Constant features become 0.
+    large values would dominate the others. Features that are constant up to the rounding of float32 become 0.
     """
 
     standardise: bool = True
@@ -30,7 +31,7 @@ class Projection(Settings):
         from sklearn.preprocessing import StandardScaler
 
         scaled = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
-        return np.asarray(scaled, dtype=np.float32)
+        return np.where(varies(embeddings), scaled, 0.0).astype(np.float32)
 
 
 class Umap(Projection):
@@ -129,13 +130,16 @@ def keep_compiled_kernels() -> None:
 
 def trustworthiness(
     embeddings: FloatArray, projection: FloatArray, n_neighbors: int, seed: int, limit: int = 3000
-) -> float:
+) -> float | None:
     """Share of projected neighbours that are neighbours in the embedding (Venna & Kaski 2001).
 
-    On a random sample of at most `limit` windows, since it needs all pairs.
+    On a random sample of at most `limit` windows, since it needs all pairs. None where all embeddings coincide: each
+    window is as near as any other.
     """
     from sklearn.manifold import trustworthiness as measure
 
+    if coincide(embeddings):
+        return None
     chosen = np.arange(len(embeddings))
     if len(chosen) > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))

@@ -19,7 +19,6 @@ from tsai.models.ResNet import ResNet  # noqa: E402
 from tsai.models.ResNetPlus import ResNetPlus  # noqa: E402
 from tsai.models.XceptionTime import XceptionTime  # noqa: E402
 from tsai.models.XceptionTimePlus import XceptionTimePlus  # noqa: E402
-from tsai.models.XCM import XCM  # noqa: E402
 from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
 
 from clusterwhy.encoders.inception_time import InceptionTime as EncoderSettings  # noqa: E402
@@ -346,14 +345,9 @@ def test_each_residual_addition_is_shared_by_its_own_summands() -> None:
     assert cosine > 0.999999
 
 
-class Multiplies(nn.Module):
+class TakesASize(nn.Module):
     def forward(self, x: Any) -> Any:
-        return (x * torch.sigmoid(x)).mean(-1)
-
-
-class AddsAConstant(nn.Module):
-    def forward(self, x: Any) -> Any:
-        return (x + 1.0).mean(-1)
+        return x.std(-1) + x.mean(-1)
 
 
 class Decides(nn.Module):
@@ -364,24 +358,22 @@ class Decides(nn.Module):
 class HasNoRule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.gru = nn.LayerNorm(TIME), nn.GRU(TIME, 3, batch_first=True)
+        self.noise, self.pool = nn.LocalResponseNorm(2), nn.LPPool1d(2, 2)
 
     def forward(self, x: Any) -> Any:
-        return self.gru(self.norm(x))[0].mean(1)
+        return self.pool(self.noise(x)).mean(1)
 
 
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Multiplies(), "mul: mul has no rule"),
-        (AddsAConstant(), "adds a constant"),
+        (TakesASize(), "add: reads std, a statistic of the window"),
         (Decides(), "cannot be traced"),
-        (HasNoRule(), "0.norm: LayerNorm has no rule\n  - 0.gru: GRU has no rule"),
+        (HasNoRule(), "0.noise: LocalResponseNorm has no rule\n  - 0.pool: LPPool1d has no rule"),
         (nn.Conv1d(CHANNELS, 2, 3, padding=1, padding_mode="circular"), "padding mode 'circular'"),
         (nn.ConstantPad1d(2, 1.0), "pads with 1.0"),
         (nn.BatchNorm1d(CHANNELS, track_running_stats=False), "without running statistics"),
         (torch.nn.utils.parametrizations.weight_norm(nn.Conv1d(CHANNELS, 2, 3)), None),
-        (XCM(CHANNELS, 3, seq_len=TIME), "cannot be traced"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )

@@ -9,7 +9,18 @@ import pytest
 
 from clusterwhy.anomaly.detectors import DetectorInput, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
-from clusterwhy.clustering import Hdbscan, central_order, density_validity, silhouette, timeline
+from clusterwhy.clustering import (
+    Clusters,
+    Hdbscan,
+    central_order,
+    density_validity,
+    number_as_fitted,
+    silhouette,
+    summarise,
+    timeline,
+    with_twins,
+)
+from clusterwhy.compute.seeding import drawn
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.clusters import (
     best_overlaps,
@@ -104,6 +115,94 @@ def test_windows_outside_the_sample_land_where_their_kind_is(rng: np.random.Gene
         assert found.tree["child_size"].max() <= 150
     alone = by_sample.model_copy(update={"sample": len(points)}).fit(points)
     np.testing.assert_array_equal(alone.labels, by_sample.model_copy(update={"sample": None}).fit(points).labels)
+
+
+def ring(x: float, n: int) -> Any:
+    """n points at distance 1 in a ring: all are equally dense, so that a cluster loses none before it splits."""
+    angles = 2 * np.pi * np.arange(n) / n
+    return np.column_stack([np.cos(angles), np.sin(angles)]) * n / (2 * np.pi) + [x, 0.0]
+
+
+def two_rings(x: float, n: int) -> Any:
+    """A cluster that splits into two branches before it loses a point."""
+    return np.concatenate([ring(x, n // 2), ring(x + n / (2 * np.pi) + 3.0, n // 2)])
+
+
+@pytest.mark.parametrize("shapes", list(itertools.product((ring, two_rings), repeat=3)))
+def test_windows_outside_the_sample_get_the_number_of_their_ring(shapes: Any, rng: np.random.Generator) -> None:
+    """By hand: each window outside the sample lies beside a window of the sample, and so in its cluster."""
+    points = np.concatenate([shape(150.0 * i, 128) for i, shape in enumerate(shapes)])[rng.permutation(384)]
+    fitted = drawn(768, 384, seed=0)
+    every = np.empty((768, 2))
+    every[fitted], every[~fitted] = points, points + 0.2
+    by_sample = Hdbscan(space="projection", min_cluster_size=20, min_samples=3, sample=384)
+    found = by_sample.fit(every)
+    assert set(found.labels[fitted].tolist()) == {0, 1, 2}
+    np.testing.assert_array_equal(found.labels[fitted], by_sample.fit(points).labels)
+    np.testing.assert_array_equal(found.labels[~fitted], found.labels[fitted])
+    np.testing.assert_allclose(found.strengths[~fitted], found.strengths[fitted], atol=0.15)
+
+
+@pytest.mark.parametrize(("selection", "single"), [("eom", False), ("eom", True), ("leaf", False)])
+def test_branches_have_the_number_of_all_points_below_them(
+    selection: str, single: bool, rng: np.random.Generator
+) -> None:
+    import hdbscan
+
+    for n in range(120, 900, 60):
+        kinds = rng.uniform(-40, 40, (6, 1, 2)) + rng.normal(0, 3, (6, 4, 2))
+        points = kinds.reshape(-1, 2)[rng.integers(0, 24, n)] + rng.normal(0, 0.6, (n, 2))
+        model = hdbscan.HDBSCAN(
+            min_cluster_size=10,
+            min_samples=4,
+            cluster_selection_method=selection,
+            allow_single_cluster=single,
+            core_dist_n_jobs=1,
+            prediction_data=True,
+        ).fit(points)
+        tree = model.condensed_tree_.to_pandas()
+        number_as_fitted(model.prediction_data_, tree, model.labels_)
+        children = {parent: part["child"].tolist() for parent, part in tree.groupby("parent")}
+
+        def below(branch: int) -> set[int]:
+            return set().union(*(below(c) if c in children else {int(model.labels_[c])} for c in children[branch]))  # noqa: B023
+
+        slow = {branch: below(branch) for branch in children}
+        own = {branch: min(labels) for branch, labels in slow.items() if len(labels) == 1 and -1 not in labels}
+        assert model.prediction_data_.cluster_map == own
+        again, strengths = hdbscan.approximate_predict(model, points)
+        assert (again == model.labels_).mean() > 0.99 and ((strengths >= 0) & (strengths <= 1)).all()
+
+
+def test_windows_of_one_embedding_are_in_the_cluster_of_most_of_them() -> None:
+    """By hand: kind 0 has two votes for cluster 1 and one for 0; kind 1 is in 2 where it is not noise; 2 is noise."""
+    embeddings = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0])[:, None]
+    labels, strengths = np.array([1, 0, 1, -1, 2, -1, 1]), np.array([0.4, 0.9, 0.8, 0.0, 0.7, 0.0, 1.0])
+    found = with_twins(Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame()), embeddings)
+    # cluster 0 has no window left: 1 and 2 are 0 and 1 now, both with another window
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, -1, 0]
+    np.testing.assert_allclose(found.strengths, [0.4, 0.6, 0.8, 0.7, 0.7, 0.0, 1.0])
+    assert np.isnan(found.persistence).all() and len(found.persistence) == 2
+    apart = Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame())
+    assert with_twins(apart, np.arange(7.0)[:, None]) is apart
+
+
+def test_coinciding_embeddings_have_neither_trustworthiness_nor_silhouette(rng: np.random.Generator) -> None:
+    same = np.full((40, 3), 0.3, dtype=np.float32) * (1 + 1e-7 * rng.normal(size=(40, 3)))
+    labels = np.arange(40) % 2
+    assert trustworthiness(same, rng.normal(size=(40, 2)), 5, 0) is None and silhouette(same, labels, 0) is None
+    # rounding is not made into features of variance 1
+    assert (Umap(n_neighbors=5, min_dist=0.0, metric="euclidean").points(same) == 0).all()
+
+
+def test_the_persistence_of_coinciding_windows_is_unknown(rng: np.random.Generator) -> None:
+    """Their density is infinite; hdbscan says 1.0."""
+    points, truth = np.repeat([[0.0, 0.0], [5.0, 0.0]], 20, axis=0), np.repeat([0, 1], 20)
+    found = SHARES.fit(points)
+    assert label_agreement(truth, found.labels)["ari"] == 1.0 and np.isnan(found.persistence).all()
+    index = pd.DataFrame({"window": np.arange(40)})
+    assert [one["persistence"] for one in summarise(found, points, index)] == [None, None]
+    assert np.isfinite(SHARES.fit(blobs(rng)[0]).persistence).all()
 
 
 def detector_input(rng: np.random.Generator, anomalous: int) -> DetectorInput:

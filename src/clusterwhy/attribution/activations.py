@@ -18,7 +18,8 @@ class GradCam(BatchAttributor):
     """Activations of a layer, weighted by their mean gradient, positive part (Selvaraju et al. 2017, eq. 2), over time.
 
     The map has the layer's resolution and no channels: it is interpolated linearly over the window, with equal parts
-    for all channels.
+    for all channels. A layer over planes (window, map, row, time) with a row for each channel keeps channels apart:
+    each has the map of its row. Of other planes the rows are added up.
     """
 
     layer: str | None  # its name in the network; null: the last convolution
@@ -34,12 +35,14 @@ class GradCam(BatchAttributor):
                 f"layer {self.layer!r} is called {len(outputs)} times; choose a layer that is called once"
             )
         ((_, activation),) = outputs
-        if activation.ndim != 3:
+        if activation.ndim not in (3, 4):
             raise MethodError(
-                f"Grad-CAM needs a layer that gives (window, channel, time), {self.layer!r} gives "
-                f"{tuple(activation.shape)}"
+                "Grad-CAM needs a layer that gives (window, channel, time) or (window, map, row, time), "
+                f"{self.layer!r} gives {tuple(activation.shape)}"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
+        if activation.ndim == 4:
+            return _map_of_planes(activation, gradient, windows)
         time = _time_axis(module)
         weights = gradient.mean(dim=time, keepdim=True)
         map_over_time = (weights * activation).sum(dim=3 - time).clamp(min=0)
@@ -51,7 +54,9 @@ class GradCam(BatchAttributor):
         name, module = self._layer(network, windows)
         with _recorded_outputs({name: module}) as outputs, torch.no_grad():
             network(windows)
-        return {"layer": name, "resolution_samples": windows.shape[2] / outputs[0][1].shape[_time_axis(module)]}
+        found = outputs[0][1]
+        n_steps = found.shape[3 if found.ndim == 4 else _time_axis(module)]
+        return {"layer": name, "resolution_samples": windows.shape[2] / n_steps}
 
     def _layer(self, network: FrozenNetwork, windows: "torch.Tensor") -> "tuple[str, nn.Module]":
         import torch
@@ -66,7 +71,8 @@ class GradCam(BatchAttributor):
                 )
             name = min(matching, key=len)
             return name, modules[name]
-        convolutions = {name: module for name, module in modules.items() if isinstance(module, torch.nn.Conv1d)}
+        kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.ConvTranspose1d)
+        convolutions = {name: module for name, module in modules.items() if isinstance(module, kinds)}
         with _recorded_outputs(convolutions) as outputs, torch.no_grad():
             network(windows[:1])
         if not outputs:
@@ -128,7 +134,7 @@ def attention_of(network: "nn.Module", windows: "torch.Tensor") -> "dict[str, to
 
 
 def _keep_weights(found: "dict[str, torch.Tensor]", name: str, _module: Any, _inputs: Any, output: Any) -> None:
-    found[name] = output[1]
+    found[name] = output[1].clone()  # what follows may overwrite it
 
 
 def _ask_for_weights(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -137,11 +143,16 @@ def _ask_for_weights(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, 
 
 @contextlib.contextmanager
 def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tuple[str, torch.Tensor]]]":
-    """A list that gets the name and the output of each call of some modules; of several outputs the first one."""
+    """A list that gets the name and the output of each call of some modules; of several outputs the first one.
+
+    The network goes on with a copy, which it may overwrite.
+    """
     outputs: list[tuple[str, torch.Tensor]] = []
 
-    def record(name: str, _module: Any, _inputs: Any, output: Any) -> None:
-        outputs.append((name, output[0] if isinstance(output, tuple) else output))
+    def record(name: str, _module: Any, _inputs: Any, output: Any) -> Any:
+        first, *others = output if isinstance(output, tuple) else (output,)
+        outputs.append((name, first))
+        return (first.clone(), *others) if isinstance(output, tuple) else first.clone()
 
     handles = [module.register_forward_hook(functools.partial(record, name)) for name, module in modules.items()]
     try:
@@ -151,11 +162,22 @@ def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tupl
             handle.remove()
 
 
+def _map_of_planes(activation: "torch.Tensor", gradient: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":
+    """The map of a layer over planes, (window, channel, time)."""
+    import torch.nn.functional as F
+
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    map_of_rows = (weights * activation).sum(dim=1)
+    if map_of_rows.shape[1] != windows.shape[1]:
+        return over_window(map_of_rows.sum(dim=1).clamp(min=0), windows)
+    return F.interpolate(map_of_rows.clamp(min=0), size=windows.shape[2], mode="linear", align_corners=False)
+
+
 def _time_axis(module: "nn.Module") -> int:
     """The axis of time in the output (window, ...) of a layer."""
     import torch
 
-    return 1 if isinstance(module, torch.nn.LSTM | torch.nn.MultiheadAttention) else 2
+    return 1 if isinstance(module, torch.nn.RNNBase | torch.nn.MultiheadAttention) else 2
 
 
 def over_window(map_over_time: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":

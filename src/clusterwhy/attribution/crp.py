@@ -44,7 +44,9 @@ class Crp(Attributor):
         if layer is None:
             convolutions = [name for name, traced in explainer.layers.items() if traced.layer.operation == "Conv1d"]
             if not convolutions:
-                raise MethodError("concepts are channels of a convolution, this network has none; choose a `layer`")
+                raise MethodError(
+                    "concepts are channels of a Conv1d, this network has none; choose a `layer` (`layer_names`)"
+                )
             layer = convolutions[-1]
         traced = layer_named(explainer.layers, layer)
         chosen = list(range(traced.layer.n_concepts)) if self.concepts is None else list(self.concepts)

@@ -23,10 +23,11 @@ from clusterwhy.concepts.conditions import (
     keep_concepts,
     sum_over_time,
 )
-from clusterwhy.errors import CompositeError, ShapeError
+from clusterwhy.errors import CompositeError, ConceptError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
+from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
 from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, require_shape, with_target
 from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
@@ -102,7 +103,7 @@ class ConceptExplainer:
     """A network, a head and a composite, prepared once for conditions on any layer.
 
     Attributes:
-        layers: each layer by its name.
+        layers: each layer by its name, but those that have another axis in the place of windows.
         provenance: every choice that was made, in words.
 
     Args:
@@ -127,13 +128,16 @@ class ConceptExplainer:
         example = as_windows(example, self.dtype).to(self.device)
         canonical = canonize(with_target(network, head), example[:2])
         self.engine, self.shape = Engine(canonical), example.shape[1:]
-        self.layers = traced_layers(canonical, example)
+        # concepts are kept and summed per window
+        every = traced_layers(canonical, example).items()
+        self.layers = {name: traced for name, traced in every if traced.step not in canonical.other_rows}
         low, high = (end.to(example)[None, :, None] for end in box)
         self.rules = settings.rules(low, high)
+        rules_of_entrances(canonical, self.rules, example.shape[1:])  # refuses before any work
         self.provenance: dict[str, Any] = {
             "target": "output" if head is None else type(head).__name__,
             "composite": settings.model_dump(),
-            "notes": list(canonical.notes),
+            "notes": [*canonical.notes, *entrance_notes(canonical, self.rules)],
         }
 
     @own_modes()
@@ -170,6 +174,7 @@ class ConceptExplainer:
 
             values.append(self.engine.relevance(tape, seed, self.rules, observer=mask)[0].numpy(force=True))
             targets.append(seed.reshape(len(seed), -1).sum(1).numpy(force=True))
+        _require_relevance([name for name, parts in arrived.items() if not parts])
         about = self.provenance | {"conditioned": list(arrived), "exclude_parallel": exclude_parallel}
         sums = {name: torch.cat(parts).numpy(force=True) for name, parts in arrived.items()}
         return ConceptRelevance(_finite(np.concatenate(values)), np.concatenate(targets), sums, about)
@@ -207,6 +212,7 @@ class ConceptExplainer:
             return arriving
 
         self.engine.relevance(tape, seed, self.rules, observer=record)
+        _require_relevance([name for name in names.values() if name not in found])
         return found
 
     def batches(self, data: torch.Tensor, unit: int | IntArray | None) -> Iterator[tuple[slice, Tape, torch.Tensor]]:
@@ -221,6 +227,19 @@ class ConceptExplainer:
             windows = data[part].to(self.device)
             tape = self.engine.run(windows)
             yield part, tape, initial_relevance(tape.output, None if units is None else units[part], len(windows))
+
+
+def _require_relevance(silent: Sequence[str]) -> None:
+    """Raise where no relevance reaches a layer.
+
+    Raises:
+        ConceptError: such a layer computes a gate or attention weights, which are held fixed.
+    """
+    if silent:
+        raise ConceptError(
+            f"no relevance reaches {', '.join(map(repr, silent))}: it computes gates or attention weights, which are "
+            "held fixed; choose another layer (`layer_names`), or a composite with `attention: shared`"
+        )
 
 
 def _finite(relevance: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ class ScalerSettings(Settings):
             scale = (high - low) / 1.349
             # a channel that is constant most of the time has a quartile range of 0: use its standard deviation
             scale = np.where(scale > 0, scale, values.std(axis=0))
-        return centre, np.where(scale > 1e-12 * np.maximum(1.0, np.abs(centre)), scale, 1.0)
+        return centre, np.where(scale > 1e-12 * np.abs(centre), scale, 1.0)
 
 
 def standardised(values: FloatArray, centre: FloatArray, scale: FloatArray) -> FloatArray:

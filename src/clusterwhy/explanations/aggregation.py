@@ -7,18 +7,25 @@ import pandas as pd
 
 from clusterwhy.errors import ShapeError
 from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
-from clusterwhy.metrics.shares import relevance_shares, signed_shares
+from clusterwhy.metrics.shares import has_relevance, relevance_shares, signed_shares
 from clusterwhy.types import FloatArray, IntArray
+
+
+def mean_shares(relevance: FloatArray) -> FloatArray:
+    """(channel,) mean signed share over windows with relevance; NaN where there is none."""
+    shares = signed_shares(relevance[has_relevance(relevance)])
+    return shares.mean(axis=0) if len(shares) else np.full(relevance.shape[1], np.nan)
 
 
 def member_agreement(relevance: FloatArray) -> float:
     """Mean cosine similarity between the channel shares of each window and the mean of the others, in [-1, 1].
 
-    Near 1: the explanation of the cluster holds for each of its windows. 1 for a single window.
+    Near 1: the explanation of the cluster holds for each of its windows. Windows without any relevance are left out;
+    NaN where fewer than two are left.
     """
-    if len(relevance) < 2:
-        return 1.0
-    shares = signed_shares(relevance)
+    shares = signed_shares(relevance[has_relevance(relevance)])
+    if len(shares) < 2:
+        return float("nan")
     others = (shares.sum(axis=0, keepdims=True) - shares) / (len(shares) - 1)
     sizes = np.linalg.norm(shares, axis=1) * np.linalg.norm(others, axis=1)
     return float(((shares * others).sum(axis=1) / np.where(sizes > 0, sizes, 1.0)).mean())
@@ -33,15 +40,16 @@ def channel_contrast(own: FloatArray, rest: FloatArray, seed: int) -> dict[str, 
 
     Returns:
         `contrast` with `contrast_low` and `contrast_high`, (channel,) each: difference of mean signed
-        shares and its 95 % bootstrap limits; NaN where there is no other cluster.
+        shares and its 95 % bootstrap limits; NaN where there is no other cluster. Windows without any relevance are
+        left out.
     """
-    if not len(rest):
+    rng = np.random.default_rng(seed)
+    inside, outside = (signed_shares(one[has_relevance(one)]) for one in (own, rest))
+    if not len(inside) or not len(outside):
         nothing = np.full(own.shape[1], np.nan)
         return {"contrast": nothing, "contrast_low": nothing, "contrast_high": nothing}
-    rng = np.random.default_rng(seed)
-    inside, outside = signed_shares(own), signed_shares(rest)
     low, high = percentile_limits(bootstrap_means(inside, rng) - bootstrap_means(outside, rng))
-    return {"contrast": inside.mean(axis=0) - outside.mean(axis=0), "contrast_low": low, "contrast_high": high}
+    return {"contrast": mean_shares(own) - mean_shares(rest), "contrast_low": low, "contrast_high": high}
 
 
 def shifts_to(template: FloatArray, windows: FloatArray, max_shift: int) -> IntArray:
@@ -79,7 +87,7 @@ def time_bins(relevance: FloatArray, channels: tuple[str, ...], n_bins: int, dt_
     """Share of each channel in each stretch of time, with 95 % intervals over windows.
 
     Args:
-        relevance: (window, channel, time), signed; NaN counts as 0.
+        relevance: (window, channel, time), signed; NaN counts as 0. Windows without any are left out.
         n_bins: stretches of (nearly) equal length.
         dt_s: seconds between samples.
     """
@@ -104,10 +112,11 @@ def time_bins_of_width(
 def _in_stretches(
     relevance: FloatArray, channels: tuple[str, ...], edges: IntArray, dt_s: float, seed: int
 ) -> pd.DataFrame:
-    shares = relevance_shares(np.nan_to_num(relevance))
+    known = np.nan_to_num(relevance)
+    shares = relevance_shares(known[has_relevance(known)])
     # (window, stretch, channel)
     values = np.stack([shares[:, :, start:stop].sum(axis=2) for start, stop in itertools.pairwise(edges)], axis=1)
-    mean, (low, high) = values.mean(axis=0), percentile_limits(bootstrap_means(values, seed))
+    mean, low, high = _mean_and_limits(values, seed)
     n_stretches, n_channels = mean.shape
     return pd.DataFrame(
         {
@@ -130,14 +139,24 @@ def channel_importance(relevance: FloatArray, channels: tuple[str, ...], seed: i
     Returns:
         One row per channel: `absolute` is its share of all |relevance|; `signed` its summed
         relevance over all |relevance|, so that support and opposition stay apart. The
-        limits are percentiles of 1000 bootstrap means over windows (Efron 1979). No shifting.
+        limits are percentiles of 1000 bootstrap means over windows (Efron 1979). No shifting. Windows without
+        any relevance are left out; NaN where none is left.
     """
-    shares = relevance_shares(relevance)
+    shares = relevance_shares(relevance[has_relevance(relevance)])
     columns: dict[str, object] = {"channel": list(channels)}
     for name, values in (("absolute", np.abs(shares).sum(axis=2)), ("signed", shares.sum(axis=2))):
-        low, high = percentile_limits(bootstrap_means(values, seed))
-        columns |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+        mean, low, high = _mean_and_limits(values, seed)
+        columns |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
+
+
+def _mean_and_limits(values: FloatArray, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean over windows (window, ...) and its 95 % bootstrap limits; NaN without windows."""
+    if not len(values):
+        nothing = np.full(values.shape[1:], np.nan)
+        return nothing, nothing, nothing
+    low, high = percentile_limits(bootstrap_means(values, seed))
+    return values.mean(axis=0), low, high
 
 
 def time_map(relevance: FloatArray) -> FloatArray:

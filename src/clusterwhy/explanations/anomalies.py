@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.metrics.channel_deletion import deletion_table
-from clusterwhy.metrics.shares import signed_shares
-from clusterwhy.metrics.z_scores import channel_z_scores
+from clusterwhy.metrics.shares import has_relevance, signed_shares
+from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 8
+# why a figure is undefined
+NO_TARGET = "the target is 0: the window does not differ from its normal windows"
+NO_RELEVANCE = "no relevance: the window does not differ from its normal windows"
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,12 @@ class AnomalyExplanations:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window, the highest score first: `window`, `score`, `anomalous` (above the
             threshold), `target` (difference to its normal windows), `relevance_sum`, `gap`, `normal_windows` (first
-            samples).
+            samples), and why a figure is `undefined`.
         channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
-            `detector_share` where the detector has scores per channel.
-        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows whose target falls to the
-            usual range with a third of the channels replaced by those of their best matching normal window).
+            `detector_share` where the detector has scores per channel; why they are `undefined`.
+        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the usual range whose
+            target falls into it with a third of the channels replaced by those of their best matching normal window),
+            and why they are `undefined`.
         seconds: time spent in attribution.
     """
 
@@ -116,7 +121,7 @@ def explain_anomalies(
     return AnomalyExplanations(
         relevance=explained.values,
         windows=_window_table(series, chosen, detected, explained, matched),
-        channels=_channel_table(series, chosen, signed_shares(explained.values), rankings),
+        channels=_channel_table(series, chosen, explained.values, rankings),
         quality=deletion_table(target, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng),
         seconds=seconds,
     )
@@ -142,7 +147,7 @@ def _matching_normal_windows(
 def _window_table(
     series: EmbeddedSeries, chosen: IntArray, detected: WindowScores, explained: "Relevance", matched: IntArray
 ) -> pd.DataFrame:
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "window": series.window_ids(chosen),
             "score": detected.scores[chosen],
@@ -153,11 +158,13 @@ def _window_table(
             "normal_windows": [row.tolist() for row in matched],
         }
     )
+    return with_reasons(table, {"gap": NO_TARGET})
 
 
 def _channel_table(
-    series: EmbeddedSeries, chosen: IntArray, shares: FloatArray, rankings: dict[str, FloatArray]
+    series: EmbeddedSeries, chosen: IntArray, relevance: FloatArray, rankings: dict[str, FloatArray]
 ) -> pd.DataFrame:
+    shares = np.where(has_relevance(relevance)[:, None], signed_shares(relevance), np.nan)
     table = pd.DataFrame(
         {
             "window": np.repeat(series.window_ids(chosen), len(series.channels)),
@@ -166,9 +173,12 @@ def _channel_table(
             "z_score": rankings["z_score"].ravel(),
         }
     )
+    reasons = {"share": NO_RELEVANCE, "z_score": CONSTANT}
     if (parts := rankings.get("detector")) is not None:
-        table["detector_share"] = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-12)).ravel()
-    return table
+        whole = parts.sum(axis=1, keepdims=True)
+        table["detector_share"] = (parts / np.where(whole > 0, whole, np.nan)).ravel()
+        reasons["detector_share"] = "the score is 0"
+    return with_reasons(table, reasons)
 
 
 def _excess(network: "nn.Module", usual_windows: FloatArray, batch_size: int) -> Callable[[FloatArray], FloatArray]:
@@ -191,8 +201,8 @@ def _nothing(n_channels: int, length: int) -> AnomalyExplanations:
     windows = ("window", "score", "anomalous", "target", "relevance_sum", "gap", "normal_windows")
     return AnomalyExplanations(
         relevance=np.zeros((0, n_channels, length), dtype=np.float32),
-        windows=pd.DataFrame({name: [] for name in windows}),
-        channels=pd.DataFrame({"window": [], "channel": [], "share": [], "z_score": []}),
-        quality=pd.DataFrame({"ranking": [], "channel_deletion": [], "flip_rate": []}),
+        windows=pd.DataFrame({name: [] for name in (*windows, REASONS)}),
+        channels=pd.DataFrame({"window": [], "channel": [], "share": [], "z_score": [], REASONS: []}),
+        quality=pd.DataFrame({"ranking": [], "channel_deletion": [], "flip_rate": [], REASONS: []}),
         seconds=0.0,
     )

@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.explanations.aggregation import (
     channel_contrast,
     channel_importance,
+    mean_shares,
     member_agreement,
     time_bins,
     time_map,
 )
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.relevance_budget import CONSERVATION, conservation_table
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import deletion_table
-from clusterwhy.metrics.shares import signed_shares
-from clusterwhy.metrics.z_scores import channel_z_scores
+from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
+from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
 
 N_RANDOM_RANKINGS = 3
 N_TIME_BINS = 8
+# why a figure is undefined
+NO_TARGET = "the target is 0"
+NO_BIASES = f"{NO_TARGET}, or biases are not known"
+UNDEFINED_SHARES = {"gap": NO_TARGET, "bias_share": NO_BIASES, "lost_share": NO_BIASES, "lrp_lost_share": NO_BIASES}
+NO_RELEVANCE = "no window of the cluster has relevance"
+NO_OTHER = "no relevance of other clusters to compare with"
 
 
 @dataclass(frozen=True)
@@ -40,9 +49,10 @@ class ClusterExplanations:
     Attributes:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
-            `bias_share`.
+            `bias_share`, `lost_share`; `lrp_lost_share` by the composite, where the attributor has rules of its own;
+            why they are `undefined`.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
-            by the composite, where the attributor has rules of its own.
+            by the composite, where the attributor has rules of its own; why they are `undefined`.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
             do not reach.
         clusters: the clusters that were explained.
@@ -50,6 +60,7 @@ class ClusterExplanations:
             and `flip_rate` of cluster membership, whatever target is explained.
         bins: one row per cluster, channel and stretch of time.
         agreements: cluster -> agreement between the explanations of its windows.
+        losses: where relevance is lost, one sentence per cluster.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
     """
@@ -62,6 +73,7 @@ class ClusterExplanations:
     quality: pd.DataFrame
     bins: pd.DataFrame
     agreements: dict[int, float]
+    losses: list[str]
     facts: dict[str, float]
     seconds: float
 
@@ -121,6 +133,7 @@ class _Explained:
     map: FloatArray
     bins: pd.DataFrame
     agreement: float
+    losses: list[str]
     quality: pd.DataFrame
     seconds: float
 
@@ -157,30 +170,25 @@ class _Task:
         z_scores = channel_z_scores(windows, self.task.references)
         rankings = {"relevance": explained.values.sum(axis=2), "z_score": z_scores}
         importance = channel_importance(explained.values, self.channels, seed)
+        table = conservation_table(explained, self.ids, cluster)
+        losses = [f"cluster {cluster}, {note}" for note in losses_in(explained.provenance)]
         if attributor.has_own_rules:
-            by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed).values
-            rankings["lrp"] = by_rule.sum(axis=2)
-            importance["lrp"] = signed_shares(by_rule).mean(axis=0)
-        importance["z_score"] = z_scores.mean(axis=0)
+            by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed)
+            rankings["lrp"] = by_rule.values.sum(axis=2)
+            importance["lrp"] = mean_shares(by_rule.values)
+            table["lrp_lost_share"] = by_rule.lost_share
+            losses += [f"cluster {cluster}, LRP of the composite, {note}" for note in losses_in(by_rule.provenance)]
+        importance["z_score"] = np.where(np.isfinite(z_scores).all(axis=0), z_scores.mean(axis=0), np.nan)
         aligned = self.settings.members.align(windows, explained.values)
-        table = pd.DataFrame(
-            {
-                "window": self.ids,
-                "cluster": cluster,
-                "target": explained.target,
-                "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
-                "gap": explained.gap,
-                "bias_share": explained.bias_share,
-            }
-        )
         return _Explained(
             cluster=cluster,
             relevance=explained.values,
-            windows=table,
+            windows=with_reasons(table, {name: reason for name, reason in UNDEFINED_SHARES.items() if name in table}),
             importance=_of_cluster(cluster, importance),
             map=time_map(aligned),
             bins=_of_cluster(cluster, time_bins(aligned, self.channels, N_TIME_BINS, self.dt_s, seed)),
             agreement=member_agreement(explained.values),
+            losses=losses,
             quality=_of_cluster(cluster, self._quality(rankings)),
             seconds=seconds,
         )
@@ -190,7 +198,7 @@ class _Task:
         from clusterwhy.encoders.masked import best_device
 
         if self.membership is None:
-            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate"])
+            return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate", REASONS])
         outside, windows = self.task.references, self.windows
         rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
         others = outside[rng.integers(0, len(outside), len(windows))]
@@ -208,7 +216,9 @@ def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> Clust
     importances = []
     for i, one in enumerate(each):
         others = np.concatenate([np.zeros((0, *relevances[i].shape[1:])), *relevances[:i], *relevances[i + 1 :]])
-        importances.append(one.importance.assign(**channel_contrast(relevances[i], others, seed)))
+        table = one.importance.assign(**channel_contrast(relevances[i], others, seed))
+        reasons = {"signed": NO_RELEVANCE, "lrp": NO_RELEVANCE, "contrast": NO_OTHER, "z_score": CONSTANT}
+        importances.append(with_reasons(table, {name: reasons[name] for name in reasons if name in table}))
     # an empty table has no types of its own
     qualities = [one.quality for one in each if len(one.quality)] or [each[0].quality]
     return ClusterExplanations(
@@ -220,6 +230,7 @@ def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> Clust
         quality=pd.concat(qualities, ignore_index=True),
         bins=pd.concat([one.bins for one in each], ignore_index=True),
         agreements={one.cluster: one.agreement for one in each},
+        losses=[sentence for one in each for sentence in one.losses],
         facts=facts,
         seconds=sum(one.seconds for one in each),
     )
@@ -229,13 +240,14 @@ def _nothing(series: EmbeddedSeries, facts: dict[str, float]) -> ClusterExplanat
     no_relevance = np.zeros((0, len(series.channels), series.length), dtype=np.float32)
     return ClusterExplanations(
         relevance=no_relevance,
-        windows=pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
-        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
+        windows=pd.DataFrame(columns=[*CONSERVATION, REASONS]),
+        importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score", REASONS]),
         maps=no_relevance,
         clusters=[],
-        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate"]),
+        quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate", REASONS]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
+        losses=[],
         facts=facts,
         seconds=0.0,
     )

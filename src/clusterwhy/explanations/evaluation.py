@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.config import Settings
@@ -17,6 +18,7 @@ from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlatio
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import target_function
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
+from clusterwhy.metrics.channel_deletion import NO_FALL, NONE_INSIDE
 from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
 from clusterwhy.metrics.z_scores import cell_z_scores
 from clusterwhy.types import FloatArray, IntArray
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MEASURES = ("deletion", "insertion", "flip_rate")
+CONSTANT_RELEVANCE = "the relevance of every cell is the same"  # why a rank correlation is undefined
 KEYS = ["measure", "baseline", "ranking"]
 BUDGET = ["step", "category", "share"]
 
@@ -51,7 +54,8 @@ class ClusterEvaluation:
     """How far the explanations of clusters can be trusted.
 
     Attributes:
-        faithfulness: one row per cluster, `measure`, `baseline` and `ranking` with its `value`.
+        faithfulness: one row per cluster, `measure`, `baseline` and `ranking` with its `value`, or why it is
+            `undefined`.
         budget: of the composite's LRP, one row per cluster, step and category with its `share` of the target.
     """
 
@@ -85,7 +89,10 @@ def evaluate_clusters(
 
     networks, again = networks_of(series), {seed: networks_of(one) for seed, one in retrained.items()}
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
-    tables, budgets = [pd.DataFrame(columns=["cluster", *KEYS, "value"])], [pd.DataFrame(columns=["cluster", *BUDGET])]
+    tables, budgets = (
+        [pd.DataFrame(columns=["cluster", *KEYS, "value", REASONS])],
+        [pd.DataFrame(columns=["cluster", *BUDGET])],
+    )
     for cluster, network in tqdm(networks.items(), desc="evaluate", unit="cluster", disable=None):
         if cluster not in memberships:
             continue
@@ -131,7 +138,7 @@ class _Task:
     evaluation: EvaluationSettings
 
     def faithfulness(self) -> pd.DataFrame:
-        """One row per `measure`, `baseline` and `ranking` with its `value`."""
+        """One row per `measure`, `baseline` and `ranking` with its `value`, or why it is `undefined`."""
         cells = Cells.of(self.windows.shape[2], self.evaluation.n_stretches)
         explainer = CellExplainer(self.settings.attributor, cells, self.settings.seed)
         relevance = explainer.explain(self.task, self.windows)
@@ -142,7 +149,8 @@ class _Task:
             found = explainer.explain(replace(self.task, network=network), self.windows)
             correlations[f"encoder_seed_{seed}"] = cell_correlation(relevance, found)
         rows = [("similarity", "", name, value) for name, value in correlations.items()]
-        return pd.concat([self._curves(cells, relevance), pd.DataFrame(rows, columns=[*KEYS, "value"])])
+        similar = with_reasons(pd.DataFrame(rows, columns=[*KEYS, "value"]), {"value": CONSTANT_RELEVANCE})
+        return pd.concat([self._curves(cells, relevance), similar])
 
     def _curves(self, cells: Cells, relevance: FloatArray) -> pd.DataFrame:
         """Insertion and deletion of the rankings, with those of the composite's LRP, z-scores and random orders."""
@@ -161,4 +169,7 @@ class _Task:
             for (baseline, ranking), found in curves.items()
             for measure in MEASURES
         ]
-        return pd.DataFrame(rows, columns=[*KEYS, "value"])
+        table = pd.DataFrame(rows, columns=[*KEYS, "value"])
+        of_areas = NO_FALL if relevance.shape[1] > 1 else "there is only one cell to rank"
+        reasons = [NONE_INSIDE if measure == "flip_rate" else of_areas for measure in table["measure"]]
+        return with_reasons(table, {"value": reasons})

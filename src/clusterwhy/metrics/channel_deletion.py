@@ -6,8 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.artifacts.undefined import with_reasons
+from clusterwhy.compute.rounding import ROUNDING
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
+# why a figure is NaN
+NO_FALL = "replacing everything does not lower the mean target"
+NONE_INSIDE = "no window has a target above 0 that changes when everything is replaced"
 N_STEPS = 8  # points of a curve; a forward pass of all explained windows each
 
 
@@ -17,13 +22,30 @@ class ChannelDeletion:
 
     Attributes:
         area: mean height of the curve from 1 (nothing replaced) to 0 (all channels replaced); lower is more
-            faithful, NaN where replacing all channels does not lower the mean target.
-        flip_rate: share of windows whose target falls to 0 or below with a third of the channels
-            replaced; higher is more faithful.
+            faithful, NaN where replacing all channels does not lower the mean target or there is only one to rank.
+        flip_rate: of the windows whose target is above 0 and changes with all channels replaced, the share whose target
+            falls to 0 or below with a third of them replaced (at least one); higher is more faithful, NaN where there
+            is no such window.
     """
 
     area: float
     flip_rate: float
+
+
+def fall_of(before: FloatArray, after: FloatArray) -> float:
+    """How far the mean of targets (window,) falls, NaN where it does not fall by more than rounding."""
+    start, end = float(before.mean()), float(after.mean())
+    return start - end if start - end > ROUNDING * max(abs(start), abs(end)) else float("nan")
+
+
+def can_flip(before: FloatArray, after: FloatArray) -> BoolArray:
+    """(window,) targets above 0 that change when everything is replaced."""
+    return np.asarray((before > 0) & (np.abs(before - after) > ROUNDING * np.abs(before)))
+
+
+def flip_rate(targets: FloatArray) -> float:
+    """Share of targets (window,) at 0 or below; NaN where there is none."""
+    return float((targets <= 0).mean()) if len(targets) else float("nan")
 
 
 def channel_deletion(
@@ -45,18 +67,20 @@ def channel_deletion(
             mean over the orders.
     """
     n_channels = windows.shape[1]
-    start, end = float(target(windows).mean()), float(target(others).mean())
+    whole, without = target(windows), target(others)
+    end, fall, inside = float(without.mean()), fall_of(whole, without), can_flip(whole, without)
     third = max(1, round(n_channels / 3))
     counts = np.unique([*np.linspace(0, n_channels, min(n_channels, N_STEPS) + 1).round().astype(int), third])
 
     def areas(ranking: IntArray) -> tuple[float, float]:
-        curve, flips = [1.0], 0.0
+        curve, flips = [1.0], flip_rate(without[inside])
         for count in counts[1:-1]:
             replaced = np.argsort(ranking, axis=1) < count
             found = target(np.where(replaced[:, :, None], others, windows))
-            curve.append((float(found.mean()) - end) / (start - end) if start > end else float("nan"))
-            flips = float((found <= 0).mean()) if count == third else flips
-        return float(np.trapezoid([*curve, 0.0], counts / n_channels)), flips
+            curve.append((float(found.mean()) - end) / fall)
+            flips = flip_rate(found[inside]) if count == third else flips
+        area = float(np.trapezoid([*curve, 0.0], counts / n_channels))
+        return area if n_channels > 1 and fall > 0 else float("nan"), flips
 
     found = {name: [areas(ranking) for ranking in orders] for name, orders in rankings.items()}
     return {name: ChannelDeletion(*np.mean(each, axis=0).tolist()) for name, each in found.items()}
@@ -77,11 +101,12 @@ def deletion_table(
         n_random: random orders whose mean is taken.
 
     Returns:
-        One row per `ranking`: `channel_deletion` (area) and `flip_rate`.
+        One row per `ranking`: `channel_deletion` (area), `flip_rate`, and why they are `undefined`.
     """
     orders = {name: [np.argsort(-values, axis=1, kind="stable")] for name, values in scores.items()}
     identity = np.tile(np.arange(windows.shape[1]), (len(windows), 1))
     orders["random"] = [rng.permuted(identity, axis=1) for _ in range(n_random)]
     found = channel_deletion(target, windows, others, orders)
     rows = [{"ranking": name, "channel_deletion": one.area, "flip_rate": one.flip_rate} for name, one in found.items()]
-    return pd.DataFrame(rows)
+    reasons = {"channel_deletion": NO_FALL if windows.shape[1] > 1 else "there is only one channel to rank"}
+    return with_reasons(pd.DataFrame(rows), reasons | {"flip_rate": NONE_INSIDE})

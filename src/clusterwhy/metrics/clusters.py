@@ -9,11 +9,14 @@ import pandas as pd
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.types import FloatArray, IntArray
 
+ONE_LABEL = "all windows have one label in both"  # why ARI and AMI are NaN
 RESAMPLED = 0.8  # share of the windows
 
 
 def label_agreement(truth: IntArray, labels: IntArray) -> dict[str, float]:
     """ARI, AMI, segmentation covering and noise share; noise counts as a label of its own.
+
+    ARI and AMI are NaN (0 / 0, scikit-learn says 1) where both have only one label: chance agrees as well.
 
     Args:
         truth: (window,) label of each window, in time order.
@@ -21,9 +24,12 @@ def label_agreement(truth: IntArray, labels: IntArray) -> dict[str, float]:
     """
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
+    scores = adjusted_rand_score, adjusted_mutual_info_score
+    varied = len(np.unique(truth)) > 1 or len(np.unique(labels)) > 1
+    ari, ami = (float(score(truth, labels)) if varied else float("nan") for score in scores)
     return {
-        "ari": float(adjusted_rand_score(truth, labels)),
-        "ami": float(adjusted_mutual_info_score(truth, labels)),
+        "ari": ari,
+        "ami": ami,
         "covering": covering(truth, labels),
         "noise_share": float((labels < 0).mean()),
         "n_clusters": len(set(labels[labels >= 0].tolist())),
@@ -110,5 +116,5 @@ def cluster_stability(
 def cluster_again(points: FloatArray, projection: Any, clusterer: Any, seed: int) -> IntArray:
     """Labels (window,) that the projection and clusterer of the study give for features (window, feature)."""
     placed = projection.fit(points, seed) if clusterer.space == "projection" else points
-    labels: IntArray = clusterer.fit(placed).labels
+    labels: IntArray = clusterer.fit(placed, points).labels
     return labels

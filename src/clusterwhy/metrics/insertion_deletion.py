@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from clusterwhy.metrics.channel_deletion import can_flip, fall_of, flip_rate
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 N_STEPS = 6  # points of a curve; a forward pass of all windows each
@@ -49,7 +50,8 @@ class Curves:
             lower is more faithful.
         insertion: mean height of the curve from 0 (baseline) to 1 (all cells of the window put back), the most
             relevant cells first; higher is more faithful.
-        flip_rate: share of windows whose target falls to 0 or below with the leading third of the cells replaced.
+        flip_rate: of the windows whose target is above 0 and changes with all cells replaced, the share whose target
+            falls to 0 or below with the leading third of them replaced; NaN where there is no such window.
     """
 
     deletion: float
@@ -89,25 +91,27 @@ def insertion_deletion(
         cells: of the windows.
 
     Returns:
-        (baseline, ranking) -> areas; NaN where the baseline does not lower the mean target.
+        (baseline, ranking) -> areas; NaN where the baseline does not lower the mean target or there is only one cell.
     """
-    start = float(target(windows).mean())
+    whole = target(windows)
     n_cells = windows.shape[1] * cells.n_stretches
     third = max(1, round(n_cells / 3))
     counts = np.unique([*np.linspace(0, n_cells, min(n_cells, N_STEPS) + 1).round().astype(int), third])
     found = {}
     for baseline, others in baselines.items():
-        end = float(target(others).mean())
+        without = target(others)
+        end, fall, inside = float(without.mean()), fall_of(whole, without), can_flip(whole, without)
         for name, ranking in rankings.items():
             places = np.argsort(np.argsort(-ranking, axis=1, kind="stable"), axis=1)
-            deleted, inserted, flips = [1.0], [0.0], 0.0
+            deleted, inserted, flips = [1.0], [0.0], flip_rate(without[inside])
             for count in counts[1:-1]:
                 leading = cells.masks(places < count)
                 after = target(np.where(leading, others, windows))
-                deleted.append((float(after.mean()) - end) / (start - end))
-                inserted.append((float(target(np.where(leading, windows, others)).mean()) - end) / (start - end))
-                flips = float((after <= 0).mean()) if count == third else flips
+                deleted.append((float(after.mean()) - end) / fall)
+                inserted.append((float(target(np.where(leading, windows, others)).mean()) - end) / fall)
+                flips = flip_rate(after[inside]) if count == third else flips
             curves = [*deleted, 0.0], [*inserted, 1.0]
-            low, high = (float(np.trapezoid(curve, counts / n_cells)) if start > end else np.nan for curve in curves)
+            ranked = n_cells > 1 and fall > 0
+            low, high = (float(np.trapezoid(curve, counts / n_cells)) if ranked else np.nan for curve in curves)
             found[baseline, name] = Curves(low, high, flips)
     return found

@@ -168,7 +168,7 @@ def draw_time_bins(axes: Sequence[Axes], signals: Signals, table: pd.DataFrame) 
     """
     columns = ["signed", "signed_low", "signed_high"]
     own = table[table["channel"].isin(signals.channels)]
-    sizes = 105.0 * own[columns].to_numpy(dtype=float)
+    sizes = np.nan_to_num(105.0 * own[columns].to_numpy(dtype=float))
     low, high = min(0.0, float(sizes.min())), max(0.0, float(sizes.max()))
     ends = own["start_s"].min() - signals.dt_s / 2, own["stop_s"].max() - signals.dt_s / 2
     for ax, channel in zip(axes, signals.channels, strict=True):

@@ -160,7 +160,8 @@ def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int]) -> Any:
     """Signed share of relevance, cluster x channel; zero is white."""
     shares = table.pivot(index="cluster", columns="channel", values="signed")
     shares = shares.loc[clusters, table["channel"].unique()]
-    limit = float(np.abs(shares.to_numpy()).max()) or 1.0
+    ax.set_facecolor(NOISE_COLOUR)  # shown where a share is undefined
+    limit = float(np.abs(shares.to_numpy()).max(where=shares.notna().to_numpy(), initial=0.0)) or 1.0
     image = ax.imshow(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     names = [shown(name) for name in shares.columns]
     ax.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if len(names) > 10 else 0)

@@ -27,20 +27,42 @@ class BatchNormAsConvolution(nn.Conv1d):
         return super().forward(input) if input.ndim == 3 else super().forward(input[:, :, None])[:, :, 0]
 
 
+class BatchNormAsPlaneConvolution(nn.Conv2d):
+    """Scale and shift of each map, for (window, map, height, time)."""
+
+    def __init__(self, norm: nn.BatchNorm2d, name: str) -> None:
+        scale, shift = _scale_and_shift(norm, name)
+        super().__init__(len(scale), len(scale), 1, groups=len(scale), device="meta")
+        self.weight = nn.Parameter(scale[:, None, None, None].clone(), requires_grad=False)
+        self.bias = nn.Parameter(shift.clone(), requires_grad=False)
+
+
+SCALES_AND_SHIFTS = (BatchNormAsConvolution, BatchNormAsPlaneConvolution)
+
+
 class FoldedBatchNorms:
     """Batch norms whose inputs are linear layers that nothing else reads, alone or concatenated.
 
     Attributes:
         parts: batch norm -> the linear layers that it is folded into.
         notes: one sentence per batch norm.
+
+    Args:
+        network: of the graph.
+        graph: traced.
+        modules: of the network by their names.
+        example: (window, channel, time).
     """
 
-    def __init__(self, graph: fx.Graph, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self, network: nn.Module, graph: fx.Graph, modules: Mapping[str, nn.Module], example: torch.Tensor
+    ) -> None:
         self.modules = modules
+        self.n_axes = _AxesOfDense(network, graph, example).found
         self.parts: dict[fx.Node, list[fx.Node]] = {}
         self.notes: list[str] = []
         for node in graph.nodes:
-            if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm1d):
+            if node.op == "call_module" and isinstance(modules[node.target], nn.BatchNorm1d | nn.BatchNorm2d):
                 parts = self._linear_layers(node.args[0])
                 if parts:
                     self.parts[node] = parts
@@ -57,9 +79,12 @@ class FoldedBatchNorms:
 
     def _is_linear(self, node: fx.Node) -> bool:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-        return isinstance(module, nn.Conv1d | nn.Linear) and not isinstance(module, RootedLinear)
+        if isinstance(module, nn.Linear):
+            # of (window, channel, feature) a batch norm scales channels, which are no outputs of the dense layer
+            return not isinstance(module, RootedLinear) and self.n_axes[node] == 2
+        return isinstance(module, nn.Conv1d | nn.Conv2d)
 
-    def weights(self, node: fx.Node, module: nn.Conv1d | nn.Linear) -> Weights:
+    def weights(self, node: fx.Node, module: nn.Conv1d | nn.Conv2d | nn.Linear) -> Weights:
         """Weight and bias of a linear layer with the batch norm behind it."""
         weight, bias = module.weight.detach(), None if module.bias is None else module.bias.detach()
         for norm, parts in self.parts.items():
@@ -71,6 +96,22 @@ class FoldedBatchNorms:
                 bias = shift[part] if bias is None else bias * scale[part] + shift[part]
                 weight = weight * scale[part].reshape(-1, *[1] * (weight.ndim - 1))
         return weight, bias
+
+
+class _AxesOfDense(fx.Interpreter):
+    """How many axes the outputs of dense layers have before a batch norm; runs the network only if there are such."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, example: torch.Tensor) -> None:
+        super().__init__(network, graph=graph)
+        self.found: dict[fx.Node, int] = {}
+        kinds = {node: type(self.submodules[node.target]) for node in graph.nodes if node.op == "call_module"}
+        if nn.Linear in kinds.values() and nn.BatchNorm1d in kinds.values():
+            self.run(example.clone())
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        self.found[n] = result.ndim if isinstance(result, torch.Tensor) else 0
+        return result
 
 
 def has_shift(step: Step | None) -> bool:

@@ -14,6 +14,16 @@ def convolution(like: nn.Conv1d, weight: torch.Tensor, bias: torch.Tensor | None
     return _with_weights(made, weight, bias)
 
 
+def plane_convolution(
+    like: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None, padding: tuple[int, int]
+) -> nn.Conv2d:
+    """A convolution over planes like another one, with other weights and padding."""
+    keys: Any = {"stride": like.stride, "padding": padding, "dilation": like.dilation, "groups": like.groups}
+    kernel: Any = like.kernel_size
+    made = nn.Conv2d(like.in_channels, like.out_channels, kernel, bias=bias is not None, device="meta", **keys)
+    return _with_weights(made, weight, bias)
+
+
 def linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
     """A dense layer with weights (output, input) and biases (output,)."""
     return _with_weights(nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta"), weight, bias)
@@ -24,6 +34,13 @@ def _with_weights(module: Any, weight: torch.Tensor, bias: torch.Tensor | None) 
     if bias is not None:
         module.bias = nn.Parameter(bias, requires_grad=False)
     return module
+
+
+def with_windows_first(layer: Any) -> Any:
+    """A copy of a recurrent layer or of attention, with the same weights, that reads (window, time, feature)."""
+    made: Any = without_hooks(layer)
+    made.batch_first = True
+    return made
 
 
 def without_hooks(module: nn.Module) -> nn.Module:

@@ -19,12 +19,14 @@ FLOATS = (torch.float32, torch.float64)
 # a unit of the network's output, a function or module from the output to (window,), or None for the output itself
 Target = int | Callable[[torch.Tensor], torch.Tensor] | None
 
+PREFIX = "network."  # of the layers of a network with a head behind it
+
 
 def as_windows(windows: FloatArray | torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
     """Windows (window, channel, time) as a tensor, of a type if one is given.
 
     Raises:
-        ShapeError: they have another shape, are none, are not float32 or float64, or do not fit into the type.
+        ShapeError: they have another shape, are none, are not finite float32 or float64, or do not fit into the type.
     """
     found = _as_tensor(windows)
     if found.ndim != 3 or not len(found) or found.dtype not in FLOATS:
@@ -38,7 +40,7 @@ def as_windows(windows: FloatArray | torch.Tensor, dtype: torch.dtype | None = N
             f"windows hold values up to {float(found.abs().max()):.3g}, too great for the {_name(rounded.dtype)} of "
             "the network: scale them as in training"
         )
-    return rounded
+    return _finite("windows", rounded)
 
 
 def _as_tensor(values: Any) -> torch.Tensor:
@@ -127,7 +129,7 @@ def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) 
     """References (reference, channel, time), perhaps none, as a tensor of the type of the windows.
 
     Raises:
-        ShapeError: they have another shape, or other channels or samples than the windows.
+        ShapeError: they have another shape, or other channels or samples than the windows, or are not finite.
     """
     found = _as_tensor(references).to(windows.dtype)
     if found.ndim != 3 or found.shape[1:] != windows.shape[1:]:
@@ -135,14 +137,14 @@ def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) 
             f"expected references (reference, channel, time) like windows {tuple(windows.shape)}, got "
             f"{tuple(found.shape)}"
         )
-    return found
+    return _finite("references", found)
 
 
 def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """References (window, reference, channel, time) of each window, or (reference, channel, time) for all of them.
 
     Raises:
-        ShapeError: they have another shape, other channels or samples than the windows, or are none.
+        ShapeError: they have another shape, other channels or samples than the windows, are none, or are not finite.
     """
     found = _as_tensor(references).to(windows.dtype)
     fits = found.ndim == 3 or (found.ndim == 4 and len(found) == len(windows))
@@ -151,7 +153,18 @@ def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.
             "expected references (reference >= 1, channel, time) for all windows or (window, reference >= 1, channel, "
             f"time) like windows {tuple(windows.shape)}, got {tuple(found.shape)}"
         )
-    return found
+    return _finite("references", found)
+
+
+def _finite(name: str, values: torch.Tensor) -> torch.Tensor:
+    broken = ~values.isfinite().flatten(1).all(dim=1)
+    if broken.any():
+        first = int(broken.nonzero()[0, 0])
+        raise ShapeError(
+            f"expected finite {name}, got NaN or infinite values in {int(broken.sum())} of {len(values)} (the first is "
+            f"number {first}): fill or leave out what is missing"
+        )
+    return values
 
 
 def as_scalars(output: Any, n_windows: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances, Sum
 from clusterwhy.propagation.spellings import MOVED
 from clusterwhy.propagation.steps import Kind
@@ -23,28 +24,32 @@ MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
         *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
         Scaled,
     ),
-    "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, Sum, MeanOfSmallest),
+    "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum, MeanOfSmallest),
     "route": (
-        *(nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.Flatten, nn.Unflatten, SoftExtremum),
-        *(nn.ReflectionPad1d, nn.ReplicationPad1d, nn.CircularPad1d, nn.ChannelShuffle),
+        *(nn.MaxPool1d, nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, nn.Flatten, nn.Unflatten),
+        *(nn.ReflectionPad1d, nn.ReplicationPad1d, nn.CircularPad1d, nn.ChannelShuffle, nn.Unfold, SoftExtremum),
     ),
 }
 # what is traced as one operation
 LEAVES = (
     *(*MODULES["pass"], *MODULES["norm"], *MODULES["route"], *DROPPED),
     *(nn.Conv1d, nn.Linear, nn.BatchNorm1d, SquaredDistances),
+    *(nn.Conv2d, nn.ConvTranspose1d, nn.BatchNorm2d, nn.ConstantPad2d, nn.ZeroPad2d),
 )
 
 RELU_CALLS = (F.relu, torch.relu, "relu", "relu_")
 NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus}
 CALLS: dict[Kind, set[Any]] = {
     "pass": {*NON_NEGATIVE_CALLS, F.elu, F.gelu, F.silu, F.leaky_relu, torch.tanh, "tanh"},
-    "norm": {torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d},
+    "norm": {
+        *(torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d),
+        *(F.avg_pool2d, F.adaptive_avg_pool2d),
+    },
     "route": {
         *(operator.getitem, torch.flatten, torch.squeeze, torch.unsqueeze, torch.reshape, torch.transpose),
         *("flatten", "unflatten", "squeeze", "unsqueeze", "reshape", "view", "transpose", "permute", "contiguous"),
         *("amin", "amax", "clone", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, torch.clone),
-        *(torch.permute, *MOVED),
+        *(torch.permute, F.max_pool2d, F.adaptive_max_pool2d, *MOVED),
     },
 }
 CONCATENATE_CALLS = {torch.cat, torch.concat}
@@ -79,6 +84,25 @@ def kind_of_call(function: Any) -> Kind | None:
     if is_move_of_einops(function):
         return "route"
     return next((kind for kind, functions in CALLS.items() if function in functions), None)
+
+
+def refuse_own_forward(name: str, module: nn.Module) -> None:
+    """Refuse a subclass of a known layer that computes something else: it would get the rule of the layer.
+
+    Raises:
+        CompositeError: its forward is not that of the layer.
+    """
+    base = next((c for c in type(module).__mro__ if c.__module__.startswith(("torch.nn.", "clusterwhy."))), nn.Module)
+    own = [method for method in ("forward", "_conv_forward", "__call__") if _overrides(type(module), base, method)]
+    if own and base is not nn.Module:
+        raise CompositeError(
+            f"{name}: {type(module).__name__} is a {base.__name__} with a {own[0]} of its own, which may compute "
+            f"something else; make it an nn.Module that contains the {base.__name__}"
+        )
+
+
+def _overrides(kind: type, base: type, method: str) -> bool:
+    return getattr(kind, method, None) is not getattr(base, method, None)
 
 
 # replaces values inside nested arguments; its types know only fx's own

@@ -4,6 +4,7 @@ How far back and how far forth a value reaches are carried through the traced gr
 operation gives the greatest reach of what it reads. Weights play no part, so a sample that is multiplied by 0 counts.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum, Sum
-from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.linearised import Product, Quotient
+from clusterwhy.propagation.normalisers import Normaliser
+from clusterwhy.propagation.operations import Call, Slot
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -34,8 +37,16 @@ def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:
     values: list[Any] = [torch.stack([forth.flip(0), forth])[:, None].expand(2, n_channels, length).contiguous()]
     with torch.no_grad():
         for step in canonical.steps:
-            values.append(_through(step, [values[i] for i in step.inputs]))
+            inputs = [values[i] for i in step.inputs]
+            if step.kind in ("sum", "concatenate", "write"):  # constants see nothing
+                signals = [canonical.depends_on_windows(i) for i in step.inputs]
+                inputs = [x if s else _blind(x, forth.dtype) for x, s in zip(inputs, signals, strict=True)]
+            values.append(_through(step, inputs))
     return values
+
+
+def _blind(constant: Any, dtype: torch.dtype) -> Any:
+    return torch.zeros_like(constant, dtype=dtype) if isinstance(constant, torch.Tensor) else constant
 
 
 def _through(step: Step, inputs: list[Any]) -> Any:
@@ -44,7 +55,15 @@ def _through(step: Step, inputs: list[Any]) -> Any:
         return x
     if step.kind == "sum":
         return torch.maximum(*torch.broadcast_tensors(*inputs))
+    if step.kind in ("mixed", "held"):
+        return _mixed(module, inputs)
+    if step.kind == "write":
+        written: Any = module
+        base, value, *where = written.arguments
+        return Call(written.function, (base, value if isinstance(value, Slot) else 0.0, *where), {})(*inputs)
     if isinstance(module, Call):
+        if module.function is F.interpolate:
+            return _interpolated(module(*inputs), x)
         # an axis that is averaged reaches as far as its farthest value; padding with 0 sees nothing
         return Call(GREATEST.get(module.function, module.function), module.arguments, module.keywords)(*inputs)
     if isinstance(module, nn.Conv1d):
@@ -54,8 +73,13 @@ def _through(step: Step, inputs: list[Any]) -> Any:
             return greatest(module, x)
     if step.kind in ("shape", "route", "concatenate"):
         return module(*inputs)
-    farthest = x.flatten(1).amax(dim=1)  # distances: every feature
-    return farthest[:, None].expand(2, module(x).shape[1]).contiguous()
+    return _everything([x], module(x))
+
+
+def _everything(data: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """The farthest reach of any value, for each value of a step's output."""
+    farthest = torch.stack([x.flatten(1).amax(dim=1) for x in data]).amax(dim=0)
+    return farthest.reshape(2, *[1] * (like.ndim - 1)).expand_as(like).contiguous()
 
 
 def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
@@ -65,6 +89,47 @@ def _convolution(module: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
     kernel, stride, dilation = module.kernel_size[0], module.stride[0], module.dilation[0]
     found = F.max_pool1d(F.pad(of_group, (padding, padding)), kernel, stride, 0, dilation)
     return found.repeat_interleave(module.out_channels // module.groups, dim=1)
+
+
+def _plane(module: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """As `_convolution`, over planes."""
+    of_group = x.unflatten(1, (module.groups, -1)).amax(dim=2)
+    top, left = (int(size) for size in module.padding)
+    padded = F.pad(of_group, (left, left, top, top))
+    found = F.max_pool2d(padded, module.kernel_size, module.stride, 0, module.dilation)
+    return found.repeat_interleave(module.out_channels // module.groups, dim=1)
+
+
+def _transposed(module: nn.ConvTranspose1d, x: torch.Tensor) -> torch.Tensor:
+    """Every position is spread by the kernel; between positions stands nothing."""
+    of_group = x.unflatten(1, (module.groups, -1)).amax(dim=2)
+    stride, dilation, kernel = module.stride[0], module.dilation[0], module.kernel_size[0]
+    apart = x.new_zeros(*of_group.shape[:2], (x.shape[2] - 1) * stride + 1)
+    apart[..., ::stride] = of_group
+    margin = dilation * (kernel - 1) - int(module.padding[0])
+    padded = F.pad(apart, (margin, margin + module.output_padding[0]))
+    found = F.max_pool1d(padded, kernel, 1, 0, dilation)
+    return found.repeat_interleave(module.out_channels // module.groups, dim=1)
+
+
+def _interpolated(like: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Neighbours of a position, of which an interpolation reads two at most."""
+    return F.interpolate(F.max_pool1d(x, 3, 1, 1) if x.ndim == 3 else x.amax((2, 3), keepdim=True), like.shape[2:])
+
+
+def _mixed(module: Any, inputs: list[Any]) -> torch.Tensor:
+    """Products see what both factors see, normalisers and groups all their members; others at most everything."""
+    data = [x for x in inputs if isinstance(x, torch.Tensor) and x.ndim and len(x) == 2]
+    if not data:  # windows are not the first axis: the whole window, at most
+        return torch.full_like(module(*inputs), max(float(x.max()) for x in inputs if isinstance(x, torch.Tensor)))
+    if isinstance(module, Normaliser):
+        shape, axes = module.groups(data[0])
+        grouped = data[0].reshape(shape)
+        return grouped.amax(axes, keepdim=True).expand_as(grouped).reshape(data[0].shape)
+    like = module(*inputs)
+    if all(x.shape == like.shape or 1 in x.shape for x in data) and isinstance(module, Product | Quotient):
+        return functools.reduce(torch.maximum, data).expand_as(like).contiguous()
+    return _everything(data, like)
 
 
 def _recurrent(lstm: nn.LSTM, x: torch.Tensor) -> torch.Tensor:
@@ -97,11 +162,17 @@ GREATEST: dict[Any, Any] = {
     **{torch.mean: torch.amax, torch.sum: torch.amax, torch.amin: torch.amax},
     **{"mean": "amax", "sum": "amax", "amin": "amax"},
     **{F.avg_pool1d: _average, F.adaptive_avg_pool1d: F.adaptive_max_pool1d},
+    **{F.adaptive_avg_pool2d: F.adaptive_max_pool2d},
 }
 MODULES: dict[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]] = {
     nn.Linear: _linear,
     nn.AvgPool1d: lambda m, x: _average(x, m.kernel_size, m.stride, m.padding, m.ceil_mode),
     nn.AdaptiveAvgPool1d: lambda m, x: F.adaptive_max_pool1d(x, m.output_size),
+    nn.Upsample: lambda m, x: _interpolated(m(x), x),
+    nn.Conv2d: _plane,
+    nn.ConvTranspose1d: _transposed,
+    nn.AvgPool2d: lambda m, x: F.max_pool2d(x, m.kernel_size, m.stride, m.padding, 1, m.ceil_mode),
+    nn.AdaptiveAvgPool2d: lambda m, x: F.adaptive_max_pool2d(x, m.output_size),
     Sum: lambda m, x: x.amax(dim=m.dim),
     SoftExtremum: lambda m, x: x.amax(dim=m.dim),
     MeanOfSmallest: lambda m, x: x.amax(dim=1),

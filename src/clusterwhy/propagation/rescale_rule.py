@@ -12,13 +12,23 @@ from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.inputs import as_scalars
+from clusterwhy.propagation.linearised import Product
 from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
 # below this difference of inputs a secant is replaced by the slope halfway
 SMALLEST_DIFFERENCE = 1e-6
 INFINITY = float("inf")
+SELECTING_CALLS = {
+    *("amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, F.max_pool2d),
+    F.adaptive_max_pool2d,
+}
+SELECTING = (
+    *(nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, MeanOfSmallest, SoftExtremum),
+    *(Recurrent, SelfAttention),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class RescaleRule:
         """
         values, differences = (torch.zeros(size, dtype=windows.dtype) for size in (windows.shape, len(windows)))
         shared, count = references.ndim == 3, references.shape[-3]
+        batch_size = 1 if self.canonical.other_rows else batch_size
         for first in range(0, len(windows), batch_size):
             part = slice(first, first + batch_size)
             own = self.forward(windows[part].to(self.device))
@@ -89,11 +100,12 @@ class RescaleRule:
             inputs = [(here[i], there[i]) for i in step.inputs]
             if n in window.winners:
                 winners = window.winners[n], reference.winners[n]
-                leaving = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
+                leaving: list[torch.Tensor | None] = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
             else:
                 leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
             for i, part in zip(step.inputs, leaving, strict=False):
-                waiting[i] = waiting[i] + part if i in waiting else part
+                if part is not None:
+                    waiting[i] = waiting[i] + part if i in waiting else part
         multipliers = waiting.get(0)
         if multipliers is None:
             return torch.zeros_like(here[0]), difference
@@ -101,7 +113,7 @@ class RescaleRule:
 
     def _back(
         self, n: int, step: Step, inputs: list[tuple[Any, Any]], outputs: tuple[Any, Any], arriving: torch.Tensor
-    ) -> list[torch.Tensor]:
+    ) -> list[torch.Tensor | None]:
         """Multipliers of the inputs; constant inputs of a reshape get none."""
         here, there = inputs[0]
         module: Any = step.module
@@ -113,11 +125,35 @@ class RescaleRule:
             return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
             return [_secant(module, here, there, outputs, arriving)]
+        if step.kind in ("mixed", "held"):
+            return self._mixed(step, inputs, arriving)
+        if step.kind == "write":
+            signals = [self.canonical.depends_on_windows(i) for i in step.inputs]
+            return share_overwritten(module, [own for own, _ in inputs], signals, arriving)
         others = tuple(own for own, _ in inputs[1:])
         # linear and quadratic steps need one point
         count = self.n_path if _selects(module) else 1
         at = (there + (k + 0.5) / count * (here - there) for k in range(count))
         return [sum(_gradient(module, point, others, arriving) for point in at) / count]  # type: ignore[list-item]
+
+    def _mixed(self, step: Step, inputs: list[tuple[Any, Any]], arriving: torch.Tensor) -> list[Any]:
+        """Mean gradients of all inputs along the line; products are exact at its middle."""
+        count = 1 if isinstance(step.module, Product) else self.n_path
+        data = [i == 0 or self.canonical.steps[i - 1].kind != "shape" for i in step.inputs]
+        total: list[Any] = [0.0 if is_data else None for is_data in data]
+        for k in range(count):
+            share = (k + 0.5) / count
+            points = [
+                (b + share * (a - b)).requires_grad_() if is_data else a
+                for (a, b), is_data in zip(inputs, data, strict=True)
+            ]
+            moving = [i for i, is_data in enumerate(data) if is_data]
+            with torch.enable_grad():
+                value = (step.module(*points) * arriving).sum()
+                found = torch.autograd.grad(value, [points[i] for i in moving])
+            for i, gradient in zip(moving, found, strict=True):
+                total[i] = total[i] + gradient / count
+        return total
 
 
 def _secant(
@@ -182,8 +218,8 @@ def _maxima(
 def _selects(module: nn.Module) -> bool:
     """Whether gradients change along a line: others come to be chosen, or the layer is not linear."""
     if isinstance(module, Call):
-        return module.function in {"amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d}
-    return isinstance(module, (nn.AdaptiveMaxPool1d, MeanOfSmallest, SoftExtremum, Recurrent, SelfAttention))
+        return module.function in SELECTING_CALLS
+    return isinstance(module, SELECTING)
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:

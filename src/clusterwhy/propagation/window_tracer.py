@@ -12,6 +12,7 @@ from torch.autograd import Variable
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.known_values import KnownValues
+from clusterwhy.propagation.overwriting import OverwritableProxy
 
 # drop at random, or take statistics of the windows, in training mode
 CHANGING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
@@ -43,7 +44,7 @@ class TracedAttribute(_Known, fx.proxy.Attribute):
     """An attribute, or method, of a traced value."""
 
 
-class TracedValue(_Known, fx.Proxy):
+class TracedValue(_Known, OverwritableProxy):
     """Stands for a value."""
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
+from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.clock import Clock
 from clusterwhy.plots.figures import cluster_name
 from clusterwhy.plots.names import plain
@@ -112,7 +113,7 @@ def window(study: StudyResults, which: int) -> "Figure":
         if len(rows):
             start = study.data.starts[which : which + 1]
             values = windows_at(study.data.values, start, study.data.length)[0]
-            return _heat(study, relevance[rows[0]] / np.abs(relevance[rows[0]]).sum(), values)
+            return _heat(study, relevance_shares(relevance[rows[:1]])[0], values)
     known = np.union1d(study.explained["window"], study.anomalies["window"])
     raise DataError(
         "window", [f"expected one of the {len(known)} explained windows, such as {known[:5].tolist()}, got {which}"]
@@ -158,7 +159,9 @@ class ClusterSummary:
         times = ", ".join(f"{self.clock.number(first)} to {self.clock.text(last)}" for first, last in self.times[:8])
         more = f" and {len(self.times) - 8} more" if len(self.times) > 8 else ""
         stability = "" if self.jaccard is None else f"; Jaccard overlap {self.jaccard:.2f} when windows are resampled"
-        table = self.channels.to_html(max_rows=12, index=False, float_format=lambda value: f"{value:+.3f}")
+        table = self.channels.to_html(
+            max_rows=12, index=False, na_rep="undefined", float_format=lambda value: f"{value:+.3f}"
+        )
         central = ", ".join(map(str, self.medoid_windows[:3]))
         return (
             f"<p><b>cluster {self.cluster}</b>: {self.n_windows} windows ({self.share:.0%}){stability}<br>"

@@ -11,6 +11,7 @@ from clusterwhy.report.page_data import view_data
 from clusterwhy.report.page_sections import sections
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.summaries import figure
 from clusterwhy.report.value_chunks import ValueChunks
 
 SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
@@ -58,7 +59,9 @@ def _render(variables: dict[str, Any]) -> str:
     from jinja2 import Environment
     from plotly.offline import get_plotlyjs
 
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["figure"] = figure
+    template = environment.from_string(_asset("page.html"))
     script = "\n".join(_asset(name) for name in SCRIPTS)
     return template.render(style=_asset("page.css"), plotly=get_plotlyjs(), script=script, **variables)
 

@@ -10,7 +10,14 @@ import pandas as pd
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import STAGES, StudyResults
-from clusterwhy.report.summaries import anomaly_summaries, as_rows, cluster_summaries, faithfulness_tables
+from clusterwhy.report.summaries import (
+    anomaly_summaries,
+    as_rows,
+    cluster_summaries,
+    faithfulness_tables,
+    figure,
+    undefined,
+)
 from clusterwhy.report.trust import trust_table
 
 N_SIMILAR = 3
@@ -90,9 +97,9 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
     if cluster not in study.explained_clusters:
         return shown
     own = study.importance[study.importance["cluster"] == cluster].copy()
-    own["by z"] = own["z_score"].rank(ascending=False).astype(int)
+    own["by z"] = own["z_score"].rank(ascending=False, method="min").map(lambda rank: figure(rank, "%d"))
     own = own.sort_values("signed", ascending=False)
-    quality = study.quality[study.quality["cluster"] == cluster].drop(columns="cluster").dropna(how="all", axis=1)
+    quality = study.quality[study.quality["cluster"] == cluster].drop(columns="cluster")
     measures = study.faithfulness
     similar = measures[(measures["cluster"] == cluster) & (measures["measure"] == "similarity")]
     explained = study.explained[study.explained["cluster"] == cluster]
@@ -103,6 +110,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),
         "n_explained": len(explained),
+        "undefined": undefined(own, explained, similar.rename(columns={"value": "rank correlation"})),
         "nearest": _nearest_cluster(study, cluster),
     }
 
@@ -155,6 +163,7 @@ def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
         "score": float(record["score"]),
         "anomalous": bool(record["anomalous"]),
         "gap": float(record["gap"]),
+        "undefined": undefined(own, study.anomalies.iloc[[row]]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
         "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
         "references": [clock.text(seconds[first]) for first in record["normal_windows"]],

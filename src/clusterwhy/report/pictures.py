@@ -47,7 +47,7 @@ def cluster(study: StudyResults, which: int, stem: Path) -> Files:
     data, importance, maps = study.data, study.importance, study.maps
     figure = Figure(figsize=(10, max(2.1, 0.22 * len(data.channels) + 1.0)), layout="constrained")
     bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
-    ends = importance[["signed_low", "signed_high"]].to_numpy()
+    ends = importance[["signed_low", "signed_high"]].fillna(0.0).to_numpy()
     figures.draw_importance(bars, importance, which)
     bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
     bars.set_xlabel("relevance (share of |relevance|)", fontsize=8)

@@ -2,14 +2,34 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import REASONS, reasons_of
 from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
+CURVE = ["measure", "baseline"]  # what tells curves of one ranking apart
+
+
+def figure(value: float | None, form: str) -> str:
+    """A number in a format such as `%.2f`, or "undefined"."""
+    return "undefined" if value is None or value != value else form % value
+
+
+def undefined(*tables: pd.DataFrame) -> str:
+    """Why figures of tables are undefined, in one line; "" where all are defined."""
+    found = {f"{column}: {reason}" for table in tables for column, reason in reasons_of(table).items()}
+    return "; ".join(sorted(found)).replace("_", " ")
+
 
 def as_rows(table: pd.DataFrame) -> dict[str, Any]:
-    """A table as text: four significant digits per number, empty cells for missing values."""
+    """A table as text: four significant digits per number, empty cells for missing values.
+
+    The column of reasons is left out where nothing is undefined.
+    """
+    if REASONS in table and not reasons_of(table):
+        table = table.drop(columns=REASONS)
 
     def cell(value: object) -> str:
         if value is None or value != value:
@@ -33,6 +53,9 @@ def cluster_summaries(
                 f"{row.channel} ({row.signed:+.0%}, 95 % interval {row.signed_low:+.0%} to {row.signed_high:+.0%})"
                 for row in own.head(2).itertuples()
             ]
+            if own["signed"].isna().all():
+                lines.append(f"{text}; none of its explained windows has relevance.")
+                continue
             supported = own["signed"].iloc[0] > 0
             start = (
                 "its leading channels are" if supported else "no channel has positive relevance; the least negative are"
@@ -60,10 +83,9 @@ def anomaly_summaries(
         own = channels[channels["window"] == row["window"]].sort_values("share", ascending=False)
         leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
         first = int(starts[row["window"]])
-        lines.append(
-            f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g}) "
-            f"differs from its nearest normal windows mainly in {leading}."
-        )
+        when = f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g})"
+        differs = f"differs from its nearest normal windows mainly in {leading}"
+        lines.append(f"{when} {'equals its nearest normal windows' if own['share'].isna().all() else differs}.")
     return lines
 
 
@@ -71,8 +93,14 @@ def faithfulness_tables(faithfulness: pd.DataFrame, budget: pd.DataFrame, n_step
     """Areas with a column per ranking, similarities, and the greatest entries of the budget; means over clusters."""
     of_similarity = faithfulness["measure"] == "similarity"
     areas = faithfulness[~of_similarity]
-    curves = areas.pivot_table("value", ["measure", "baseline"], "ranking", sort=False).reset_index()
+    groups = areas.groupby([*CURVE, "ranking"], sort=False)["value"].mean()
+    curves = groups.unstack(sort=False).reset_index()
+    if REASONS in areas:
+        curves[REASONS] = [undefined(own) for _, own in areas.groupby(CURVE, sort=False)]
     similar = faithfulness[of_similarity].groupby("ranking", sort=False)["value"].mean()
     means = budget.groupby(["step", "category"], sort=False)["share"].mean().reset_index()
     order = means["share"].abs().sort_values(ascending=False).index[:n_steps]
-    return [curves.rename_axis(columns=None), similar.rename_axis("similarity").reset_index(), means.loc[order]]
+    similarities = similar.rename_axis("similarity").reset_index()
+    if missing := reasons_of(faithfulness[of_similarity]).get("value"):
+        similarities[REASONS] = np.where(similarities["value"].isna(), f"value: {missing}", "")
+    return [curves.rename_axis(columns=None), similarities, means.loc[order]]

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.summaries import undefined
 
 Answer = tuple[str, str, str]
+NO_ANSWER = "These data do not answer it."
 
 
 def trust_table(study: StudyResults) -> list[dict[str, str]]:
     """One row per question that the artifacts can answer: `question`, `measured`, `meaning`."""
     rows = [
         *_sums(study),
+        *_losses(study),
         *_detection(study),
         *_channels(study),
         *_stability(study),
@@ -25,22 +29,42 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
 def _sums(study: StudyResults) -> Iterator[Answer]:
     if len(study.explained):
         gap, bias = study.explained["gap"].abs().median(), study.explained["bias_share"].median()
-        yield (
-            "Is relevance conserved?",
-            f"median |1 − sum / target| {gap:.2g}; biases absorb {bias:.1%}",
-            "Relevance accounts for the whole target."
-            if gap < 0.05
-            else "Part of the target is not attributed to the input.",
-        )
+        absorbed = f"biases absorb {bias:.1%}" if bias == bias else "what biases absorb is not known"
+        whole = "Relevance accounts for the whole target."
+        part = "Part of the target is not attributed to the input."
+        if gap == gap:
+            measured, meaning = f"median |1 − sum / target| {gap:.2g}; {absorbed}", whole if gap < 0.05 else part
+        else:
+            measured, meaning = f"undefined: {undefined(study.explained)}", NO_ANSWER
+        yield "Is relevance conserved?", measured, meaning
+
+
+def _losses(study: StudyResults) -> Iterator[Answer]:
+    for name, column in (("the figures", "lost_share"), ("LRP of the composite", "lrp_lost_share")):
+        shares = study.explained.get(column, pd.Series(dtype=float)).abs()
+        above = int((shares > TOLERATED_LOSS).sum())
+        if above:
+            mine = [sentence for sentence in study.losses if ("LRP of the" in sentence) == (column == "lrp_lost_share")]
+            yield (
+                f"Is relevance lost on the way to the input? ({name})",
+                f"{shares.median():.0%} of the target (median; at most {shares.max():.0%}), more than "
+                f"{TOLERATED_LOSS:.0%} in {above} of {len(shares)} windows",
+                "; ".join(["Part of the target reaches no channel", *mine]),
+            )
 
 
 def _detection(study: StudyResults) -> Iterator[Answer]:
     rows = study.results[study.results["question"] == "detection"].set_index("method")
-    if "ours" in rows.index and rows["auroc"].notna().all():
+    if "ours" not in rows.index:
+        return
+    question = "Do the scores detect the labelled anomalies?"
+    if "auroc" not in rows or rows["auroc"].isna().any():
+        yield question, f"undefined: {undefined(rows)}", NO_ANSWER
+    else:
         area = rows["auroc"]
         best = str(area.drop("ours").idxmax())
         yield (
-            "Do the scores detect the labelled anomalies?",
+            question,
             f"{_listed(area)} (area under the ROC curve, by sample; 1 is best)",
             "Better than the baseline scores."
             if area["ours"] > area[best]
@@ -51,16 +75,20 @@ def _detection(study: StudyResults) -> Iterator[Answer]:
 def _channels(study: StudyResults) -> Iterator[Answer]:
     for question, name in (("explanation", "clusters"), ("anomaly explanation", "anomalies")):
         rows = study.results[study.results["question"] == question].set_index("method")
-        if "channel_deletion" not in rows or rows["channel_deletion"].isna().all():
+        asked = f"Do the leading channels matter for {name}?"
+        if not len(rows) or "channel_deletion" not in rows:
             continue
         area = rows["channel_deletion"]
+        if area.isna().any():
+            yield asked, f"undefined: {undefined(rows)}", NO_ANSWER
+            continue
         meaning = "Better than random, not better than the z-score: consult both."
         if area["relevance"] >= area["random"]:
             meaning = "Not better than random: do not rely on this ranking."
         elif area["relevance"] < area["z_score"]:
             meaning = "Better than random and than the z-score."
         measured = f"{_listed(area)} (area under the curve while channels are replaced; lower is better)"
-        yield f"Do the leading channels matter for {name}?", measured, meaning
+        yield asked, measured, meaning
 
 
 def _stability(study: StudyResults) -> Iterator[Answer]:
@@ -85,14 +113,22 @@ def _similarity(study: StudyResults) -> Iterator[Answer]:
         ("other seeds", "Is relevance reproducible with another training seed?", "near 1: yes"),
     ):
         if ranking in similar:
-            yield question, f"rank correlation {similar[ranking]:.2f}", meaning
+            known = similar[ranking] == similar[ranking]
+            measured = f"rank correlation {similar[ranking]:.2f}" if known else "undefined: relevance is constant"
+            yield question, measured, meaning if known else NO_ANSWER
 
 
 def _labels(study: StudyResults) -> Iterator[Answer]:
     for method in ("ours", "untrained encoder", "spectral features"):
         rows = study.results[(study.results["question"] == "clusters") & (study.results["method"] == method)]
         if len(rows):
-            yield f"Do clusters match the labels? ({method})", f"AMI {rows['ami'].iloc[0]:.2f}", "1: perfect agreement"
+            ami, asked = rows["ami"].iloc[0], f"Do clusters match the labels? ({method})"
+            known = ami == ami
+            yield (
+                asked,
+                f"AMI {ami:.2f}" if known else f"undefined: {undefined(rows)}",
+                "1: perfect agreement" if known else NO_ANSWER,
+            )
 
 
 def _listed(values: "pd.Series[float]") -> str:

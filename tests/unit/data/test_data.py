@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from clusterwhy.data.scaling import ScalerSettings
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import WindowSettings, window_index, windows_at
 from clusterwhy.datasets.watch import WatchRecordings, _wheel_file
@@ -138,3 +139,10 @@ def test_tampered_watch_data_is_refused_before_it_is_unpickled(tmp_path: Path, m
     monkeypatch.setattr(np, "load", lambda *a, **k: pytest.fail("unpickled"))
     with pytest.raises(DataError, match="so it is not unpickled"):
         WatchRecordings(subject=1, side=1, sha256=WATCH_SHA, path=str(tmp_path / "watch.npy")).read()
+
+
+def test_a_channel_in_tiny_units_is_scaled_and_one_with_rounding_only_is_not() -> None:
+    wave = np.sin(np.arange(100.0))
+    values = np.column_stack([1e-13 * wave, 7.3 + 1e-15 * wave, np.full(100, 2.0)])
+    _, scale = ScalerSettings(kind="standard", constant_channels="keep").fit(values)
+    np.testing.assert_allclose(scale, [1e-13 * wave.std(), 1.0, 1.0])

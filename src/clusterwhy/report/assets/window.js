@@ -35,7 +35,7 @@ class WindowView {
 
   said(found, kind) {
     if (!found) return "This window was not explained: `members` and `anomalies` in params.yaml select the explained windows.";
-    const gap = `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.`;
+    const gap = Number.isFinite(found.gap) ? `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.` : "The target is 0, so that the gap of relevance is undefined.";
     return kind === "anomaly" ? `Red marks what differs from the nearest normal windows. ${gap}` : `Red supports its cluster, blue opposes it. ${gap}`;
   }
 }

@@ -1,0 +1,190 @@
+"""Steps of several signals, or with statistics of their own, that are linear once some values are held fixed.
+
+Relevance is that of the epsilon rule on what is left: each input times its gradient, of relevance / output. What is
+held fixed takes none: gates and attention weights (signal-take-all, Arras et al. 2017), scales of normalisers (Ali et
+al. 2022, Achtibat et al. 2024). Where two signals share a product, each has half of it (AttnLRP, Achtibat et al. 2024,
+proposition 3.3).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from clusterwhy.propagation.composites import SequenceRule
+from clusterwhy.propagation.rules import Shared, divide, total
+
+
+class Linearised(nn.Module, ABC):
+    """A step with a linear form.
+
+    Attributes:
+        signals: which inputs hold data; others are constants, such as masks, and take no relevance.
+    """
+
+    def __init__(self, signals: Sequence[bool] = (True,)) -> None:
+        super().__init__()
+        self.signals = tuple(signals)
+
+    @abstractmethod
+    def linear_form(
+        self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
+    ) -> torch.Tensor:
+        """The output, with what is held fixed detached.
+
+        Args:
+            inputs: of the step.
+            biases: what `biases` gives, one copy per window; zeros where the rule leaves biases out.
+            rule: of the composite.
+        """
+
+    def biases(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Constants that are added, without an axis of windows; x is the first input."""
+        return []
+
+    def share(
+        self, inputs: Sequence[torch.Tensor], z: torch.Tensor, relevance: torch.Tensor, rule: SequenceRule
+    ) -> Shared:
+        """Share the relevance of the output z among the inputs.
+
+        Returns:
+            What goes on to each input (None to constants, and to signals that take no relevance); what biases absorb;
+            what the stabiliser keeps; and what the linear form does not pass on, which a softmax alone has.
+        """
+        with torch.enable_grad():
+            own = [x.detach().requires_grad_() if data else x for x, data in zip(inputs, self.signals, strict=True)]
+            first = inputs[0]
+            biases = [b.detach().expand(len(z), *b.shape) for b in self.biases(first)]
+            biases = [(b * (not rule.zero_bias)).clone().requires_grad_() for b in biases]
+            form = self.linear_form(own, biases, rule)
+            s = divide(relevance, form.detach(), rule.stabilizer)
+            leaves = [x for x, data in zip(own, self.signals, strict=True) if data]
+            found = iter(torch.autograd.grad((form * s).sum(), [*leaves, *biases], allow_unused=True))
+        passed = [_times(x, next(found)) if data else None for x, data in zip(inputs, self.signals, strict=True)]
+        zero = relevance.new_zeros(len(relevance))
+        absorbed = sum((total(b.detach() * g) for b, g in zip(biases, found, strict=True) if g is not None), start=zero)
+        through = total(form.detach() * s)
+        kept = total(relevance) - through
+        lost = through - absorbed - sum((total(part) for part in passed if part is not None), start=zero)
+        return Shared(tuple(passed), absorbed, lambda: kept, None if self.conserves(rule) else lost)
+
+    def conserves(self, rule: SequenceRule) -> bool:
+        """Whether inputs and biases get all that the stabiliser leaves."""
+        return True
+
+
+def _times(x: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor | None:
+    """Input times gradient; 0 where an input is infinite, as a masked logit is."""
+    return None if gradient is None else (x * gradient).masked_fill(x.isinf(), 0.0)
+
+
+class _Halved(torch.autograd.Function):
+    """The same value, half of the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0] / 2.0
+
+
+def halved(x: torch.Tensor) -> torch.Tensor:
+    """A factor of a product that takes half of its relevance."""
+    found: torch.Tensor = _Halved.apply(x)  # type: ignore[no-untyped-call]
+    return found
+
+
+class Product(Linearised):
+    """The product of two factors, element by element (`*`) or of matrices (`@`).
+
+    Args:
+        multiply: computes it.
+        signals: which factors hold data.
+        fixed: a factor that is held fixed where the rule does not share: a gate or attention weights; None where both
+            are equals.
+    """
+
+    def __init__(self, multiply: Any, signals: Sequence[bool], fixed: int | None) -> None:
+        super().__init__(signals)
+        self.multiply, self.fixed = multiply, fixed
+
+    def forward(self, *factors: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.multiply(*factors)
+        return result
+
+    def linear_form(
+        self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
+    ) -> torch.Tensor:
+        if not all(self.signals):
+            return self(*inputs)
+        if self.fixed is None or rule.attention == "shared":
+            return self(*map(halved, inputs))
+        return self(*(x.detach() if i == self.fixed else x for i, x in enumerate(inputs)))
+
+
+class Quotient(Linearised):
+    """A signal divided by another one, which is held fixed (identity rule, Achtibat et al. 2024, proposition 3.4)."""
+
+    def __init__(self) -> None:
+        super().__init__((True, False))
+
+    def forward(self, x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        return x / by
+
+    def linear_form(
+        self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
+    ) -> torch.Tensor:
+        return self(*inputs)
+
+
+class GatedLinearUnit(Linearised):
+    """The first half of the channels times the sigmoid of the second half, a gate (Dauphin et al. 2017)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.glu(x, self.dim)
+
+    def linear_form(
+        self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
+    ) -> torch.Tensor:
+        signal, gate = inputs[0].chunk(2, dim=self.dim)
+        if rule.attention == "shared":
+            return halved(signal) * halved(_passed(gate, gate.sigmoid()))
+        return signal * gate.sigmoid().detach()
+
+
+def _passed(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """y as x times a constant: an element-wise step passes its relevance."""
+    small = x.abs() < 1e-30
+    return torch.where(small, y, x * (y / x.masked_fill(small, 1.0)).detach())
+
+
+class Softmax(Linearised):
+    """A softmax by its first-order expansion (Achtibat et al. 2024, proposition 3.1): x_i (R_i - p_i sum R).
+
+    It does not conserve relevance: what it loses is the category `softmax` of the budget.
+    """
+
+    def __init__(self, function: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights: torch.Tensor = self.function(x)
+        return weights
+
+    def linear_form(
+        self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
+    ) -> torch.Tensor:
+        return self(inputs[0])
+
+    def conserves(self, rule: SequenceRule) -> bool:
+        return False
