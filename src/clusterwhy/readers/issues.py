@@ -17,14 +17,14 @@ class Issues:
 
     Attributes:
         source: name of the file in messages.
-        first_line: line number of row 0 if each row is one line, else None.
+        lines: line number of each row if each row is one line, else None.
         faults: why the file cannot be used.
         notes: what was changed or noticed.
         hint: a possible cause for faults of the time axis, appended to their messages.
     """
 
     source: str
-    first_line: int | None = None
+    lines: Sequence[int] | np.ndarray | None = None
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hint: str = ""
@@ -39,7 +39,7 @@ class Issues:
         return f"row {row}{self._line(row)}"
 
     def _line(self, row: int) -> str:
-        return "" if self.first_line is None else f" (line {row + self.first_line})"
+        return "" if self.lines is None else f" (line {self.lines[row]})"
 
     def fault(
         self, kind: str, text: str, rows: Sequence[int] | np.ndarray = (), column: str | None = None, count: int = 0

@@ -22,7 +22,7 @@ class Policies(Settings):
         irregular: steps that differ from the median step and are not gaps: a fault, or resampled to `resample_hz`.
             With "resample" every file gets this rate, and a gap is more than `max_gap` median steps, whatever `gaps`.
         rate_tolerance: maximum deviation of a step, as a share of the median step.
-        missing_values: numbers that mark missing cells, such as -9999.
+        missing_values: numbers and texts that mark missing cells, such as -9999 and "Bad".
         max_abs: larger absolute values are faults.
         timezone: of time stamps without offset, such as "Europe/Berlin"; None: UTC.
         memory_share: maximum size of the unpacked file, as a share of the free memory.
@@ -36,10 +36,17 @@ class Policies(Settings):
     irregular: Literal["error", "resample"] = "error"
     resample_hz: float | None = Field(default=None, gt=0.0)
     rate_tolerance: float = Field(default=0.01, ge=0.0, lt=0.5)
-    missing_values: list[float] = Field(default_factory=list)
+    missing_values: list[float | str] = Field(default_factory=list)
     max_abs: float = Field(default=1.0e30, gt=0.0)
     timezone: str | None = None
     memory_share: float = Field(default=0.25, gt=0.0, le=1.0)
+
+    @field_validator("missing_values", mode="before")
+    @classmethod
+    def _quoted(cls, marks: object) -> object:
+        if isinstance(marks, list | tuple) and any(isinstance(mark, bool) for mark in marks):
+            raise ValueError('YAML reads yes, no, on, off as true and false: quote words, such as ["No"]')
+        return marks
 
     @field_validator("timezone")
     @classmethod
