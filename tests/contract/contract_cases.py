@@ -132,7 +132,7 @@ CSV_FAULTS: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
         "separator",
         "separated by ';', not by ',': set `separator: ';'`",
     ),
-    ("a tab as separator", table().replace(",", "\t"), {}, "separator", r"set `separator: '\t'`"),
+    ("a tab as separator", table().replace(",", "\t"), {}, "separator", r'set `separator: "\t"`'),
     (
         "decimal commas among decimal points",
         table(a={3: '"3,5"', 4: '"4,5"'}),

@@ -13,6 +13,8 @@ from clusterwhy.readers.number_format import NumberFormat, number_like, readings
 from clusterwhy.types import BoolArray
 
 WITH_UNIT = r"^[-+]?(?:\d[\d.,' ]*?|[.,]\d+)(?:[eE][-+]?\d+)?\s*([A-Za-zµμΩ°%/][^\d\s]*\d?)$"
+# kinds of faults of cells that are numbers in another format
+FORMAT_FAULTS = ("decimal-comma", "decimal-point", "thousands-mark", "number-format")
 # most texts that a message proposes as marks of missing cells
 MAX_MARKS = 8
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.readers.issues import Issues
-from clusterwhy.readers.number_format import PLAIN, NumberFormat, folded
+from clusterwhy.readers.number_format import PLAIN, NumberFormat, folded, matches
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
@@ -119,8 +119,7 @@ def typed(column: pd.Series, known: NumberFormat) -> pd.Series:
 
 def are_integers(text: pd.Series, known: NumberFormat) -> BoolArray:
     mark = re.escape(known.thousands or "")
-    found: BoolArray = text.str.fullmatch(rf"[-+]?[\d{mark}]+").fillna(False).to_numpy(dtype=bool)
-    return found
+    return matches(text, rf"[-+]?[\d{mark}]+")
 
 
 def numbers(table: pd.DataFrame, missing: Missing, max_abs: float, issues: Issues) -> FloatArray:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from clusterwhy.readers.cell_faults import MAX_MARKS, WITH_UNIT, format_fix, quoted, text_faults
+from clusterwhy.readers.cell_faults import FORMAT_FAULTS, MAX_MARKS, WITH_UNIT, format_fix, quoted, text_faults
 from clusterwhy.readers.cells import EXACT, Cells, Missing, TextCells, are_integers, precision_note, read_cells, typed
 from clusterwhy.readers.issues import Issues
-from clusterwhy.readers.number_format import NumberFormat, grouped_points, number_like
+from clusterwhy.readers.number_format import NumberFormat, grouped_points, matches, number_like
 
 UNNAMED = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 # a column with a smaller share of numbers is one of text, unless it has few different texts
@@ -52,8 +52,8 @@ def _why_not(column: pd.Series, read: Cells | None) -> str | None:
     if not read.bad.any():
         return None
     texts = read.text[read.bad]
-    units = texts[~texts.str.fullmatch(ROOM).to_numpy(dtype=bool)].str.extract(WITH_UNIT, expand=False).dropna()
-    units = units[units.str.fullmatch(UNITS).to_numpy(dtype=bool)]
+    units = texts[~matches(texts, ROOM)].str.extract(WITH_UNIT, expand=False).dropna()
+    units = units[matches(units, UNITS)]
     n_numbers = n_filled - len(texts) + int(number_like(texts).sum())
     words = dict.fromkeys(texts.str.casefold())
     if (n_numbers + len(units)) / n_filled >= MIN_NUMBERS or (n_numbers and len(words) <= MAX_MARKS):
@@ -113,8 +113,13 @@ def read_channels(
     return table.assign(**{name: np.where(cells.bad, 0.0, cells.values) for name, cells in read.items()})
 
 
-def time_column(column: pd.Series, known: NumberFormat, issues: Issues) -> pd.Series:
-    """A time column with numbers where its text holds some; cells in another format are a fault."""
+def time_column(column: pd.Series, known: NumberFormat, issues: Issues) -> pd.Series | float:
+    """A time column with numbers where its text holds some; cells in another format are a fault.
+
+    After faults of the format, in this column or another, it is a rate of 1 Hz, so that the rest can still be checked.
+    """
+    if any(fault.kind in FORMAT_FAULTS for fault in issues.faults):
+        return 1.0
     read = read_cells(column, known)
     if not isinstance(read, TextCells) or not read.bad.any():
         return typed(column, known)
@@ -124,7 +129,7 @@ def time_column(column: pd.Series, known: NumberFormat, issues: Issues) -> pd.Se
         where = f"first {cells[marked].iloc[0]!r} in {issues.row(int(rows[marked][0]))}"
         text = f"{marked.sum()} cells have {fix.mark(cells[marked])[1]}, {where}"
         issues.fault("not-time", f"time column {column.name!r}: {text}; {fix.advice}", rows[marked], str(column.name))
-        return pd.Series(np.arange(float(len(column))), column.index, name=column.name)
+        return 1.0
     if not np.isfinite(read.values).any():
         return column
     return column.where(read.bad | column.isna(), pd.Series(read.values, column.index).astype(object))
@@ -135,7 +140,7 @@ def _texts(columns: Mapping[str, Cells | None]) -> dict[str, TextCells]:
 
 
 def doubtful_points(columns: Mapping[str, Cells | None], separator: str | None, issues: Issues) -> None:
-    """A fault where "1.000" may be 1 or 1000, and no setting and no other number of the file tells which."""
+    """A fault, or a note, where "1.000" may be 1 or 1000 and neither a setting nor another number tells which."""
     read = _texts(columns)
     if any(number_like(cells.text[cells.bad]).any() for cells in read.values()):
         # these have a fault that tells
@@ -143,11 +148,13 @@ def doubtful_points(columns: Mapping[str, Cells | None], separator: str | None, 
     found = grouped_points([cells.text[~cells.bad].dropna() for cells in read.values()], separator)
     if found is None:
         return
-    name, example = list(read)[found[0]], found[1]
-    issues.fault(
-        "number-format",
-        f"column {name!r}: the point in {example!r} may mark thousands or decimals, no number of the file tells which: "
-        f'set `decimal: "."` if it is {float(example):g}, or `decimal: ","` and `thousands: "."` if it is '
-        f"{example.replace('.', '')}",
-        column=name,
+    name, whole = list(read)[found.column], found.example.replace(".", "")
+    text = (
+        f"column {name!r}: the point in {found.example!r} may mark thousands or decimals, no number of the file tells"
     )
+    thousands = f'`decimal: ","` and `thousands: "."` if it is {whole}'
+    if found.likely:
+        fix = f'set `decimal: "."` if it is {float(found.example):g}, or {thousands}'
+        issues.fault("number-format", f"{text} which: {fix}", column=name)
+    else:
+        issues.notes.append(f"{text} which; it is read as {float(found.example):g}: set {thousands}")

@@ -19,7 +19,7 @@ def name_faults(names: Sequence[str]) -> list[Fault]:
 
 
 def ragged_faults(file: Path, text: Text, separator: str, head: Head) -> list[Fault]:
-    """Lines with more or fewer cells than the header, but for empty ones at the end, or an unclosed quote."""
+    """Lines with more or fewer cells than the header, or an unclosed quote; empty cells at the end do not count."""
     widest = len(head.names)
     least = max((i + 1 for i, name in enumerate(head.names) if name != f"Unnamed: {i}"), default=widest)
     counts: dict[int, list[int]] = {}
@@ -29,7 +29,7 @@ def ragged_faults(file: Path, text: Text, separator: str, head: Head) -> list[Fa
         lines = Counted(stream, head.n_lines)
         try:
             for cells in records(iter(lines), separator):
-                if len(cells) < least or any(cells[widest:]):
+                if any(cells) and (len(cells) < least or any(cells[widest:])):
                     counts.setdefault(len(cells), []).append(lines.n_lines)
         except csv.Error as error:
             return [Fault("broken-csv", f"not readable as CSV: {error} in line {lines.n_lines}")]

@@ -1,14 +1,16 @@
 """Proposes the layout settings of a CSV file from its first lines, where the given ones do not fit."""
 
-import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from clusterwhy.errors import Fault
 from clusterwhy.readers.layout import WHITESPACE, CsvLayout, split
-from clusterwhy.readers.number_format import ANY, FOLDED
+from clusterwhy.readers.number_format import ANY, FOLDED, readings
 
 SEPARATORS = (";", "\t", "|", ",", WHITESPACE)
 # dates and times of day at the beginning of a cell: 2024-01-31, 31.1.24, 12:30, 31-Jan-2024, Jan 31, 2024
@@ -33,7 +35,8 @@ class Proposal:
 
 def _yaml(value: object) -> str:
     if isinstance(value, str):
-        return value if re.fullmatch(r"\w+", value) else repr(value).replace("\\\\", "\\")
+        # a tab is one in double quotes only
+        return value if re.fullmatch(r"\w+", value) else '"\\t"' if value == "\t" else f"'{value}'"
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else "null" if value is None else str(value)
 
 
@@ -53,7 +56,13 @@ class _Lines:
         return max(Counter(self.widths(separator)).items(), key=lambda found: found[1], default=(0, 0))[0]
 
     def best_separator(self, given: str) -> str:
-        """The one that cuts most lines into the same number of cells."""
+        """The one that cuts most lines into numbers, or else into the same number of cells."""
+        rows = {separator: [split(line, separator) for line in self.lines if line.strip()] for separator in SEPARATORS}
+        for separator, found in rows.items():
+            if sum(len(cells) > 1 and all(_is_data(cell) for cell in cells if cell) for cells in found) > 0.5 * len(
+                found
+            ):
+                return separator
         for separator in SEPARATORS:
             widths, usual = self.widths(separator), self.usual_width(separator)
             if usual > 1 and widths.count(usual) >= 0.5 * len(widths):
@@ -89,8 +98,8 @@ def _propose_header(head: _Lines, layout: CsvLayout, proposal: Proposal) -> None
     separator = head.best_separator(layout.separator)
     other = {"separator": separator} if separator != layout.separator else {}
     first = _names(head, layout.model_copy(update=other))
-    if first and len(first) == head.usual_width(separator) and all(map(_is_data, first)):
-        _propose_numbered(head, len(first), separator, other, proposal)
+    if first and len(first) == head.usual_width(separator) and _is_numeric(first):
+        _propose_numbered(head, len(list(filter(None, first))), separator, other, proposal)
     elif (found := _line_of_time(head, layout)) is not None:
         _propose_line(*found, layout, proposal)
     elif (line := _line_of_names(head, separator)) is not None and (line > layout.skip_lines or other):
@@ -104,16 +113,16 @@ def _names(head: _Lines, layout: CsvLayout) -> list[str]:
 
 def _propose_numbered(head: _Lines, n_names: int, separator: str, other: dict[str, Any], proposal: Proposal) -> None:
     """There is no header: numbered columns, the first of which may be the time."""
-    rows = [cells for line in head.lines if (cells := split(line, separator))]
-    firsts = [cells[0] for cells in rows]
-    numbers = [float(cell) for cell in firsts if re.fullmatch(r"[-+]?\d+(\.\d*)?", cell)]
-    rising = not numbers or (len(numbers) == len(firsts) and all(a < b for a, b in itertools.pairwise(numbers)))
+    firsts = [cells[0] for line in head.lines if any(cells := split(line, separator))]
+    formats = readings(firsts, [], None)
+    times = formats[0].values(pd.Series(firsts)) if formats else np.arange(1)
+    rising = bool((np.diff(times) > 0).all())
     text = f"the first line holds {n_names} numbers and no names"
     if rising and n_names > 1:
         proposal.add("no-header", text, **other, names="numbered", time="c00")
     else:
+        text = f"{text}, and the first column does not rise as times do (set `rate_hz` to the samples per second)"
         proposal.add("no-header", text, **other, names="numbered", time=None)
-        proposal.faults.append(Fault("no-header", "no first column of rising times: set `rate_hz`, samples per second"))
 
 
 def _line_of_time(head: _Lines, layout: CsvLayout) -> tuple[str, int] | None:
@@ -122,7 +131,7 @@ def _line_of_time(head: _Lines, layout: CsvLayout) -> tuple[str, int] | None:
         usual = head.usual_width(separator)
         for i, line in enumerate(head.lines):
             cells = [cell.strip(" ") for cell in split(line, separator)]
-            if head.time in cells and len(cells) > 1 and abs(len(cells) - usual) <= (separator == WHITESPACE):
+            if head.time in cells and len(cells) > 1 and abs(len(cells) - usual) <= 1:
                 return separator, i
     for separator in (separator for separator in SEPARATORS if separator != WHITESPACE):
         for i, line in enumerate(head.lines):
@@ -143,7 +152,7 @@ def _line_of_names(head: _Lines, separator: str) -> int | None:
 
 def _propose_line(separator: str, line: int, layout: CsvLayout, proposal: Proposal) -> None:
     if separator != layout.separator:
-        text = f"the header is separated by {separator!r}, not by {layout.separator!r}".replace("\\\\", "\\")
+        text = f"the header is separated by {_yaml(separator)}, not by {_yaml(layout.separator)}"
         proposal.add("separator", text, separator=separator)
     if line != layout.skip_lines:
         proposal.add(
@@ -154,7 +163,7 @@ def _propose_line(separator: str, line: int, layout: CsvLayout, proposal: Propos
 def _propose_names(head: _Lines, layout: CsvLayout, proposal: Proposal) -> None:
     separator = head.best_separator(layout.separator)
     if head.usual_width(layout.separator) == 1 < head.usual_width(separator):
-        text = f"cells are separated by {separator!r}, not by {layout.separator!r}".replace("\\\\", "\\")
+        text = f"cells are separated by {_yaml(separator)}, not by {_yaml(layout.separator)}"
         proposal.add("separator", text, separator=separator)
     proposed = layout.model_copy(update=proposal.settings)
     rows = [split(line, proposed.separator) for line in head.lines[layout.skip_lines :] if line.strip()][:2]
@@ -168,7 +177,8 @@ def _propose_names(head: _Lines, layout: CsvLayout, proposal: Proposal) -> None:
 
 def _propose_rows(head: _Lines, layout: CsvLayout, proposal: Proposal) -> None:
     """Rows between header and data, and a first column without a name."""
-    rows = [split(line, layout.separator) for line in head.lines[layout.skip_lines :] if line.strip()]
+    rows = [split(line, layout.separator) for line in head.lines[layout.skip_lines :]]
+    rows = [row for row in rows if any(map(str.strip, row))]
     if len(rows) < 3:
         return
     names, data = [cell.strip(" ") for cell in rows[0]], rows[1 + len(layout.rows_below_header) :]
@@ -209,6 +219,12 @@ def _is_data_row(cells: list[str], place: int, skipped: int) -> bool:
         return True
     others = [cell for i, cell in enumerate(cells) if i != place and i >= skipped and cell.strip()]
     return sum(map(_is_data, others)) > len(others) / 2
+
+
+def _is_numeric(cells: list[str]) -> bool:
+    """Whether the first cell and most others that are not empty are numbers or stamps."""
+    filled = [cell for cell in cells if cell.strip()]
+    return bool(filled) and _is_data(filled[0]) and sum(map(_is_data, filled)) > len(filled) / 2
 
 
 def _is_data(cell: str) -> bool:
