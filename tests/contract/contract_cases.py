@@ -215,6 +215,20 @@ CSV_FAULTS: list[tuple[str, str | bytes, dict[str, Any], str, str]] = [
         "column 'v': expected 'off' or 'on' (`binary`), got [\"stuck\"] (1 row, first at 1 (line 3))",
     ),
     (
+        "two words in a chosen channel",
+        "t,a\n0,on\n1,Off\n2,on\n",
+        {"channels": ["a"]},
+        "not-numbers",
+        'to read its two words as 0 and 1, set `binary: {"a": ["Off", "on"]}`; to do without the column',
+    ),
+    (
+        "numbers without a header, at a rate",
+        "1.5\n2.5\n3.5\n",
+        {"time": None, "rate_hz": 4.0},
+        "no-header",
+        "the first line holds 1 numbers and no names: set `names: numbered`",
+    ),
+    (
         "lines before the header",
         "Logger 7; v2.1\n\n" + table(),
         {},

@@ -178,7 +178,10 @@ def case_text_columns(folder: Path) -> None:
 
 def case_binary(folder: Path) -> None:
     text = "t,a,v,w\n" + "".join(f"{i},{i},{'On' if i % 3 else 'off'},{'yes' if i % 2 else 'no'}\n" for i in range(9))
-    ok(csv(folder, text), 'column \'w\' holds two words (to read them as 0 and 1, set `binary: {"w": ["no", "yes"]}`)')
+    ok(
+        csv(folder, text),
+        'column \'w\' holds two words (to read its two words as 0 and 1, set `binary: {"w": ["no", "yes"]}`)',
+    )
     read = csv(
         folder,
         text.replace("5,5,On", "5,5,Bad"),
@@ -191,6 +194,7 @@ def case_binary(folder: Path) -> None:
 
 def case_leave_out(folder: Path) -> None:
     assert csv(folder, table(b={3: "oops"}), leave_out=["b"]).channels == ("a",)
+    assert csv(folder, table(b={3: "oops"}), leave_out=["b"], channels=["a", "b"]).channels == ("a",)
 
 
 def case_missing_words(folder: Path) -> None:

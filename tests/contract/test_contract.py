@@ -141,6 +141,34 @@ def test_all_faults_of_a_file_are_reported_at_once_also_as_json(tmp_path: Path, 
     fault("Input files", "seven kinds of faults in one file", "csv", "refused: all named, in the message and in JSON")
 
 
+def test_bad_cells_are_reported_once_and_not_as_missing_ones(tmp_path: Path) -> None:
+    for cells in ({2: "Bad"}, dict.fromkeys(range(40), '"1,5"')):
+        with pytest.raises(DataError) as caught:
+            csv(tmp_path, table(a=cells), max_missing_share=0.0)
+        assert len(caught.value.records) == 1, caught.value
+
+
+def test_one_message_proposes_all_settings_and_they_work(tmp_path: Path) -> None:
+    text = "Logger 7\n\nt;a;b\ns;bar;-\n0;1.000,5;2\n1;1.001,5;Bad\n2;1.002,5;4\n3;1.003,5;5\n"
+    with pytest.raises(DataError) as caught:
+        csv(tmp_path, text)
+    wanted = {
+        "separator": ";",
+        "skip_lines": 2,
+        "rows_below_header": ["units"],
+        "decimal": ",",
+        "thousands": ".",
+        "missing_values": ["Bad"],
+    }
+    told = " ".join(caught.value.faults)
+    for setting in ("separator: ';'", "skip_lines: 2", "rows_below_header: [units]", 'decimal: ","', 'thousands: "."'):
+        assert f"`{setting}`" in told
+    assert '`missing_values: ["Bad"]`' in told
+    read = csv(tmp_path, text, max_missing_share=0.3, **wanted)
+    assert read.values.T.tolist() == [[1000.5, 1001.5, 1002.5, 1003.5], [2.0, 3.0, 4.0, 5.0]]
+    assert read.units == ("bar", "")
+
+
 def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fault: Note) -> None:
     with pytest.raises(DataError) as caught:
         npy(tmp_path, np.full((3, 1000), np.inf))

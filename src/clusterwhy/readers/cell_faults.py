@@ -15,6 +15,8 @@ from clusterwhy.types import BoolArray
 WITH_UNIT = r"^[-+]?(?:\d[\d.,' ]*?|[.,]\d+)(?:[eE][-+]?\d+)?\s*([A-Za-zµμΩ°%/][^\d\s]*\d?)$"
 # kinds of faults of cells that are numbers in another format
 FORMAT_FAULTS = ("decimal-comma", "decimal-point", "thousands-mark", "number-format")
+# words that are proposed for 0
+FIRST = ("off", "no", "closed", "aus", "nein", "n", "stop", "stopped", "inactive")
 # most texts that a message proposes as marks of missing cells
 MAX_MARKS = 8
 
@@ -59,7 +61,7 @@ def text_faults(columns: Mapping[str, TextCells], known: NumberFormat, missing: 
     read = [read.text[~read.bad].dropna() for read in columns.values()]
     fix = format_fix([bad.cells[bad.marked] for bad in found], read, known)
     words = sorted({cell for bad in found for cell in bad.cells[bad.other]})
-    proposed = f"if they mark missing cells, set `missing_values: {quoted([*missing, *words])}`; "
+    proposed = f"if they mark missing cells, set `missing_values: {quoted([*missing, *words])}`"
     for bad in found:
         if bad.marked.any():
             kind, what = fix.mark(bad.cells[bad.marked])
@@ -69,9 +71,27 @@ def text_faults(columns: Mapping[str, TextCells], known: NumberFormat, missing: 
             _unit_fault(bad, issues)
         if bad.other.any():
             text = f"column {bad.name!r}: {bad.other.sum()} cells are not numbers, {bad.first(bad.other, issues)}"
-            leave = f"to do without the column, set `leave_out: {quoted([bad.name])}`"
-            fix_text = f"{proposed if len(words) <= MAX_MARKS else ''}{leave}"
-            issues.fault("not-numbers", f"{text}; {fix_text}", bad.rows[bad.other], bad.name)
+            ways = [binary_fix(bad.name, bad.cells)] if bad.other.all() and _only(columns[bad.name]) else [proposed]
+            ways = [way for way in ways if way is not None and (way != proposed or len(words) <= MAX_MARKS)]
+            ways.append(f"to do without the column, set `leave_out: {quoted([bad.name])}`")
+            issues.fault("not-numbers", f"{text}; {'; '.join(ways)}", bad.rows[bad.other], bad.name)
+
+
+def _only(read: TextCells) -> bool:
+    """Whether a column holds no number."""
+    return bool((read.bad | read.text.isna()).all())
+
+
+def binary_fix(name: str, cells: pd.Series) -> str | None:
+    """How a column of two words becomes a channel; None if it has more words."""
+    words = dict.fromkeys(cells.str.casefold())
+    if len(words) != 2:
+        return None
+    pair = sorted(words, key=lambda word: (word not in FIRST, word))
+    shown = [next(cell for cell in cells if cell.casefold() == word) for word in pair]
+    return (
+        f"to read its two words as 0 and 1, set `binary: {{{json.dumps(name, ensure_ascii=False)}: {quoted(shown)}}}`"
+    )
 
 
 def _bad_cells(name: str, read: TextCells) -> _BadCells:

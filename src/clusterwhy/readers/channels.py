@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from clusterwhy.readers.cell_faults import FORMAT_FAULTS, MAX_MARKS, WITH_UNIT, format_fix, quoted, text_faults
+from clusterwhy.readers.cell_faults import (
+    FORMAT_FAULTS,
+    MAX_MARKS,
+    WITH_UNIT,
+    binary_fix,
+    format_fix,
+    quoted,
+    text_faults,
+)
 from clusterwhy.readers.cells import EXACT, Cells, Missing, TextCells, are_integers, precision_note, read_cells, typed
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.number_format import NumberFormat, grouped_points, matches, number_like
@@ -58,17 +66,10 @@ def _why_not(column: pd.Series, read: Cells | None) -> str | None:
     words = dict.fromkeys(texts.str.casefold())
     if (n_numbers + len(units)) / n_filled >= MIN_NUMBERS or (n_numbers and len(words) <= MAX_MARKS):
         return None
-    if len(words) == 2 and not n_numbers:
-        pair = sorted(words, key=_off_first)
-        shown = [next(cell for cell in texts if cell.casefold() == word) for word in pair]
-        setting = f"`binary: {{{quoted([column.name])[1:-1]}: {quoted(shown)}}}`"
-        return f"holds two words (to read them as 0 and 1, set {setting})"
+    if not n_numbers and (fix := binary_fix(str(column.name), texts)) is not None:
+        return f"holds two words ({fix})"
     example = texts.iloc[0]
     return f"holds no numbers but text such as {example if len(example) <= 40 else example[:40] + '...'!r}"
-
-
-def _off_first(word: str) -> tuple[bool, str]:
-    return word not in ("off", "no", "false", "closed", "aus", "nein", "0", "n", "stop", "stopped", "inactive"), word
 
 
 def binary_columns(

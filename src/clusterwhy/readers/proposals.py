@@ -118,7 +118,9 @@ def _propose_numbered(head: _Lines, n_names: int, separator: str, other: dict[st
     times = formats[0].values(pd.Series(firsts)) if formats else np.arange(1)
     rising = bool((np.diff(times) > 0).all())
     text = f"the first line holds {n_names} numbers and no names"
-    if rising and n_names > 1:
+    if head.time is None:
+        proposal.add("no-header", text, **other, names="numbered")
+    elif rising and n_names > 1:
         proposal.add("no-header", text, **other, names="numbered", time="c00")
     else:
         text = f"{text}, and the first column does not rise as times do (set `rate_hz` to the samples per second)"

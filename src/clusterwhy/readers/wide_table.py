@@ -127,9 +127,10 @@ class WideTable(FileSettings):
         """One column of numbers per channel."""
         known, missing = self.number_format, self.missing_values
         others = [self.time, self.label, self.group, *self.no_channels]
-        wanted = self.channels or [str(column) for column in table.columns if column not in others]
+        listed = self.channels or [str(column) for column in table.columns if column not in others]
+        wanted = [name for name in listed if name not in self.leave_out]
         found = {name: read_cells(table[name], known, missing) for name in wanted}
-        names = self.channels or channel_names(table, found, issues)
+        names = wanted if self.channels else channel_names(table, found, issues)
         if not names:
             issues.fault("no-channel", f"no numeric column besides {self.time!r}")
             issues.faults[-1:] = [replace(issues.faults[-1], text="; ".join([issues.faults[-1].text, *issues.notes]))]
