@@ -1,7 +1,6 @@
 """Settings of users' files, and the reader of tables with one column per channel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -132,8 +131,8 @@ class WideTable(FileSettings):
         found = {name: read_cells(table[name], known, missing) for name in wanted}
         names = wanted if self.channels else channel_names(table, found, issues)
         if not names:
-            issues.fault("no-channel", f"no numeric column besides {self.time!r}")
-            issues.faults[-1:] = [replace(issues.faults[-1], text="; ".join([issues.faults[-1].text, *issues.notes]))]
+            why = "; ".join([f"no numeric column besides {self.time!r}", *issues.notes[:SHOWN]])
+            issues.fault("no-channel", why)
             issues.raise_any()
         if self.decimal is None and self.thousands is None:
             timed = {self.time: read_cells(table[self.time], known)} if self.time else {}
