@@ -7,6 +7,10 @@ from types import TracebackType
 # the library of this checkout, also in the temporary folders of queued DVC experiments
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from clusterwhy.compute.threads import configure_threads
+
+configure_threads()
+
 
 def _interrupted(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from clusterwhy.artifacts.store import SCHEMA_VERSION, UNFINISHED, replace_folder, write_json
 from clusterwhy.artifacts.validation import check_folder, check_links
 from clusterwhy.compute.resources import as_expected, peak_memory
+from clusterwhy.compute.threads import n_threads
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.checksums import dvc_md5
@@ -105,6 +106,7 @@ class StageRun:
                 "stage": self.place,
                 "config": self.config,
                 "inputs_md5": {folder.name: dvc_md5(folder) for folder in self.used},
+                "threads": n_threads(),
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
@@ -173,7 +175,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             shutil.rmtree(out, ignore_errors=True)
             prune(out.parent)
     peak = peak_memory() / 1e6
-    log.info("%s done in %.1f s, peak memory %.0f MB", name, time.monotonic() - start, peak)
+    log.info("%s done in %.1f s (%d threads), peak memory %.0f MB", name, time.monotonic() - start, n_threads(), peak)
     return run.metrics
 
 

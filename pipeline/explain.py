@@ -45,11 +45,15 @@ def _clusters(run: StageRun, series: "EmbeddedSeries") -> None:
     write_table(run.out / "quality.csv", found.quality)
     write_table(run.out / "time_bins.csv", found.bins)
     agreements = {str(cluster): value for cluster, value in found.agreements.items()}
-    write_json(run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements})
+    write_json(
+        run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements, "losses": found.losses}
+    )
     run.metrics["n_explained"] = len(found.windows)
     if not found.clusters:
         log.warning("no cluster is explained: there are not two groups of windows to compare")
         return
+    for sentence in found.losses:
+        log.warning("%s", sentence)
     composite = run.settings["composite"]
     if (composite.first_layer or composite.convolution) == "flat":
         log.warning(

@@ -387,9 +387,9 @@ def test_what_a_method_needs_is_named(network: nn.Module, windows: np.ndarray) -
         explain(plain, windows[0], "gradient", 0)
     with pytest.raises(ShapeError, match="expected references"):
         explain(plain, windows, "difference", 0, windows[:, :2])
-    windows[2, 0, 0] = np.nan
+    windows[2, 0, 0] = 1e308
     with pytest.raises(MethodError, match="1 of 5 windows is not finite"):
-        explain(plain, windows, "gradient_x_input", 0)
+        explain(plain, windows, "gradient_x_input", lambda output: output[:, 0] * 1e300)
 
 
 def test_a_comparison_holds_what_each_method_finds_and_why_others_do_not(

@@ -29,7 +29,7 @@ def explain(windows: list[int], rules: str) -> ExplainedSelection:
     if rules == "broken":
         raise DataError("selection", ["as told"])
     relevance = SimpleNamespace(values=VALUES, target=VALUES.sum(axis=(1, 2)), gap=np.zeros(2))
-    return ExplainedSelection(np.array(windows[:2]), relevance)  # type: ignore[arg-type]
+    return ExplainedSelection(np.array(windows[:2]), relevance, ("lost: half",))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,7 @@ def test_other_paths_hosts_and_origins_are_refused(
 def test_a_response_contains_the_explained_relevance(server: PageServer) -> None:
     status, answer = explain_request(server, {"windows": [7, 9, 11], "rules": "own"})
     assert status == 200
+    assert answer["losses"] == ["lost: half"]
     arrays = answer["arrays"]
     back = {name: unpacked(one["text"], one["dtype"], tuple(one["shape"])) for name, one in arrays.items()}
     assert back["asked_window"].tolist() == [7, 9]

@@ -351,11 +351,6 @@ class Multiplies(nn.Module):
         return (x * torch.sigmoid(x)).mean(-1)
 
 
-class AddsAConstant(nn.Module):
-    def forward(self, x: Any) -> Any:
-        return (x + 1.0).mean(-1)
-
-
 class Decides(nn.Module):
     def forward(self, x: Any) -> Any:
         return x.mean(-1) if x.sum() > 0 else x.amax(-1)
@@ -374,7 +369,6 @@ class HasNoRule(nn.Module):
     ("network", "message"),
     [
         (Multiplies(), "mul: mul has no rule"),
-        (AddsAConstant(), "adds a constant"),
         (Decides(), "cannot be traced"),
         (HasNoRule(), "0.norm: LayerNorm has no rule\n  - 0.gru: GRU has no rule"),
         (nn.Conv1d(CHANNELS, 2, 3, padding=1, padding_mode="circular"), "padding mode 'circular'"),

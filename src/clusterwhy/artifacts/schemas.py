@@ -107,10 +107,15 @@ class AnomalousSegments(Card):
 
 
 class ExplainedClusters(Card):
-    """`clusters.json`: the clusters that were explained, and how similar the relevance of their windows is."""
+    """`clusters.json`: the clusters that were explained, and how similar the relevance of their windows is.
+
+    Attributes:
+        losses: sentences about lost relevance, for the page.
+    """
 
     clusters: list[int]
     agreements: dict[str, float | None]
+    losses: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def attention_of(network: "nn.Module", windows: "torch.Tensor") -> "dict[str, to
 
 
 def _keep_weights(found: "dict[str, torch.Tensor]", name: str, _module: Any, _inputs: Any, output: Any) -> None:
-    found[name] = output[1]
+    found[name] = output[1].clone()  # what follows may overwrite it
 
 
 def _ask_for_weights(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -137,11 +137,16 @@ def _ask_for_weights(_module: Any, inputs: tuple[Any, ...], keywords: dict[str, 
 
 @contextlib.contextmanager
 def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tuple[str, torch.Tensor]]]":
-    """A list that gets the name and the output of each call of some modules; of several outputs the first one."""
+    """A list that gets the name and the output of each call of some modules; of several outputs the first one.
+
+    The network goes on with a copy, which it may overwrite.
+    """
     outputs: list[tuple[str, torch.Tensor]] = []
 
-    def record(name: str, _module: Any, _inputs: Any, output: Any) -> None:
-        outputs.append((name, output[0] if isinstance(output, tuple) else output))
+    def record(name: str, _module: Any, _inputs: Any, output: Any) -> Any:
+        first, *others = output if isinstance(output, tuple) else (output,)
+        outputs.append((name, first))
+        return (first.clone(), *others) if isinstance(output, tuple) else first.clone()
 
     handles = [module.register_forward_hook(functools.partial(record, name)) for name, module in modules.items()]
     try:

@@ -150,10 +150,14 @@ class BatchAttributor(Attributor, ABC):
         device = next((p.device for p in task.network.parameters()), torch.device("cpu"))
         data = torch.as_tensor(windows)
         module = copy.deepcopy(task.network).eval().requires_grad_(False)
+        module.register_forward_pre_hook(_copies)  # windows stay as they are, whatever the network overwrites
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
+        self._check_windows_apart(module, data[:2].to(device))
         network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
         values, targets = [], []
-        with _recurrent_gradients():
+        # copies of what gradients need, which the network may overwrite; torch's own context for this is slow to import
+        kept = torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), lambda x: x)
+        with _recurrent_gradients(), kept:
             for part in data.split(self.batch_size):
                 batch = part.to(device)
                 targets.append(self._target(network, batch).cpu().numpy())
@@ -163,6 +167,12 @@ class BatchAttributor(Attributor, ABC):
         bias_share = np.full_like(target, 0.0 if self.complete else np.nan)
         provenance = {"attributor": type(self).__name__, **self.model_dump(), **details}
         return Relevance(relevance, target, bias_share, provenance)
+
+    def _check_windows_apart(self, module: "nn.Module", windows: "torch.Tensor") -> None:
+        from clusterwhy.propagation.per_window import fault_of_batches, probes
+
+        if (fault := fault_of_batches(module, probes(windows))) is not None:
+            raise MethodError(fault)
 
     def _target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
@@ -236,6 +246,10 @@ def require_finite(relevance: FloatArray) -> FloatArray:
             "the windows hold such values, or the network does not fit the method"
         )
     return relevance
+
+
+def _copies(_module: "nn.Module", inputs: "tuple[torch.Tensor, ...]") -> "tuple[torch.Tensor, ...]":
+    return tuple(x.clone() for x in inputs)
 
 
 @contextlib.contextmanager

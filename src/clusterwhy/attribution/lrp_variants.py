@@ -36,14 +36,16 @@ class Smooth(Attributor):
         plain = explain(windows)
         rng = np.random.default_rng(seed)
         spread = np.ptp(windows, axis=(1, 2), keepdims=True) * self.noise_share
-        total, absorbed = np.zeros_like(plain.values), np.zeros_like(plain.target)
+        total = np.zeros_like(plain.values)
+        absorbed, of_constants = np.zeros_like(plain.target), np.zeros_like(plain.target)
         for _ in range(self.n_samples):
             noise = rng.standard_normal(windows.shape, dtype=np.float32).astype(windows.dtype)
             noisy = explain(windows + (spread * noise).astype(windows.dtype))
             total += noisy.values
             absorbed += noisy.bias_share * noisy.target
-        bias_share = _share(absorbed / self.n_samples, plain.target)
-        return Relevance(total / self.n_samples, plain.target, bias_share, plain.provenance)
+            of_constants += noisy.constant_share * noisy.target
+        shares = [_share(part / self.n_samples, plain.target) for part in (absorbed, of_constants)]
+        return Relevance(total / self.n_samples, plain.target, shares[0], plain.provenance, shares[1])
 
 
 @register_attributor("contrast", n_references=64)
@@ -73,8 +75,9 @@ class Contrast(Attributor):
         values = own.values - others.values.mean(axis=(0, 2), keepdims=True)
         target = own.target - others.target.mean()
         absorbed = own.bias_share * own.target - (others.bias_share * others.target).mean()
+        of_constants = own.constant_share * own.target - (others.constant_share * others.target).mean()
         provenance: dict[str, Any] = {**own.provenance, "references": len(references)}
-        return Relevance(values, target, _share(absorbed, target), provenance)
+        return Relevance(values, target, _share(absorbed, target), provenance, _share(of_constants, target))
 
 
 def _explainer(task: AttributionTask, windows: FloatArray, batch_size: int) -> Callable[[FloatArray], "Relevance"]:

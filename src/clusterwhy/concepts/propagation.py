@@ -27,6 +27,7 @@ from clusterwhy.errors import CompositeError, ShapeError
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
+from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
 from clusterwhy.propagation.inputs import as_windows, with_target
 from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
 from clusterwhy.types import FloatArray, IntArray
@@ -124,14 +125,19 @@ class ConceptExplainer:
         self.device = next((p.device for p in network.parameters()), torch.device("cpu"))
         example = as_windows(example).to(self.device)
         canonical = canonize(with_target(network, head), example[:2])
+        if not canonical.rows_are_windows:
+            raise CompositeError(
+                "concepts need one row per window at each layer; this network folds another axis into the first one"
+            )
         self.engine = Engine(canonical)
         self.layers = traced_layers(canonical, example)
         low, high = (end.to(example)[None, :, None] for end in box)
         self.rules = settings.rules(low, high)
+        rules_of_entrances(canonical, self.rules, example.shape[1:])  # refuses before any work
         self.provenance: dict[str, Any] = {
             "target": "output" if head is None else type(head).__name__,
             "composite": settings.model_dump(),
-            "notes": list(canonical.notes),
+            "notes": [*canonical.notes, *entrance_notes(canonical, self.rules)],
         }
 
     def relevance(

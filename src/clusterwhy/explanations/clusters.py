@@ -18,12 +18,14 @@ from clusterwhy.explanations.aggregation import (
     time_map,
 )
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.relevance_budget import CONSERVATION, conservation_table
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import deletion_table
 from clusterwhy.metrics.shares import signed_shares
 from clusterwhy.metrics.z_scores import channel_z_scores
+from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class ClusterExplanations:
     Attributes:
         relevance: (explained window, channel, time), signed.
         windows: one row per explained window: `window`, `cluster`, `target`, `relevance_sum`, `gap`,
-            `bias_share`.
+            `bias_share`, `lost_share`; `lrp_lost_share` by the composite, where the attributor has rules of its own.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
             by the composite, where the attributor has rules of its own.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
@@ -50,6 +52,7 @@ class ClusterExplanations:
             and `flip_rate` of cluster membership, whatever target is explained.
         bins: one row per cluster, channel and stretch of time.
         agreements: cluster -> agreement between the explanations of its windows.
+        losses: where relevance is lost, one sentence per cluster.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
     """
@@ -62,6 +65,7 @@ class ClusterExplanations:
     quality: pd.DataFrame
     bins: pd.DataFrame
     agreements: dict[int, float]
+    losses: list[str]
     facts: dict[str, float]
     seconds: float
 
@@ -121,6 +125,7 @@ class _Explained:
     map: FloatArray
     bins: pd.DataFrame
     agreement: float
+    losses: list[str]
     quality: pd.DataFrame
     seconds: float
 
@@ -157,22 +162,16 @@ class _Task:
         z_scores = channel_z_scores(windows, self.task.references)
         rankings = {"relevance": explained.values.sum(axis=2), "z_score": z_scores}
         importance = channel_importance(explained.values, self.channels, seed)
+        table = conservation_table(explained, self.ids, cluster)
+        losses = [f"cluster {cluster}, {note}" for note in losses_in(explained.provenance)]
         if attributor.has_own_rules:
-            by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed).values
-            rankings["lrp"] = by_rule.sum(axis=2)
-            importance["lrp"] = signed_shares(by_rule).mean(axis=0)
+            by_rule = Lrp(batch_size=attributor.batch_size).explain(task, windows, seed)
+            rankings["lrp"] = by_rule.values.sum(axis=2)
+            importance["lrp"] = signed_shares(by_rule.values).mean(axis=0)
+            table["lrp_lost_share"] = by_rule.lost_share
+            losses += [f"cluster {cluster}, LRP of the composite, {note}" for note in losses_in(by_rule.provenance)]
         importance["z_score"] = z_scores.mean(axis=0)
         aligned = self.settings.members.align(windows, explained.values)
-        table = pd.DataFrame(
-            {
-                "window": self.ids,
-                "cluster": cluster,
-                "target": explained.target,
-                "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
-                "gap": explained.gap,
-                "bias_share": explained.bias_share,
-            }
-        )
         return _Explained(
             cluster=cluster,
             relevance=explained.values,
@@ -181,6 +180,7 @@ class _Task:
             map=time_map(aligned),
             bins=_of_cluster(cluster, time_bins(aligned, self.channels, N_TIME_BINS, self.dt_s, seed)),
             agreement=member_agreement(explained.values),
+            losses=losses,
             quality=_of_cluster(cluster, self._quality(rankings)),
             seconds=seconds,
         )
@@ -220,6 +220,7 @@ def _joined(each: list[_Explained], facts: dict[str, float], seed: int) -> Clust
         quality=pd.concat(qualities, ignore_index=True),
         bins=pd.concat([one.bins for one in each], ignore_index=True),
         agreements={one.cluster: one.agreement for one in each},
+        losses=[sentence for one in each for sentence in one.losses],
         facts=facts,
         seconds=sum(one.seconds for one in each),
     )
@@ -229,13 +230,14 @@ def _nothing(series: EmbeddedSeries, facts: dict[str, float]) -> ClusterExplanat
     no_relevance = np.zeros((0, len(series.channels), series.length), dtype=np.float32)
     return ClusterExplanations(
         relevance=no_relevance,
-        windows=pd.DataFrame(columns=["window", "cluster", "target", "relevance_sum", "gap", "bias_share"]),
+        windows=pd.DataFrame(columns=CONSERVATION),
         importance=pd.DataFrame(columns=["cluster", "channel", "absolute", "signed", "z_score"]),
         maps=no_relevance,
         clusters=[],
         quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate"]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
+        losses=[],
         facts=facts,
         seconds=0.0,
     )

@@ -17,6 +17,7 @@ from clusterwhy.explanations.target_function import target_function
 from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
 from clusterwhy.metrics.rank_correlation import rank_correlation
 from clusterwhy.metrics.z_scores import cell_z_scores
+from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Comparison:
     Attributes:
         relevance: method -> (window, channel, time), of the logit of the predicted class.
         quality: one row per method and class. `gap`, median |1 - sum of relevance / target|, for methods whose
-            relevance should add up to the target; `bias_share`, its median where known; `deletion` and `insertion`
+            relevance should add up to the target; `bias_share`, its median where known; `lost_share`, the median size
+            of the rest of the gap, which is told in the log where it is large; `deletion` and `insertion`
             (areas, with windows of other classes as the baseline); `randomised`, rank correlation of relevance with
             that of the network with all weights re-initialised, and `randomised_absolute`, the same of |relevance|,
             both for the first class. Rows of `random` and `z_score` have areas only.
@@ -143,9 +145,12 @@ def _by(
     unit, others = against
     own, *of_random = (method.explain(network, windows, unit, others, seed) for network in networks)
     adds_up = method.attributor.complete
+    for note in losses_in(own.provenance):
+        log.warning("%s, class %d: %s", method.name, unit, note)
     row = {
         "gap": float(np.median(np.abs(own.gap))) if adds_up else float("nan"),
         "bias_share": float(np.median(own.bias_share)),
+        "lost_share": float(np.median(np.abs(own.lost_share))) if adds_up else float("nan"),
     }
     for other in of_random:
         row["randomised"] = rank_correlation(own.values, other.values)

@@ -9,6 +9,7 @@ from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.settings import ExplanationSettings
+from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import IntArray
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ class ExplainedSelection:
     Attributes:
         windows: (explained window,) positions.
         relevance: of the membership of each window in the selection.
+        losses: where relevance is lost, in words.
     """
 
     windows: IntArray
     relevance: "Relevance"
+    losses: tuple[str, ...] = ()
 
 
 def explain_selection(
@@ -58,4 +61,5 @@ def explain_selection(
     drawn = np.sort(np.random.default_rng(settings.seed).permutation(chosen)[:max_windows])
     others = series.windows_outside(labels, 1, settings.seed)
     task = AttributionTask(network, settings.composite, settings.canonizer.name, series.box, others)
-    return ExplainedSelection(drawn, settings.attributor.explain(task, series.windows(drawn), settings.seed))
+    found = settings.attributor.explain(task, series.windows(drawn), settings.seed)
+    return ExplainedSelection(drawn, found, tuple(losses_in(found.provenance)))

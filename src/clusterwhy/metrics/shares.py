@@ -4,6 +4,9 @@ import numpy as np
 
 from clusterwhy.types import FloatArray
 
+# share of a target that may be lost untold: what stabilisers take in a sound explanation stays below
+TOLERATED_LOSS = 0.05
+
 
 def relevance_shares(relevance: FloatArray) -> FloatArray:
     """(window, channel, time) relevance over the summed |relevance| of its window; 0 where there is none."""

@@ -33,10 +33,19 @@ class FoldedBatchNorms:
     Attributes:
         parts: batch norm -> the linear layers that it is folded into.
         notes: one sentence per batch norm.
+
+    Args:
+        network: of the graph.
+        graph: traced.
+        modules: of the network by their names.
+        example: (window, channel, time).
     """
 
-    def __init__(self, graph: fx.Graph, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self, network: nn.Module, graph: fx.Graph, modules: Mapping[str, nn.Module], example: torch.Tensor
+    ) -> None:
         self.modules = modules
+        self.n_axes = _AxesOfDense(network, graph, example).found
         self.parts: dict[fx.Node, list[fx.Node]] = {}
         self.notes: list[str] = []
         for node in graph.nodes:
@@ -57,7 +66,10 @@ class FoldedBatchNorms:
 
     def _is_linear(self, node: fx.Node) -> bool:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
-        return isinstance(module, nn.Conv1d | nn.Linear) and not isinstance(module, RootedLinear)
+        if isinstance(module, nn.Linear):
+            # of (window, channel, feature) a batch norm scales channels, which are no outputs of the dense layer
+            return not isinstance(module, RootedLinear) and self.n_axes[node] == 2
+        return isinstance(module, nn.Conv1d)
 
     def weights(self, node: fx.Node, module: nn.Conv1d | nn.Linear) -> Weights:
         """Weight and bias of a linear layer with the batch norm behind it."""
@@ -71,6 +83,22 @@ class FoldedBatchNorms:
                 bias = shift[part] if bias is None else bias * scale[part] + shift[part]
                 weight = weight * scale[part].reshape(-1, *[1] * (weight.ndim - 1))
         return weight, bias
+
+
+class _AxesOfDense(fx.Interpreter):
+    """How many axes the outputs of dense layers have before a batch norm; runs the network only if there are such."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, example: torch.Tensor) -> None:
+        super().__init__(network, graph=graph)
+        self.found: dict[fx.Node, int] = {}
+        kinds = {node: type(self.submodules[node.target]) for node in graph.nodes if node.op == "call_module"}
+        if nn.Linear in kinds.values() and nn.BatchNorm1d in kinds.values():
+            self.run(example.clone())
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        self.found[n] = result.ndim if isinstance(result, torch.Tensor) else 0
+        return result
 
 
 def has_shift(step: Step | None) -> bool:

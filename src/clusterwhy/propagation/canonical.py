@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.propagation.inputs import PREFIX
+from clusterwhy.propagation.per_window import difference, fault_of_batches, probes, rows_are_windows
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.tracing import Builder, Tracer
 
@@ -22,54 +24,70 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
 
     Args:
         network: (window, channel, time) -> anything; it is not changed. A canonical form is returned as it is.
-        example: one or more windows (window, channel, time) on the device of the network, to compare the outputs on.
+        example: one or more windows (window, channel, time) on the device of the network; outputs are compared on
+            them, with and without noise.
         tolerance: greatest accepted difference of outputs, as a share of their greatest size
             (1e-9 in float64).
 
     Raises:
         CompositeError: the network cannot be traced, has an operation that no rule covers, or the
-            canonical form computes something else.
+            canonical form computes something else; or its output for a window depends on other windows.
     """
     if isinstance(network, Canonical):
         return network
-    if isinstance(network, Canonical):
-        return network
-    if network.training:
-        raise CompositeError("the network is in training mode: call .eval() first, dropout and batch norm depend on it")
+    training = [
+        name.removeprefix(PREFIX) or "itself" for name, module in network.named_modules() if _in_training(module)
+    ]
+    if network.training or training:
+        where = f" ({', '.join(training)})" if training else ""
+        raise CompositeError(
+            f"the network is in training mode{where}: call .eval() first, dropout and batch norm depend on it"
+        )
     if not example.is_floating_point() or example.dtype in (torch.float16, torch.bfloat16):
         raise CompositeError(f"expected float32 or float64 windows, got {example.dtype}: smaller types overflow in LRP")
-    # with one window an operation across windows would go unnoticed
-    example = example if len(example) > 1 else example.repeat(2, 1, 1)
+    example = probes(example)
     try:
         graph = Tracer().trace(network)
+    except CompositeError:
+        raise
     except Exception as error:  # fx raises whatever the traced code raises
         raise CompositeError(
             f"{type(network).__name__} cannot be traced ({type(error).__name__}: {error}): its forward decides by the "
             "values of tensors, or calls what torch.fx does not know; `canonizer: none` runs zennit's hooks on the "
             "network as it is, whose relevance may leak"
         ) from error
-    canonical = Builder(network, graph).build()
-    difference, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
-    if not difference <= limit and example.dtype == torch.float32:
+    canonical = Builder(network, graph, example).build()
+    canonical.window_shape = example.shape[1:]
+    apart, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
+    if apart > limit and example.dtype == torch.float32:
         # an output that is a small difference of large values says little in float32
         with contextlib.suppress(CompositeError):
             canonize(copy.deepcopy(network).double(), example.double())
-            return canonical
-    if not difference <= limit:
+            apart = 0.0
+    if apart > limit:
         raise CompositeError(
-            f"the canonical form of {type(network).__name__} differs from it by {difference:.1e} of its greatest "
+            f"the canonical form of {type(network).__name__} differs from it by {apart:.1e} of its greatest "
             f"output (> {limit:.0e}): a hook, a parametrization or a changing state takes part in its forward"
         )
+    if (fault := fault_of_batches(network, example)) is not None:
+        raise CompositeError(fault)
+    canonical.rows_are_windows = rows_are_windows(canonical, example)
     return canonical
+
+
+def _in_training(module: nn.Module) -> bool:
+    """Whether a module that computes something else in training is in training mode."""
+    kinds = nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RNNBase, nn.MultiheadAttention, nn.RReLU
+    return module.training and isinstance(module, kinds)
 
 
 def _difference(network: nn.Module, canonical: nn.Module, example: torch.Tensor) -> float:
     """Greatest difference of the outputs, as a share of their greatest size."""
     try:
         with torch.no_grad():
-            expected, found = network(example), canonical(example)
+            expected, found = network(example.clone()), canonical(example.clone())
     except RuntimeError as error:
         raise CompositeError(f"the canonical form of {type(network).__name__} does not run: {error}") from error
     if not isinstance(expected, torch.Tensor) or expected.shape != found.shape:
         raise CompositeError(f"expected a network with one tensor as output, {type(network).__name__} gives another")
-    return float((expected - found).abs().max() / expected.abs().max().clamp(min=1e-30))
+    return difference(expected, found)

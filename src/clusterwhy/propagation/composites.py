@@ -54,6 +54,8 @@ class Rule:
         zero_bias: leave the bias out of denominators, so that it absorbs nothing.
         low: (1, channel, 1) lower end of the box.
         high: (1, channel, 1) upper end of the box.
+        present: (1, ...) where the values that a layer reads come from the input, and not from padding; None
+            everywhere.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Rule:
     zero_bias: bool = False
     low: "torch.Tensor | None" = field(default=None, compare=False)
     high: "torch.Tensor | None" = field(default=None, compare=False)
+    present: "torch.Tensor | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Rules:
         convolution: of convolutions.
         dense: of fully connected layers.
         first_layer: of convolutions that read the network's input, where it differs.
-        residual: `norm` shares additions by contribution, `norm_plus` by positive parts.
+        residual: `norm` shares sums by contribution, `norm_plus` by positive parts.
         attention: whether attention weights take relevance (`SequenceRule`).
     """
 
@@ -127,9 +130,12 @@ class CompositeSettings(Settings):
     `convolution`, `first_layer` (convolutions that read the input; null: as the others) and `dense` are keys of
     `RULES`. A parameter must be given if one of them has it, and only then; layers with the same rule share it.
 
-    `residual` is the rule of residual sums: `norm` shares by contribution (exactly conserving),
-    `norm_plus` by positive parts (localises better, stable on trained networks), `none` leaves them
-    without a rule (relevance is then copied into both branches; only with `canonizer: none`). `attention`:
+    `residual` is the rule of sums and differences of two values, such as residual additions: `norm` shares by
+    contribution, which is epsilon and loses nothing; `norm_plus` by positive parts (localises better with z-plus,
+    alpha-beta and gamma, and is stable on trained networks, but loses what arrives at a sum without a positive
+    part); `none` leaves them without a rule (relevance is then copied into both branches; only with
+    `canonizer: none`). `norm_plus` is for sums of convolutions: sums with a dense layer or attention among the parts,
+    and of values without time, are linear parts of dense layers and always shared by contribution. `attention`:
     `constant` leaves attention weights without relevance, `shared` gives them half (`SequenceRule`).
     """
 
@@ -208,11 +214,13 @@ class CompositeSettings(Settings):
 
 
 def _composite(convolution: str, first_layer: str | None = None, **values: Any) -> CompositeSettings:
-    settings = {"dense": "epsilon", "epsilon": 1e-6, "residual": "norm_plus", "attention": "constant"}
+    residual = "norm" if convolution == "epsilon" else "norm_plus"
+    settings = {"dense": "epsilon", "epsilon": 1e-6, "residual": residual, "attention": "constant"}
     settings |= {"zero_bias": False, "convolution": convolution, "first_layer": first_layer}
     return CompositeSettings.model_validate(settings | values)
 
 
+# epsilon shares sums in proportion to contributions, the others by positive parts unless `norm` is in the name;
 # by name, for use without the pipeline; conf/composite holds the same values (tests/contract/test_config.py)
 COMPOSITES = {
     "epsilon": _composite("epsilon"),

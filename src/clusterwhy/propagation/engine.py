@@ -7,15 +7,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation.composites import Rules
+from clusterwhy.propagation.composites import Rule, Rules
+from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import averages_all_time, pooling_sizes, share_mean_or_route, share_sum
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.operations import Addition, Concatenation
-from clusterwhy.propagation.rules import Shared, rule_of, share, total
+from clusterwhy.propagation.overwriting import share_overwritten
+from clusterwhy.propagation.residual_sums import residual_rule
+from clusterwhy.propagation.rules import Shared, passed, per_window, rule_of, share
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
 BATCH_SIZE = 32  # windows that go through the network at a time
+# of a step's kind, the category of what it does not pass on; others have their own name
+CATEGORIES = {"write": "constant"}
 # gets a step's position, the relevance that arrives at its output and all that waits at other values (to be replaced,
 # never changed in place); gives the relevance that goes on
 Observer = Callable[[int, torch.Tensor, dict[int, torch.Tensor]], torch.Tensor]
@@ -33,20 +38,24 @@ class Tape:
 
 @dataclass(frozen=True)
 class RelevanceBudget:
-    """Relevance absorbed on the way to the input, per window: output = input + bias + stabiliser + sums + routing.
+    """Relevance absorbed on the way to the input, per window.
+
+    Output = input + bias + stabiliser + sums + routing + constants.
 
     Attributes:
         entries: (step, category, (window,) amount); categories `bias`, `stabilizer`, `sum` (dead residual
-            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights).
+            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights), `constant`
+            (what the network adds to, joins with or writes into data).
     """
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
 
-    def add(self, name: str, shared: Shared) -> None:
+    def add(self, name: str, shared: Shared, n_windows: int) -> None:
         """Note what a step with weights kept."""
-        self.entries.extend([(name, "bias", shared.bias), (name, "stabilizer", shared.stabilizer())])
+        kept = {"bias": shared.bias, "stabilizer": shared.stabilizer()}
         if shared.softmax is not None:
-            self.entries.append((name, "softmax", shared.softmax))
+            kept["softmax"] = shared.softmax
+        self.entries.extend((name, category, per_window(amount, n_windows)) for category, amount in kept.items())
 
     def sum(self, category: str) -> torch.Tensor | float:
         """(window,) all amounts of a category."""
@@ -58,6 +67,9 @@ class Engine:
 
     Equal to zennit's hooks on the same network (tests/reference/test_engine.py), at a fraction of their cost: no
     layer's own backward pass runs, and composites share one forward pass.
+
+    Attributes:
+        batch_size: windows of one relevance pass, at most; 1 where a row of a value is no window.
     """
 
     def __init__(self, canonical: Canonical) -> None:
@@ -73,30 +85,44 @@ class Engine:
                 readers.setdefault(i, []).append(n)
         self.readers = readers
         self.kept = self._kept_values()
+        self.batch_size = BATCH_SIZE if canonical.rows_are_windows else 1
 
     def _kept_values(self) -> set[int]:
         """Values that the relevance pass reads."""
-        kept = {self.canonical.output}
+        kept = {0, self.canonical.output}
         for n, step in enumerate(self.canonical.steps):
             if step.kind in ("linear", "norm", "distance", "sequence"):
                 kept |= {step.inputs[0], n + 1}
-            elif step.kind in ("sum", "route"):
+            elif step.kind in ("sum", "route", "write"):
                 kept |= set(step.inputs)
             elif step.kind in ("concatenate", "shape"):
                 kept.add(n + 1)
         return kept
 
-    def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Relevance of the network's output: (window, channel, time), what biases absorbed and the output itself.
+    def explain(self, windows: torch.Tensor, rules: Rules) -> tuple[torch.Tensor, ...]:
+        """Relevance of the network's output: (window, channel, time); what biases and constants took; the output.
 
         Windows go through in small batches, which halves the memory and costs no time (`python -m benchmarks.engine`).
         """
         parts = []
-        for batch in windows.split(BATCH_SIZE):
+        for batch in windows.split(self.batch_size):
             tape = self.run(batch)
-            parts.append((*self.relevance(tape, tape.output, rules), tape.output))
-        values, absorbed, output = (torch.cat(part) for part in zip(*parts, strict=True))
-        return values, absorbed, output
+            budget = RelevanceBudget() if self.canonical.has_constants else None
+            values, absorbed = self.relevance(tape, tape.output, rules, budget)
+            of_constants = torch.zeros_like(absorbed) + (0.0 if budget is None else budget.sum("constant"))
+            parts.append((values, absorbed, of_constants, tape.output))
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+    def budget(self, windows: torch.Tensor, rules: Rules) -> RelevanceBudget:
+        """What each step keeps of the relevance of the network's output."""
+        parts = []
+        for batch in windows.split(self.batch_size):
+            tape, found = self.run(batch), RelevanceBudget()
+            self.relevance(tape, tape.output, rules, found)
+            parts.append(found.entries)
+        return RelevanceBudget(
+            [(*same[0][:2], torch.cat([amount for _, _, amount in same])) for same in zip(*parts, strict=True)]
+        )
 
     @torch.no_grad()
     def run(self, windows: torch.Tensor) -> Tape:
@@ -166,42 +192,55 @@ class Engine:
         Returns:
             (window, channel, time) relevance and (window,) what the biases absorbed.
         """
-        steps = self.canonical.steps
+        steps, n_windows = self.canonical.steps, len(tape.output)
+        entrances = rules_of_entrances(self.canonical, rules, tape.values[0].shape[1:])
         waiting: dict[int, torch.Tensor] = {self.canonical.output if at is None else at: seed.clone()}
-        absorbed = seed.new_zeros(len(seed))
+        absorbed = seed.new_zeros(n_windows)
         for n in reversed(range(len(steps))):
             step = steps[n]
             arriving = waiting.pop(n + 1, None)
-            if arriving is None or step.kind == "shape":
+            if arriving is None:
+                continue
+            if step.kind == "shape":
+                if budget is not None:
+                    budget.entries.append((step.name, "constant", per_window(arriving, n_windows)))
                 continue
             if observer is not None:
                 arriving = observer(n, arriving, waiting)
             if step.kind in ("linear", "sequence"):
-                shared = self._share_layer(n, tape, arriving, rules)
+                shared = self._share_layer(n, tape, arriving, rules, entrances)
                 leaving: Sequence[torch.Tensor | None] = [shared.inputs]
-                absorbed = absorbed + shared.bias
+                absorbed = absorbed + per_window(shared.bias, n_windows)
                 if budget is not None:
-                    budget.add(step.name, shared)
+                    budget.add(step.name, shared, n_windows)
             else:
-                before = total(arriving) if budget is not None else None
+                before = per_window(arriving, n_windows) if budget is not None else None
                 leaving = self._share(n, step, tape, arriving, rules)
                 if budget is not None and before is not None and step.kind != "pass":
-                    lost = before - sum(total(part) for part in leaving if part is not None)
-                    budget.entries.append((step.name, step.kind, lost))
+                    lost = before - sum(per_window(part, n_windows) for part in leaving if part is not None)
+                    budget.entries.append((step.name, CATEGORIES.get(step.kind, step.kind), lost))
             for i, part in zip(step.inputs, leaving, strict=True):
                 if part is not None:
                     _add(waiting, i, part)
         result = waiting.get(0)
         return (torch.zeros_like(tape.values[0]) if result is None else result), absorbed
 
-    def _share_layer(self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules) -> Shared:
+    def _share_layer(
+        self, n: int, tape: Tape, arriving: torch.Tensor, rules: Rules, entrances: dict[int, Rule]
+    ) -> Shared:
         """Of a step with weights."""
         step, x, z = self.canonical.steps[n], tape.values[self.canonical.steps[n].inputs[0]], tape.values[n + 1]
         if isinstance(step.module, (Recurrent, SelfAttention)):
             return step.module.share(x, z, arriving, rules.sequence)
+        if step.before_entrances and entrances:
+            # scale and shift are part of the entrance, whose rule has seen them
+            return passed(arriving)
         i = step.inputs[0]
         non_negative = i > 0 and self.canonical.steps[i - 1].non_negative
-        return share(rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
+        return share(entrances.get(n) or rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
+
+    def _are_signals(self, step: Step) -> list[bool]:
+        return [self.canonical.depends_on_windows(i) for i in step.inputs]
 
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules
@@ -212,7 +251,9 @@ class Engine:
             return arriving.split(tape.widths[n], dim=step.module.dim)  # type: ignore[arg-type]
         inputs = [tape.values[i] for i in step.inputs]
         if step.kind == "sum":
-            return share_sum(inputs, arriving, rules.residual)
+            return share_sum(inputs, arriving, residual_rule(step, rules))
+        if step.kind == "write":
+            return share_overwritten(step.module, inputs, self._are_signals(step), arriving)
         first = share_mean_or_route(step, inputs, tape.values[n + 1], arriving, tape.winners.get(n))
         return [first, *[None] * (len(inputs) - 1)]
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,12 @@ from clusterwhy.metrics.shares import signed_shares
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
-from clusterwhy.propagation.engine import Engine
+from clusterwhy.propagation.engine import Engine, RelevanceBudget
+from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
 from clusterwhy.propagation.inputs import Target, as_scalars, as_windows, target_name, with_target
+from clusterwhy.propagation.losses import gap_note, loss_note
+from clusterwhy.propagation.per_window import fault_of_batches, probes
+from clusterwhy.propagation.steps import Canonical
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -34,24 +38,29 @@ class Relevance:
         target: (window,) the scalar that was explained.
         bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
             not know.
-        provenance: every choice that was made, in words.
+        provenance: every choice that was made, in words. Its `notes` tell what was folded or replaced, and where
+            relevance was lost if it is more than `metrics.shares.TOLERATED_LOSS` of the target of a window.
+        constant_share: (window,) what constants of the network took that it adds to, joins with or writes into data
+            (positions, learned tokens, numbers), as a share of the target; one 0 where there are none, NaN where the
+            engine does not know.
     """
 
     values: FloatArray
     target: FloatArray
     bias_share: FloatArray
     provenance: dict[str, Any] = field(default_factory=dict)
+    constant_share: FloatArray = field(default_factory=lambda: np.zeros(()))
 
     @property
     def gap(self) -> FloatArray:
-        """(window,) 1 - sum(values) / target: what biases absorbed or a missing rule leaked."""
+        """(window,) 1 - sum(values) / target: what biases absorbed, constants took or a missing rule leaked."""
         total = self.values.sum(axis=(1, 2), dtype=np.float64)
         return 1.0 - total / np.where(self.target == 0, np.nan, self.target)
 
     @property
     def lost_share(self) -> FloatArray:
         """(window,) the rest of the gap: stabilisers, and sums without a positive part."""
-        return self.gap - self.bias_share
+        return self.gap - self.bias_share - self.constant_share
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
@@ -65,6 +74,7 @@ class Relevance:
                 "sum of relevance": self.values.sum(axis=(1, 2), dtype=np.float64),
                 "gap": self.gap,
                 "biases' share": self.bias_share,
+                "constants' share": np.broadcast_to(self.constant_share, self.target.shape),
                 "leading channels": [
                     ", ".join(f"{c} ({row[c]:+.0%})" for c in order) for row, order in zip(shares, leading, strict=True)
                 ],
@@ -115,7 +125,9 @@ def lrp(
 class Explainer:
     """A network, a target and a composite, prepared once for any number of windows."""
 
-    _run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    # values, what biases and constants took, output
+    _run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+    _budget: Callable[[torch.Tensor], RelevanceBudget] | None = None
 
     def __init__(
         self,
@@ -141,17 +153,22 @@ class Explainer:
         elif engine == "fused":
             raise CompositeError(f"the fused engine needs `canonizer: auto`, got {canonizer!r}")
         else:
-            self._prepare_hooks(settings, canonizer, low, high)
+            self._prepare_hooks(example.to(self.device), settings, canonizer, low, high)
+            if (fault := fault_of_batches(self.network, probes(example.to(self.device)))) is not None:
+                raise CompositeError(fault)
 
     def _prepare_canonical(self, example: torch.Tensor, settings: Any, engine: EngineName, low: Any, high: Any) -> None:
         canonical = canonize(self.network, example.to(self.device))
         self.provenance["notes"] = list(canonical.notes)
         if isinstance(settings, CompositeSettings):
             rules = settings.rules(low, high)
+            rules_of_entrances(canonical, rules, example.shape[1:])  # refuses before any work
+            self.provenance["notes"] += entrance_notes(canonical, rules)
             if engine != "zennit":
                 fused = Engine(canonical)
                 self.provenance["engine"] = "fused"
                 self._run = lambda batch: fused.explain(batch, rules)
+                self._budget = lambda batch: fused.budget(batch, rules)
                 return
             from clusterwhy.propagation.zennit_backend import zennit_composite
 
@@ -163,32 +180,36 @@ class Explainer:
         self.provenance["engine"] = "zennit"
         self._run = lambda batch: self._hooked(canonical, zennits, batch)
 
-    def _prepare_hooks(self, settings: Any, canonizer: CanonizerName, low: Any, high: Any) -> None:
+    def _prepare_hooks(
+        self, example: torch.Tensor, settings: Any, canonizer: CanonizerName, low: Any, high: Any
+    ) -> None:
         self.provenance["engine"] = "zennit"
         composite = settings
         if isinstance(settings, CompositeSettings):
-            from clusterwhy.propagation.zennit_backend import layer_map_composite
+            from clusterwhy.propagation.zennit_backend import check_first_layer, layer_map_composite
 
-            composite = layer_map_composite(settings.rules(low, high, canonizer), canonizer)
+            rules = settings.rules(low, high, canonizer)
+            check_first_layer(self.network, example, rules)
+            composite = layer_map_composite(rules, canonizer)
         # zennit 1.0's canonizers leave merged parameters in the module's __dict__: they get a copy
         network = copy.deepcopy(self.network)
         self._run = lambda batch: self._hooked(network, composite, batch)
 
-    def _hooked(
-        self, network: nn.Module, composite: "Composite", batch: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _hooked(self, network: nn.Module, composite: "Composite", batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         from clusterwhy.propagation.zennit_backend import zennit_relevance
 
         # the target is read before hooks or canonizers change anything
         with torch.no_grad():
-            output = network(batch)
+            output = network(batch.clone())
         try:
             values = zennit_relevance(network, composite, batch, output)
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise CompositeError(
                 f"composite {type(composite).__name__} does not fit {type(network).__name__}: {error}"
             ) from error
-        return values, torch.full_like(output, float("nan")), output
+        unknown = torch.full_like(output, float("nan"))
+        no_constants = isinstance(network, Canonical) and not network.has_constants
+        return values, unknown, torch.zeros_like(output) if no_constants else unknown, output
 
     def explain(self, windows: FloatArray | torch.Tensor, batch_size: int) -> Relevance:
         """Relevance of windows (window, channel, time); errors as in `lrp`."""
@@ -196,14 +217,23 @@ class Explainer:
         parts = []
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)
-            values, absorbed, output = self._run(batch)
-            parts.append([part.cpu().numpy() for part in (values, absorbed, as_scalars(output, len(batch)))])
-        relevance, kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
+            *found, output = self._run(batch)
+            parts.append([part.cpu().numpy() for part in (*found, as_scalars(output, len(batch)))])
+        relevance, *kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
         broken = ~np.isfinite(relevance).all(axis=(1, 2))
         if broken.any():
             raise CompositeError(
                 f"relevance of {int(broken.sum())} of {len(data)} windows is not finite: "
                 "the windows hold such values, or the composite does not fit this network"
             )
-        share = kept / np.where(target == 0, np.nan, target)
-        return Relevance(relevance, target, share, self.provenance)
+        of_biases, of_constants = (part / np.where(target == 0, np.nan, target) for part in kept)
+        found = Relevance(relevance, target, of_biases, self.provenance, of_constants)
+        note = self._loss_note(found, data)
+        notes = [*self.provenance.get("notes", []), *([] if note is None else [note])]
+        return replace(found, provenance=self.provenance | {"notes": notes})
+
+    def _loss_note(self, found: Relevance, windows: torch.Tensor) -> str | None:
+        budget = self._budget
+        if budget is None:
+            return gap_note(found.gap)
+        return loss_note(found.lost_share, lambda chosen: budget(windows[chosen].to(self.device)))

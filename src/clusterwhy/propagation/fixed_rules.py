@@ -15,8 +15,12 @@ NORM_STABILIZER = 1e-12
 
 
 def share_sum(parts: list[torch.Tensor], arriving: torch.Tensor, residual: ResidualRule) -> list[torch.Tensor]:
-    """Share the relevance of a residual sum among its two summands."""
-    if residual == "norm_plus":
+    """Share the relevance of a sum among its two summands.
+
+    Sums of values without time, such as the difference of two units of the output, are part of dense layers: they are
+    always shared by contribution.
+    """
+    if residual == "norm_plus" and arriving.ndim > 2:
         parts = [part.clamp(min=0) for part in parts]
     s = divide(arriving, parts[0] + parts[1], NORM_STABILIZER)
     return [(part * s).sum_to_size(part.shape) for part in parts]

@@ -58,8 +58,8 @@ class SquaredDistances(nn.Module):
 
     def share(self, embedding: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """sum over points of s times (embedding - point) ** 2, (window, feature)."""
-        points = self.points
-        return embedding**2 * s.sum(dim=1, keepdim=True) - 2.0 * embedding * (s @ points) + s @ points**2
+        # not as e^2 - 2 e p + p^2, which loses all digits of float32 far from the origin
+        return torch.einsum("wp,wpf->wf", s, (embedding[:, None] - self.points[None]) ** 2)
 
 
 class SoftExtremum(nn.Module):

@@ -11,12 +11,14 @@ from clusterwhy.types import FloatArray
 # a unit of the network's output, a function or module from the output to (window,), or None for the output itself
 Target = int | Callable[[torch.Tensor], torch.Tensor] | None
 
+PREFIX = "network."  # of the layers of a network with a head behind it
+
 
 def as_windows(windows: FloatArray | torch.Tensor) -> torch.Tensor:
     """Windows (window, channel, time) as a tensor.
 
     Raises:
-        ShapeError: they have another shape, are none, or are not floating point numbers.
+        ShapeError: they have another shape, are none, or are not finite floating point numbers.
     """
     found = torch.as_tensor(windows)
     if found.ndim != 3 or not len(found) or not found.is_floating_point():
@@ -24,14 +26,14 @@ def as_windows(windows: FloatArray | torch.Tensor) -> torch.Tensor:
             "expected windows (window >= 1, channel, time) of float32 or float64, got "
             f"{tuple(found.shape)} {str(found.dtype).removeprefix('torch.')}"
         )
-    return found
+    return _finite("windows", found)
 
 
 def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """References (reference, channel, time), perhaps none, as a tensor of the type of the windows.
 
     Raises:
-        ShapeError: they have another shape, or other channels or samples than the windows.
+        ShapeError: they have another shape, or other channels or samples than the windows, or are not finite.
     """
     found = torch.as_tensor(references, dtype=windows.dtype)
     if found.ndim != 3 or found.shape[1:] != windows.shape[1:]:
@@ -39,14 +41,14 @@ def as_references(references: FloatArray | torch.Tensor, windows: torch.Tensor) 
             f"expected references (reference, channel, time) like windows {tuple(windows.shape)}, got "
             f"{tuple(found.shape)}"
         )
-    return found
+    return _finite("references", found)
 
 
 def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """References (window, reference, channel, time) of each window, or (reference, channel, time) for all of them.
 
     Raises:
-        ShapeError: they have another shape, other channels or samples than the windows, or are none.
+        ShapeError: they have another shape, other channels or samples than the windows, are none, or are not finite.
     """
     found = torch.as_tensor(references)
     fits = found.ndim == 3 or (found.ndim == 4 and len(found) == len(windows))
@@ -55,7 +57,18 @@ def as_references_of_each(references: FloatArray | torch.Tensor, windows: torch.
             "expected references (reference >= 1, channel, time) for all windows or (window, reference >= 1, channel, "
             f"time) like windows {tuple(windows.shape)}, got {tuple(found.shape)}"
         )
-    return found
+    return _finite("references", found)
+
+
+def _finite(name: str, values: torch.Tensor) -> torch.Tensor:
+    broken = ~values.isfinite().flatten(1).all(dim=1)
+    if broken.any():
+        first = int(broken.nonzero()[0, 0])
+        raise ShapeError(
+            f"expected finite {name}, got NaN or infinite values in {int(broken.sum())} of {len(values)} (the first is "
+            f"number {first}): fill or leave out what is missing"
+        )
+    return values
 
 
 def as_scalars(output: torch.Tensor, n_windows: int) -> torch.Tensor:

@@ -12,14 +12,13 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.inputs import with_target
+from clusterwhy.propagation.inputs import PREFIX, with_target
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
 from clusterwhy.propagation.steps import Canonical, Step
 from clusterwhy.types import IntArray
 
 INPUT = "input"
-PREFIX = "network."  # of the layers of a network with a head behind it
 Found = TypeVar("Found")
 AXIS_CALLS = ("transpose", "permute", torch.transpose, torch.permute)
 
@@ -214,7 +213,7 @@ def _channel_axes(canonical: Canonical, seen: list[Any]) -> list[int]:
     """The axis of channels of each value: 1, moved where axes change places."""
     axes = [1]
     for step, value in zip(canonical.steps, seen[1:], strict=True):
-        first = step.inputs[0] if step.inputs else 0
+        first = next(filter(canonical.depends_on_windows, step.inputs), 0)
         source, axis = seen[first], axes[first]
         if isinstance(source, torch.Tensor) and isinstance(value, torch.Tensor):
             if isinstance(step.module, Call) and step.module.function in AXIS_CALLS:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances, Sum
 from clusterwhy.propagation.steps import Kind
 
@@ -60,6 +61,25 @@ def kind_of_module(module: nn.Module) -> Kind | None:
 def kind_of_call(function: Any) -> Kind | None:
     """The kind of a functional call of one tensor; None where it has no rule."""
     return next((kind for kind, functions in CALLS.items() if function in functions), None)
+
+
+def refuse_own_forward(name: str, module: nn.Module) -> None:
+    """Refuse a subclass of a known layer that computes something else: it would get the rule of the layer.
+
+    Raises:
+        CompositeError: its forward is not that of the layer.
+    """
+    base = next((c for c in type(module).__mro__ if c.__module__.startswith(("torch.nn.", "clusterwhy."))), nn.Module)
+    own = [method for method in ("forward", "_conv_forward", "__call__") if _overrides(type(module), base, method)]
+    if own and base is not nn.Module:
+        raise CompositeError(
+            f"{name}: {type(module).__name__} is a {base.__name__} with a {own[0]} of its own, which may compute "
+            f"something else; make it an nn.Module that contains the {base.__name__}"
+        )
+
+
+def _overrides(kind: type, base: type, method: str) -> bool:
+    return getattr(kind, method, None) is not getattr(base, method, None)
 
 
 # replaces values inside nested arguments; its types know only fx's own

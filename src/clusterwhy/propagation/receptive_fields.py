@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum, Sum
-from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.operations import Call, Slot
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -34,8 +34,16 @@ def reach(canonical: Canonical, example: torch.Tensor) -> list[Any]:
     values: list[Any] = [torch.stack([forth.flip(0), forth])[:, None].expand(2, n_channels, length).contiguous()]
     with torch.no_grad():
         for step in canonical.steps:
-            values.append(_through(step, [values[i] for i in step.inputs]))
+            inputs = [values[i] for i in step.inputs]
+            if step.kind in ("sum", "concatenate", "write"):  # constants see nothing
+                signals = [canonical.depends_on_windows(i) for i in step.inputs]
+                inputs = [x if s else _blind(x, forth.dtype) for x, s in zip(inputs, signals, strict=True)]
+            values.append(_through(step, inputs))
     return values
+
+
+def _blind(constant: Any, dtype: torch.dtype) -> Any:
+    return torch.zeros_like(constant, dtype=dtype) if isinstance(constant, torch.Tensor) else constant
 
 
 def _through(step: Step, inputs: list[Any]) -> Any:
@@ -44,6 +52,10 @@ def _through(step: Step, inputs: list[Any]) -> Any:
         return x
     if step.kind == "sum":
         return torch.maximum(*torch.broadcast_tensors(*inputs))
+    if step.kind == "write":
+        written: Any = module
+        base, value, *where = written.arguments
+        return Call(written.function, (base, value if isinstance(value, Slot) else 0.0, *where), {})(*inputs)
     if isinstance(module, Call):
         # an axis that is averaged reaches as far as its farthest value; padding with 0 sees nothing
         return Call(GREATEST.get(module.function, module.function), module.arguments, module.keywords)(*inputs)

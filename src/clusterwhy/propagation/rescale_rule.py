@@ -13,6 +13,7 @@ from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.operations import Call
+from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
 
@@ -54,6 +55,7 @@ class RescaleRule:
         """
         values, differences = (torch.zeros(size, dtype=windows.dtype) for size in (windows.shape, len(windows)))
         shared, count = references.ndim == 3, references.shape[-3]
+        batch_size = batch_size if self.canonical.rows_are_windows else 1
         for first in range(0, len(windows), batch_size):
             part = slice(first, first + batch_size)
             own = self.forward(windows[part].to(self.device))
@@ -89,11 +91,12 @@ class RescaleRule:
             inputs = [(here[i], there[i]) for i in step.inputs]
             if n in window.winners:
                 winners = window.winners[n], reference.winners[n]
-                leaving = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
+                leaving: list[torch.Tensor | None] = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
             else:
                 leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
             for i, part in zip(step.inputs, leaving, strict=False):
-                waiting[i] = waiting[i] + part if i in waiting else part
+                if part is not None:
+                    waiting[i] = waiting[i] + part if i in waiting else part
         multipliers = waiting.get(0)
         if multipliers is None:
             return torch.zeros_like(here[0]), difference
@@ -101,7 +104,7 @@ class RescaleRule:
 
     def _back(
         self, n: int, step: Step, inputs: list[tuple[Any, Any]], outputs: tuple[Any, Any], arriving: torch.Tensor
-    ) -> list[torch.Tensor]:
+    ) -> list[torch.Tensor | None]:
         """Multipliers of the inputs; constant inputs of a reshape get none."""
         here, there = inputs[0]
         module: Any = step.module
@@ -113,6 +116,9 @@ class RescaleRule:
             return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
             return [_secant(module, here, there, outputs, arriving)]
+        if step.kind == "write":
+            signals = [self.canonical.depends_on_windows(i) for i in step.inputs]
+            return share_overwritten(module, [own for own, _ in inputs], signals, arriving)
         others = tuple(own for own, _ in inputs[1:])
         # linear and quadratic steps need one point
         count = self.n_path if _selects(module) else 1

@@ -44,17 +44,28 @@ def divide(relevance: torch.Tensor, z: torch.Tensor, epsilon: float) -> torch.Te
 
 
 def rule_of(step: Step, rules: Rules) -> Rule:
-    """The rule of a linear step."""
+    """The rule of a linear step; a box is still that of the network's input (`entrances.rules_of_entrances`)."""
     if isinstance(step.module, RootedLinear):
         return replace(rules.dense, name="epsilon")
-    if not isinstance(step.module, nn.Conv1d):
-        return rules.dense
-    return rules.first_layer if step.reads_input and rules.first_layer is not None else rules.convolution
+    if step.reads_input and rules.first_layer is not None:
+        return rules.first_layer
+    return rules.convolution if isinstance(step.module, nn.Conv1d) else rules.dense
+
+
+def passed(relevance: torch.Tensor) -> Shared:
+    """Relevance as it is, of a step that keeps none."""
+    nothing = relevance.new_zeros(len(relevance))
+    return Shared(relevance, nothing, lambda: nothing)
 
 
 def total(relevance: torch.Tensor) -> torch.Tensor:
-    """(window,) summed relevance."""
-    return relevance.reshape(len(relevance), -1).sum(1)
+    """(row,) summed relevance."""
+    return per_window(relevance, len(relevance))
+
+
+def per_window(relevance: torch.Tensor, n_windows: int) -> torch.Tensor:
+    """(window,) summed relevance of values whose first axis is the window, or the window and another axis."""
+    return relevance.reshape(n_windows, -1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,23 @@ class _Case:
             return _Positive(joined, None, layer.forward(joined, "p|n", bias))
         z = layer.forward(above, "p", bias).add_(layer.forward(below, "n"))
         return _Positive(above, below, z)
+
+    def both(self) -> "tuple[_Positive, torch.Tensor]":
+        """As `positive`, and z-, the sum of negative contributions (with the negative bias).
+
+        Not as z - z+, whose float32 keeps no digit of a z- that is small beside z+.
+        """
+        layer, above = self.layer, self.bias_part(1)
+        below = self.bias_part(-1)
+        if layer.stackable:
+            bias = None if above is None or below is None else torch.cat([above, below])
+            x = self.x if self.non_negative else layer.join(self.x.clamp(min=0), self.x.clamp(max=0))
+            z = layer.forward(x, "p/n" if self.non_negative else "p|n/n|p", bias)
+            z_plus, z_minus = z.chunk(2, dim=layer.axis)
+            return _Positive(x, None, z_plus), z_minus
+        parts = self.positive()
+        z_minus = layer.forward(parts.above, "n", below)
+        return parts, z_minus if parts.below is None else z_minus.add_(layer.forward(parts.below, "p"))
 
     def weigh(self, parts: "_Positive", first: torch.Tensor, second: torch.Tensor | None) -> torch.Tensor:
         """x+ (W+^T first + W-^T second) + x- (W-^T first + W+^T second); `second` may be left out."""
@@ -160,9 +188,8 @@ def _z_plus(case: _Case) -> Shared:
 
 
 def _alpha_beta(case: _Case) -> Shared:
-    parts, layer, rule = case.positive(), case.layer, case.rule
-    # never positive but for rounding; 0 counts as positive, as in zennit
-    z_minus = (case.z - parts.z).clamp_(max=0)
+    layer, rule = case.layer, case.rule
+    parts, z_minus = case.both()
     s_plus = divide(case.relevance, parts.z, rule.stabilizer).mul_(rule.alpha)
     s_minus = divide(case.relevance, z_minus, rule.stabilizer).mul_(1.0 - rule.alpha)
     kept = layer.dot(case.bias_part(1), s_plus) + layer.dot(case.bias_part(-1), s_minus)
@@ -195,9 +222,13 @@ def _w_square(case: _Case) -> Shared:
 
 def _constant(case: _Case, key: str, bias: torch.Tensor | None) -> Shared:
     layer = case.layer
-    weights = layer.forward(torch.ones_like(case.x[:1]), key, bias)
+    ones = torch.ones_like(case.x[:1])
+    if case.rule.present is not None:
+        ones = case.rule.present.to(ones)
+    weights = layer.forward(_last(ones), key, bias)
     s = divide(case.relevance, weights.expand_as(case.relevance), case.rule.stabilizer)
     inputs = layer.transpose(s, key, case.x)
+    inputs = inputs if case.rule.present is None else inputs * ones
     return Shared(inputs, layer.dot(bias, s), lambda: total(case.relevance - weights * s))
 
 
@@ -205,17 +236,19 @@ def _box(case: _Case) -> Shared:
     rule, layer, x = case.rule, case.layer, case.x
     if rule.low is None or rule.high is None:
         raise CompositeError("the box rule needs `low` and `high`")
-    low, high = rule.low.to(x).expand(1, *x.shape[1:]), rule.high.to(x).expand(1, *x.shape[1:])
-    ends = layer.forward(_last(low), "p", case.bias).add_(layer.forward(_last(high), "n"))
-    difference = case.z - ends
-    s = divide(case.relevance, difference, rule.stabilizer)
+    # not as z less what the ends give, whose float32 keeps few digits where values are large beside the box
+    above, below = x - rule.low.to(x), x - rule.high.to(x)
     if layer.stackable:
-        distances = layer.join(x - low, x - high)
+        distances = layer.join(above, below)
+        difference = layer.forward(distances, "p|n")
+        s = divide(case.relevance, difference, rule.stabilizer)
         both = layer.transpose(s, "p|n", distances).mul_(distances)
         half = both.shape[layer.axis] // 2
         inputs = both.narrow(layer.axis, 0, half) + both.narrow(layer.axis, half, half)
     else:
-        inputs = layer.transpose(s, "p", x).mul_(x - low).addcmul_(layer.transpose(s, "n", x), x - high)
+        difference = layer.forward(above, "p").add_(layer.forward(below, "n"))
+        s = divide(case.relevance, difference, rule.stabilizer)
+        inputs = layer.transpose(s, "p", x).mul_(above).addcmul_(layer.transpose(s, "n", x), below)
     return Shared(inputs, x.new_zeros(len(x)), lambda: total(case.relevance - difference * s))
 
 

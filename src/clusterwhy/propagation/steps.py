@@ -9,8 +9,9 @@ from torch import nn
 # linear: has weights, the composite chooses its rule; norm: means and sums, shared by contribution;
 # sum: residual additions; pass: element-wise, relevance passes; route: reshapes, slices and
 # pooling by choice, where relevance goes where the value came from; distance: squared distances, shared
-# by their parts; sequence: LSTM and attention, which share by rules of their own; shape: no tensor of the data
-Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "shape"]
+# by their parts; sequence: LSTM and attention, which share by rules of their own; write: a value with others written
+# into it, relevance goes where each came from; shape: nothing that depends on the windows' values, sizes and constants
+Kind = Literal["linear", "norm", "sum", "pass", "route", "distance", "sequence", "concatenate", "write", "shape"]
 
 
 @dataclass
@@ -23,7 +24,9 @@ class Step:
         module: computes it.
         inputs: positions of its inputs; 0 is the network's input, i + 1 the output of step i.
         non_negative: its output never falls below 0.
-        reads_input: a linear step that reads the network's input, at most pooled or reshaped.
+        reads_input: an entrance (`propagation.entrances`): a step with weights that the input reaches through none.
+        before_entrances: a scale and shift of each channel that the input passes on its way to the entrances.
+        of_convolutions: a sum of convolutions, or of convolutions and the input (`propagation.residual_sums`).
     """
 
     name: str
@@ -32,6 +35,8 @@ class Step:
     inputs: tuple[int, ...]
     non_negative: bool = False
     reads_input: bool = False
+    before_entrances: bool = False
+    of_convolutions: bool = False
 
 
 class Canonical(nn.Module):
@@ -40,16 +45,35 @@ class Canonical(nn.Module):
     Attributes:
         steps: in the order of computation.
         notes: what was folded, replaced or dropped.
+        window_shape: (channel, time) of the windows that it was traced with; None before it has been compared.
+        rows_are_windows: each value has one row per window. Otherwise, as where channels are folded into the first
+            axis, relevance is computed for one window at a time.
     """
+
+    window_shape: torch.Size | None = None
 
     def __init__(self, steps: list[Step], output: int, notes: tuple[str, ...]) -> None:
         super().__init__()
+        self.rows_are_windows = True
         self.steps, self.output, self.notes = steps, output, notes
         self.modules_in_order = nn.ModuleList(step.module for step in steps)
         last = {i: n for n, step in enumerate(steps) for i in step.inputs}
         self.free_after = [
             [i for i in set(step.inputs) if last[i] == n and i != output] for n, step in enumerate(steps)
         ]
+
+    def depends_on_windows(self, i: int) -> bool:
+        """Whether value i is data, no size and no constant."""
+        return i == 0 or self.steps[i - 1].kind != "shape"
+
+    @property
+    def has_constants(self) -> bool:
+        """Whether constants can take relevance: where they are added, joined or written."""
+        return any(
+            step.kind == "write"
+            or (step.kind in ("sum", "concatenate") and not all(map(self.depends_on_windows, step.inputs)))
+            for step in self.steps
+        )
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> what the network gives."""

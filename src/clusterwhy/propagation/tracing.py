@@ -1,15 +1,20 @@
 """From a network to its steps: torch.fx traces it, and each operation becomes a step or an error."""
 
+import functools
 import operator
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
+from clusterwhy.propagation.constants import Constant, is_constant, is_never_negative, note_constants, summand
 from clusterwhy.propagation.copies import convolution, linear, without_hooks
+from clusterwhy.propagation.entrances import mark_entrances
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
+from clusterwhy.propagation.in_place import bring_out_of_place
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -27,13 +32,32 @@ from clusterwhy.propagation.operations import (
     kind_of_call,
     kind_of_module,
     map_arguments,
+    refuse_own_forward,
 )
+from clusterwhy.propagation.overwriting import OverwritableProxy, overwrite
+from clusterwhy.propagation.residual_sums import mark_sums
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Kind, Step
 
 
 class Tracer(fx.Tracer):
-    """Traces into modules down to the operations that have a rule."""
+    """Traces into modules down to the operations that have a rule; the network stays as it is."""
+
+    def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        """The graph of a network, out of place; constants are in the `meta` of their nodes."""
+        own = set(vars(root))
+        try:
+            graph = super().trace(root, concrete_args)
+            for node in graph.find_nodes(op="get_attr"):
+                node.meta["value"] = functools.reduce(getattr, node.target.split("."), root)
+        finally:
+            for name in set(vars(root)) - own:
+                delattr(root, name)
+        bring_out_of_place(graph, dict(root.named_modules()))
+        return graph
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return OverwritableProxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         known = isinstance(m, LEAVES) or is_sum_of_zennit(m)
@@ -43,7 +67,7 @@ class Tracer(fx.Tracer):
 class Builder:
     """Turns a traced graph into steps."""
 
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, network: nn.Module, graph: fx.Graph, example: torch.Tensor) -> None:
         self.modules = {
             name: Sum(module.dim) if is_sum_of_zennit(module) else module  # type: ignore[arg-type]
             for name, module in network.named_modules()
@@ -51,7 +75,7 @@ class Builder:
         self.network, self.graph = network, graph
         self.steps: list[Step] = []
         self.position: dict[fx.Node, int] = {}
-        self.norms = FoldedBatchNorms(graph, self.modules)
+        self.norms = FoldedBatchNorms(network, graph, self.modules, example)
         self.notes = list(self.norms.notes)
 
     def build(self) -> Canonical:
@@ -84,7 +108,8 @@ class Builder:
             raise CompositeError(
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
             )
-        self._mark_readers_of_the_input()
+        mark_entrances(self.steps)
+        mark_sums(self.steps)
         return Canonical(self.steps, output, tuple(self.notes))
 
     def _step(
@@ -95,23 +120,49 @@ class Builder:
         self.position[node] = len(self.steps)
 
     def _keeps_sign(self, inputs: tuple[int, ...]) -> bool:
-        kinds = [self.steps[i - 1] if i > 0 else None for i in inputs]
-        return all(step is not None and (step.non_negative or step.kind == "shape") for step in kinds)
+        return all(i > 0 and self.steps[i - 1].non_negative for i in inputs)
+
+    def depends_on_windows(self, node: fx.Node) -> bool:
+        """Whether a node gives data, no size and no constant."""
+        position = self.position[node]
+        return position == 0 or self.steps[position - 1].kind != "shape"
 
     def _inputs(self, node: fx.Node) -> tuple[int, ...]:
         return tuple(self.position[n] for n in node.all_input_nodes)
 
     def _add(self, node: fx.Node) -> None:
-        if node.op == "call_module":
+        depends = [self.depends_on_windows(n) for n in node.all_input_nodes]
+        if node.op == "get_attr":
+            made = Constant(node.meta["value"])
+            self._step(node, "shape", made, (0,), is_never_negative(made))
+        elif is_constant(node, depends):
+            self._add_constant(node)
+        elif node.op == "call_module":
             self._add_module(node, self.modules[str(node.target)])
-        elif node.op in ("call_function", "call_method"):
-            self._add_call(node)
         else:
-            raise CompositeError(f"{node.name}: parameter {node.target!r} used outside a layer")
+            self._add_call(node)
+
+    def _add_constant(self, node: fx.Node) -> None:
+        """Sizes, and tensors made of sizes and other constants."""
+        if node.op == "call_module":
+            made: nn.Module = Call(without_hooks(self.modules[str(node.target)]), *self._slots(node))
+        else:
+            made = self._call(node)
+        self._step(node, "shape", made, self._inputs(node) or (0,), is_never_negative(made))
+
+    def _call(self, node: Any) -> Call:
+        return Call(node.target, *self._slots(node))
+
+    def _slots(self, node: Any) -> Any:
+        """Arguments and keywords of a node, with slots for what it reads."""
+        slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
+        given = node.args, dict(node.kwargs)
+        return map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a)
 
     def _add_module(self, node: fx.Node, module: nn.Module) -> None:
         inputs = self._inputs(node)
         name = str(node.target)
+        refuse_own_forward(name, module)
         if isinstance(module, nn.BatchNorm1d):
             if node in self.norms.parts:
                 self.position[node] = inputs[0]
@@ -132,6 +183,8 @@ class Builder:
             self._step(node, "linear", linear(weight, bias), inputs)
         elif isinstance(module, DROPPED) or (isinstance(module, nn.Sequential) and not len(module)):
             self.position[node] = inputs[0]
+        elif getattr(module, "return_indices", False):
+            raise CompositeError(f"{name}: pooling with return_indices=True has no rule, nor has unpooling by them")
         elif (kind := kind_of_module(module)) is not None:
             non_negative = isinstance(module, NON_NEGATIVE) if kind == "pass" else self._keeps_sign(inputs)
             self._step(node, kind, without_hooks(module), inputs, non_negative)
@@ -181,24 +234,21 @@ class Builder:
     def _add_call(self, node: Any) -> None:
         if self._is_output_of_sequence(node):
             return
-        inputs, target = self._inputs(node), node.target
-        shapes = [i > 0 and self.steps[i - 1].kind == "shape" for i in inputs]
-        slots = {n: Slot(i) for i, n in enumerate(node.all_input_nodes)}
-        given = node.args, dict(node.kwargs)
-        call = Call(target, *map_arguments(given, lambda a: slots.get(a, a) if isinstance(a, fx.Node) else a))
-        of_tensors = [i for i, shape in zip(inputs, shapes, strict=True) if not shape]
-        if not of_tensors or target in ("size", "dim") or (target is getattr and node.args[1] in ("shape", "ndim")):
-            self._step(node, "shape", call, inputs)
+        inputs, target, call = self._inputs(node), node.target, self._call(node)
+        if target is overwrite:
+            self._add_overwritten(node, call)
         elif target in CONCATENATE_CALLS:
             dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
             order = tuple(self.position[n] for n in node.args[0])
+            note_constants(self, node, node.args[0])
             self._step(node, "concatenate", Concatenation(int(dim)), order, self._keeps_sign(order))
         elif (kind := kind_of_call(target)) is not None:
-            non_negative = target in NON_NEGATIVE_CALLS if kind == "pass" else self._keeps_sign(inputs)
+            # others than the first are sizes and positions
+            non_negative = target in NON_NEGATIVE_CALLS if kind == "pass" else self._keeps_sign(inputs[:1])
             self._step(node, kind, call, inputs, non_negative)
         elif target in ADD_CALLS | SUBTRACT_CALLS and not node.kwargs:
             self._add_sum(node, target in SUBTRACT_CALLS)
-        elif target in SCALE_CALLS and len(of_tensors) == 1 and len(inputs) == 1:
+        elif target in SCALE_CALLS and len(inputs) == 1:
             self._step(node, "pass", call, inputs)
         elif target is F.dropout:
             self.position[node] = inputs[0]
@@ -221,17 +271,26 @@ class Builder:
         return True
 
     def _add_sum(self, node: Any, subtracts: bool) -> None:
-        if not all(isinstance(a, fx.Node) for a in node.args):
-            raise CompositeError(f"{node.name}: adds a constant, whose share of the relevance would be lost unseen")
-        for norm, other in (node.args, node.args[::-1]):
-            step = self._only_read_here(norm)
-            if step is not None and has_shift(step) and move_shift(step, self._layers_of(other)):
-                break
-        first, second = (self.position[n] for n in node.args)
+        first, second = (summand(self, node, *pair) for pair in (node.args, node.args[::-1]))
+        if all(isinstance(n, fx.Node) for n in node.args):
+            for norm, other in (node.args, node.args[::-1]):
+                step = self._only_read_here(norm)
+                if step is not None and has_shift(step) and move_shift(step, self._layers_of(other)):
+                    break
         if subtracts:
-            self._step(node, "pass", Call(operator.neg, (Slot(0),), {}), (second,))
+            kind: Kind = "shape" if second and self.steps[second - 1].kind == "shape" else "pass"
+            self._step(node, kind, Call(operator.neg, (Slot(0),), {}), (second,))
             second = len(self.steps)
         self._step(node, "sum", Addition(), (first, second), self._keeps_sign((first, second)))
+
+    def _add_overwritten(self, node: fx.Node, call: Call) -> None:
+        base_and_value = node.args[:2]
+        note_constants(self, node, base_and_value)
+        signs = [
+            self._keeps_sign((self.position[value],)) if isinstance(value, fx.Node) else is_never_negative(value)
+            for value in base_and_value
+        ]
+        self._step(node, "write", call, self._inputs(node), all(signs))
 
     def _layers_of(self, summand: fx.Node) -> list[Step | None]:
         """The steps that give a summand: one, or those of its concatenation; None where others read it, too."""
@@ -254,12 +313,3 @@ class Builder:
         while self.position[node.all_input_nodes[0]] == self.position[node]:
             node = node.all_input_nodes[0]
         return node
-
-    def _mark_readers_of_the_input(self) -> None:
-        raw = {0}
-        for n, step in enumerate(self.steps, start=1):
-            reads = any(i in raw for i in step.inputs)
-            if reads and step.kind == "linear":
-                step.reads_input = True
-            elif reads and step.kind in ("route", "norm", "concatenate"):
-                raw.add(n)

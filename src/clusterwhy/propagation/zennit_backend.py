@@ -14,18 +14,25 @@ from zennit.types import Convolution, Linear
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import Rule, Rules
+from clusterwhy.propagation.entrances import rules_of_entrances
 from clusterwhy.propagation.fixed_rules import NORM_STABILIZER
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.operations import Addition
+from clusterwhy.propagation.per_window import difference
+from clusterwhy.propagation.residual_sums import residual_rule
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
 from clusterwhy.propagation.steps import Canonical, Step
 
+# of outputs with hooks, as a share of their greatest size; merged batch norms round otherwise
+GREATEST_DIFFERENCE = 1e-3
+
 
 def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
-    """A rule for sums that shares relevance by the positive parts of the summands."""
+    """A rule for sums that shares relevance by the positive parts of the summands; values without time as they are."""
     stabilise = Stabilizer.ensure(stabilizer)
     return BasicHook(
-        input_modifiers=[lambda value: value.clamp(min=0)],
+        # summands are stacked along an axis of their own
+        input_modifiers=[lambda value: value.clamp(min=0) if value.ndim > 3 else value],
         param_modifiers=[NoMod()],
         output_modifiers=[lambda value: value],
         gradient_mapper=lambda grad, outputs: grad / stabilise(outputs[0]),
@@ -34,8 +41,12 @@ def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
 
 
 def zennit_rule(rule: Rule) -> Hook:
-    """zennit's hook for a rule of ours."""
-    return IMPLEMENTATIONS[rule.name].hook(rule)
+    """zennit's hook for a rule of ours; one that shares evenly sees 0 instead of 1 where padding is."""
+    hook, present = IMPLEMENTATIONS[rule.name].hook(rule), rule.present
+    if present is not None and isinstance(hook, BasicHook):
+        hook.input_modifiers = [lambda value: present.to(value).expand_as(value)]
+        hook.reducer = lambda inputs, gradients: inputs[0] * gradients[0]
+    return hook
 
 
 class Rooted(Hook):
@@ -77,8 +88,16 @@ class Distances(Hook):
 def zennit_composite(canonical: Canonical, rules: Rules) -> Composite:
     """A zennit composite that gives each step of a canonical network its rule."""
     hooks: dict[nn.Module, Hook] = {}
-    for step in canonical.steps:
-        hooks |= _hooks(step, rules)
+    entrances: dict[int, Rule] = {}
+    if rules.first_layer is not None:
+        if canonical.window_shape is None:
+            raise CompositeError("rules of the first layer need a network canonized with windows: call `canonize`")
+        entrances = rules_of_entrances(canonical, rules, canonical.window_shape)
+    for n, step in enumerate(canonical.steps):
+        if step.before_entrances and entrances:
+            hooks[step.module] = Pass()
+        else:
+            hooks |= _hooks(step, rules, entrances.get(n))
     return Composite(module_map=lambda context, name, module: hooks.get(module))
 
 
@@ -92,12 +111,49 @@ def layer_map_composite(rules: Rules, canonizer: CanonizerName) -> Composite:
     canonizers = [SequentialMergeBatchNorm()] if canonizer == "zennit_sequential" else []
     if rules.first_layer is None:
         return LayerMapComposite(layer_map, canonizers=canonizers)
-    # as in zennit's own composites: dense layers do not read the channels that a box is given for
-    types = Convolution if rules.first_layer.name == "box" else Linear
+    types = _types_of_first_layer(rules.first_layer)
     return SpecialFirstLayerMapComposite(layer_map, [(types, zennit_rule(rules.first_layer))], canonizers=canonizers)
 
 
-def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
+def _types_of_first_layer(rule: Rule) -> Any:
+    # as in zennit's own composites: dense layers do not read the channels that a box is given for
+    return Convolution if rule.name == "box" else Linear
+
+
+def check_first_layer(network: nn.Module, windows: torch.Tensor, rules: Rules) -> None:
+    """Whether zennit, which gives the rule of the first layer to the one registered first, gives it to the right one.
+
+    Raises:
+        CompositeError: the network has no such layer, calls another one first, or a box is not of what the layer reads.
+    """
+    rule = rules.first_layer
+    if rule is None:
+        return
+    layers = [module for module in network.modules() if isinstance(module, _types_of_first_layer(rule))]
+    calls: list[tuple[nn.Module, Any]] = []
+    handles = [layer.register_forward_pre_hook(lambda m, given: calls.append((m, given[0]))) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(windows)
+    finally:
+        for handle in handles:
+            handle.remove()
+    fault = None
+    if not calls:
+        fault = "the network has no such layer"
+    elif calls[0][0] is not layers[0]:
+        fault = "the network calls another one before it"
+    elif rule.name == "box" and not (calls[0][1].shape == windows.shape and torch.equal(calls[0][1], windows)):
+        fault = "it reads other values than the windows that the box is of"
+    if fault is not None:
+        kind = "convolution" if rule.name == "box" else "linear layer"
+        raise CompositeError(
+            f"without our canonizer the rule {rule.name} is for the {kind} that is registered first, but {fault}: "
+            "choose `canonizer: auto`, which finds the layers that read the input, or a composite without `first_layer`"
+        )
+
+
+def _hooks(step: Step, rules: Rules, own: Rule | None) -> dict[nn.Module, Hook]:
     if isinstance(step.module, RootedLinear):
         return {step.module: Rooted(rule_of(step, rules).stabilizer)}
     if isinstance(step.module, SquaredDistances):
@@ -105,13 +161,14 @@ def _hooks(step: Step, rules: Rules) -> dict[nn.Module, Hook]:
     if step.kind == "sequence":
         raise CompositeError(f"{step.name}: zennit has no rule for LSTM and attention; use engine='fused'")
     if step.kind == "linear":
-        return {step.module: zennit_rule(rule_of(step, rules))}
+        return {step.module: zennit_rule(own or rule_of(step, rules))}
     if step.kind == "norm":
         return {step.module: Norm(NORM_STABILIZER)}
     if step.kind == "pass":
         return {step.module: Pass()}
     if isinstance(step.module, Addition):
-        return {step.module.sum: norm_plus() if rules.residual == "norm_plus" else Norm(NORM_STABILIZER)}
+        by_positive_parts = residual_rule(step, rules) == "norm_plus"
+        return {step.module.sum: norm_plus() if by_positive_parts else Norm(NORM_STABILIZER)}
     return {}
 
 
@@ -122,12 +179,23 @@ def zennit_relevance(
 
     Args:
         canonical: a network of our own or a copy: its sums become zennit's, which composites of zennit have a rule for.
+
+    Raises:
+        CompositeError: with hooks the network gives another output than without.
     """
+    with torch.no_grad():
+        plain = canonical(windows.clone())
     for module in canonical.modules():
         if isinstance(module, Sum):
             # the two classes differ in name alone
             module.__class__ = ZennitSum
     with composite.context(canonical) as hooked:
         inputs = windows.detach().clone().requires_grad_()
-        (found,) = torch.autograd.grad(hooked(inputs), inputs, seed)
+        output = hooked(inputs.clone())  # which the network may overwrite
+        if difference(plain, output.detach()) > GREATEST_DIFFERENCE:
+            raise CompositeError(
+                "with zennit's hooks the network gives another output: it ignores what a module with `inplace=True` "
+                "returns, and hooks give modules copies; write `x = self.relu(x)`, or choose `canonizer: auto`"
+            )
+        (found,) = torch.autograd.grad(output, inputs, seed)
     return found.detach()

@@ -88,7 +88,8 @@ class PageServer(ThreadingHTTPServer):
         relevance = found.relevance
         windows = pd.DataFrame({"window": found.windows, "target": relevance.target, "gap": relevance.gap})
         arrays = pack_relevance("asked", windows, relevance.values)
-        return {"arrays": {one.name: {**one.about, "text": one.text} for one in arrays}}
+        packed = {one.name: {**one.about, "text": one.text} for one in arrays}
+        return {"arrays": packed, "losses": found.losses}
 
 
 class _Handler(BaseHTTPRequestHandler):

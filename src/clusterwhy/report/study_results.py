@@ -120,8 +120,14 @@ class StudyResults:
         return found
 
     @cached_property
+    def losses(self) -> list[str]:
+        """Sentences about relevance that is lost on its way to the input."""
+        found: list[str] = read_json(self.folders["explain"] / "clusters.json").get("losses", [])
+        return found
+
+    @cached_property
     def explained(self) -> pd.DataFrame:
-        """One row per explained window: cluster, target, sum of relevance, gap, bias share."""
+        """One row per explained window: cluster, target, sum of relevance, gap, bias share, lost share."""
         return read_table(self.folders["explain"] / "explained.parquet")
 
     @cached_property

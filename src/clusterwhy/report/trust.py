@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.report.study_results import StudyResults
 
 Answer = tuple[str, str, str]
@@ -13,6 +14,7 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
     """One row per question that the artifacts can answer: `question`, `measured`, `meaning`."""
     rows = [
         *_sums(study),
+        *_losses(study),
         *_detection(study),
         *_channels(study),
         *_stability(study),
@@ -32,6 +34,20 @@ def _sums(study: StudyResults) -> Iterator[Answer]:
             if gap < 0.05
             else "Part of the target is not attributed to the input.",
         )
+
+
+def _losses(study: StudyResults) -> Iterator[Answer]:
+    for name, column in (("the figures", "lost_share"), ("LRP of the composite", "lrp_lost_share")):
+        shares = study.explained.get(column, pd.Series(dtype=float)).abs()
+        above = int((shares > TOLERATED_LOSS).sum())
+        if above:
+            mine = [sentence for sentence in study.losses if ("LRP of the" in sentence) == (column == "lrp_lost_share")]
+            yield (
+                f"Is relevance lost on the way to the input? ({name})",
+                f"{shares.median():.0%} of the target (median; at most {shares.max():.0%}), more than "
+                f"{TOLERATED_LOSS:.0%} in {above} of {len(shares)} windows",
+                "; ".join(["Part of the target reaches no channel", *mine]),
+            )
 
 
 def _detection(study: StudyResults) -> Iterator[Answer]:

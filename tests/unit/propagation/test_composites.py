@@ -85,7 +85,8 @@ def test_a_file_of_version_0_1_means_the_same_rules(name: str) -> None:
     own: dict[str, Any] = {"epsilon": 1e-6, "gamma": None, "box": None}
     own |= {"gamma": 0.25} if "Gamma" in name else {}
     own |= {"box": "data"} if "Box" in name else {}
-    rest = {"residual": "norm_plus", "zero_bias": False, "attention": "constant"}
+    residual = "norm" if name in ("Epsilon", "EpsilonWSquare") else "norm_plus"
+    rest = {"residual": residual, "zero_bias": False, "attention": "constant"}
     made = build_settings({"composite": {"_target_": TARGET, "name": name, **own, **rest}})["composite"]
     assert made in COMPOSITES.values()
     words = made.convolution.replace("z_plus", "plus").replace("alpha_beta", "alpha2beta1").split("_")

@@ -45,6 +45,26 @@ def test_windows_are_floating_point_numbers_of_three_axes(
         ENTRY_POINTS[entry](network, windows, 0)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("entry", ENTRY_POINTS)
+def test_windows_that_are_not_finite_are_refused(entry: str, value: float, network: nn.Module) -> None:
+    windows = np.ones((4, 2, 8))
+    windows[2, 1, 3] = value
+    with pytest.raises(ShapeError, match=r"expected finite windows, got .* in 1 of 4 \(the first is number 2\)"):
+        ENTRY_POINTS[entry](network, windows, 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 8), (4, 3, 2, 8)])
+def test_references_that_are_not_finite_are_refused(shape: tuple[int, ...], network: nn.Module) -> None:
+    references = np.zeros(shape)
+    references[1] = np.nan
+    with pytest.raises(ShapeError, match=r"expected finite references, got .* in 1 of"):
+        explain_difference(network, np.ones((4, 2, 8)), references, 0)
+    if len(shape) == 3:
+        with pytest.raises(ShapeError, match="expected finite references"):
+            explain(network, np.ones((4, 2, 8)), "gradient", 0, references)
+
+
 @pytest.mark.parametrize("entry", ENTRY_POINTS)
 def test_a_target_is_one_scalar_per_window(entry: str, network: nn.Module, rng: np.random.Generator) -> None:
     windows = rng.normal(size=(4, 2, 8))

@@ -25,7 +25,7 @@ class SelectionView {
         if (!sent.ok) throw new Error(found.error);
         await this.data.add(found.arrays);
         const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: relevance of ${gaps.length} selected windows compared with all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${((performance.now() - began) / 1000).toFixed(1)} s.`;
+        this.answer.textContent = `${this.rules.value}: relevance of ${gaps.length} selected windows compared with all others. Median gap of relevance ${number(100 * gaps[gaps.length >> 1], 2)} %; ${((performance.now() - began) / 1000).toFixed(1)} s.${found.losses.map((loss) => ` ${loss}.`).join("")}`;
       } catch (error) {
         this.answer.textContent = `not explained: ${error.message}`;
       }
