@@ -17,6 +17,7 @@ from clusterwhy.readers.contract import RawTable, admit
 from clusterwhy.readers.files import check_size, existing_file, opened, scan
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.lines import header_faults, ragged_faults
+from clusterwhy.readers.long_table import LongTable, chosen_rows
 from clusterwhy.readers.policies import Policies
 
 # column names shown in a message; a file may have thousands
@@ -47,6 +48,7 @@ class WideTable(FileSettings):
     time: str
     label: str | None = None
     group: str | None = None  # column whose values a split keeps apart, such as the machine
+    long: LongTable | None = None  # one row per value instead of one per time
 
     def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
         """The unchecked table of the file."""
@@ -62,28 +64,49 @@ class WideTable(FileSettings):
         table = self.read_table(file, issues)
         self._column_faults(table, issues)
         issues.raise_any()
-        others = [name for name in (self.time, self.label, self.group) if name]
+        if self.long is None:
+            raw = self._wide(file.stem, table, issues)
+        else:
+            raw = self._long(file.stem, table, self.long, issues)
+        return admit(raw, self, self.train_share, issues)
+
+    def _wide(self, name: str, table: pd.DataFrame, issues: Issues) -> RawTable:
+        others = [column for column in (self.time, self.label, self.group) if column]
         names = self.channels or channel_names(table, others, issues)
         if not names:
             issues.fault("no-channel", f"no numeric column besides {self.time!r}")
             issues.raise_any()
-        raw = RawTable(
-            name=file.stem,
+        return RawTable(
+            name=name,
             cells=table[names],
             time=table[self.time],
             label=table[self.label] if self.label else None,
             group=table[self.group] if self.group else None,
             units=self.units,
+            others=None if self.group else table.drop(columns=others),
         )
-        return admit(raw, self, self.train_share, issues)
+
+    def _long(self, name: str, table: pd.DataFrame, long: LongTable, issues: Issues) -> RawTable:
+        table = chosen_rows(table, long, self.channels, self.units, issues)
+        issues.raise_any()
+        return RawTable(
+            name=name,
+            cells=table[[long.value]],
+            time=table[self.time],
+            label=table[self.label] if self.label else None,
+            group=table[self.group] if self.group else None,
+            units=self.units,
+            channel=table[long.channel],
+        )
 
     def _column_faults(self, table: pd.DataFrame, issues: Issues) -> None:
         known = [str(column) for column in table.columns]
         shown = ", ".join(repr(name) for name in known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
-        for name in dict.fromkeys([self.time, *(self.channels or []), *filter(None, (self.label, self.group))]):
+        channels = (self.channels or []) if self.long is None else [self.long.channel, self.long.value]
+        for name in dict.fromkeys([self.time, *channels, *filter(None, (self.label, self.group))]):
             if name not in known:
                 issues.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
-        for name in self.units:
+        for name in self.units if self.long is None else ():
             if name not in known:
                 issues.fault("unit-without-column", f"a unit is given for {name!r}, which is not a column", column=name)
         if table.empty:
