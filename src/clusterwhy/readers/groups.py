@@ -17,11 +17,9 @@ MANY = 0.25
 
 def tracks_of(codes: dict[str, IntArray], n_rows: int) -> IntArray:
     """(row,) recording of each row: its group, and in a long table its channel, numbered as they first occur."""
-    keys = np.stack([codes.get(key, np.zeros(n_rows, dtype=np.int64)) for key in ("group", "channel")], axis=1)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse.reshape(-1)]
+    group, channel = (codes.get(key, np.zeros(n_rows, dtype=np.int64)) for key in ("group", "channel"))
+    found: IntArray = pd.factorize(group * (channel.max(initial=0) + 2) + channel)[0].astype(np.int64)
+    return found
 
 
 def in_parallel(rows: Rows) -> bool:

@@ -173,8 +173,8 @@ def _tell(steps: FloatArray, usual: tuple[float, float], rounded: bool, issues: 
     jitter = max(high - step, step - low) / step
     if rounded and resolution_s > TOLD * step:
         issues.notes.append(
-            f"time stamps are rounded to {resolution_s:.6g} s, so that steps differ: {1 / step:.6g} Hz is the rate of the "
-            "span"
+            f"time stamps are rounded to {resolution_s:.6g} s, so that steps differ; rate of the span: "
+            f"{1 / step:.6g} Hz"
         )
     elif jitter > TOLD:
         issues.notes.append(
