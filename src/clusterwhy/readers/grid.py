@@ -129,7 +129,8 @@ def _insert_rows(rows: Rows, n_new: IntArray, policies: Policies, issues: Issues
     if (share := total / (total + len(rows.time))) > policies.max_missing_share:
         issues.fault(
             "missing-rows",
-            f"{total} rows missing, {share:.2%}, above `max_missing_share` {policies.max_missing_share:.2%}{issues.hint}",
+            f"{total} rows missing, {share:.2%}, above `max_missing_share` {policies.max_missing_share:.2%}"
+            f"{issues.hint}",
             rows.number[:-1][n_new > 0],
             count=total,
         )

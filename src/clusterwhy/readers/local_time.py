@@ -109,7 +109,7 @@ def hint_at_local_time(nanoseconds: IntArray, tracks: IntArray, issues: Issues) 
     if not len(forward):
         return
     usual = int(np.median(forward))
-    shifted = np.flatnonzero(same & np.isin(steps, [usual - HOUR_NS, usual + HOUR_NS]))
+    shifted: IntArray = np.flatnonzero(same & np.isin(steps, [usual - HOUR_NS, usual + HOUR_NS]))
     zone, confirmed = _zone_of_shifts(nanoseconds[order], shifted[:FEW], usual)
     if usual >= HOUR_NS:
         shifted = confirmed
