@@ -18,6 +18,8 @@ COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
 SCALARS = (str, bytes, bool, int, float, np.number, Decimal)
 # from here on float64 cannot represent every integer
 EXACT = 2**53
+# integers from here on are beyond int64
+INT64 = 2**63
 TRUTH = {"true": 1.0, "false": 0.0}
 
 Missing = Sequence[float | str]
@@ -104,7 +106,10 @@ def as_numbers(column: pd.Series) -> FloatArray | None:
 
 
 def typed(column: pd.Series, known: NumberFormat) -> pd.Series:
-    """A column of text as integers, numbers or truth values if all its cells are; else unchanged."""
+    """A column of text as integers, numbers or truth values if all its cells are; else unchanged.
+
+    Integers are exact; beyond int64 they stay text.
+    """
     if column.dtype.kind in "cmMfiub" or isinstance(column.dtype, pd.DatetimeTZDtype | pd.CategoricalDtype):
         return column
     read = read_cells(column, known)
@@ -112,8 +117,14 @@ def typed(column: pd.Series, known: NumberFormat) -> pd.Series:
         return column
     if read.text.str.lower().isin(TRUTH).all():
         return pd.Series(read.values == 1.0, column.index, name=column.name)
-    if read.text.notna().all() and (np.abs(read.values) < EXACT).all() and are_integers(read.text, known).all():
-        return pd.Series(read.values.astype(np.int64), column.index, name=column.name)
+    if read.text.notna().all() and are_integers(read.text, known).all():
+        if (np.abs(read.values) >= INT64).any():
+            return column
+        if (np.abs(read.values) < EXACT).all():
+            return pd.Series(read.values.astype(np.int64), column.index, name=column.name)
+        # float64 has lost their last digits
+        whole = [int(cell.replace(known.thousands or " ", "")) for cell in read.text]
+        return pd.Series(whole, column.index, dtype="int64", name=column.name)
     return pd.Series(read.values, column.index, name=column.name)
 
 
