@@ -217,8 +217,8 @@ class Explainer:
         parts = []
         for first in range(0, len(data), batch_size):
             batch = data[first : first + batch_size].to(self.device)
-            *found, output = self._run(batch)
-            parts.append([part.cpu().numpy() for part in (*found, as_scalars(output, len(batch)))])
+            *shared, output = self._run(batch)
+            parts.append([part.cpu().numpy() for part in (*shared, as_scalars(output, len(batch)))])
         relevance, *kept, target = (np.concatenate(part) for part in zip(*parts, strict=True))
         broken = ~np.isfinite(relevance).all(axis=(1, 2))
         if broken.any():

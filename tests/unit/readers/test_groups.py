@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from clusterwhy.data.series import Series, end_to_end
 from clusterwhy.data.windows import WindowSettings, window_index
@@ -231,6 +232,39 @@ def test_a_long_table_of_machines_has_one_recording_each(tmp_path: Path) -> None
 def test_columns_of_a_long_table_must_exist(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'tag'; the file has 't', 'sensor', 'value'"):
         read(tmp_path, long_rows(*TEMPERATURE), long={"channel": "tag", "value": "value"})
+
+
+# 0,5  1,5 ... of one sensor, 1.000,25  1.001,25 ... of the other, which has no value at 3
+COMMAS = "t;sensor;value\n" + "".join(f"{i};a;{i},5\n{i};b;{'Bad' if i == 3 else f'1.00{i},25'}\n" for i in range(8))
+
+
+def test_the_values_of_a_long_table_are_read_as_the_file_writes_numbers(tmp_path: Path) -> None:
+    chosen = {"separator": ";", **LONG}
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, COMMAS, **chosen)
+    assert [record.kind for record in caught.value.records] == ["thousands-mark", "not-numbers"]
+    assert 'set `decimal: ","` and `thousands: "."`' in str(caught.value) and "row 7 (line 9)" in str(caught.value)
+    chosen |= {"decimal": ",", "thousands": ".", "missing_values": ["Bad"], "max_missing_share": 0.2}
+    found = read(tmp_path, COMMAS, **chosen)
+    assert found.values.tolist() == [[i + 0.5, 1000.25 + i] for i in range(8)]
+    assert found.reading is not None and found.reading.missing == {"a": 0, "b": 1}
+
+
+def test_a_long_table_with_doubtful_points_is_refused(tmp_path: Path) -> None:
+    rows = [(i, name, (998, 999, "1.000", "1.001")[i]) for i in range(4) for name in "ab"]
+    with pytest.raises(DataError, match=r"the point in '1\.000' may mark thousands or decimals"):
+        read(tmp_path, long_rows(*rows), **LONG)
+
+
+def test_a_long_table_needs_a_time_column(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="a long table needs a time column"):
+        read(tmp_path, long_rows(*TEMPERATURE), **LONG, time=None, rate_hz=1.0)
+
+
+def test_ids_of_nineteen_digits_stay_apart(tmp_path: Path) -> None:
+    ids = ("1234567890123456789", "1234567890123456790")
+    found = read(tmp_path, machines(*((i, name, i) for i in range(9) for name in ids)), group="machine")
+    assert found.group_names == ids and len(found.segments) == 2
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -269,3 +269,15 @@ def test_a_duplicate_of_hourly_data_elsewhere_is_no_clock_change(tmp_path: Path)
     times = [str(one)[:19] for one in pd.date_range("2024-06-01", periods=60, freq="1h")]
     with pytest.raises(DataError, match="set `duplicates` to mean or last"):
         read(tmp_path, times[:20] + times[19:])
+
+
+def test_a_time_format_reads_the_cells_as_they_stand_beside_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "made.csv"
+    path.write_text("t;a\n" + "".join(f"{i:02d},500;{i},5\n" for i in range(8)))
+    found = CsvFile(path=str(path), time="t", separator=";", decimal=",", time_format="%S,%f").read()
+    assert found.rate_hz == 1 and found.values[:, 0].tolist() == [i + 0.5 for i in range(8)]
+
+
+def test_points_of_a_time_format_are_not_doubtful(tmp_path: Path) -> None:
+    found = read(tmp_path, [f"20.{240 + i}" for i in range(8)], time_format="%y.%j")
+    assert found.rate_hz == pytest.approx(1 / 86_400) and not any("may mark thousands" in note for note in found.notes)
