@@ -29,6 +29,7 @@ TITLES = {
     "scaling": "How do windowing, projection and clustering grow?",
     "page": "How large is the page, and how soon is it there?",
     "fuzz": "Do readers name every fault of a broken file?",
+    "file_fuzz": "Are files of known content read right?",
     "network_fuzz": "Is every random network explained rightly, or refused?",
     "startup": "What does the chain of stages add?",
     "workers": "What do more workers bring, and what does a killed one cost?",

@@ -164,7 +164,7 @@ def breaches(series: Series) -> list[str]:
         "shapes": len(series.time) == n and len(series.channels) == len(series.units) == n_channels,
         "labels": series.labels is None or len(series.labels) == n,
         "pieces": series.segments[0] == 0 and all(a < b for a, b in zip(series.segments, stops, strict=True)),
-        "order": bool((np.diff(series.time) > 0).all()),
+        "order": bool((inside > 0).all() and (np.diff(series.time_s) > 0).all()),
         "rate": bool(np.isfinite(series.rate_hz) and series.rate_hz > 0),
         "regular": not len(inside) or bool((np.abs(inside * series.rate_hz - 1.0) < 0.05).all()),
         "train": 0 <= series.train_stop <= n,

@@ -1,6 +1,7 @@
 """Read a dataset, check it, scale it on its training span, cut windows."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
+from clusterwhy.errors import SHOWN
 from clusterwhy.readers.data_report import data_report
 from pipeline._data_report import NAME, faults_reported
 from pipeline._stage import StageRun, stage
@@ -24,6 +26,7 @@ def main(run: StageRun) -> None:
 def _prepare(run: StageRun) -> None:
     series = run.settings["dataset"].read()
     write_json(run.out / NAME, data_report(series))
+    _tell(series.notes)
     scaler, window = run.settings["scaler"], run.settings["window"]
     constant = constant_channels(series.values[: series.train_stop])
     names = [series.channels[i] for i in constant]
@@ -49,6 +52,14 @@ def _prepare(run: StageRun) -> None:
         "n_constant_channels": len(constant),
     }
     log.info("%s: %d samples x %d channels, %d windows", series.name, *series.values.shape, len(index))
+
+
+def _tell(notes: Sequence[str]) -> None:
+    """What was left out or changed, one line each."""
+    for note in notes[:SHOWN]:
+        log.warning("%s", note)
+    if len(notes) > SHOWN:
+        log.warning("and %d more notes in %s", len(notes) - SHOWN, NAME)
 
 
 if __name__ == "__main__":

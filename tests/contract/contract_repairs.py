@@ -151,11 +151,123 @@ def case_skipped_columns(folder: Path) -> None:
     read = csv(folder, "t,a,empty,comment,\n" + text)
     assert read.channels == ("a",)
     for note in (
-        "column 'empty' is empty",
-        "column 'comment' holds no numbers",
-        "has no name in the file and is skipped",
+        "column 'empty' is empty and is left out",
+        "column 'comment' holds no numbers but text such as 'word0' and is left out",
+        "has no name in the file and is left out",
     ):
         ok(read, note)
+
+
+def case_text_columns(folder: Path) -> None:
+    texts = {
+        "msg": "Pump {} running",
+        "id": "M{}A",
+        "version": "v2.{}b",
+        "state": "S7-150{} RUN",
+        "when": "2024-01-01 00:00:0{}",
+        "clock": "1{}:30:00 AM",
+        "date": "0{}.12.2024 23:59",
+        "door": "{}A",
+    }
+    rows = (",".join([f"{i}", f"{i + 0.5}", *(text.format(i % 3) for text in texts.values())]) for i in range(9))
+    read = ok(csv(folder, "\n".join(["t,a," + ",".join(texts), *rows])))
+    assert read.channels == ("a",)
+    for name, text in texts.items():
+        ok(read, f"column {name!r} holds no numbers but text such as {text.format(0)!r} and is left out")
+
+
+def case_binary(folder: Path) -> None:
+    text = "t,a,v,w\n" + "".join(f"{i},{i},{'On' if i % 3 else 'off'},{'yes' if i % 2 else 'no'}\n" for i in range(9))
+    ok(
+        csv(folder, text),
+        'column \'w\' holds two words (to read its two words as 0 and 1, set `binary: {"w": ["no", "yes"]}`)',
+    )
+    read = csv(
+        folder,
+        text.replace("5,5,On", "5,5,Bad"),
+        binary={"v": ["off", "on"]},
+        missing_values=["Bad"],
+        max_missing_share=0.2,
+    )
+    assert read.channels == ("a", "v") and read.values[:4, 1].tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+def case_leave_out(folder: Path) -> None:
+    assert csv(folder, table(b={3: "oops"}), leave_out=["b"]).channels == ("a",)
+    assert csv(folder, table(b={3: "oops"}), leave_out=["b"], channels=["a", "b"]).channels == ("a",)
+
+
+def case_missing_words(folder: Path) -> None:
+    words = ["?", "Bad", "No Data", "I/O Timeout", "-", "Err"]
+    text = table(a={5 + 3 * i: f" {word} " for i, word in enumerate(words)})
+    read = ok(csv(folder, text, missing_values=[*words, -9999], max_missing_share=0.2), "channel 'a': 15.00% missing")
+    assert read.values[:, 0].tolist() == [i + 0.5 for i in range(N)]
+
+
+def case_thousands(folder: Path) -> None:
+    # 998.5, 999.5, 1000.5, -1001.5, 1234567.5 in the ways of several countries
+    for mark, decimal, setting in (
+        (".", ",", "."),
+        ("'", ".", "'"),
+        ("\u2019", ".", "'"),
+        (" ", ",", " "),
+        ("\u00a0", ",", " "),
+        ("\u202f", ",", " "),
+        (",", ".", ","),
+    ):
+        numbers = [number.replace("_", mark).replace("*", decimal) for number in THOUSANDS]
+        text = "t;a\n" + "".join(f"{i};{number}\n" for i, number in enumerate(numbers))
+        read = csv(folder, text, separator=";", decimal=decimal, thousands=setting)
+        assert read.values[:, 0].tolist() == [998.5, 999.5, 1000.5, -1001.5, 1234567.5]
+
+
+THOUSANDS = ("998*5", "999*5", "1_000*5", "\u22121_001*5", "1_234_567*5")
+
+
+def case_preamble(folder: Path) -> None:
+    text = 'Logger "7\n\nt;a;b\ns;[bar];-\nRN;Avg;Smp\n0;1,5;2\n1;2,5;3\n2;3,5;4\n'
+    read = csv(folder, text, separator=";", decimal=",", skip_lines=2, rows_below_header=["units", "other"])
+    assert read.values.tolist() == [[1.5, 2.0], [2.5, 3.0], [3.5, 4.0]] and read.units == ("bar", "")
+
+
+def case_repeated(folder: Path) -> None:
+    text = "t,a\ns,m\n0,1\n1,2\nt,a\ns,m\n2,3\nt,a\ns,m\n3,4\n"
+    read = csv(folder, text, rows_below_header=["units"], repeated_headers="drop")
+    ok(read, "repeated headers are left out (4 rows, first at 2, 3, 5, 6 (line 5))")
+    assert read.values[:, 0].tolist() == [1, 2, 3, 4] and read.time.tolist() == [0, 1, 2, 3]
+
+
+def case_row_names(folder: Path) -> None:
+    text = '"t" "a"\n' + "".join(f'"{i + 7}" {i} {i / 2}\n' for i in range(9))
+    read = csv(folder, text, separator=r"\s+", row_names="row")
+    assert read.channels == ("a",) and read.values[:, 0].tolist() == [i / 2 for i in range(9)]
+    stamped = '"a"\n' + "".join(f'"2024-01-0{i + 1}" {i / 2}\n' for i in range(9))
+    assert csv(folder, stamped, separator=r"\s+", row_names="t").rate_hz == pytest.approx(1 / 86400)
+
+
+def case_no_header(folder: Path) -> None:
+    text = "".join("  ".join(f"{i + j / 2}" for j in range(50)) + "  \n" for i in range(9))
+    read = csv(folder, text, separator=r"\s+", names="numbered", time="c00")
+    assert read.channels[0] == "c01" and read.values[:, 48].tolist() == [i + 24.5 for i in range(9)]
+    names = ["t", *(f"s{i}" for i in range(1, 50))]
+    assert csv(folder, text, separator=r"\s+", names=names, channels=["s2"]).values[:, 0].tolist() == list(range(1, 10))
+    read = csv(folder, text, separator=r"\s+", names="numbered", time=None, rate_hz=4.0)
+    assert read.rate_hz == 4.0 and read.values.shape == (9, 50)
+
+
+def case_only_separators(folder: Path) -> None:
+    text = "t;a;b;;\n0;1;2;;\n;;;;\n1;2;3;;\n2;3;4;;\n;;;;\n"
+    read = ok(csv(folder, text, separator=";"), "rows without any cell are left out (2 rows, first at 1, 4 (line 3))")
+    assert read.values.tolist() == [[1, 2], [2, 3], [3, 4]]
+    # without a time column a row in the middle is a sample
+    read = csv(folder, text, separator=";", time=None, rate_hz=1.0, max_missing_share=0.3)
+    assert read.values[:, 1].tolist() == [1, 1.5, 2, 3]
+
+
+def case_beyond(folder: Path) -> None:
+    read = csv(folder, "t;a\n0;1;\n1;2;\n2;3;\n", separator=";")
+    ok(read, "lines end with 1 empty cells beyond the header")
+    assert read.values[:, 0].tolist() == [1, 2, 3]
 
 
 def case_constant(folder: Path) -> None:
@@ -259,7 +371,18 @@ READS: list[tuple[str, str, str, Callable[[Path], None]]] = [
     ("local time when clocks go back, timezone set", "csv", "read: hour resolved by order", case_autumn),
     ("local time when clocks go forward, timezone set", "csv", "read", case_spring),
     ("a timezone although stamps have offsets", "csv", "read: noted", case_offsets),
-    ("columns of text, empty ones, without a name", "csv", "read: skipped, noted", case_skipped_columns),
+    ("columns of text, empty ones, without a name", "csv", "read: left out, noted", case_skipped_columns),
+    ("columns of text, ids, states, stamps", "csv", "read: left out, noted", case_text_columns),
+    ("columns of two words, configured", "csv", "read as 0 and 1", case_binary),
+    ("a column to leave out, configured", "csv", "read", case_leave_out),
+    ("?, Bad, No Data, I/O Timeout, -, Err for missing, configured", "csv", "read: missing", case_missing_words),
+    ("thousands marks, configured", "csv", "read", case_thousands),
+    ("lines before the header, rows of units, configured", "csv", "read with units", case_preamble),
+    ("repeated headers, configured", "csv", "read: left out, noted", case_repeated),
+    ("names of rows, configured", "csv", "read", case_row_names),
+    ("numbers without a header, configured", "csv", "read", case_no_header),
+    ("rows of separators only", "csv", "read: left out, noted", case_only_separators),
+    ("empty cells beyond the header", "csv", "read: left out, noted", case_beyond),
     ("a constant channel", "csv", "read: in the data report", case_constant),
     ("booleans", "csv", "read as 0 and 1", case_truth),
     ("1,000 channels", "csv", "read", case_many),

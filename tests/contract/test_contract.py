@@ -3,6 +3,7 @@
 import gzip
 import os
 import pickle
+import re
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -48,11 +49,8 @@ def test_a_fault_is_named_with_its_rows_and_count(
 def test_every_kind_of_fault_has_a_case() -> None:
     """A kind without a case would be a check that no test covers."""
     source = ROOT / "src" / "clusterwhy" / "readers"
-    modules = ("cells", "clock", "contract", "files", "gaps", "grid", "lines", "tables")
-    import re
-
-    text = "".join((source / f"{name}.py").read_text() for name in modules)
-    kinds = set(re.findall(r"(?:fault\(|Fault\()\s*\"([a-z-]+)\"", text))
+    text = "".join(module.read_text() for module in source.glob("*.py"))
+    kinds = set(re.findall(r"(?:fault\(|Fault\(|proposal\.add\()\s*\"([a-z-]+)\"", text))
     assert len(kinds) > 30
     assert kinds - {entry[4] for entry in ALL} == {"no-file", "too-large"}
 
@@ -143,6 +141,34 @@ def test_all_faults_of_a_file_are_reported_at_once_also_as_json(tmp_path: Path, 
     fault("Input files", "seven kinds of faults in one file", "csv", "refused: all named, in the message and in JSON")
 
 
+def test_bad_cells_are_reported_once_and_not_as_missing_ones(tmp_path: Path) -> None:
+    for cells in ({2: "Bad"}, dict.fromkeys(range(40), '"1,5"')):
+        with pytest.raises(DataError) as caught:
+            csv(tmp_path, table(a=cells), max_missing_share=0.0)
+        assert len(caught.value.records) == 1, caught.value
+
+
+def test_one_message_proposes_all_settings_and_they_work(tmp_path: Path) -> None:
+    text = "Logger 7\n\nt;a;b\ns;bar;-\n0;1.000,5;2\n1;1.001,5;Bad\n2;1.002,5;4\n3;1.003,5;5\n"
+    with pytest.raises(DataError) as caught:
+        csv(tmp_path, text)
+    wanted = {
+        "separator": ";",
+        "skip_lines": 2,
+        "rows_below_header": ["units"],
+        "decimal": ",",
+        "thousands": ".",
+        "missing_values": ["Bad"],
+    }
+    told = " ".join(caught.value.faults)
+    for setting in ("separator: ';'", "skip_lines: 2", "rows_below_header: [units]", 'decimal: ","', 'thousands: "."'):
+        assert f"`{setting}`" in told
+    assert '`missing_values: ["Bad"]`' in told
+    read = csv(tmp_path, text, max_missing_share=0.3, **wanted)
+    assert read.values.T.tolist() == [[1000.5, 1001.5, 1002.5, 1003.5], [2.0, 3.0, 4.0, 5.0]]
+    assert read.units == ("bar", "")
+
+
 def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fault: Note) -> None:
     with pytest.raises(DataError) as caught:
         npy(tmp_path, np.full((3, 1000), np.inf))
@@ -157,7 +183,17 @@ def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fau
         ("an unknown time zone", {"timezone": "Mars/Base"}, "expected a zone such as Europe/Berlin"),
         ("resampling without a rate", {"irregular": "resample"}, "must be set together or not at all"),
         ("a rate without resampling", {"resample_hz": 3.0}, "must be set together or not at all"),
-        ("separator equal to decimal", {"decimal": ","}, "separator and decimal are both"),
+        (
+            "spaces that separate cells and digits",
+            {"separator": r"\s+", "thousands": " "},
+            "both separate cells and mark",
+        ),
+        ("decimal equal to thousands", {"decimal": ",", "thousands": ","}, "`decimal` and `thousands` are both ','"),
+        ("neither time nor rate", {"time": None}, "set either `time`, the name of a column, or `rate_hz`"),
+        ("time and rate", {"rate_hz": 1.0}, "set either `time`, the name of a column, or `rate_hz`"),
+        ("missing_values: [No], a truth value in YAML", {"missing_values": [False]}, 'quote words, such as ["No"]'),
+        ("binary words without quotes", {"binary": {"a": [False, True]}}, "expected two words in quotes"),
+        ("the same word for 0 and 1", {"binary": {"a": ["on", "ON"]}}, "the words for 0 and 1 are the same"),
         ("a separator of two characters", {"separator": ";;"}, "should match pattern"),
         ("a channel named twice", {"channels": ["a", "a"]}, "a channel is listed twice"),
         ("an unknown policy", {"gaps": "ignore"}, "'error', 'interpolate' or 'split'"),
@@ -192,7 +228,7 @@ def test_rate_hz_must_be_a_rate() -> None:
 def test_more_cells_than_names_are_reported_even_if_warnings_are_ignored(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(DataError, match="2 lines have 3 cells, the header has 2"):
+        with pytest.raises(DataError, match="lines have 3 cells, the header has 2"):
             csv(tmp_path, "t,a\n0,1,5\n1,2,5\n")
 
 

@@ -33,7 +33,8 @@ class Series:
     Attributes:
         name: shown in reports.
         values: (time, channel) float64, as recorded.
-        time: (time,) float64 seconds, or int64 nanoseconds since 1970 for time stamps.
+        time: (time,) float64 seconds, or int64 nanoseconds since 1970 for time stamps, as recorded; it goes back
+            between two segments if groups share a clock.
         rate_hz: samples per second.
         channels: name of each channel.
         units: unit of each channel, "" where unknown.
@@ -68,9 +69,28 @@ class Series:
 
     @property
     def time_s(self) -> FloatArray:
-        """(time,) seconds since the first sample."""
-        elapsed = self.time - self.time[0]
-        return elapsed / 1e9 if np.issubdtype(self.time.dtype, np.integer) else elapsed
+        """(time,) seconds since the first sample; recordings of one clock follow one another, see `end_to_end`."""
+        return end_to_end(self.time)
+
+
+def end_to_end(time: FloatArray | IntArray) -> FloatArray:
+    """Seconds since the first sample, always increasing.
+
+    Where time goes back, as between two machines that recorded at the same time, the later recording follows the
+    earlier one after a median step.
+
+    Args:
+        time: (time,) float64 seconds, or int64 nanoseconds.
+    """
+    elapsed: FloatArray = time - time[0]
+    if np.issubdtype(time.dtype, np.integer):
+        elapsed = elapsed / 1e9
+    steps = np.diff(elapsed)
+    back = steps <= 0
+    if not back.any():
+        return elapsed
+    usual = float(np.median(steps[~back])) if not back.all() else 1.0
+    return elapsed + np.append(0.0, np.cumsum(np.where(back, usual - steps, 0.0)))
 
 
 def constant_channels(values: FloatArray) -> list[int]:

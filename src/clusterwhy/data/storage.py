@@ -12,7 +12,7 @@ from clusterwhy.artifacts.schemas import SeriesCard
 from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
 from clusterwhy.artifacts.validation import read_card
 from clusterwhy.data.scaling import standardised
-from clusterwhy.data.series import Series
+from clusterwhy.data.series import Series, end_to_end
 from clusterwhy.data.windows import WindowSettings
 from clusterwhy.types import FloatArray, IntArray
 
@@ -61,10 +61,8 @@ class Prepared:
 
     @cached_property
     def time_s(self) -> FloatArray:
-        """(time,) seconds since the first sample."""
-        time = read_array(self.folder / "time.npy")
-        elapsed = time - time[0]
-        return elapsed / 1e9 if np.issubdtype(time.dtype, np.integer) else elapsed
+        """(time,) seconds since the first sample; recordings of one clock follow one another, see `end_to_end`."""
+        return end_to_end(read_array(self.folder / "time.npy"))
 
     @property
     def labels(self) -> IntArray | None:

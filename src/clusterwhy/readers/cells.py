@@ -1,29 +1,63 @@
-"""Converts table cells to numbers: which columns are channels, and which cells are not numeric."""
+"""Converts table cells to numbers, as the file writes them, and finds the cells that are none."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
 from clusterwhy.readers.issues import Issues
+from clusterwhy.readers.number_format import PLAIN, NumberFormat, folded, matches
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
-NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
-WITH_UNIT = re.compile(rf"\s*{NUMBER.replace('.', '[.,]', 1)}\s*([A-Za-zµμΩ°%/][^\d\s]*\d?)\s*")
 # types of a cell that can be a number, or text in place of one
 SCALARS = (str, bytes, bool, int, float, np.number, Decimal)
 # from here on float64 cannot represent every integer
 EXACT = 2**53
+# integers from here on are beyond int64
+INT64 = 2**63
+TRUTH = {"true": 1.0, "false": 0.0}
+
+Missing = Sequence[float | str]
 
 
-def as_numbers(column: pd.Series) -> FloatArray | None:
-    """The cells of a column as float64, NaN where empty or not numeric; None if the column cannot be a channel.
+@dataclass(frozen=True)
+class Cells:
+    """One column.
 
-    Complex numbers, dates, and cells that hold lists or other objects cannot be channels.
+    Attributes:
+        values: (row,) NaN where a cell is empty, a mark of missing cells or not a number.
+    """
+
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class TextCells(Cells):
+    """One column of text.
+
+    Attributes:
+        text: (row,) folded cells, None where a cell is empty or a mark of missing cells.
+        bad: (row,) True where a cell is not a number.
+    """
+
+    text: pd.Series
+    bad: BoolArray
+
+
+def read_cells(column: pd.Series, known: NumberFormat = PLAIN, missing: Missing = ()) -> Cells | None:
+    """The cells of a column as float64; None if it cannot be a channel.
+
+    Complex numbers, dates, and cells that hold lists or other objects cannot be channels. A column of the words true
+    and false is one of 1 and 0.
+
+    Args:
+        known: how numbers are written.
+        missing: texts that mean "not measured", compared without spaces at their ends; numbers in it are ignored.
     """
     if column.dtype.kind in "cmM" or isinstance(column.dtype, pd.DatetimeTZDtype):
         return None
@@ -31,77 +65,108 @@ def as_numbers(column: pd.Series) -> FloatArray | None:
         column = column.astype(column.cat.categories.dtype)
     if column.dtype.kind in "fiub":
         with np.errstate(over="ignore", invalid="ignore"):
-            return column.to_numpy().astype(np.float64)
-    if column.dtype == object and not all(isinstance(cell, SCALARS) for cell in column.dropna()):
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Cells(values)
+    if column.dtype != object:
+        return _read_text(column, known, missing)
+    if not all(isinstance(cell, SCALARS) for cell in column.dropna()):
         return None
-    try:
-        return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        return None
+    is_text = column.map(lambda cell: isinstance(cell, str | bytes)).to_numpy(dtype=bool)
+    read = _read_text(column.where(is_text).map(_decoded, na_action="ignore").astype("str"), known, missing)
+    read.values[~is_text] = pd.to_numeric(column[~is_text]).to_numpy(dtype=np.float64, na_value=np.nan)
+    return read
 
 
-def channel_names(table: pd.DataFrame, others: Sequence[str | None], issues: Issues) -> list[str]:
-    """The columns with numbers, or with text that looks like numbers; skipped columns are noted."""
-    names = []
-    for name in (str(column) for column in table.columns if column not in others):
-        if re.fullmatch(r"Unnamed: \d+|__index_level_\d+__", name):
-            issues.notes.append(f"column {name!r} has no name in the file and is skipped")
-        elif table[name].isna().all():
-            issues.notes.append(f"column {name!r} is empty and is skipped")
-        elif _may_be_numbers(table[name]):
-            names.append(name)
-        else:
-            issues.notes.append(f"column {name!r} holds no numbers and is skipped")
-    return names
+def _decoded(cell: str | bytes) -> str:
+    return cell.decode(errors="replace") if isinstance(cell, bytes) else cell
 
 
-def _may_be_numbers(column: pd.Series) -> bool:
-    numbers = as_numbers(column)
-    if numbers is None:
-        return column.dtype.kind == "c"
-    if not np.isnan(numbers).all():
-        return True
-    text = column.dropna().astype(str)
-    if text.str.fullmatch(COMMA).mean() > 0.5:
-        return True
-    units = text.str.extract(WITH_UNIT, expand=False)
-    return bool(units.notna().mean() > 0.5 and units.nunique() <= 5)
+def _read_text(column: pd.Series, known: NumberFormat, missing: Missing) -> TextCells:
+    text = column.str.strip()
+    text = text.mask(text.isin(["", *(mark.strip() for mark in missing if isinstance(mark, str))]))
+    filled = text.notna().to_numpy(dtype=bool)
+    values, number = np.full(len(text), np.nan), known.reads(text)
+    if (other := filled & ~number).any():
+        words = text[other].str.lower().map(TRUTH)
+        if not number.any() and words.notna().all():
+            values[other] = words.to_numpy(dtype=np.float64)
+            return TextCells(values, text, np.zeros(len(text), dtype=bool))
+        text = text.astype(object)
+        text[other] = folded(text[other])
+        text = text.astype("str")
+        number[other] = known.reads(text[other])
+    values[number] = known.values(text[number])
+    return TextCells(values, text, filled & ~number)
 
 
-def numbers(table: pd.DataFrame, missing_values: Sequence[float], max_abs: float, issues: Issues) -> FloatArray:
-    """The table as numbers, NaN where a cell is empty, infinite or one of `missing_values`; faults are recorded.
+def as_numbers(column: pd.Series) -> FloatArray | None:
+    """The cells of a column as float64, NaN where empty or not numeric; None if the column cannot be a channel."""
+    read = read_cells(column)
+    return None if read is None else read.values
+
+
+def typed(column: pd.Series, known: NumberFormat) -> pd.Series:
+    """A column of text as integers, numbers or truth values if all its cells are; else unchanged.
+
+    Integers are exact; beyond int64 they stay text.
+    """
+    if column.dtype.kind in "cmMfiub" or isinstance(column.dtype, pd.DatetimeTZDtype | pd.CategoricalDtype):
+        return column
+    read = read_cells(column, known)
+    if not isinstance(read, TextCells) or read.bad.any() or not read.text.notna().any():
+        return column
+    if read.text.str.lower().isin(TRUTH).all():
+        return pd.Series(read.values == 1.0, column.index, name=column.name)
+    if read.text.notna().all() and are_integers(read.text, known).all():
+        if (np.abs(read.values) >= INT64).any():
+            return column
+        if (np.abs(read.values) < EXACT).all():
+            return pd.Series(read.values.astype(np.int64), column.index, name=column.name)
+        # float64 has lost their last digits
+        whole = [int(cell.replace(known.thousands or " ", "")) for cell in read.text]
+        return pd.Series(whole, column.index, dtype="int64", name=column.name)
+    return pd.Series(read.values, column.index, name=column.name)
+
+
+def are_integers(text: pd.Series, known: NumberFormat) -> BoolArray:
+    mark = re.escape(known.thousands or "")
+    return matches(text, rf"[-+]?[\d{mark}]+")
+
+
+def numbers(table: pd.DataFrame, missing: Missing, max_abs: float, issues: Issues) -> FloatArray:
+    """The table as numbers, NaN where a cell is empty, infinite or one of `missing`; faults are recorded.
 
     Args:
-        table: one column per channel.
-        missing_values: numbers that mean "not measured", such as -9999.
+        table: one column per channel; text has become numbers in `channels.read_channels`.
+        missing: numbers that mean "not measured", such as -9999; texts in it are ignored.
         max_abs: larger absolute values are faults.
 
     Returns:
-        (row, channel) float64.
+        (row, channel) float64; 0 in columns that hold no real numbers, which are faults.
     """
-    values = np.full(table.shape, np.nan)
+    values = np.zeros(table.shape)
     for i, name in enumerate(str(column) for column in table.columns):
         column = table.iloc[:, i]
-        found = as_numbers(column)
-        if found is None:
-            kind = _kind(column)
-            issues.fault("wrong-type", f"column {name!r} holds {kind}, not real numbers", column=name)
+        read = read_cells(column)
+        if read is None:
+            issues.fault("wrong-type", f"column {name!r} holds {_kind(column)}, not real numbers", column=name)
             continue
-        values[:, i] = found
-        text = np.isnan(found) & column.notna().to_numpy()
-        # NaN of a float column is not text; pandas 3 distinguishes the two only in columns of other types
-        if text.any() and column.dtype.kind not in "fiub":
-            _text_faults(column[text].astype(str), np.flatnonzero(text), name, issues)
-        if column.dtype.kind in "iu" and (large := np.abs(found) >= EXACT).any():
-            rows = issues.where(np.flatnonzero(large))
-            issues.notes.append(f"column {name!r}: integers of 2^53 or more lose precision ({rows})")
+        values[:, i] = read.values
+        if column.dtype.kind in "iu" and (large := np.abs(read.values) >= EXACT).any():
+            issues.notes.append(precision_note(name, np.flatnonzero(large), issues))
         if column.dtype == np.float16:
             issues.notes.append(f"column {name!r}: float16 has 3 digits and a maximum of 65504")
-    for value in missing_values:
-        values[values == value] = np.nan
+    for value in missing:
+        if not isinstance(value, str):
+            values[values == value] = np.nan
     _size_faults(values, [str(column) for column in table.columns], max_abs, issues)
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def precision_note(name: str, rows: IntArray, issues: Issues) -> str:
+    """Says that integers of a column are beyond float64."""
+    return f"column {name!r}: integers of 2^53 or more lose precision ({issues.where(rows)})"
 
 
 def _kind(column: pd.Series) -> str:
@@ -125,37 +190,6 @@ def _size_faults(values: FloatArray, names: Sequence[str], max_abs: float, issue
             rows,
             names[i],
         )
-
-
-def _text_faults(cells: pd.Series, rows: IntArray, name: str, issues: Issues) -> None:
-    """Cells that are not numbers: with a decimal comma, with a unit, or other text; one fault per kind."""
-    comma = cells.str.fullmatch(COMMA).to_numpy(dtype=bool)
-    units = cells.str.extract(WITH_UNIT, expand=False).where(~comma)
-    with_unit = units.notna().to_numpy()
-
-    def example(chosen: BoolArray) -> str:
-        first = int(chosen.argmax())
-        return f"first {_shortened(cells.iloc[first])} in {issues.row(int(rows[first]))}"
-
-    if comma.any():
-        text = f'column {name!r}: {comma.sum()} cells have a decimal comma, {example(comma)}; set `decimal: ","`'
-        issues.fault("decimal-comma", text, rows[comma], name)
-    if with_unit.any():
-        counts = ", ".join(f"{count} {unit!r}" for unit, count in Counter(units[with_unit]).most_common())
-        what = "mixed units" if units.nunique() > 1 else "a unit in the cells"
-        issues.fault(
-            "mixed-units" if units.nunique() > 1 else "unit-in-cells",
-            f"column {name!r}: {what}, {counts}, {example(with_unit)}; write plain numbers and set `units`",
-            rows[with_unit],
-            name,
-        )
-    if (other := ~comma & ~with_unit).any():
-        text = f"column {name!r}: {other.sum()} cells are not numbers, {example(other)}"
-        issues.fault("not-numbers", text, rows[other], name)
-
-
-def _shortened(cell: str) -> str:
-    return repr(cell if len(cell) <= 40 else cell[:40] + "...")
 
 
 def codes(column: pd.Series) -> tuple[IntArray, tuple[str, ...]]:

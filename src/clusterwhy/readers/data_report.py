@@ -39,11 +39,19 @@ def data_report(series: Series) -> dict[str, Any]:
         ],
         "segments": [
             {"start": start, "stop": stop, "from": _time(series, start), "to": _time(series, stop - 1)}
+            | _group(series, start)
             for start, stop in zip(series.segments, stops, strict=True)
         ],
         "notes": list(series.notes),
         "policies": reading.policies if reading else {},
     }
+
+
+def _group(series: Series, row: int) -> dict[str, str]:
+    """The group of a segment, if groups share a clock: elsewhere a segment may hold several."""
+    if series.groups is None or not (np.diff(series.time) < 0).any():
+        return {}
+    return {"group": series.group_names[series.groups[row]]}
 
 
 def _time(series: Series, row: int) -> float | str:

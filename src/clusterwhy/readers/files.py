@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from clusterwhy.errors import DataError, Fault
 
 CHUNK = 1 << 20
 HEAD = 1 << 16
+# lines that the layout of a file is judged by
+FIRST_LINES = 200
 GZIP = b"\x1f\x8b"
 # first bytes of files that are not CSV
 KINDS = {
@@ -33,12 +36,12 @@ class Text:
     """Facts about a text file from one pass over it.
 
     Attributes:
-        first: first non-empty line, without a byte order mark.
+        lines: the first lines, without a byte order mark and ends of lines.
         n_lines: lines up to the last non-empty one.
         gzipped: whether it is compressed.
     """
 
-    first: str
+    lines: tuple[str, ...]
     n_lines: int
     gzipped: bool
 
@@ -91,6 +94,7 @@ def scan(file: Path, path: str, memory_share: float) -> Text:
         with opened(file, gzipped) as stream:
             while chunk := stream.read(CHUNK):
                 scanner.take(chunk)
+        scanner.take_end()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         text = f"broken gzip, {scanner.n_bytes} bytes could be unpacked: {error}"
         raise DataError(path, [*scanner.faults(), Fault("broken-gzip", text)]) from error
@@ -98,9 +102,11 @@ def scan(file: Path, path: str, memory_share: float) -> Text:
         raise DataError(path, [Fault("no-file", f"not readable: {error}")]) from error
     if faults := scanner.faults():
         raise DataError(path, faults)
-    lines = scanner.head.decode("utf-8-sig", errors="replace").splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    return Text(first, scanner.n_lines, gzipped)
+    lines = re.split("\r\n|\r|\n", scanner.head.decode("utf-8-sig", errors="replace"))
+    if scanner.n_bytes > len(scanner.head) and len(lines) > 1:
+        # the last one may be cut off
+        lines.pop()
+    return Text(tuple(lines[:FIRST_LINES]), scanner.n_lines, gzipped)
 
 
 def opened(file: Path, gzipped: bool) -> IO[bytes]:
@@ -140,11 +146,15 @@ class _Scan:
     def _line(self, chunk: bytes, position: int) -> int:
         return self.n_newlines + chunk.count(b"\n", 0, position) + 1
 
-    def _decode(self, chunk: bytes) -> None:
+    def take_end(self) -> None:
+        """The file ends, perhaps within a character."""
+        self._decode(b"", final=True)
+
+    def _decode(self, chunk: bytes, final: bool = False) -> None:
         if self.decoder is None:
             return
         try:
-            self.decoder.decode(chunk)
+            self.decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
             self.decoder = None
             line = self._line(error.object, error.start)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from clusterwhy.readers.grid import Rows
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.policies import Policies
-from clusterwhy.types import BoolArray, IntArray
+from clusterwhy.readers.rows import Rows
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 
 def run_lengths(missing: BoolArray, cut: BoolArray) -> IntArray:
@@ -30,8 +30,8 @@ def empty_channels(rows: Rows, names: tuple[str, ...], issues: Issues) -> Rows:
 def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:
     """The rows without missing cells, unless there are faults.
 
-    Missing cells at the start or end of the series take the nearest value; with `gaps: split`, rows with missing
-    cells at the ends of segments are dropped.
+    Missing cells at the start or end of a segment take the nearest value; with `gaps: split`, rows with missing cells
+    at the ends of segments are dropped.
     """
     missing = ~np.isfinite(rows.values)
     if not missing.any():
@@ -42,14 +42,29 @@ def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issue
         long[:, i] = run_lengths(missing[:, i], rows.cut) > limit
     if policies.gaps == "split":
         return _split(rows, np.asarray(long.any(axis=1)), names, policies, issues)
-    for i in map(int, np.flatnonzero(long.any(axis=0))):
-        _long_run(rows, missing[:, i], long[:, i], names[i], policies, issues)
     filled = rows.values.copy()
     for i in map(int, np.flatnonzero(missing.any(axis=0))):
-        gaps = missing[:, i]
-        filled[gaps, i] = np.interp(rows.seconds[gaps], rows.seconds[~gaps], rows.values[~gaps, i])
+        filled[:, i] = _interpolated(rows, rows.values[:, i])
+        # a short segment without any value has nothing to interpolate
+        long[:, i] |= np.isnan(filled[:, i])
+    for i in map(int, np.flatnonzero(long.any(axis=0))):
+        _long_run(rows, missing[:, i], long[:, i], names[i], policies, issues)
     _report_filled(rows, names, policies, issues)
     return replace(rows, values=filled)
+
+
+def _interpolated(rows: Rows, values: FloatArray) -> FloatArray:
+    """One channel, filled linearly from the same segment, at its ends with the nearest value; NaN without any."""
+    segment, gaps, known = np.cumsum(rows.cut), np.flatnonzero(np.isnan(values)), np.flatnonzero(~np.isnan(values))
+    after = np.searchsorted(known, gaps)
+    left, right = known[np.maximum(after - 1, 0)], known[np.minimum(after, len(known) - 1)]
+    has_left = (left < gaps) & (segment[left] == segment[gaps])
+    has_right = (right > gaps) & (segment[right] == segment[gaps])
+    seconds, filled = rows.seconds, values.copy()
+    between = np.interp(seconds[gaps], seconds[known], values[known])
+    nearest = np.where(has_left, values[left], np.where(has_right, values[right], np.nan))
+    filled[gaps] = np.where(has_left & has_right, between, nearest)
+    return filled
 
 
 def _long_run(rows: Rows, missing: BoolArray, long: BoolArray, name: str, policies: Policies, issues: Issues) -> None:

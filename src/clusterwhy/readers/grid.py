@@ -1,76 +1,47 @@
 """Rows on a regular time grid: order, duplicates, gaps, resampling."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from clusterwhy.readers.issues import Issues
+from clusterwhy.readers.pace import Pace
 from clusterwhy.readers.policies import Policies
-from clusterwhy.types import BoolArray, FloatArray, IntArray
+from clusterwhy.readers.rows import Rows
+from clusterwhy.types import FloatArray, IntArray
 
-# seconds; a shorter step is an error, and its rate would overflow
-SHORTEST = 1e-12
 # maximum ratio of resampled to original rows
 MAX_GROWTH = 100
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a file, and rows inserted between them.
-
-    Attributes:
-        time: (row,) float64 seconds or int64 nanoseconds.
-        values: (row, channel), NaN where missing.
-        codes: "label" and "group", if any -> (row,) codes.
-        number: (row,) row number in the file, from 0; an inserted row has that of the row before it.
-        cut: (row,) True where a new segment starts, except at the first row.
-    """
-
-    time: FloatArray | IntArray
-    values: FloatArray
-    codes: dict[str, IntArray]
-    number: IntArray
-    cut: BoolArray
-
-    def at(self, chosen: IntArray | BoolArray) -> "Rows":
-        """A selection of the rows."""
-        codes = {key: code[chosen] for key, code in self.codes.items()}
-        return Rows(self.time[chosen], self.values[chosen], codes, self.number[chosen], self.cut[chosen])
-
-    @property
-    def seconds(self) -> FloatArray:
-        """(row,) seconds since the first row."""
-        elapsed = self.time - self.time[0]
-        return elapsed / 1e9 if self.time.dtype == np.int64 else elapsed
-
-
-def in_order(rows: Rows, policies: Policies, issues: Issues) -> Rows:
-    """Rows sorted by time; a fault if they were not and `unsorted` is "error"."""
-    backwards = np.flatnonzero(np.append(False, np.diff(rows.time) < 0))
+def in_order(rows: Rows, policies: Policies, issues: Issues, advice: str = "") -> Rows:
+    """Rows sorted by track and time; a fault if time went back within a track and `unsorted` is "error"."""
+    track = rows.codes["track"]
+    backwards = np.flatnonzero(np.append(False, (np.diff(rows.time) < 0) & (np.diff(track) == 0)))
     if not len(backwards):
         return rows
-    where = issues.where(rows.number[backwards])
+    numbers = np.sort(rows.number[backwards])
+    where = issues.where(numbers)
     if policies.unsorted == "error":
-        text = f"time stamps are not sorted ({where}){issues.hint}; set `unsorted: sort` to sort them"
-        issues.fault("unsorted", text, rows.number[backwards])
+        fix = issues.hint + advice or "; set `unsorted: sort` to sort them"
+        issues.fault("unsorted", f"time stamps are not sorted ({where}){fix}", numbers)
     else:
-        issues.notes.append(f"rows sorted by time ({where})")
-    return rows.at(np.argsort(rows.time, kind="stable"))
+        issues.notes.append(f"rows sorted by time ({where}){advice}")
+    return rows.at(np.lexsort((rows.time, track)))
 
 
-def without_duplicates(rows: Rows, policies: Policies, issues: Issues) -> Rows:
-    """One row per time stamp, with label and group of the last; rows must be sorted."""
-    again = np.append(False, np.diff(rows.time) == 0)
+def without_duplicates(rows: Rows, policies: Policies, issues: Issues, advice: str = "") -> Rows:
+    """One row per track and time stamp, with label and group of the last; rows must be sorted."""
+    again = np.append(False, (np.diff(rows.time) == 0) & (np.diff(rows.codes["track"]) == 0))
     if not again.any():
         return rows
-    numbers = rows.number[again]
+    numbers = np.sort(rows.number[again])
+    where = issues.where(numbers)
     if policies.duplicates == "error":
-        text = f"duplicate time stamps ({issues.where(numbers)}); set `duplicates` to mean or last to merge them"
-        issues.fault("duplicates", text, numbers)
+        fix = issues.hint + advice or "; set `duplicates` to mean or last to merge them"
+        issues.fault("duplicates", f"duplicate time stamps ({where}){fix}", numbers)
     else:
-        issues.notes.append(
-            f"duplicate time stamps merged by `duplicates: {policies.duplicates}` ({issues.where(numbers)})"
-        )
+        issues.notes.append(f"duplicate time stamps merged by `duplicates: {policies.duplicates}` ({where}){advice}")
     last = rows.at(np.append(np.flatnonzero(again[1:] == 0), len(again) - 1))
     if policies.duplicates != "mean":
         return last
@@ -81,26 +52,22 @@ def without_duplicates(rows: Rows, policies: Policies, issues: Issues) -> Rows:
     return replace(last, values=np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))
 
 
-def median_step(rows: Rows, issues: Issues) -> float | None:
-    """Median step in seconds; None, with a fault, if it is practically zero. Rows must be sorted."""
-    step = float(np.median(np.diff(rows.seconds)))
-    if step >= SHORTEST:
-        return step
-    issues.fault("time-step", f"the median step is {step:.3g} s: is the time column really in seconds?")
-    return None
-
-
-def on_grid(rows: Rows, step_s: float, policies: Policies, issues: Issues) -> Rows:
+def on_grid(rows: Rows, pace: Pace, policies: Policies, issues: Issues) -> Rows:
     """Insert missing rows or cut the series where steps are too long; faults where the policies forbid it."""
-    steps = np.diff(rows.seconds)
-    missing = np.maximum(np.rint(np.minimum(steps / step_s, 2.0**60)).astype(np.int64) - 1, 0)
+    inside = ~rows.cut[1:]
+    steps = np.where(inside, np.diff(rows.seconds), pace.step_s)
+    usual = np.abs(steps - pace.step_s) <= pace.slack_s
+    missing = np.maximum(np.rint(np.minimum(steps / pace.step_s, 2.0**60)).astype(np.int64) - 1, 0)
+    missing[usual] = 0
     limit = 0 if policies.gaps == "error" else policies.max_gap
     if policies.irregular == "resample":
         # resampling handles short gaps
         missing[missing <= policies.max_gap] = 0
     else:
-        uneven = np.abs(steps - (missing + 1) * step_s) > policies.rate_tolerance * step_s * (missing + 1)
-        _irregular(rows, uneven & ((missing <= limit) | (missing == 0)), step_s, policies, issues)
+        expected = (missing + 1) * pace.step_s
+        deviation = np.maximum(np.abs(steps - expected) - pace.slack_s, 0.0) / expected
+        uneven = (deviation > policies.rate_tolerance) & ((missing <= limit) | (missing == 0))
+        _irregular(rows, np.where(uneven, deviation, 0.0), pace, policies, issues)
     long = missing > limit
     if long.any() and policies.gaps != "split":
         numbers = rows.number[:-1][long]
@@ -124,15 +91,33 @@ def _gap_fix(policies: Policies) -> str:
     return f"longer than `max_gap` {policies.max_gap}; set `gaps: split` or raise `max_gap`"
 
 
-def _irregular(rows: Rows, uneven: BoolArray, step_s: float, policies: Policies, issues: Issues) -> None:
+def _irregular(rows: Rows, deviation: FloatArray, pace: Pace, policies: Policies, issues: Issues) -> None:
+    """A fault if steps deviate, which offers the settings that accept them.
+
+    Args:
+        deviation: (row - 1,) share by which a step is too long or too short; 0 where it is tolerated.
+    """
+    uneven = deviation > 0
     if uneven.any():
+        steps = np.diff(rows.seconds)
         numbers = rows.number[1:][uneven]
+        median = float(np.median(steps[~rows.cut[1:]]))
+        fix = f"`irregular: resample` with `resample_hz: {pace.rate_hz:.6g}`"
+        # two digits, rounded up
+        if (enough := _rounded_up(float(deviation.max()))) < 0.5:
+            fix = f"`rate_tolerance: {enough:g}` to accept them, or {fix}"
         issues.fault(
             "irregular",
-            f"irregular rate: the median step is {step_s:.6g} s, but other steps occur ({issues.where(numbers)}); "
-            f"set `irregular: resample`, or raise `rate_tolerance` above {policies.rate_tolerance:g}",
+            f"irregular rate: the median step is {median:.6g} s, but other steps occur ({issues.where(numbers)}), "
+            f"{steps[uneven].min():.6g} to {steps[uneven].max():.6g} s{issues.hint}; set {fix}",
             numbers,
         )
+
+
+def _rounded_up(share: float) -> float:
+    """To two digits."""
+    unit = 10.0 ** (np.floor(np.log10(share)) - 1)
+    return float(f"{np.ceil(share / unit * (1 + 1e-9)) * unit:.6g}")
 
 
 def _insert_rows(rows: Rows, n_new: IntArray, policies: Policies, issues: Issues) -> Rows:
@@ -144,7 +129,8 @@ def _insert_rows(rows: Rows, n_new: IntArray, policies: Policies, issues: Issues
     if (share := total / (total + len(rows.time))) > policies.max_missing_share:
         issues.fault(
             "missing-rows",
-            f"{total} rows missing, {share:.2%}, above `max_missing_share` {policies.max_missing_share:.2%}",
+            f"{total} rows missing, {share:.2%}, above `max_missing_share` {policies.max_missing_share:.2%}"
+            f"{issues.hint}",
             rows.number[:-1][n_new > 0],
             count=total,
         )
@@ -164,10 +150,11 @@ def _insert_rows(rows: Rows, n_new: IntArray, policies: Policies, issues: Issues
         codes={key: code[nearest] for key, code in rows.codes.items()},
         number=rows.number[left],
         cut=rows.cut[left] & (within == 0),
+        group_names=rows.group_names,
     )
 
 
-def resampled(rows: Rows, step_s: float, policies: Policies, issues: Issues) -> Rows:
+def resampled(rows: Rows, pace: Pace, policies: Policies, issues: Issues) -> Rows:
     """Rows at `resample_hz`, interpolated linearly within each segment; labels and groups of the nearest row.
 
     Unchanged if they already have that rate.
@@ -196,8 +183,10 @@ def resampled(rows: Rows, step_s: float, policies: Policies, issues: Issues) -> 
     after = np.clip(np.searchsorted(seconds, wanted), 1, len(seconds) - 1)
     nearest = np.where(wanted - seconds[after - 1] <= seconds[after] - wanted, after - 1, after)
     nearest = np.clip(nearest, starts[segment], stops[segment])
-    issues.notes.append(f"resampled from {len(rows.time)} rows, {1 / step_s:.6g} Hz, to {len(time)} at {rate_hz:g} Hz")
-    if rate_hz * step_s < 1 - policies.rate_tolerance:
+    issues.notes.append(
+        f"resampled from {len(rows.time)} rows, {pace.rate_hz:.6g} Hz, to {len(time)} at {rate_hz:g} Hz"
+    )
+    if rate_hz < (1 - policies.rate_tolerance) * pace.rate_hz:
         issues.notes.append(f"no anti-aliasing filter: content above {rate_hz / 2:g} Hz is aliased")
     codes = {key: code[nearest] for key, code in rows.codes.items()}
-    return Rows(time, values, codes, rows.number[nearest], (within == 0) & (segment > 0))
+    return Rows(time, values, codes, rows.number[nearest], (within == 0) & (segment > 0), rows.group_names)

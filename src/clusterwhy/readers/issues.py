@@ -17,36 +17,43 @@ class Issues:
 
     Attributes:
         source: name of the file in messages.
-        first_line: line number of row 0 if each row is one line, else None.
+        lines: line number of each row if each row is one line, else None.
         faults: why the file cannot be used.
         notes: what was changed or noticed.
+        file_rows: row in the file of each row of the table, if rows were left out.
         hint: a possible cause for faults of the time axis, appended to their messages.
     """
 
     source: str
-    first_line: int | None = None
+    lines: Sequence[int] | np.ndarray | None = None
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    file_rows: np.ndarray | None = None
     hint: str = ""
 
     def where(self, rows: Sequence[int] | np.ndarray) -> str:
         """Rows as text: "3 rows, first at 4, 7, 9 (line 6)"; rows count from 0 below the header."""
-        shown = ", ".join(str(row) for row in rows[:FIRST]) + (" ..." if len(rows) > FIRST else "")
-        return f"{len(rows)} row{'s' if len(rows) != 1 else ''}, first at {shown}{self._line(int(rows[0]))}"
+        first = self._in_file(rows)
+        shown = ", ".join(map(str, first)) + (" ..." if len(rows) > FIRST else "")
+        return f"{len(rows)} row{'s' if len(rows) != 1 else ''}, first at {shown}{self._line(first[0])}"
 
     def row(self, row: int) -> str:
         """One row as text: "row 4 (line 6)"."""
+        (row,) = self._in_file([row])
         return f"row {row}{self._line(row)}"
 
+    def _in_file(self, rows: Sequence[int] | np.ndarray) -> list[int]:
+        """The first few of the rows, as they count in the file."""
+        return [int(row) if self.file_rows is None else int(self.file_rows[row]) for row in rows[:FIRST]]
+
     def _line(self, row: int) -> str:
-        return "" if self.first_line is None else f" (line {row + self.first_line})"
+        return "" if self.lines is None else f" (line {self.lines[row]})"
 
     def fault(
         self, kind: str, text: str, rows: Sequence[int] | np.ndarray = (), column: str | None = None, count: int = 0
     ) -> None:
         """Record a fault; `count` defaults to the number of rows."""
-        first = tuple(int(row) for row in rows[:FIRST])
-        self.faults.append(Fault(kind, text, column, count or max(len(rows), 1), first))
+        self.faults.append(Fault(kind, text, column, count or max(len(rows), 1), tuple(self._in_file(rows))))
 
     def raise_any(self) -> None:
         """Raise the collected faults, if any.

@@ -1,57 +1,44 @@
-"""Line-level checks of a CSV file: header and number of cells."""
+"""Line-level checks of a CSV file: duplicate names, number of cells."""
 
 import csv
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from clusterwhy.errors import Fault
-from clusterwhy.readers.files import Text, opened
+from clusterwhy.readers.files import Text
+from clusterwhy.readers.layout import Counted, Head, records, text_lines
 
-OTHERS = (";", ",", "\t", "|")
 
-
-def header_faults(text: Text, separator: str, time: str) -> list[Fault]:
-    """A wrong separator, or duplicate names in the header."""
-    names = _cells(text.first, separator)
-    if time not in names:
-        for other in OTHERS:
-            if other != separator and time in _cells(text.first, other):
-                said = f"the header is separated by {other!r}, not by {separator!r}: set `separator: {other!r}`"
-                return [Fault("separator", said)]
+def name_faults(names: Sequence[str]) -> list[Fault]:
+    """Duplicate names in the header."""
     faults = []
     for name in dict.fromkeys(names):
-        if (count := names.count(name)) > 1 and name:
+        if (count := names.count(name)) > 1:
             faults.append(Fault("duplicate-column", f"column {name!r} occurs {count} times in the header", name, count))
     return faults
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    return line.split() if len(separator) > 1 else next(csv.reader([line], delimiter=separator), [])
-
-
-def ragged_faults(file: Path, text: Text, separator: str) -> list[Fault]:
-    """Lines with more or fewer cells than the header, or an unclosed quote."""
-    if len(separator) > 1:
-        return []
+def ragged_faults(file: Path, text: Text, separator: str, head: Head) -> list[Fault]:
+    """Lines with more or fewer cells than the header, or an unclosed quote; empty cells at the end do not count."""
+    widest = len(head.names)
+    least = max((i + 1 for i, name in enumerate(head.names) if name != f"Unnamed: {i}"), default=widest)
     counts: dict[int, list[int]] = {}
-    try:
-        with io.TextIOWrapper(opened(file, text.gzipped), "utf-8-sig", "replace", "") as stream:
-            reader = csv.reader(stream, delimiter=separator, strict=False)
-            width = None
-            for cells in reader:
-                if not cells:
-                    continue
-                width = len(cells) if width is None else width
-                if len(cells) != width:
-                    counts.setdefault(len(cells), []).append(reader.line_num)
-    except csv.Error as error:
-        return [Fault("broken-csv", f"not readable as CSV: {error} in line {reader.line_num}")]
+    with text_lines(file, text) as stream:
+        for _ in range(head.n_lines):
+            stream.readline()
+        lines = Counted(stream, head.n_lines)
+        try:
+            for cells in records(iter(lines), separator):
+                if any(cells) and (len(cells) < least or any(cells[widest:])):
+                    counts.setdefault(len(cells), []).append(lines.n_lines)
+        except csv.Error as error:
+            return [Fault("broken-csv", f"not readable as CSV: {error} in line {lines.n_lines}")]
     return [
         Fault(
             "ragged",
-            f"{len(lines)} lines have {n_cells} cells, the header has {width}, first line {lines[0]}",
+            f"{len(at)} lines have {n_cells} cells, the header has {widest}, first line {at[0]}",
             None,
-            len(lines),
+            len(at),
         )
-        for n_cells, lines in sorted(counts.items())
+        for n_cells, at in sorted(counts.items())
     ]

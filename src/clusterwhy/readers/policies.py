@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from clusterwhy.config import Settings
+from clusterwhy.readers.numeric_time import TimeUnit
 
 
 class Policies(Settings):
@@ -19,12 +20,15 @@ class Policies(Settings):
         max_missing_share: maximum share of filled cells in a channel.
         duplicates: rows with equal time stamps: a fault, or replaced by their mean or the last of them.
         unsorted: rows that go back in time: a fault, or sorted.
-        irregular: steps that differ from the median step and are not gaps: a fault, or resampled to `resample_hz`.
-            With "resample" every file gets this rate, and a gap is more than `max_gap` median steps, whatever `gaps`.
-        rate_tolerance: maximum deviation of a step, as a share of the median step.
-        missing_values: numbers that mark missing cells, such as -9999.
+        irregular: steps that differ from the usual step and are not gaps: a fault, or resampled to `resample_hz`.
+            With "resample" every file gets this rate, and a gap is more than `max_gap` usual steps, whatever `gaps`.
+        rate_tolerance: maximum deviation of a step, as a share of the usual step.
+        missing_values: numbers and texts that mark missing cells, such as -9999 and "Bad".
         max_abs: larger absolute values are faults.
         timezone: of time stamps without offset, such as "Europe/Berlin"; None: UTC.
+        time_unit: of numbers in the time column: "s", "ms", "us", "ns", "min", "h", "d", or "excel" for the days that
+            Excel counts; None: guessed from their size, steps and name, and noted.
+        time_format: of time stamps that are not ISO 8601, such as "%d.%m.%Y %H:%M" (strftime codes).
         memory_share: maximum size of the unpacked file, as a share of the free memory.
     """
 
@@ -36,10 +40,19 @@ class Policies(Settings):
     irregular: Literal["error", "resample"] = "error"
     resample_hz: float | None = Field(default=None, gt=0.0)
     rate_tolerance: float = Field(default=0.01, ge=0.0, lt=0.5)
-    missing_values: list[float] = Field(default_factory=list)
+    missing_values: list[float | str] = Field(default_factory=list)
     max_abs: float = Field(default=1.0e30, gt=0.0)
     timezone: str | None = None
+    time_unit: TimeUnit | None = None
+    time_format: str | None = Field(default=None, pattern="%")
     memory_share: float = Field(default=0.25, gt=0.0, le=1.0)
+
+    @field_validator("missing_values", mode="before")
+    @classmethod
+    def _quoted(cls, marks: object) -> object:
+        if isinstance(marks, list | tuple) and any(isinstance(mark, bool) for mark in marks):
+            raise ValueError('YAML reads yes, no, on, off as true and false: quote words, such as ["No"]')
+        return marks
 
     @field_validator("timezone")
     @classmethod
@@ -48,6 +61,12 @@ class Policies(Settings):
         if name is not None and name not in zoneinfo.available_timezones():
             raise ValueError(f"expected a zone such as Europe/Berlin or UTC, got {name!r}")
         return name
+
+    @model_validator(mode="after")
+    def _numbers_or_stamps(self) -> Self:
+        if self.time_unit is not None and self.time_format is not None:
+            raise ValueError("`time_unit` is for numbers, `time_format` for dates: set one of them")
+        return self
 
     @model_validator(mode="after")
     def _rate_of_resampling(self) -> Self:

@@ -2,141 +2,75 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, Fault
-from clusterwhy.readers.cells import channel_names
 from clusterwhy.readers.contract import RawTable, admit
-from clusterwhy.readers.files import check_size, existing_file, opened, scan
+from clusterwhy.readers.csv_table import csv_table
+from clusterwhy.readers.files import Text, check_size, existing_file, scan
 from clusterwhy.readers.issues import Issues
-from clusterwhy.readers.lines import header_faults, ragged_faults
-from clusterwhy.readers.policies import Policies
+from clusterwhy.readers.layout import WHITESPACE, CsvLayout
+from clusterwhy.readers.proposals import Proposal, layout_proposal
+from clusterwhy.readers.wide_table import FileSettings, WideTable
 
-# column names shown in a message; a file may have thousands
-SHOWN = 12
 # NumPy parses the header of an array with Python's parser
 HEADER_ERRORS = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError, TokenError)
 
 
-class FileSettings(Policies):
-    """Settings shared by all readers of user files."""
-
-    path: str
-    units: dict[str, str] = Field(default_factory=dict)
-    train_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    channels: list[str] | None = Field(default=None, min_length=1)
-
-    @field_validator("channels")
-    @classmethod
-    def _once(cls, channels: list[str] | None) -> list[str] | None:
-        if channels is not None and len(set(channels)) < len(channels):
-            raise ValueError("a channel is listed twice")
-        return channels
-
-
-class WideTable(FileSettings):
-    """A table with one time column and one column per channel."""
-
-    time: str
-    label: str | None = None
-    group: str | None = None  # column whose values a split keeps apart, such as the machine
-
-    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
-        """The unchecked table of the file."""
-        raise NotImplementedError
-
-    def read(self) -> Series:
-        """Read and check the table.
-
-        Raises:
-            DataError: lists every fault of the file.
-        """
-        file, issues = existing_file(self.path), Issues(self.path)
-        table = self.read_table(file, issues)
-        self._column_faults(table, issues)
-        issues.raise_any()
-        others = [name for name in (self.time, self.label, self.group) if name]
-        names = self.channels or channel_names(table, others, issues)
-        if not names:
-            issues.fault("no-channel", f"no numeric column besides {self.time!r}")
-            issues.raise_any()
-        raw = RawTable(
-            name=file.stem,
-            cells=table[names],
-            time=table[self.time],
-            label=table[self.label] if self.label else None,
-            group=table[self.group] if self.group else None,
-            units=self.units,
-        )
-        return admit(raw, self, self.train_share, issues)
-
-    def _column_faults(self, table: pd.DataFrame, issues: Issues) -> None:
-        known = [str(column) for column in table.columns]
-        shown = ", ".join(repr(name) for name in known[:SHOWN]) + (", ..." if len(known) > SHOWN else "")
-        for name in dict.fromkeys([self.time, *(self.channels or []), *filter(None, (self.label, self.group))]):
-            if name not in known:
-                issues.fault("no-column", f"no column {name!r}; the file has {shown}", column=name)
-        for name in self.units:
-            if name not in known:
-                issues.fault("unit-without-column", f"a unit is given for {name!r}, which is not a column", column=name)
-        if table.empty:
-            issues.fault("no-rows", "the table has no rows")
-
-
-class CsvFile(WideTable):
+class CsvFile(CsvLayout, WideTable):
     """A CSV file in UTF-8, gzip or not."""
-
-    separator: str = Field(default=",", pattern=r"^([^\n\r\"]|\\s\+)$")
-    decimal: str = Field(default=".", pattern=r"^[.,]$")
 
     @model_validator(mode="after")
     def _different_characters(self) -> Self:
-        if self.separator == self.decimal:
-            raise ValueError(f"separator and decimal are both {self.decimal!r}")
+        if self.separator == WHITESPACE and self.thousands == " ":
+            raise ValueError("spaces cannot both separate cells and mark thousands")
         return self
 
-    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
+    @property
+    def cell_separator(self) -> str:
+        """What separates cells."""
+        return self.separator
+
+    @property
+    def no_channels(self) -> Sequence[str]:
+        """Columns that are not channels, among them the names of rows."""
+        return [*self.leave_out, *([self.row_names] if self.row_names else [])]
+
+    def read_table(self, file: Path, issues: Issues) -> tuple[pd.DataFrame, dict[str, str]]:
+        """The cells as text."""
         text = scan(file, self.path, self.memory_share)
-        if faults := header_faults(text, self.separator, self.time):
-            raise DataError(self.path, faults)
+        proposal = layout_proposal(text.lines, self, self.time)
+        if proposal.faults:
+            raise DataError(self.path, [*proposal.faults, *self._faults_with(proposal, text)])
+        return csv_table(file, text, self, self.time is not None, issues)
+
+    def _faults_with(self, proposal: Proposal, text: Text) -> Sequence[Fault]:
+        """The faults that are left with the proposed layout, so that one message holds all."""
+        proposed = self.model_copy(update=proposal.settings)
+        if (proposed.time is None) != (proposed.rate_hz is not None):
+            proposed = proposed.model_copy(update={"rate_hz": 1.0})
+        if not proposal.settings or layout_proposal(text.lines, proposed, proposed.time).faults:
+            return []
         try:
-            # float_precision keeps all digits; low_memory would mix types within a column; without index_col, lines
-            # with more cells than the header would shift all columns by one
-            with opened(file, text.gzipped) as stream, warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                table = pd.read_csv(
-                    stream,
-                    sep=self.separator,
-                    decimal=self.decimal,
-                    float_precision="round_trip",
-                    encoding="utf-8-sig",
-                    low_memory=False,
-                    index_col=False,
-                )
-        except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
-            ragged = ragged_faults(file, text, self.separator)
-            raise DataError(
-                self.path, ragged or [Fault("broken-csv", f"not readable as CSV: {str(error).strip()}")]
-            ) from error
-        # missing cells look like empty cells of the last column
-        if len(table.columns) and table.iloc[:, -1].isna().any():
-            issues.faults += ragged_faults(file, text, self.separator)
-        if text.n_lines == len(table) + 1:
-            issues.first_line = 2
-        return table
+            proposed.read()
+        except DataError as error:
+            return error.records
+        return []
 
 
 class ParquetFile(WideTable):
     """A Parquet file."""
 
-    def read_table(self, file: Path, issues: Issues) -> pd.DataFrame:
+    def read_table(self, file: Path, issues: Issues) -> tuple[pd.DataFrame, dict[str, str]]:
+        """The table as it is stored."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -158,7 +92,7 @@ class ParquetFile(WideTable):
             # finds text that is not UTF-8, which would otherwise fail in a later step
             table.validate(full=True)
             # ignore pandas metadata, which may declare the time column an index
-            return table.to_pandas(ignore_metadata=True)
+            return table.to_pandas(ignore_metadata=True), {}
         except DataError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError, TypeError) as error:
