@@ -106,7 +106,10 @@ class _AxesOfDense(fx.Interpreter):
         self.found: dict[fx.Node, int] = {}
         kinds = {node: type(self.submodules[node.target]) for node in graph.nodes if node.op == "call_module"}
         if nn.Linear in kinds.values() and nn.BatchNorm1d in kinds.values():
-            self.run(example.clone())
+            try:
+                self.run(example.clone())
+            except RuntimeError as error:
+                raise CompositeError(f"the traced form of {type(network).__name__} does not run: {error}") from error
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)

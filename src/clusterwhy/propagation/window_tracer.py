@@ -103,6 +103,10 @@ class WindowTracer(fx.Tracer):
             self.submodule_paths[mod] = name
         return name
 
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """The output of a module; one that is made in forward, of traced sizes, is traced into."""
+        return forward(*args, **kwargs) if _holds_traced(m) else super().call_module(m, forward, args, kwargs)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for a value."""
         return TracedValue(node, self)
@@ -114,6 +118,11 @@ class WindowTracer(fx.Tracer):
     def iter(self, obj: Any) -> Iterator[Any]:
         """The parts of a value."""
         return (obj[i] for i in range(self.known.length(obj.node)))
+
+
+def _holds_traced(module: nn.Module) -> bool:
+    held = (value if isinstance(value, tuple | list) else [value] for value in vars(module).values())
+    return any(isinstance(value, fx.Proxy) for values in held for value in values)
 
 
 def _length(value: fx.Proxy) -> Any:

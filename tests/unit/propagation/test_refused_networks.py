@@ -134,3 +134,13 @@ def test_average_pooling_by_keyword_has_its_receptive_field(windows: np.ndarray)
     network = network_of(lambda n, x: n.of_channels(F.avg_pool1d(x, kernel_size=4).amax(dim=2)))
     fields = {layer.name: layer.field for layer in layer_graph(network, torch.as_tensor(windows))}
     assert fields["conv"] == 5 and fields["avg_pool1d"] == 5 + 3
+
+
+def test_a_module_made_in_forward_of_traced_sizes_is_traced_into(windows: np.ndarray) -> None:
+    def padded(n: Any, x: torch.Tensor) -> torch.Tensor:
+        return n.of_channels(nn.ConstantPad1d((x.shape[-1] // 4, 0), 0.0)(x).mean(dim=2))
+
+    plain = network_of(lambda n, x: n.of_channels(F.pad(x, (4, 0)).mean(dim=2)))
+    for method in ("lrp_epsilon_plus", "difference", "gradient"):
+        found, expected = (explain(one, windows, method, 1, windows * 0.5) for one in (network_of(padded), plain))
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-12, atol=1e-15)
