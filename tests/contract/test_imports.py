@@ -57,9 +57,9 @@ def test_a_network_and_its_explanations_load_torch_alone() -> None:
 
 def test_a_copy_of_the_project_runs_its_own_source_where_another_copy_is_installed(tmp_path: Path) -> None:
     copy, installed = tmp_path / "copy", tmp_path / "installed"
-    for name in ("pipeline", "src/clusterwhy"):
-        (copy / name).mkdir(parents=True)
-        shutil.copy(ROOT / name / "__init__.py", copy / name)
+    for name in ("pipeline/__init__.py", "src/clusterwhy/__init__.py", "src/clusterwhy/compute/threads.py"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
     (installed / "clusterwhy").mkdir(parents=True)
     (installed / "clusterwhy" / "__init__.py").write_text("raise AssertionError('the installed copy was imported')")
     code = "import pipeline, clusterwhy; print(clusterwhy.__file__)"

@@ -94,5 +94,5 @@ def test_differences_of_time_first_add_up(name: str, windows: np.ndarray) -> Non
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_layers_that_take_windows_for_time_are_refused(name: str, batch_first: bool, windows: np.ndarray) -> None:
     network = Encoder(LAYERS[name], batch_first, not batch_first).double().eval()
-    with pytest.raises(CompositeError, match="another output beside other windows than alone"):
+    with pytest.raises(CompositeError, match="Encoder gives a window another output beside other windows"):
         lrp(network, windows[:3], 1)

@@ -15,7 +15,7 @@ from torch import nn
 from clusterwhy.errors import ClusterWhyError, CompositeError
 from clusterwhy.propagation.graph_cleanup import plain_graph
 from clusterwhy.propagation.inputs import PREFIX
-from clusterwhy.propagation.per_window import difference, fault_of_batches, other_rows, probes
+from clusterwhy.propagation.per_window import difference, fault_of_batches, name_of, other_rows, probes
 from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.tracing import Builder, Tracer
@@ -72,7 +72,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
             f"the canonical form of {type(network).__name__} differs from it by {apart:.1e} of its greatest "
             f"output (> {limit:.0e}): a hook, a parametrization or a changing state takes part in its forward"
         )
-    if (fault := fault_of_batches(canonical, example)) is not None:
+    if (fault := fault_of_batches(canonical, example, name_of(network))) is not None:
         raise CompositeError(fault)
     canonical.other_rows = other_rows(canonical, example)
     return canonical

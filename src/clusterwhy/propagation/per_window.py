@@ -35,8 +35,13 @@ def difference(expected: torch.Tensor, found: torch.Tensor) -> float:
     return float(apart.max() / size)
 
 
+def name_of(network: nn.Module) -> str:
+    """The class of a network, without the target behind it."""
+    return type(getattr(network, "network", network)).__name__
+
+
 @torch.no_grad()
-def fault_of_batches(network: nn.Module, windows: torch.Tensor) -> str | None:
+def fault_of_batches(network: nn.Module, windows: torch.Tensor, name: str | None = None) -> str | None:
     """What is wrong with a network whose output for a window depends on the windows beside it; None if nothing is.
 
     The windows are tried all together and in pairs; one alone would lose its axis where a network has `squeeze()`.
@@ -44,8 +49,9 @@ def fault_of_batches(network: nn.Module, windows: torch.Tensor) -> str | None:
     Args:
         network: (window, channel, time) -> (window, ...), in evaluation mode.
         windows: (window, channel, time) three or more, such as `probes`.
+        name: of the network in the message; its class if None.
     """
-    name, together = type(getattr(network, "network", network)).__name__, network(windows.clone())
+    name, together = name or name_of(network), network(windows.clone())
     try:
         pairs = [network(windows[i : i + 2].clone()) for i in range(len(windows) - 1)]
     except (RuntimeError, ValueError) as error:
@@ -61,7 +67,7 @@ def fault_of_batches(network: nn.Module, windows: torch.Tensor) -> str | None:
     if difference(expected, torch.cat(pairs)) <= TOLERANCE.get(windows.dtype, 1e-2):
         return None
     if windows.dtype == torch.float32:  # an output that is a small difference of large values says little here
-        return fault_of_batches(copy.deepcopy(network).double(), windows.double())
+        return fault_of_batches(copy.deepcopy(network).double(), windows.double(), name)
     return (
         f"{name} gives a window another output beside other windows: it takes means, or mixes, over the windows of a "
         "batch, or draws random numbers; its relevance would depend on which windows stand together"
