@@ -106,8 +106,7 @@ class FrozenNetwork:
         """
         from clusterwhy.propagation.inputs import as_scalars
 
-        # a copy: some networks write into what they are given
-        target = as_scalars(self.module(windows.clone()), len(windows))
+        target = as_scalars(self.module(windows), len(windows))
         if windows.requires_grad and not target.requires_grad:
             raise MethodError(
                 "the target has no gradient with respect to the windows: the network's forward, or the target, runs "
