@@ -32,7 +32,7 @@ from benchmarks.studies import chosen, study
 from clusterwhy.attribution.base import AttributionTask, Attributor
 from clusterwhy.config import build_settings
 from clusterwhy.errors import CompositeError
-from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation, sanity_checks
+from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation
 from clusterwhy.explanations.target_function import TargetFunction, target_function
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
@@ -208,8 +208,7 @@ def run(subject: int, cluster: int, group: Group, tried: list[Case], n_windows: 
             explainer = CellExplainer(attributor, cells, SEED)
             row |= {"abs_gap": np.median(np.abs(found.gap)), "bias_share": np.median(found.bias_share)}
             if case.alike:
-                shares, noise = EVALUATION.randomise, EVALUATION.noise
-                row |= sanity_checks(explainer, task, windows, own, shares, noise)
+                row |= EVALUATION.sanity_checks.run(explainer, task, windows, own)
             if case.alike and len(group.networks[case.target]) > 1:
                 row["encoder_seed"] = cell_correlation(own, explainer.explain(group.task(case, 1), windows))
         except CompositeError as error:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from clusterwhy.attribution.registry import Method, method_of
 from clusterwhy.config import Settings
 from clusterwhy.errors import CompositeError, MethodError
-from clusterwhy.explanations.sanity_checks import randomised
+from clusterwhy.explanations.randomisation import randomised
 from clusterwhy.explanations.target_function import target_function
 from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
 from clusterwhy.metrics.rank_correlation import rank_correlation
@@ -106,7 +106,7 @@ def compare(
     from tqdm import tqdm
 
     asked = _Classified(network, windows, predicted, references)
-    random_network = randomised(network, 1.0, seed)
+    random_network = randomised(network, windows, 1.0, seed)
     cells, first = Cells.of(windows.shape[2], settings.n_stretches), next(iter(references))
     found: dict[str, FloatArray] = {}
     failures: dict[str, str] = {}

@@ -14,7 +14,7 @@ from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.relevance_budget import relevance_budget
-from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation, sanity_checks
+from clusterwhy.explanations.sanity_checks import CellExplainer, SanityChecks, cell_correlation
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import target_function
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("deletion", "insertion", "flip_rate")
 CONSTANT_RELEVANCE = "the relevance of every cell is the same"  # why a rank correlation is undefined
+OTHER_TARGET = "other_target"
 KEYS = ["measure", "baseline", "ranking"]
 BUDGET = ["step", "category", "share"]
 
@@ -36,17 +37,23 @@ class EvaluationSettings(Settings):
     """A choice of `conf/evaluation`: how thoroughly clusters and their explanations are evaluated.
 
     `n_windows` of each cluster are explained; `n_stretches` cut a window's time into cells; `randomise` are shares of
-    the layers that are re-initialised; `noise` is in units of each channel's standard deviation; `encoder_seeds`
-    further encoders are trained and compared with; `resamples` is the number of samples of the windows that are
-    clustered again.
+    the layers whose weights are redrawn, `draws` times each; `noise` is in units of each channel's standard deviation;
+    `encoder_seeds` further encoders are trained and compared with; `resamples` is the number of samples of the windows
+    that are clustered again.
     """
 
     n_windows: int = Field(ge=1)
     n_stretches: int = Field(ge=1)
     randomise: tuple[float, ...]
+    draws: int = Field(ge=1)
     noise: float = Field(ge=0.0)
     encoder_seeds: int = Field(ge=0)
     resamples: int = Field(ge=0)
+
+    @property
+    def sanity_checks(self) -> SanityChecks:
+        """What is disturbed to see whether relevance follows."""
+        return SanityChecks(self.randomise, self.draws, self.noise)
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ def evaluate_clusters(
             task=AttributionTask(network.to(device), settings.composite, settings.canonizer.name, series.box, others),
             windows=series.windows(chosen[: evaluation.n_windows]),
             membership=memberships[cluster].to(device),
+            other=_another(networks, cluster),
             retrained={seed: found[cluster].to(device) for seed, found in again.items()},
             settings=settings,
             evaluation=evaluation,
@@ -111,6 +119,13 @@ def evaluate_clusters(
         if settings.canonizer.name == "auto":
             budgets.append(relevance_budget(task.task, task.windows).assign(cluster=cluster))
     return ClusterEvaluation(_joined(tables), _joined(budgets))
+
+
+def _another(networks: "dict[int, nn.Module]", cluster: int) -> "nn.Module | None":
+    """The next cluster's network, unless the target is the same for all clusters."""
+    clusters = list(networks)
+    found = networks[clusters[(clusters.index(cluster) + 1) % len(clusters)]]
+    return None if found is networks[cluster] else found
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -126,6 +141,7 @@ class _Task:
     Attributes:
         windows: (window, channel, time) of the cluster.
         membership: network of the target by which rankings are compared.
+        other: network of the explained target of another cluster, where it differs.
         retrained: seed -> network of the explained target with the encoder of that seed.
     """
 
@@ -133,6 +149,7 @@ class _Task:
     task: AttributionTask
     windows: FloatArray
     membership: "nn.Module"
+    other: "nn.Module | None"
     retrained: "Mapping[int, nn.Module]"
     settings: ExplanationSettings
     evaluation: EvaluationSettings
@@ -142,9 +159,10 @@ class _Task:
         cells = Cells.of(self.windows.shape[2], self.evaluation.n_stretches)
         explainer = CellExplainer(self.settings.attributor, cells, self.settings.seed)
         relevance = explainer.explain(self.task, self.windows)
-        correlations = sanity_checks(
-            explainer, self.task, self.windows, relevance, self.evaluation.randomise, self.evaluation.noise
-        )
+        correlations = self.evaluation.sanity_checks.run(explainer, self.task, self.windows, relevance)
+        if self.other is not None:
+            found = explainer.explain(replace(self.task, network=self.other), self.windows)
+            correlations[OTHER_TARGET] = cell_correlation(relevance, found)
         for seed, network in self.retrained.items():
             found = explainer.explain(replace(self.task, network=network), self.windows)
             correlations[f"encoder_seed_{seed}"] = cell_correlation(relevance, found)

@@ -15,7 +15,7 @@ from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.evaluation import EvaluationSettings, evaluate_clusters
 from clusterwhy.explanations.members import MemberSelection
 from clusterwhy.explanations.relevance_budget import relevance_budget
-from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation, randomised, sanity_checks
+from clusterwhy.explanations.sanity_checks import CellExplainer, SanityChecks, cell_correlation
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_heads import EmbeddingSum
 from clusterwhy.explanations.targets import MembershipTarget
@@ -71,19 +71,6 @@ def test_cell_correlation_is_a_rank_correlation_of_absolute_values() -> None:
     assert np.isnan(cell_correlation(one, np.ones((2, 3))))
 
 
-def test_randomised_layers_are_the_last_ones_and_the_network_is_unchanged() -> None:
-    network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    none, half, everything = (randomised(network, share, 0).state_dict() for share in (0.0, 0.5, 1.0))
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert all(torch.equal(none[name], before[name]) for name in before)
-    weights = [name for name in before if name.endswith("weight") and before[name].ndim == 3]
-    changed = [not torch.equal(half[name], before[name]) for name in weights]
-    assert not changed[0] and changed[-1] and sorted(changed) == changed
-    assert all(not torch.equal(everything[name], before[name]) for name in weights)
-    assert torch.equal(randomised(network, 1.0, 0).state_dict()[weights[0]], everything[weights[0]])
-
-
 def test_sanity_checks_detect_relevance_that_ignores_the_weights(rng: np.random.Generator) -> None:
     windows, references = rng.normal(size=(4, 3, 32)), rng.normal(size=(8, 3, 32))
     network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
@@ -97,7 +84,7 @@ def test_sanity_checks_detect_relevance_that_ignores_the_weights(rng: np.random.
 
     def checks(attributor: Lrp) -> dict[str, float]:
         explainer, task = CellExplainer(attributor, cells, 0), task_of(network, references)
-        return sanity_checks(explainer, task, windows, explainer.explain(task, windows), (1.0,), 0.01)
+        return SanityChecks((1.0,), 2, 0.01).run(explainer, task, windows, explainer.explain(task, windows))
 
     by_rule, by_magnitude = checks(Lrp(batch_size=4)), checks(Magnitude(batch_size=4))
     assert by_magnitude["randomised_100"] == pytest.approx(1.0)
@@ -144,7 +131,7 @@ def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.
         seed=0,
     )
     evaluation = EvaluationSettings(
-        n_windows=3, n_stretches=4, randomise=(1.0,), noise=0.05, encoder_seeds=1, resamples=0
+        n_windows=3, n_stretches=4, randomise=(1.0,), draws=1, noise=0.05, encoder_seeds=1, resamples=0
     )
     labels = np.repeat([0, 1], 10)
     series = EmbeddedSeries(encoder, values, index, embeddings, ("a", "b", "c"), 0.05)
@@ -155,7 +142,7 @@ def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.
     assert set(curves["ranking"]) == {"relevance", "z_score", "random"}
     of_similarity = found.faithfulness["measure"] == "similarity"
     similarity = found.faithfulness[of_similarity].set_index(["cluster", "ranking"])["value"]
-    assert set(similarity[0].index) == {"randomised_100", "noisy", "encoder_seed_7"}
+    assert set(similarity[0].index) == {"randomised_100", "other_target", "noisy", "encoder_seed_7"}
     # the same weights give the same relevance
     assert similarity[0, "encoder_seed_7"] == pytest.approx(1.0)
     assert set(found.budget["cluster"]) == {0, 1}
