@@ -85,6 +85,8 @@ def folded(cells: pd.Series) -> pd.Series:
 
 def number_like(cells: pd.Series) -> BoolArray:
     """Which folded cells are numbers in some format."""
+    if cells.empty:  # pandas takes the pattern apart anew in each call
+        return np.zeros(0, dtype=bool)
     found: BoolArray = cells.str.fullmatch(ANY).fillna(False).to_numpy(dtype=bool)
     return found
 
