@@ -5,7 +5,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.composites import CompositeSettings
     from clusterwhy.propagation.explainer import Relevance
 
-BaselineName = Literal["zero", "mean", "references"]
 BATCH_SIZE = 64  # of methods called by name
 
 
@@ -192,56 +191,6 @@ class BatchAttributor(Attributor, ABC):
 
         with torch.no_grad():
             return network(windows) - self.baseline_target(network, windows)
-
-
-class WithBaseline(Attributor, ABC):
-    """A method that compares each window with a baseline.
-
-    `zero` is the mean of a standardised series, `mean` each channel's own mean in the window, and `references` are up
-    to `n_references` of the task's references, over which relevance is averaged.
-    """
-
-    has_own_rules: ClassVar[bool] = True
-
-    baseline: BaselineName
-    n_references: int = Field(ge=1)
-
-    def baselines(self, windows: "torch.Tensor", references: "torch.Tensor") -> "list[torch.Tensor]":
-        """One baseline or several, each (window or 1, channel, time).
-
-        Raises:
-            MethodError: `references` are chosen and there are none.
-        """
-        import torch
-
-        if self.baseline == "zero":
-            return [torch.zeros_like(windows[:1])]
-        if self.baseline == "mean":
-            return [windows.mean(dim=2, keepdim=True).expand_as(windows)]
-        if not len(references):
-            raise MethodError(
-                "`baseline: references` compares with other windows: give `references` (reference, channel, time), or "
-                "choose the baseline `zero` or `mean`"
-            )
-        return list(references[: self.n_references].split(1))
-
-
-class BaselineAttributor(WithBaseline, BatchAttributor, ABC):
-    """A method without rules that compares with a baseline."""
-
-    complete: ClassVar[bool] = False
-
-    def baseline_target(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor | float":
-        """(window,) mean target of the baselines."""
-        return self.mean_over_baselines(network, windows, network)
-
-    def mean_over_baselines(
-        self, network: FrozenNetwork, windows: "torch.Tensor", of: "Callable[[torch.Tensor], torch.Tensor]"
-    ) -> "torch.Tensor":
-        """The mean of a function of a baseline (window, channel, time)."""
-        baselines = [one.expand_as(windows).contiguous() for one in self.baselines(windows, network.references)]
-        total: torch.Tensor = sum(of(one) for one in baselines) / len(baselines)  # type: ignore[assignment]
-        return total
 
 
 def require_finite(relevance: FloatArray) -> FloatArray:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from clusterwhy.attribution.base import AttributionTask, WithBaseline, register_attributor, require_finite
+from clusterwhy.attribution.base import AttributionTask, register_attributor, require_finite
+from clusterwhy.attribution.baselines import WithBaseline
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.inputs import Target
 
 
-@register_attributor("difference", baseline="references", n_references=8)
+@register_attributor("difference", baseline="own_references", n_references=4)
 @register_attributor("deep_lift", baseline="zero", n_references=8)
 class DeepLift(WithBaseline):
     """DeepLIFT's rescale rule on the canonical form (`explain_difference`).
 
-    `difference` compares with references, `deep_lift` with zero (Shrikumar et al. 2017).
+    `difference` compares each window with references of its own, `deep_lift` with zero (Shrikumar et al. 2017).
     """
 
     complete: ClassVar[bool] = True
@@ -34,7 +35,7 @@ class DeepLift(WithBaseline):
         import torch
 
         data = torch.as_tensor(windows)
-        baselines = self.baselines(data, torch.as_tensor(task.references, dtype=data.dtype))
+        baselines = self.baselines(data, torch.as_tensor(task.references, dtype=data.dtype), seed)
         # (reference, channel, time) for all windows alike, or (window, 1, channel, time)
         references = torch.cat(baselines) if len(baselines[0]) == 1 else torch.stack(baselines, dim=1)
         found = explain_difference(task.network, windows, references, None, self.batch_size)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from clusterwhy.attribution.base import BaselineAttributor, BatchAttributor, FrozenNetwork, register_attributor
+from clusterwhy.attribution.base import BatchAttributor, FrozenNetwork, register_attributor
+from clusterwhy.attribution.baselines import BaselineAttributor
 
 if TYPE_CHECKING:
     import torch

@@ -17,6 +17,12 @@ def mean_shares(relevance: FloatArray) -> FloatArray:
     return shares.mean(axis=0) if len(shares) else np.full(relevance.shape[1], np.nan)
 
 
+def known_mean(values: FloatArray) -> FloatArray:
+    """Mean over windows (window, ...) of what is not NaN; NaN where nothing is known."""
+    count = (~np.isnan(values)).sum(axis=0)
+    return np.asarray(np.nansum(values, axis=0) / np.where(count > 0, count, np.nan))
+
+
 def member_agreement(relevance: FloatArray) -> float:
     """Mean cosine similarity between the channel shares of each window and the mean of the others, in [-1, 1].
 

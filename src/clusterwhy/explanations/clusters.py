@@ -14,6 +14,7 @@ from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.explanations.aggregation import (
     channel_contrast,
     channel_importance,
+    known_mean,
     mean_shares,
     member_agreement,
     time_bins,
@@ -194,7 +195,13 @@ class _Task:
         )
 
     def _quality(self, rankings: dict[str, FloatArray]) -> pd.DataFrame:
-        """Channel deletion of each ranking (window, channel), with channels of windows outside the cluster."""
+        """Channel deletion of each ranking, with channels of windows outside the cluster.
+
+        The channels of all windows are replaced in the order of the cluster's mean, which is what the tables show.
+
+        Args:
+            rankings: name -> (window, channel), NaN where unknown.
+        """
         from clusterwhy.encoders.masked import best_device
 
         if self.membership is None:
@@ -203,7 +210,8 @@ class _Task:
         rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
         others = outside[rng.integers(0, len(outside), len(windows))]
         target = self.cache.function(self.membership.to(best_device()), windows)
-        return deletion_table(target, windows, others, rankings, N_RANDOM_RANKINGS, rng)
+        means = {name: np.broadcast_to(known_mean(each), each.shape) for name, each in rankings.items()}
+        return deletion_table(target, windows, others, means, N_RANDOM_RANKINGS, rng)
 
 
 def _of_cluster(cluster: int, table: pd.DataFrame) -> pd.DataFrame:
