@@ -1,4 +1,4 @@
-"""Embed every window."""
+"""Embed every window by every encoder."""
 
 import logging
 from functools import partial
@@ -23,13 +23,17 @@ def _embed(prepared: Path, encoder: Path, trained: bool, part: slice) -> FloatAr
 
 @stage
 def main(run: StageRun) -> None:
+    from clusterwhy.encoders.storage import replicate_folders
+
     prepared, encoder = run.take("prepare"), run.take("train")
     data = Prepared(prepared)
     workers = run.settings["workers"]
-    for name, trained in (("embeddings", True), ("untrained_embeddings", False)):
+    asked = [("embeddings", encoder, True), ("untrained_embeddings", encoder, False)]
+    asked += [(folder.name, folder, True) for folder in replicate_folders(encoder)]
+    for name, folder, trained in asked:
         path = run.out / f"{name}.npy"
-        workers.windows(partial(_embed, prepared, encoder, trained), len(data.index), path, BATCH_SIZE, name)
-        embeddings = read_array(path)
+        workers.windows(partial(_embed, prepared, folder, trained), len(data.index), path, BATCH_SIZE, name)
+    embeddings = read_array(run.out / "embeddings.npy")
     write_array(run.out / "window.npy", data.index["window"].to_numpy())
     run.metrics = {"n_windows": len(embeddings), "n_features": embeddings.shape[1]}
     log.info("embedded %d windows into %d dimensions", *embeddings.shape)

@@ -1,7 +1,6 @@
 """Evaluate clusters, scores and explanations, each with its baselines."""
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -92,30 +91,11 @@ def _series(run: StageRun, data: Prepared) -> "EmbeddedSeries":
     return EmbeddedSeries.of(data, encoder, read_array(run.inputs / "embed" / "embeddings.npy"))
 
 
-def _retrained(run: StageRun, series: "EmbeddedSeries") -> dict[int, "EmbeddedSeries"]:
-    """The series with encoders that differ from the trained one in the seed only."""
-    from clusterwhy.compute.seeding import seed_torch
-    from clusterwhy.encoders.masked import embed
-
-    found = {}
-    train = series.starts[series.index["train"].to_numpy()]
-    for i in range(run.settings["evaluation"].encoder_seeds):
-        seed = run.settings["seed"] + 1 + i
-        seed_torch(seed)
-        encoder = run.settings["encoder"].build(len(series.channels), series.length)
-        kept = run.kept(f"training-{seed}")
-        run.settings["train"].train(encoder, series.values, train, series.length, seed, lambda row: None, kept)
-        encoder = encoder.eval().requires_grad_(False)
-        embeddings = embed(encoder, series.values, series.starts, series.length, batch_size=256)
-        found[seed] = replace(series, encoder=encoder, embeddings=embeddings)
-    return found
-
-
-def _seed_rows(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]) -> list[dict[str, Any]]:
+def _seed_rows(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]") -> list[dict[str, Any]]:
     """Whether another seed, of the projection or of the encoder, gives the same clusters."""
     seed = run.settings["seed"]
     others = {f"projection seed {seed + 1}": (series.embeddings, seed + 1)}
-    others |= {f"encoder seed {other}": (one.embeddings, seed) for other, one in retrained.items()}
+    others |= {f"encoder seed {seed + i}": (one.embeddings, seed) for i, one in enumerate(replicates, start=1)}
     labels = read_array(run.inputs / "cluster" / "labels.npy")
     rows = []
     for name, (embeddings, own) in others.items():
@@ -125,7 +105,7 @@ def _seed_rows(run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "Em
 
 
 def _faithfulness(
-    run: StageRun, series: "EmbeddedSeries", retrained: dict[int, "EmbeddedSeries"]
+    run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]"
 ) -> dict[str, Any] | Undefined:
     """Measure -> baseline, where it has one -> ranking -> mean over clusters."""
     from clusterwhy.explanations.evaluation import evaluate_clusters
@@ -138,7 +118,7 @@ def _faithfulness(
         clusters["strength"].to_numpy(),
         ExplanationSettings.of(run.settings),
         run.settings["evaluation"],
-        retrained,
+        replicates,
     )
     write_table(run.out / "faithfulness.csv", found.faithfulness)
     write_table(run.out / "relevance_budget.csv", found.budget)
@@ -176,10 +156,10 @@ def _results(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def main(run: StageRun) -> None:
     data, explain = Prepared(run.take("prepare")), run.take("explain")
     series = _series(run, data)
-    retrained = _retrained(run, series)
+    replicates = series.replicates(run.inputs / "train", run.inputs / "embed")
     rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data),
-        *_seed_rows(run, series, retrained),
+        *_seed_rows(run, series, replicates),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
@@ -188,7 +168,7 @@ def main(run: StageRun) -> None:
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
     _stability(run)
-    run.metrics["faithfulness"] = _faithfulness(run, series, retrained)
+    run.metrics["faithfulness"] = _faithfulness(run, series, replicates)
     for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("question", "method")}
         question, method = (str(row[key]).replace(" ", "_") for key in ("question", "method"))

@@ -12,7 +12,7 @@ from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
-    from clusterwhy.explanations.clusters import ClusterExplanations
+    from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.target_function import TargetCache
 
@@ -28,7 +28,7 @@ def _cache() -> "TargetCache":
     return TargetCache()
 
 
-def _clusters(run: StageRun, series: "EmbeddedSeries") -> None:
+def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]") -> None:
     from clusterwhy.explanations.clusters import explain_clusters
     from clusterwhy.explanations.settings import ExplanationSettings
 
@@ -40,6 +40,7 @@ def _clusters(run: StageRun, series: "EmbeddedSeries") -> None:
         ExplanationSettings.of(run.settings),
         run.settings["workers"],
         _cache(),
+        replicates,
     )
     write_array(run.out / "relevance.npy", found.relevance)
     write_array(run.out / "maps.npy", found.maps)
@@ -126,7 +127,7 @@ def main(run: StageRun) -> None:
 
     data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
     series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))
-    _clusters(run, series)
+    _clusters(run, series, series.replicates(run.inputs / "train", run.inputs / "embed"))
     _anomalies(run, series)
 
 

@@ -142,6 +142,9 @@ def _write_explanations(
             **{f"{column}_low": shares[cluster, i] - 0.05 for column in ("absolute", "signed", "contrast")},
             **{f"{column}_high": shares[cluster, i] + 0.05 for column in ("absolute", "signed", "contrast")},
             "z_score": 1.0 + i,
+            "first_in": 3 * int(i == shares[cluster].argmax()),
+            "encoders": 3,
+            "behind": np.nan if i == shares[cluster].argmax() else 0.99,
         }
         for cluster in range(N_CLUSTERS)
         for i, name in enumerate(channels)

@@ -168,7 +168,17 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         ),
         "relevance.npy": Array("f", ("explained", "channel", "step")),
         "maps.npy": Array("f", ("cluster", "channel", "step"), finite=False),
-        "importance.csv": Table({"cluster": "i", "channel": "s", "absolute": "f", "signed": "f", "z_score": "f"}),
+        "importance.csv": Table(
+            {
+                "cluster": "i",
+                "channel": "s",
+                "absolute": "f",
+                "signed": "f",
+                "first_in": "i",
+                "encoders": "i",
+                "z_score": "f",
+            }
+        ),
         "quality.csv": Table({"cluster": "i", "ranking": "s", "channel_deletion": "n", "flip_rate": "n"}),
         "clusters.json": Record(ExplainedClusters),
         "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "anomaly"),

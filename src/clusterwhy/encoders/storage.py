@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # a damaged file must not ask for a network that fills the memory
 MOST_CHANNELS, MOST_STEPS = 100_000, 10_000_000
 
+REPLICATE = "replicate_"  # and its number, from 1
+
 
 class EncoderCard(Settings):
     """Description of a stored encoder: its settings, as in `conf/encoder`, and the shape of its windows."""
@@ -51,6 +53,11 @@ def save_encoder(folder: Path, encoder: MaskedEncoder, config: dict[str, Any], n
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     write_bytes(folder / "encoder.safetensors", save(weights))
     write_json(folder / "encoder.json", {"encoder": config, "n_channels": n_channels, "length": length})
+
+
+def replicate_folders(folder: Path) -> list[Path]:
+    """The folders of a stage `train` that hold the encoders of further seeds, in their order."""
+    return sorted(folder.glob(f"{REPLICATE}*"), key=lambda path: int(path.name.removeprefix(REPLICATE)))
 
 
 def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:

@@ -1,12 +1,14 @@
 """A series, its windows and their embeddings: what every explanation starts from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.store import read_array
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 
@@ -40,6 +42,15 @@ class EmbeddedSeries:
         """From the artifacts of the stages `prepare`, `train` and `embed`."""
         rate_hz = data.card.rate_hz
         return cls(encoder, data.scaled, data.index, np.asarray(embeddings), data.channels, 1.0 / rate_hz)
+
+    def replicates(self, train: Path, embed: Path) -> list[Self]:
+        """The same series with the encoders of other seeds, from the artifacts of the stages `train` and `embed`."""
+        from clusterwhy.encoders.storage import load_encoder, replicate_folders
+
+        return [
+            replace(self, encoder=load_encoder(folder), embeddings=read_array(embed / f"{folder.name}.npy"))
+            for folder in replicate_folders(train)
+        ]
 
     @cached_property
     def starts(self) -> IntArray:

@@ -1,6 +1,6 @@
 """Evaluate the explanations of clusters: insertion and deletion of cells, sanity checks, relevance budget."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,7 @@ class EvaluationSettings(Settings):
 
     `n_windows` of each cluster are explained; `n_stretches` cut a window's time into cells; `randomise` are shares of
     the layers whose weights are redrawn, `draws` times each; `noise` is in units of each channel's standard deviation;
-    `encoder_seeds` further encoders are trained and compared with; `resamples` is the number of samples of the windows
-    that are clustered again.
+    `resamples` is the number of samples of the windows that are clustered again.
     """
 
     n_windows: int = Field(ge=1)
@@ -47,7 +46,6 @@ class EvaluationSettings(Settings):
     randomise: tuple[float, ...]
     draws: int = Field(ge=1)
     noise: float = Field(ge=0.0)
-    encoder_seeds: int = Field(ge=0)
     resamples: int = Field(ge=0)
 
     @property
@@ -76,14 +74,14 @@ def evaluate_clusters(
     strengths: FloatArray,
     settings: ExplanationSettings,
     evaluation: EvaluationSettings,
-    retrained: Mapping[int, EmbeddedSeries],
+    replicates: Sequence[EmbeddedSeries],
 ) -> ClusterEvaluation:
     """Evaluate the explanations of each cluster.
 
     Args:
         labels: (window,) cluster, -1 is noise.
         strengths: (window,) membership strength.
-        retrained: seed -> the same series with the encoder of that seed.
+        replicates: the same series with encoders of other seeds, whose explanations should be alike.
     """
     from tqdm import tqdm
 
@@ -94,7 +92,7 @@ def evaluate_clusters(
     def networks_of(one: EmbeddedSeries) -> "dict[int, nn.Module]":
         return settings.target.networks(one.encoder.to(device), one.embeddings, labels, settings.seed)[0]
 
-    networks, again = networks_of(series), {seed: networks_of(one) for seed, one in retrained.items()}
+    networks, again = networks_of(series), [networks_of(one) for one in replicates]
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
     tables, budgets = (
         [pd.DataFrame(columns=["cluster", *KEYS, "value", REASONS])],
@@ -111,7 +109,7 @@ def evaluate_clusters(
             windows=series.windows(chosen[: evaluation.n_windows]),
             membership=memberships[cluster].to(device),
             other=_another(networks, cluster),
-            retrained={seed: found[cluster].to(device) for seed, found in again.items()},
+            retrained=[found[cluster].to(device) for found in again],
             settings=settings,
             evaluation=evaluation,
         )
@@ -142,7 +140,7 @@ class _Task:
         windows: (window, channel, time) of the cluster.
         membership: network of the target by which rankings are compared.
         other: network of the explained target of another cluster, where it differs.
-        retrained: seed -> network of the explained target with the encoder of that seed.
+        retrained: networks of the explained target with encoders of other seeds.
     """
 
     cluster: int
@@ -150,7 +148,7 @@ class _Task:
     windows: FloatArray
     membership: "nn.Module"
     other: "nn.Module | None"
-    retrained: "Mapping[int, nn.Module]"
+    retrained: "list[nn.Module]"
     settings: ExplanationSettings
     evaluation: EvaluationSettings
 
@@ -163,9 +161,9 @@ class _Task:
         if self.other is not None:
             found = explainer.explain(replace(self.task, network=self.other), self.windows)
             correlations[OTHER_TARGET] = cell_correlation(relevance, found)
-        for seed, network in self.retrained.items():
+        for i, network in enumerate(self.retrained, start=1):
             found = explainer.explain(replace(self.task, network=network), self.windows)
-            correlations[f"encoder_seed_{seed}"] = cell_correlation(relevance, found)
+            correlations[f"encoder_seed_{self.settings.seed + i}"] = cell_correlation(relevance, found)
         rows = [("similarity", "", name, value) for name, value in correlations.items()]
         similar = with_reasons(pd.DataFrame(rows, columns=[*KEYS, "value"]), {"value": CONSTANT_RELEVANCE})
         return pd.concat([self._curves(cells, relevance), similar])

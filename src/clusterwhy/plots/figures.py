@@ -128,7 +128,7 @@ def draw_beside_references(
 
 
 def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:
-    """Signed share of relevance of each channel, with 95 % bootstrap intervals."""
+    """Signed share of relevance of each channel, with 95 % intervals."""
     own = table[table["cluster"] == cluster]
     positions = np.arange(len(own))
     errors = np.abs(np.stack([own["signed"] - own["signed_low"], own["signed_high"] - own["signed"]]))

@@ -106,6 +106,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
     return shown | {
         "picture": _picture(folder / f"cluster_{cluster}.png"),
         "channels": own.to_dict("records"),
+        "encoders": int(own["encoders"].iloc[0]),
         "quality": as_rows(quality),
         "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, reasons_of
+from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
+MOST_ALIKE = 3  # channels named in a sentence
 CURVE = ["measure", "baseline"]  # what tells curves of one ranking apart
 
 
@@ -48,25 +50,38 @@ def cluster_summaries(
         cluster = record["cluster"]
         text = f"Cluster {cluster}: {record['n_windows']} windows ({record['share']:.0%} of all)"
         if cluster in explained:
-            own = importance[importance["cluster"] == cluster].sort_values("signed", ascending=False)
-            leading = [
-                f"{row.channel} ({row.signed:+.0%}, 95 % interval {row.signed_low:+.0%} to {row.signed_high:+.0%})"
-                for row in own.head(2).itertuples()
-            ]
+            own = importance[importance["cluster"] == cluster]
             if own["signed"].isna().all():
                 lines.append(f"{text}; none of its explained windows has relevance.")
                 continue
-            supported = own["signed"].iloc[0] > 0
-            start = (
-                "its leading channels are" if supported else "no channel has positive relevance; the least negative are"
-            )
-            text += f"; {start} {' and '.join(leading)}"
+            text += f"; {_leading(own)}"
             area = quality[quality["cluster"] == cluster].set_index("ranking")["channel_deletion"].dropna()
             if len(area):
                 random, z_score = area["random"], area["z_score"]
                 text += f"; channel deletion {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
         lines.append(text + ".")
     return lines
+
+
+def _leading(importance: pd.DataFrame) -> str:
+    """Which channels lead in one cluster, and whether another encoder would say the same."""
+    own = importance.sort_values("signed", ascending=False, kind="stable")
+    encoders, alike = int(own["encoders"].iloc[0]), leading_channels(importance)
+
+    def shown(row: Any) -> str:
+        first = f", first in {row.first_in} of {encoders} encoders" if encoders > 1 else ""
+        interval = f"95 % interval {row.signed_low:+.0%} to {row.signed_high:+.0%}"
+        return f"{row.channel} ({row.signed:+.0%}, {interval}{first})"
+
+    rows = [shown(row) for row in own.head(max(2, min(len(alike), MOST_ALIKE))).itertuples()]
+    if not own["signed"].iloc[0] > 0:
+        return f"no channel has positive relevance; the least negative are {' and '.join(rows[:2])}"
+    if len(alike) > 1:
+        more = f" and {len(alike) - MOST_ALIKE} more" if len(alike) > MOST_ALIKE else ""
+        return f"these channels lead and are not told apart: {', '.join(rows)}{more}"
+    if encoders > 1:
+        return f"its leading channel is {rows[0]}" + (f", followed by {rows[1]}" if len(rows) > 1 else "")
+    return f"its leading channels are {' and '.join(rows)}, by one encoder"
 
 
 def anomaly_summaries(

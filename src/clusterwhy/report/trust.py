@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import undefined
@@ -19,6 +20,7 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
         *_losses(study),
         *_detection(study),
         *_channels(study),
+        *_leading(study),
         *_stability(study),
         *_similarity(study),
         *_labels(study),
@@ -89,6 +91,23 @@ def _channels(study: StudyResults) -> Iterator[Answer]:
             meaning = "Better than random and than the z-score."
         measured = f"{_listed(area)} (area under the curve while channels are replaced; lower is better)"
         yield asked, measured, meaning
+
+
+def _leading(study: StudyResults) -> Iterator[Answer]:
+    own = study.importance
+    if not len(own):
+        return
+    question, encoders = "Would another training name the same leading channel?", int(own["encoders"].iloc[0])
+    if encoders < 2:
+        yield question, "one encoder was trained", "Not known: set `encoders` in params.yaml to 3 or more."
+        return
+    groups = {int(cluster): leading_channels(own[own["cluster"] == cluster]) for cluster in own["cluster"].unique()}
+    doubtful = [f"cluster {cluster}: {', '.join(names[:4])}" for cluster, names in groups.items() if len(names) > 1]
+    yield (
+        question,
+        f"certain in {len(groups) - len(doubtful)} of {len(groups)} clusters, by {encoders} encoders",
+        f"Not told apart: {'; '.join(doubtful)}." if doubtful else "Yes, with 95 % confidence.",
+    )
 
 
 def _stability(study: StudyResults) -> Iterator[Answer]:

@@ -25,7 +25,7 @@ def test_all_windows_are_judged_by_the_order_of_the_clusters_mean(monkeypatch: p
     each = np.array([[0.0, 9.0], [4.0, 1.0], [5.0, np.nan]])  # mostly the first, in the mean the second
     task: Any = type("Task", (), {})()
     task.settings = type("Settings", (), {"seed": 0})
-    task.task = type("Asked", (), {"references": np.zeros((2, 2, 4))})
+    task.tasks = [type("Asked", (), {"references": np.zeros((2, 2, 4))})]
     task.cache = type("Cache", (), {"function": lambda *_: None})
     task.membership = type("Network", (), {"to": lambda *_: None})()
     task.cluster, task.windows = 0, np.zeros((3, 2, 4))
