@@ -30,8 +30,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
     embeddings = windows * features * 4
     table: dict[str, tuple[float, float]] = {
         "prepare": reading,
-        # a tenth of the windows is validated in one batch
-        "train": (TORCH + batch + 0.1 * windows * steps * (channels + FILTERS) * 4, 50e6),
+        # a tenth of the windows is kept for validation, with masks
+        "train": (TORCH + batch + 0.1 * windows * steps * channels * 5, 50e6),
         "embed": (TORCH + batch, 2 * embeddings + windows * 8),
         "project": (PROJECTION + 4 * embeddings + windows * 600, windows * 60),
         "cluster": (PLAIN + 4 * embeddings + windows * 300, windows * 100),

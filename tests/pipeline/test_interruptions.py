@@ -35,7 +35,7 @@ FIT = MaskedPrediction(
     **{"n_steps": 12, "batch_size": 4, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
     **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 4},
 )
-NETWORK = InceptionTime(n_filters=4, depth=3, kernel_size=8, head_dropout=0.0)
+NETWORK = InceptionTime(n_filters=4, depth=3, kernel_size=8, head_dropout=0.1)
 AREA = "Interruptions, disk and memory"
 
 

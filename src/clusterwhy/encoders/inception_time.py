@@ -4,8 +4,6 @@ Written from the paper. Names of the layers, kernel sizes and initial weights ar
 with its defaults, so that weights can be loaded from one into the other (tests/reference/test_tsai.py).
 """
 
-import random
-
 import torch
 from pydantic import Field
 from torch import nn
@@ -58,7 +56,7 @@ class InceptionBlock(nn.Module):
         n_skipped = n_inputs
         for i in range(depth):
             # the third module of three is added first, then goes through ReLU
-            added = _ends_residual(i)
+            added = ends_residual(i)
             module = InceptionModule(n_maps if i else n_inputs, n_filters, kernel_size, activated=not added)
             self.inception.append(module)
             if added:
@@ -70,11 +68,8 @@ class InceptionBlock(nn.Module):
         """(window, channel, time) -> (window, map, time)."""
         maps = skipped = windows
         for i, module in enumerate(self.inception):
-            # tsai draws a number for each module, to skip some (stochastic depth, off by default). Masks are drawn from
-            # the same generator: without this draw a seed gives other masks and other weights than in version 0.1.
-            random.random()
             maps = module(maps)
-            if _ends_residual(i):
+            if ends_residual(i):
                 j = i // MODULES_PER_RESIDUAL
                 maps = skipped = self.act[j](maps + self.shortcut[j](skipped))
         return maps
@@ -119,7 +114,8 @@ class Concatenation(nn.Module):
         return torch.cat(branches, dim=1)
 
 
-def _ends_residual(i: int) -> bool:
+def ends_residual(i: int) -> bool:
+    """Whether a residual addition follows the i-th module."""
     return i % MODULES_PER_RESIDUAL == MODULES_PER_RESIDUAL - 1
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from clusterwhy.encoders.masked import MaskedEncoder
+    from clusterwhy.encoders.time_first import Prediction
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class MaskedPrediction(Settings):
 
         from clusterwhy.compute.seeding import seed_torch
         from clusterwhy.encoders.masked import best_device
+        from clusterwhy.encoders.time_first import training_prediction
         from clusterwhy.encoders.training_state import TrainingState, fingerprint
 
         seed_torch(seed)
@@ -77,9 +79,12 @@ class MaskedPrediction(Settings):
             kept = held_out
         device = best_device()
         encoder.to(device).train()
+        predict = training_prediction(encoder, length)
         held_out_windows = torch.from_numpy(windows_at(values, held_out, length))
         held_out_mask = self._mask(held_out_windows)
-        optimiser = torch.optim.AdamW(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        optimiser = torch.optim.AdamW(
+            encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=self.n_steps)
         report_at = set(np.linspace(1, self.n_steps, min(self.n_reports, self.n_steps), dtype=int).tolist())
         state = TrainingState(encoder, optimiser, schedule, rng=rng)
@@ -97,18 +102,19 @@ class MaskedPrediction(Settings):
             disable=None,
         ):
             batch = torch.from_numpy(windows_at(values, rng.choice(kept, self.batch_size), length))
-            loss = self._loss(encoder, batch.to(device), self._mask(batch).to(device))
+            mask = self._mask(batch).to(device)
+            loss = _squared_errors(predict, batch.to(device), mask) / mask.sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-            losses.append(loss.item())
+            losses.append(loss.detach())
             if step in report_at:
                 encoder.eval()
-                with torch.inference_mode():
-                    validation = self._loss(encoder, held_out_windows.to(device), held_out_mask.to(device)).item()
+                validation = self._validation_loss(predict, held_out_windows, held_out_mask, device)
                 encoder.train()
-                row = {"step": step, "train_loss": float(np.mean(losses)), "validation_loss": validation}
+                train_loss = torch.stack(losses).mean().item()
+                row = {"step": step, "train_loss": train_loss, "validation_loss": validation}
                 state.history.append(row)
                 losses = []
                 if resume is not None:
@@ -122,7 +128,20 @@ class MaskedPrediction(Settings):
 
         return stretch_mask(windows.shape, self.mask_share, self.mask_length, self.same_mask_for_channels)
 
-    @staticmethod
-    def _loss(encoder: "MaskedEncoder", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
-        predicted = encoder.predict(windows.masked_fill(mask, 0.0))
-        return ((predicted - windows)[mask] ** 2).mean()
+    def _validation_loss(
+        self, predict: "Prediction", windows: "torch.Tensor", mask: "torch.Tensor", device: "torch.device"
+    ) -> float:
+        import torch
+
+        with torch.inference_mode():
+            sums = [
+                _squared_errors(predict, batch.to(device), hidden.to(device))
+                for batch, hidden in zip(windows.split(self.batch_size), mask.split(self.batch_size), strict=True)
+            ]
+        return (torch.stack(sums).sum().cpu() / mask.sum()).item()
+
+
+def _squared_errors(predict: "Prediction", windows: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    """Sum over hidden values."""
+    errors = predict(windows.masked_fill(mask, 0.0)) - windows
+    return errors.masked_fill(~mask, 0.0).square().sum()
