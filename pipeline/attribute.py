@@ -89,7 +89,7 @@ def _draw_methods(
 
     from clusterwhy.explanations.contributions import contributions
     from clusterwhy.plots import pages
-    from clusterwhy.propagation.inputs import with_target
+    from clusterwhy.propagation.targets import with_target
 
     codes, main = explained.codes, next(iter(found.relevance.values()))
     shapley = [name for name in found.relevance if name.startswith(SHAPLEY)]

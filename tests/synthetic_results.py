@@ -26,10 +26,11 @@ def synthetic_results(
     stride: int = 16,
     rate_hz: float = 10.0,
     clock: float = 1.0,
+    gap_s: float = 0.0,
 ) -> StudyResults:
     """Consecutive clusters, each with its own leading channel; the last windows are noise and one is anomalous.
 
-    With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says.
+    With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says; `gap_s` seconds are missing after half.
     """
     rng = np.random.default_rng(0)
     n_samples = (n_windows - 1) * stride + length
@@ -40,7 +41,7 @@ def synthetic_results(
     series = Series(
         name,
         values,
-        clock * np.arange(n_samples) / rate_hz,
+        clock * np.arange(n_samples) / rate_hz + gap_s * (2 * np.arange(n_samples) >= n_samples),
         rate_hz,
         channels,
         tuple("bar" if i % 2 else "" for i in range(len(channels))),
@@ -48,6 +49,7 @@ def synthetic_results(
         labels=regime,
         label_names=labels,
         notes=(f"a note about {name}",),
+        segments=(0, -(-n_samples // 2)) if gap_s else (0,),
     )
     settings = WindowSettings(length=length, stride=stride)
     index = window_index(series, settings)

@@ -195,6 +195,53 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
 
 
 @needs_browser
+def test_a_brush_after_a_lasso_selects_at_once(visit: Any, made: Path) -> None:
+    tab = visit(made)
+    box = area(tab, "projection")
+    x, y, w, h = box["x"] + 3, box["y"] + 3, box["width"] - 6, box["height"] - 6
+    dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
+    assert title(tab, "selection").startswith("60 windows selected")
+    tab.locator("#cluster-1 [data-cluster]").first.click()
+    tab.wait_for_timeout(400)
+    assert title(tab, "selection").startswith("20 windows selected")
+    dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
+    strip = area(tab, "series", "xy3")
+    middle = strip["y"] + strip["height"] / 2
+    dragged(tab, [(strip["x"] + 2, middle), (strip["x"] + strip["width"] / 3 - 2, middle)])
+    assert re.match(r"(19|20|21) windows selected", title(tab, "selection"))
+
+
+@needs_browser
+@pytest.mark.parametrize("n_windows", [60, 4000])
+def test_a_series_with_a_gap_is_drawn_and_nothing_joins_its_sides(visit: Any, tmp_path: Path, n_windows: int) -> None:
+    """All values, and the envelope of a long series."""
+    gap_s = 40.0 * n_windows / 60
+    study = synthetic_results(tmp_path / "artifacts", n_windows=n_windows, gap_s=gap_s)
+    tab = visit(written(study, tmp_path / "report"))
+    lines, strip, scores = tab.evaluate(
+        "(() => { const { data } = document.getElementById('series');"
+        " return [data[0], data[1], data.find((one) => one.yaxis === 'y3')].map(({ x, y, z }) =>"
+        " [Array.from(x), Array.from(z ? z[0] : y)]); })()"
+    )
+    unit = tab.evaluate("JSON.parse(document.getElementById('about').textContent).clock.seconds")
+    half = n_windows * 16 / 10 / 2 / unit
+    gap = half + 0.05 * half, half + gap_s / unit - 0.05 * half
+    for x, y in (lines, scores):
+        assert all(value is not None and np.isfinite(value) for value in x)
+        points = list(zip(x, y, strict=True))
+        joined = [
+            (a, b)
+            for (a, left), (b, right) in itertools.pairwise(points)
+            if left is not None and right is not None and left == left and right == right and a < gap[0] and b > gap[1]
+        ]
+        assert joined == []
+        known = [x for x, y in points if y is not None and y == y]
+        assert min(known) < 0.1 * half and max(known) > gap[1] + 0.8 * half
+    inside = {code for x, code in zip(*strip, strict=True) if gap[0] < x < gap[1]}
+    assert inside == {None}
+
+
+@needs_browser
 def test_of_many_windows_a_subset_is_drawn_and_the_lasso_selects_all(visit: Any, made: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.html"
     few.write_text(made.read_text().replace("const MOST_POINTS = 25000;", "const MOST_POINTS = 15;"))

@@ -30,6 +30,7 @@ from clusterwhy.propagation.linear_operation import LinearOperation  # noqa: E40
 from clusterwhy.propagation.operations import Addition  # noqa: E402
 from clusterwhy.propagation.rules import IMPLEMENTATIONS, share  # noqa: E402
 from clusterwhy.propagation.zennit_backend import (  # noqa: E402
+    HOOKS,
     layer_map_composite,
     zennit_composite,
     zennit_relevance,
@@ -188,7 +189,7 @@ def test_composites_share_one_forward_pass(case: tuple[Any, Any, Any]) -> None:
 
 
 def test_every_rule_of_a_composite_is_implemented() -> None:
-    assert list(IMPLEMENTATIONS) == list(RULES)
+    assert list(IMPLEMENTATIONS) == list(HOOKS) == list(RULES)
 
 
 LAYERS = {

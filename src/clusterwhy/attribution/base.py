@@ -103,7 +103,7 @@ class FrozenNetwork:
         Raises:
             MethodError: it has no gradient with respect to windows that ask for one.
         """
-        from clusterwhy.propagation.inputs import as_scalars
+        from clusterwhy.propagation.targets import as_scalars
 
         target = as_scalars(self.module(windows), len(windows))
         if windows.requires_grad and not target.requires_grad:

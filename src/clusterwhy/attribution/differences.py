@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from clusterwhy.propagation.explainer import Relevance
-    from clusterwhy.propagation.inputs import Target
+    from clusterwhy.propagation.targets import Target
 
 
 @register_attributor("difference", baseline="own_references", n_references=4)
@@ -81,6 +81,7 @@ def explain_difference(
     from clusterwhy.propagation.canonical import canonize
     from clusterwhy.propagation.explainer import Relevance
     from clusterwhy.propagation.rescale_rule import RescaleRule
+    from clusterwhy.propagation.targets import target_name
 
     with inputs.own_modes():
         whole, data = inputs.checked_inputs(network, windows, target)
@@ -89,7 +90,7 @@ def explain_difference(
         canonical = canonize(whole, data[:2].to(device))
         values, differences = RescaleRule(canonical, n_path, device).mean_relevance(data, others, batch_size)
     provenance: dict[str, Any] = {
-        "target": inputs.target_name(target),
+        "target": target_name(target),
         "rule": "rescale (DeepLIFT)",
         "references": others.shape[-3],
         "canonizer": "auto",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clusterwhy.propagation.canonizer import CanonizerName
     from clusterwhy.propagation.explainer import Relevance
-    from clusterwhy.propagation.inputs import Target
+    from clusterwhy.propagation.targets import Target
 
 LRP = "lrp"  # the attributor; its methods are `lrp_<composite>`
 

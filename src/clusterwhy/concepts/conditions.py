@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from clusterwhy.errors import ConceptError, ShapeError
-from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.layer_graph import TracedLayer, feeds, layer_named
 from clusterwhy.propagation.steps import Canonical
+from clusterwhy.propagation.targets import as_scalars
 from clusterwhy.types import IntArray
 
 # layer -> the concepts that are kept there

@@ -28,8 +28,9 @@ from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import BATCH_SIZE, Engine, Tape
 from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
-from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, require_shape, with_target
+from clusterwhy.propagation.inputs import as_windows, device_of, dtype_of, own_modes, require_shape
 from clusterwhy.propagation.layer_graph import TracedLayer, layer_named, traced_layers
+from clusterwhy.propagation.targets import with_target
 from clusterwhy.types import FloatArray, IntArray
 
 Head = Callable[[torch.Tensor], torch.Tensor]

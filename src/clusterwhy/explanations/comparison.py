@@ -176,7 +176,7 @@ class _Classified:
 
 def _areas(asked: _Classified, found: Mapping[str, FloatArray], cells: Cells, seed: int) -> pd.DataFrame:
     """Insertion and deletion of the windows of each class in the order of each method."""
-    from clusterwhy.propagation.inputs import with_target
+    from clusterwhy.propagation.targets import with_target
 
     rng, rows = np.random.default_rng(seed), []
     for c, others in asked.references.items():

@@ -126,7 +126,7 @@ class EmbeddingUnitTarget(TargetSettings):
     ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
         from torch import nn
 
-        from clusterwhy.propagation.inputs import Unit
+        from clusterwhy.propagation.targets import Unit
 
         if self.unit >= embeddings.shape[1]:
             fault = f"unit: {self.unit}, but embeddings have {embeddings.shape[1]} features, counted from 0"

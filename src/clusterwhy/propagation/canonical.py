@@ -14,10 +14,10 @@ from torch import nn
 
 from clusterwhy.errors import ClusterWhyError, CompositeError
 from clusterwhy.propagation.graph_cleanup import plain_graph
-from clusterwhy.propagation.inputs import PREFIX
 from clusterwhy.propagation.per_window import difference, fault_of_batches, name_of, other_rows, probes
 from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.propagation.steps import Canonical
+from clusterwhy.propagation.targets import PREFIX
 from clusterwhy.propagation.tracing import Builder, Tracer
 
 

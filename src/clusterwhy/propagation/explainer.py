@@ -17,22 +17,12 @@ from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
 from clusterwhy.propagation.engine import Engine, RelevanceBudget
 from clusterwhy.propagation.entrances import entrance_notes, rules_of_entrances
-from clusterwhy.propagation.inputs import (
-    Target,
-    as_scalars,
-    as_windows,
-    checked_inputs,
-    device_of,
-    dtype_of,
-    own_modes,
-    require_shape,
-    target_name,
-    with_target,
-)
+from clusterwhy.propagation.inputs import as_windows, checked_inputs, device_of, dtype_of, own_modes, require_shape
 from clusterwhy.propagation.losses import gap_note, loss_note
 from clusterwhy.propagation.per_window import fault_of_batches, probes
 from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.propagation.steps import Canonical
+from clusterwhy.propagation.targets import Target, as_scalars, target_name, with_target
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from torch import nn
 
 from clusterwhy.errors import ConceptError
 from clusterwhy.propagation.canonical import canonize
-from clusterwhy.propagation.inputs import PREFIX, own_modes, with_target
+from clusterwhy.propagation.inputs import own_modes
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.receptive_fields import reach
 from clusterwhy.propagation.steps import Canonical, Step
+from clusterwhy.propagation.targets import PREFIX, with_target
 from clusterwhy.types import IntArray
 
 INPUT = "input"

@@ -11,12 +11,12 @@ from torch import nn
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
-from clusterwhy.propagation.inputs import as_scalars
 from clusterwhy.propagation.linearised import Product
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
+from clusterwhy.propagation.targets import as_scalars
 
 # below this difference of inputs a secant is replaced by the slope halfway
 SMALLEST_DIFFERENCE = 1e-6

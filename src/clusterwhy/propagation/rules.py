@@ -7,7 +7,6 @@ where an input cannot be negative. Every rule is tested equal to zennit's (tests
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -17,10 +16,6 @@ from clusterwhy.propagation.composites import Rule, Rules
 from clusterwhy.propagation.head_layers import RootedLinear
 from clusterwhy.propagation.linear_operation import LinearOperation
 from clusterwhy.propagation.steps import Step
-
-if TYPE_CHECKING:
-    from zennit.core import Hook
-
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 
@@ -176,7 +171,7 @@ def share(
     bias = None if without else layer.bias
     if without and layer.bias is not None:
         z = layer.add_bias(z, -layer.bias)
-    return IMPLEMENTATIONS[rule.name].share(_Case(rule, layer, x, z, relevance, non_negative, bias))
+    return IMPLEMENTATIONS[rule.name](_Case(rule, layer, x, z, relevance, non_negative, bias))
 
 
 def _epsilon(case: _Case) -> Shared:
@@ -260,40 +255,13 @@ def _box(case: _Case) -> Shared:
     return Shared(inputs, x.new_zeros(len(x)), lambda: total(case.relevance - difference * s))
 
 
-@dataclass(frozen=True)
-class Implementation:
-    """How a rule is computed, and zennit's hook that must give the same."""
-
-    share: Callable[[_Case], Shared]
-    hook: Callable[[Rule], "Hook"]
-
-
-def _hook(name: str, rule: Rule, **parameters: Any) -> "Hook":
-    """zennit's hook of a name."""
-    # here, where a hook is wanted: importing zennit takes a second, torchvision included
-    import zennit.rules
-
-    if name != "Epsilon":  # whose epsilon is the stabiliser
-        parameters["stabilizer"] = rule.stabilizer
-    hook: Hook = getattr(zennit.rules, name)(zero_params=["bias"] if rule.zero_bias else None, **parameters)
-    return hook
-
-
-def _epsilon_hook(rule: Rule) -> "Hook":
-    return _hook("Epsilon", rule, epsilon=rule.stabilizer)
-
-
-def _alpha_beta_hook(rule: Rule) -> "Hook":
-    return _hook("AlphaBeta", rule, alpha=rule.alpha, beta=rule.alpha - 1.0)
-
-
-# of each rule of `composites.RULES`
+# of each rule of `composites.RULES`; `zennit_backend.HOOKS` has zennit's hook that must give the same
 IMPLEMENTATIONS = {
-    "epsilon": Implementation(_epsilon, _epsilon_hook),
-    "z_plus": Implementation(_z_plus, lambda rule: _hook("ZPlus", rule)),
-    "alpha_beta": Implementation(_alpha_beta, _alpha_beta_hook),
-    "gamma": Implementation(_gamma, lambda rule: _hook("Gamma", rule, gamma=rule.gamma)),
-    "flat": Implementation(_flat, lambda rule: _hook("Flat", rule)),
-    "w_square": Implementation(_w_square, lambda rule: _hook("WSquare", rule)),
-    "box": Implementation(_box, lambda rule: _hook("ZBox", rule, low=rule.low, high=rule.high)),
+    "epsilon": _epsilon,
+    "z_plus": _z_plus,
+    "alpha_beta": _alpha_beta,
+    "gamma": _gamma,
+    "flat": _flat,
+    "w_square": _w_square,
+    "box": _box,
 }

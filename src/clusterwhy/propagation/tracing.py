@@ -16,7 +16,6 @@ from clusterwhy.propagation.copies import convolution, linear, with_windows_firs
 from clusterwhy.propagation.entrances import mark_entrances
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.in_place import bring_out_of_place
-from clusterwhy.propagation.inputs import how_to_pick
 from clusterwhy.propagation.operations import (
     ADD_CALLS,
     CONCATENATE_CALLS,
@@ -42,6 +41,7 @@ from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
 from clusterwhy.propagation.step_builders import add_call, module_builder
 from clusterwhy.propagation.steps import Canonical, Kind, Step
+from clusterwhy.propagation.targets import how_to_pick
 from clusterwhy.propagation.transformers import TRACED_INTO, plain_forward
 from clusterwhy.propagation.window_tracer import WindowTracer
 

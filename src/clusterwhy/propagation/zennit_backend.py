@@ -1,5 +1,6 @@
 """The same rules by zennit's hooks on the canonical network: the reference that the engine must equal."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from zennit.canonizers import SequentialMergeBatchNorm
 from zennit.composites import LayerMapComposite, SpecialFirstLayerMapComposite, layer_map_base
 from zennit.core import BasicHook, Composite, Hook, Stabilizer
 from zennit.layer import Sum as ZennitSum
-from zennit.rules import NoMod, Norm, Pass
+from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, NoMod, Norm, Pass, WSquare, ZBox, ZPlus
 from zennit.types import Convolution, Linear
 
 from clusterwhy.errors import CompositeError
@@ -20,7 +21,7 @@ from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, S
 from clusterwhy.propagation.operations import Addition
 from clusterwhy.propagation.per_window import difference
 from clusterwhy.propagation.residual_sums import residual_rule
-from clusterwhy.propagation.rules import IMPLEMENTATIONS, rule_of, stabilize
+from clusterwhy.propagation.rules import rule_of, stabilize
 from clusterwhy.propagation.steps import Canonical, Step
 
 # of outputs with hooks, as a share of their greatest size; merged batch norms round otherwise
@@ -40,9 +41,27 @@ def norm_plus(stabilizer: float = NORM_STABILIZER) -> BasicHook:
     )
 
 
+def _hook(kind: type[Hook], rule: Rule, **parameters: Any) -> Hook:
+    if kind is not Epsilon:  # whose epsilon is the stabiliser
+        parameters["stabilizer"] = rule.stabilizer
+    return kind(zero_params=["bias"] if rule.zero_bias else None, **parameters)
+
+
+# of each rule of `composites.RULES`
+HOOKS: dict[str, Callable[[Rule], Hook]] = {
+    "epsilon": lambda rule: _hook(Epsilon, rule, epsilon=rule.stabilizer),
+    "z_plus": lambda rule: _hook(ZPlus, rule),
+    "alpha_beta": lambda rule: _hook(AlphaBeta, rule, alpha=rule.alpha, beta=rule.alpha - 1.0),
+    "gamma": lambda rule: _hook(Gamma, rule, gamma=rule.gamma),
+    "flat": lambda rule: _hook(Flat, rule),
+    "w_square": lambda rule: _hook(WSquare, rule),
+    "box": lambda rule: _hook(ZBox, rule, low=rule.low, high=rule.high),
+}
+
+
 def zennit_rule(rule: Rule) -> Hook:
     """zennit's hook for a rule of ours; one that shares evenly sees 0 instead of 1 where padding is."""
-    hook, present = IMPLEMENTATIONS[rule.name].hook(rule), rule.present
+    hook, present = HOOKS[rule.name](rule), rule.present
     if present is not None and isinstance(hook, BasicHook):
         hook.input_modifiers = [lambda value: present.to(value).expand_as(value)]
         hook.reducer = lambda inputs, gradients: inputs[0] * gradients[0]

@@ -59,6 +59,7 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "window_clock": asdict(study.window_clock),
         "length": data.length,
         "n_samples": len(data.values),
+        "breaks": card.segments[1:],
         "n_windows": len(data.starts),
         "train_stop": card.train_stop,
         "label_names": card.label_names if data.labels is not None else [],

@@ -27,8 +27,8 @@ from clusterwhy.explanations.target_heads import ClusterMembership  # noqa: E402
 from clusterwhy.metrics.bootstrap import bootstrap_means  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
 from clusterwhy.propagation.explainer import lrp  # noqa: E402
-from clusterwhy.propagation.inputs import Unit  # noqa: E402
 from clusterwhy.propagation.layer_graph import Layer, layer_graph, layer_names  # noqa: E402
+from clusterwhy.propagation.targets import Unit  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 CHANNELS, TIME, CLASSES = 3, 24, 4

@@ -17,7 +17,7 @@ from clusterwhy.explanations.target_function import (
 )
 from clusterwhy.explanations.target_heads import EmbeddingSum
 from clusterwhy.propagation.composites import COMPOSITES
-from clusterwhy.propagation.inputs import Unit
+from clusterwhy.propagation.targets import Unit
 from tests.unit.propagation.test_relevance import made_encoder
 
 

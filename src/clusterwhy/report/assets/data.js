@@ -132,7 +132,7 @@ class Data {
   get nPlaces() { return this.arrays[this.whole ? "values" : "low"].size; }
   sampleOf(place) { return this.whole ? place : Math.floor(place * this.about.n_samples / this.nPlaces); }
   placeOf(sample) {
-    const place = this.whole ? sample : Math.floor(sample * this.nPlaces / this.about.n_samples);
+    const place = this.whole ? Math.floor(sample) : Math.floor(sample * this.nPlaces / this.about.n_samples);
     return Math.min(this.nPlaces - 1, Math.max(0, place));
   }
 
@@ -153,6 +153,15 @@ class Data {
 
   // time of a sample: that of a regular clock plus the drift of the recorded clock (in seconds)
   time(sample) { return this.span(sample) + (this.arrays.drift ? this.arrays.drift.values[this.placeOf(sample)] / this.about.clock.seconds : 0); }
+
+  // whether a new segment begins after one sample and up to another: no line joins them
+  breakBetween(first, last) {
+    const { breaks } = this.about, next = lowerBound(breaks, first + 1);
+    return next < breaks.length && breaks[next] <= last;
+  }
+
+  // whether something was recorded at a time, rather than in a gap
+  recorded(time) { return time <= this.time(this.sampleAt(time)) + 1.5 * this.span(1); }
 
   // times of the samples within a window, in the unit of windows
   times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }

@@ -106,7 +106,8 @@ class ProjectionView {
 
   connect() {
     this.div.on("plotly_selected", (event) => {
-      if (!event || !event.points) return;
+      // taking a lasso away, which the page does itself, is told as a selection of nothing
+      if (!event || !event.points || !(event.range || event.lassoPoints)) return;
       const chosen = this.chosen(event);
       this.own = true;
       this.state.set({ selected: chosen.sort((a, b) => a - b) });

@@ -54,7 +54,8 @@ class SeriesView {
   lines(channels, source, samples, lane) {
     const { data } = this, [from, to, first, last] = ["from", "to", "first", "last"].map((name) => source.placeOf(samples[name]));
     const size = this.together(to - from), single = size === 1 && source.single;
-    const n = channels.length * (1 + (single ? last - first + 1 : 2 * Math.ceil((last - first + 1) / size)));
+    const nBreaks = data.about.breaks.length;
+    const n = channels.length * (1 + 4 * nBreaks + (single ? last - first + 1 : 2 * Math.ceil((last - first + 1) / size)));
     const x = new Float64Array(n), y = new Float64Array(n).fill(NaN), values = new Float64Array(n).fill(NaN), names = new Array(n);
     let at = 0;
     for (const channel of channels) {
@@ -64,21 +65,25 @@ class SeriesView {
         if (Number.isFinite(value)) { y[at] = lane.of(channel, value); values[at] = value; }
         names[at++] = name;
       };
-      for (let place = first; place <= last; place += size) {
+      const broken = (a, b) => nBreaks > 0 && data.breakBetween(source.sampleOf(a), source.sampleOf(b));
+      for (let place = first, stop; place <= last; place = stop) {
+        stop = Math.min(place + size, last + 1);
+        while (stop > place + 1 && broken(place, stop - 1)) stop -= 1; // no bucket reaches across a gap
+        if (place > first && broken(place - 1, place)) add(place, NaN);
         if (single) { add(place, source.low(channel, place)); continue; }
         let low = Infinity, high = -Infinity;
-        for (let i = place; i < Math.min(place + size, last + 1); i++) {
+        for (let i = place; i < stop; i++) {
           const l = source.low(channel, i), h = source.high(channel, i);
           if (l < low) low = l;
           if (h > high) high = h;
         }
         add(place, low);
-        add(place + size / 2, high);
+        add((place + stop) / 2, high);
       }
       x[at++] = data.time(source.sampleOf(last));
     }
     return {
-      type: "scatter", mode: "lines", x, y, customdata: values, text: names, line: { width: 1, color: css("--signal") }, xaxis: "x", yaxis: "y",
+      type: "scatter", mode: "lines", x: x.subarray(0, at), y: y.subarray(0, at), customdata: values.subarray(0, at), text: names.slice(0, at), line: { width: 1, color: css("--signal") }, xaxis: "x", yaxis: "y",
       hovertemplate: `%{text}<br>%{customdata:.4g} at %{x:.3f} ${data.about.clock.unit}<extra></extra>`,
     };
   }
@@ -88,9 +93,9 @@ class SeriesView {
     const { data } = this, dense = (this.across() * (to - from)) / (shown[1] - shown[0]);
     const n = Math.min(Math.ceil(dense), Math.max(2, data.nWindows * 2)), each = (to - from) / n;
     const x = Array.from({ length: n }, (_, i) => from + (i + 0.5) * each);
-    const windows = x.map((time) => data.windowAt(data.sampleAt(time)));
+    const windows = x.map((time) => data.windowAt(data.sampleAt(time))), known = x.map((time) => data.recorded(time));
     const strip = (y, codes, colours, least, names) => ({
-      type: "heatmap", x, y: [y], z: [codes], zmin: least - 0.5, zmax: least + colours.length - 0.5, colorscale: steps(colours), showscale: false,
+      type: "heatmap", x, y: [y], z: [codes.map((code, i) => (known[i] ? code : null))], hoverongaps: false, zmin: least - 0.5, zmax: least + colours.length - 0.5, colorscale: steps(colours), showscale: false,
       xaxis: "x", yaxis: "y2", text: [windows.map(names)], hovertemplate: "%{text}<extra></extra>",
     });
     const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
@@ -118,6 +123,8 @@ class SeriesView {
     for (let window = first; window <= last; window += size) {
       let peak = window;
       for (let w = window; w < Math.min(window + size, last + 1); w++) if (data.score[w] > data.score[peak]) peak = w;
+      const before = windows[windows.length - 1];
+      if (before !== undefined && data.breakBetween(data.start[before], data.start[peak])) { x.push(data.startTime(peak)); y.push(null); windows.push(peak); }
       x.push(data.middle(peak)); y.push(data.score[peak]); windows.push(peak);
     }
     return {
