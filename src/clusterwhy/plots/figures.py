@@ -1,5 +1,7 @@
 """Plots of a study; each function draws on the given axes."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -63,12 +65,19 @@ def draw_series(
     values: FloatArray,
     channels: tuple[str, ...],
     units: tuple[str, ...],
+    segments: Sequence[int] = (0,),
     limit: int = 4000,
 ) -> None:
-    """One panel per channel: the recorded values, thinned to `limit` points for drawing only."""
+    """One panel per channel: the recorded values, thinned to about `limit` points for drawing only.
+
+    Args:
+        segments: first sample of each contiguous segment; no line joins two of them.
+    """
     step = max(1, len(values) // limit)
+    parts = [slice(*ends, step) for ends in itertools.pairwise([*segments, len(values)])]
     for ax, channel, unit, column in zip(axes, channels, units, values.T, strict=True):
-        ax.plot(times[::step], column[::step], linewidth=0.4, color="#333333")
+        for part in parts:
+            ax.plot(times[part], column[part], linewidth=0.4, color="#333333")
         ax.set_ylabel(with_unit(channel, unit), rotation=0, ha="right", va="center", fontsize=7)
         ax.tick_params(labelsize=6)
         ax.margins(x=0)

@@ -25,7 +25,8 @@ def overview(study: StudyResults, stem: Path) -> Files:
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
     units, times = tuple(data.card.units)[:shown], study.clock.scaled(data.time_s)
-    figures.draw_series(axes[:shown], times, data.values[:, :shown], data.channels[:shown], units)
+    values, channels = data.values[:, :shown], data.channels[:shown]
+    figures.draw_series(axes[:shown], times, values, channels, units, data.card.segments)
     figures.draw_timeline(axes[shown], study.summary["timeline"], times)
     if data.labels is not None:
         figures.draw_labels(axes[-1], data.index, data.card.label_names, times)
