@@ -76,9 +76,8 @@ def _write_comparison(run: StageRun, found: "Comparison", explained: _Explained,
     write_table(run.out / "quality.csv", quality)
     write_table(run.out / "agreement.csv", found.agreement.rename_axis("method").reset_index())
     run.tracker.table("quality", quality)
-    means = quality.drop(columns="class").groupby("method", sort=False).mean()
     run.metrics["n_explained"] = len(explained.table)
-    run.metrics["methods"] = {str(name): row.dropna().to_dict() for name, row in means.iterrows()}
+    run.metrics["methods"] = found.figures()
 
 
 def _draw_methods(

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
+from clusterwhy.artifacts.undefined import Undefined, defined_or
 from clusterwhy.attribution.registry import Method, method_of
 from clusterwhy.config import Settings
 from clusterwhy.errors import CompositeError, MethodError
 from clusterwhy.explanations.randomisation import randomised
 from clusterwhy.explanations.target_function import target_function
+from clusterwhy.metrics.channel_deletion import NO_FALL
 from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
 from clusterwhy.metrics.rank_correlation import rank_correlation
 from clusterwhy.metrics.z_scores import cell_z_scores
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 log = logging.getLogger(__name__)
+AREAS, SANITY, SUMS = ("deletion", "insertion"), ("randomised", "randomised_absolute"), ("gap", "lost_share")
+WHY = {
+    **dict.fromkeys(AREAS, NO_FALL),
+    **dict.fromkeys(SANITY, "relevance is constant"),
+    **dict.fromkeys(SUMS, "the target is 0, or what biases absorb is not known"),
+}
 RANDOM, Z_SCORE = "random", "z_score"  # rankings that every method is compared with
 
 
@@ -84,6 +92,18 @@ class Comparison:
     quality: pd.DataFrame
     agreement: pd.DataFrame
     failures: dict[str, str]
+
+    def figures(self) -> dict[str, dict[str, float | Undefined]]:
+        """Method -> measure -> mean over classes; a measure that does not apply to a method is left out."""
+        means = self.quality.drop(columns="class").groupby("method", sort=False).mean()
+        found = {}
+        for name, row in means.iterrows():
+            asked = [*AREAS]
+            if name in self.relevance:
+                asked += [*SANITY, *(SUMS if method_of(str(name)).attributor.complete else ())]
+            known = [key for key in row.index if key in asked or np.isfinite(row[key])]
+            found[str(name)] = {str(key): defined_or(float(row[key]), WHY[str(key)]) for key in known}
+        return found
 
 
 def compare(
