@@ -119,7 +119,7 @@ def made(rng: np.random.Generator) -> Made:
     """A file and what it holds."""
     marks, n = chosen_marks(rng), int(rng.integers(8, 40))
     blanks = marks.separator == " "
-    settings: dict[str, Any] = {"time": "time", "max_missing_share": 0.6, "max_gap": 40}
+    settings: dict[str, Any] = {"time": "time", "max_missing_share": 0.8, "max_gap": 40}
     settings |= {"separator": r"\s+" if blanks else marks.separator, "decimal": marks.decimal}
     settings |= {"thousands": marks.thousands} if marks.thousands else {}
     file = Made("", settings, np.zeros(0), {}, {}, {})

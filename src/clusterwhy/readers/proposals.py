@@ -114,9 +114,9 @@ def _names(head: _Lines, layout: CsvLayout) -> list[str]:
 def _propose_numbered(head: _Lines, n_names: int, separator: str, other: dict[str, Any], proposal: Proposal) -> None:
     """There is no header: numbered columns, the first of which may be the time."""
     firsts = [cells[0] for line in head.lines if any(cells := split(line, separator))]
+    # 999, 1,000 rises with a thousands mark and not with a decimal one: which it is, is asked elsewhere
     formats = readings(firsts, [], None)
-    times = formats[0].values(pd.Series(firsts)) if formats else np.arange(1)
-    rising = bool((np.diff(times) > 0).all())
+    rising = not formats or any((np.diff(known.values(pd.Series(firsts))) > 0).all() for known in formats)
     text = f"the first line holds {n_names} numbers and no names"
     if head.time is None:
         proposal.add("no-header", text, **other, names="numbered")

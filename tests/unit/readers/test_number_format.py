@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.file_fuzz import case, faulty
+from clusterwhy.errors import DataError
 from clusterwhy.readers.cells import TextCells, read_cells
 from clusterwhy.readers.number_format import PLAIN, NumberFormat, grouped_points, readings
+from clusterwhy.readers.tables import CsvFile
 
 GERMAN, SWISS, FRENCH = NumberFormat(",", "."), NumberFormat(".", "'"), NumberFormat(",", " ")
 
@@ -107,3 +109,15 @@ def test_generated_files_are_read_right_or_refused_and_the_advice_works(seed: in
     runs = pd.DataFrame(rows, columns=["seed", "reading", "outcome", "traits", "what"])
     assert faulty(runs).to_dict("records") == []
     assert (runs.loc[runs["reading"] == "by the advice", "outcome"] == "right").mean() >= 0.95
+
+
+def test_numbered_columns_whose_first_rises_by_one_of_two_readings_are_proposed_as_times(tmp_path: Path) -> None:
+    rows = "".join(f"{990 + i:,}\t{i % 7}.5\n" for i in range(40))
+    (tmp_path / "no_header.csv").write_text(rows)
+    with pytest.raises(DataError) as caught:
+        CsvFile(path=str(tmp_path / "no_header.csv"), time="time").read()
+    said = "\n".join(caught.value.faults)
+    assert "`time: c00`" in said and '`thousands: ","` if it is 1000' in said and "does not rise" not in said
+    told = {"time": "c00", "names": "numbered", "separator": "\t", "thousands": ","}
+    read = CsvFile(path=str(tmp_path / "no_header.csv"), **told).read()
+    assert read.time.tolist() == list(range(40)) or read.time.tolist() == list(range(990, 1030))
