@@ -33,7 +33,7 @@ class _Builder(Protocol):
     position: dict[fx.Node, int]
     notes: list[str]
 
-    def depends_on_windows(self, node: fx.Node) -> bool: ...
+    def is_signal(self, node: fx.Node) -> bool: ...
 
 
 class Constant(nn.Module):
@@ -78,6 +78,16 @@ def is_constant(node: fx.Node, depends_on_windows: list[bool]) -> bool:
     return node.target in READS_FIRST_VALUE and not depends_on_windows[0]
 
 
+def data_nodes(graph: fx.Graph) -> set[fx.Node]:
+    """The operations of a graph that depend on the values of the windows."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        reads = [n in found for n in node.all_input_nodes]
+        if node.op == "placeholder" or (node.op not in ("get_attr", "output") and not is_constant(node, reads)):
+            found.add(node)
+    return found
+
+
 def is_never_negative(value: Any) -> bool:
     """Whether a number, a tensor or what makes a tensor is known to give nothing below 0."""
     if isinstance(value, Constant):
@@ -100,7 +110,7 @@ def summand(builder: _Builder, node: fx.Node, value: Any, other: Any) -> int:
         value: the summand, a node or a number.
         other: the other one.
     """
-    if isinstance(value, fx.Node) and builder.depends_on_windows(value):
+    if isinstance(value, fx.Node) and builder.is_signal(value):
         return builder.position[value]
     note_constants(builder, node, [value])
     data = builder.position[other]
@@ -118,7 +128,7 @@ def note_constants(builder: _Builder, node: fx.Node, values: Iterable[Any]) -> N
     """Note which of the values that a node adds, joins or writes are constants."""
     for value in values:
         if isinstance(value, fx.Node):
-            if builder.depends_on_windows(value):
+            if builder.is_signal(value):
                 continue
             name = builder.steps[builder.position[value] - 1].name
         else:
