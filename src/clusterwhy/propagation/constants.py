@@ -62,7 +62,9 @@ class Operand(nn.Module):
         """(window, ...), the shape of the sum."""
         given: Any = self.number if constant is None else constant
         value = torch.as_tensor(given, dtype=torch.result_type(data, given), device=data.device)
-        return value.broadcast_to(torch.broadcast_shapes(data.shape, value.shape))
+        # not `torch.broadcast_shapes`, which imports sympy: a second
+        made: torch.Tensor = torch.broadcast_tensors(value, data)[0]
+        return made
 
 
 def is_constant(node: fx.Node, depends_on_windows: list[bool]) -> bool:
