@@ -130,13 +130,13 @@ def test_layer_norm_of_two_values_by_hand() -> None:
 
 
 @pytest.mark.parametrize("rule", [CONSTANT, SHARED], ids=["constant", "shared"])
-@pytest.mark.parametrize("fixed", [None, 1])
+@pytest.mark.parametrize("fixed", [(), (1,)])
 def test_of_a_product_both_have_half_or_the_gate_has_nothing(
-    fixed: int | None, rule: SequenceRule, draw: Callable[..., torch.Tensor]
+    fixed: tuple[int, ...], rule: SequenceRule, draw: Callable[..., torch.Tensor]
 ) -> None:
     x, gate, relevance = draw(3, 4, 5), draw(3, 4, 1), draw(3, 4, 5)
     shared = Product(torch.mul, (True, True), fixed).share([x, gate], x * gate, relevance, rule)
-    if fixed is None or rule is SHARED:
+    if not fixed or rule is SHARED:
         torch.testing.assert_close(shared.of_inputs[0], relevance / 2)
         torch.testing.assert_close(shared.of_inputs[1], relevance.sum(2, keepdim=True) / 2)
     else:
@@ -149,16 +149,35 @@ def test_of_a_product_of_matrices_each_entry_has_half_of_its_part(draw: Callable
     """A_ji V_ip R_jp / (2 O_jp), Achtibat et al. 2024, equation 14."""
     a, v = draw(2, 3, 4), draw(2, 4, 5)
     o, relevance = a @ v, draw(2, 3, 5)
-    shared = Product(torch.matmul, (True, True), None).share([a, v], o, relevance, CONSTANT)
+    shared = Product(torch.matmul, (True, True)).share([a, v], o, relevance, CONSTANT)
     parts = torch.einsum("wji,wip,wjp->wjip", a, v, relevance / (2 * o))
     torch.testing.assert_close(shared.of_inputs[0], parts.sum(3))
     torch.testing.assert_close(shared.of_inputs[1], parts.sum(1))
     assert_budget(shared, relevance)
 
 
+def test_of_a_product_of_three_each_has_a_third_and_beside_a_gate_half(draw: Callable[..., torch.Tensor]) -> None:
+    """delta B u of a selective state space: delta_bd B_bn u_bd R_bdn / (3 O_bdn), summed over what is not its own."""
+    delta, b, u = draw(2, 4), draw(2, 3), draw(2, 4)
+    relevance = draw(2, 4, 3)
+
+    def multiply(*factors: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bd,bn,bd->bdn", *factors)
+
+    made = Product(multiply, (True, True, True))
+    shared = made.share([delta, b, u], multiply(delta, b, u), relevance, CONSTANT)
+    for found, axis in zip(shared.of_inputs, (2, 1, 2), strict=True):
+        torch.testing.assert_close(found, relevance.sum(axis) / 3)
+    assert_budget(shared, relevance)
+    gated = Product(multiply, (True, True, True), (0,)).share([delta, b, u], multiply(delta, b, u), relevance, CONSTANT)
+    assert gated.of_inputs[0] is None
+    torch.testing.assert_close(gated.of_inputs[1], relevance.sum(1) / 2)
+    assert_budget(gated, relevance)
+
+
 def test_constants_and_denominators_take_nothing(draw: Callable[..., torch.Tensor]) -> None:
     x, by, relevance = draw(3, 4, 5), draw(3, 4, 1), draw(3, 4, 5)
-    for made, z in ((Product(torch.mul, (True, False), None), x * by), (Quotient(), x / by)):
+    for made, z in ((Product(torch.mul, (True, False)), x * by), (Quotient(), x / by)):
         shared = made.share([x, by], z, relevance, SHARED)
         torch.testing.assert_close(shared.of_inputs[0], relevance)
         assert shared.of_inputs[1] is None
@@ -287,7 +306,7 @@ def test_attention_to_another_sequence_gives_it_all(draw: Callable[..., torch.Te
 def test_every_linear_form_computes_what_the_step_computes(draw: Callable[..., torch.Tensor]) -> None:
     x = draw(2, 4, 6)
     made: list[tuple[Linearised, list[torch.Tensor]]] = [
-        (Product(torch.mul, (True, True), None), [x, x.sigmoid()]),
+        (Product(torch.mul, (True, True)), [x, x.sigmoid()]),
         (Quotient(), [x, x.exp()]),
         (Softmax(nn.Softmax(dim=1)), [x]),
         (Normaliser(with_any_parameters(nn.LayerNorm(6)), ""), [x]),

@@ -23,6 +23,7 @@ class Steps(Protocol):
     position: dict[fx.Node, int]
     notes: list[str]
     norms: FoldedBatchNorms
+    statistics: set[fx.Node]  # sizes, spreads and choices: they are held fixed where they scale others
 
     def add_step(
         self, node: fx.Node, kind: Kind, module: nn.Module, inputs: tuple[int, ...], non_negative: bool = False
@@ -58,8 +59,8 @@ def refuse_held(builder: Steps, node: Any) -> None:
     held = [n.name for n in node.all_input_nodes if builder.is_held(n)]
     if held:
         raise CompositeError(
-            f"{node.name}: reads {', '.join(held)}, a statistic of the window (spread, power or size), which has no "
-            "rule as a feature; it may only scale a signal, as in x / x.std(...)"
+            f"{node.name}: reads {', '.join(held)}, a choice or a statistic of the window that has no rule as a "
+            "feature; it may only scale or mask a signal, as in x * (x > 0)"
         )
 
 

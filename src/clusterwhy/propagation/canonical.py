@@ -10,12 +10,17 @@ import contextlib
 import copy
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from clusterwhy.errors import ClusterWhyError, CompositeError
+from clusterwhy.propagation.constants import data_nodes
+from clusterwhy.propagation.functional_layers import name_layers
 from clusterwhy.propagation.graph_cleanup import plain_graph
+from clusterwhy.propagation.known_values import KnownValues
 from clusterwhy.propagation.per_window import difference, fault_of_batches, name_of, other_rows, probes
 from clusterwhy.propagation.plain_network import plain_network
+from clusterwhy.propagation.spectral import join_complex_parts
+from clusterwhy.propagation.splitting import refuse_parts_of_windows
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.targets import PREFIX
 from clusterwhy.propagation.tracing import Builder, Tracer
@@ -51,6 +56,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
     network = plain_network(network)
     try:
         graph = plain_graph(Tracer(example).trace(network), network)
+        _name_what_has_no_module(graph, network, example)
     except ClusterWhyError:
         raise
     except Exception as error:  # fx raises whatever the traced code raises
@@ -76,6 +82,14 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
         raise CompositeError(fault)
     canonical.other_rows = other_rows(canonical, example)
     return canonical
+
+
+def _name_what_has_no_module(graph: fx.Graph, network: nn.Module, example: torch.Tensor) -> None:
+    """Make modules of layers that are called as functions and of parts that go through complex numbers, in place."""
+    known, data = KnownValues(network, example), data_nodes(graph)
+    refuse_parts_of_windows(graph, known)
+    join_complex_parts(graph, network, known, data)
+    name_layers(graph, network, known, data)
 
 
 def _in_training(module: nn.Module) -> bool:

@@ -33,7 +33,7 @@ class _Builder(Protocol):
     position: dict[fx.Node, int]
     notes: list[str]
 
-    def depends_on_windows(self, node: fx.Node) -> bool: ...
+    def is_signal(self, node: fx.Node) -> bool: ...
 
 
 class Constant(nn.Module):
@@ -62,7 +62,9 @@ class Operand(nn.Module):
         """(window, ...), the shape of the sum."""
         given: Any = self.number if constant is None else constant
         value = torch.as_tensor(given, dtype=torch.result_type(data, given), device=data.device)
-        return value.broadcast_to(torch.broadcast_shapes(data.shape, value.shape))
+        # not `torch.broadcast_shapes`, which imports sympy: a second
+        made: torch.Tensor = torch.broadcast_tensors(value, data)[0]
+        return made
 
 
 def is_constant(node: fx.Node, depends_on_windows: list[bool]) -> bool:
@@ -76,6 +78,16 @@ def is_constant(node: fx.Node, depends_on_windows: list[bool]) -> bool:
     if node.target is getattr:
         return node.args[1] in ATTRIBUTES_WITHOUT_VALUES
     return node.target in READS_FIRST_VALUE and not depends_on_windows[0]
+
+
+def data_nodes(graph: fx.Graph) -> set[fx.Node]:
+    """The operations of a graph that depend on the values of the windows."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        reads = [n in found for n in node.all_input_nodes]
+        if node.op == "placeholder" or (node.op not in ("get_attr", "output") and not is_constant(node, reads)):
+            found.add(node)
+    return found
 
 
 def is_never_negative(value: Any) -> bool:
@@ -100,7 +112,7 @@ def summand(builder: _Builder, node: fx.Node, value: Any, other: Any) -> int:
         value: the summand, a node or a number.
         other: the other one.
     """
-    if isinstance(value, fx.Node) and builder.depends_on_windows(value):
+    if isinstance(value, fx.Node) and builder.is_signal(value):
         return builder.position[value]
     note_constants(builder, node, [value])
     data = builder.position[other]
@@ -118,7 +130,7 @@ def note_constants(builder: _Builder, node: fx.Node, values: Iterable[Any]) -> N
     """Note which of the values that a node adds, joins or writes are constants."""
     for value in values:
         if isinstance(value, fx.Node):
-            if builder.depends_on_windows(value):
+            if builder.is_signal(value):
                 continue
             name = builder.steps[builder.position[value] - 1].name
         else:

@@ -241,7 +241,7 @@ class Engine:
         return share(entrances.get(n) or rule_of(step, rules), self.layers[n], x, z, arriving, non_negative)
 
     def _are_signals(self, step: Step) -> list[bool]:
-        return [self.canonical.depends_on_windows(i) for i in step.inputs]
+        return [self.canonical.takes_relevance(i) for i in step.inputs]
 
     def _share(
         self, n: int, step: Step, tape: Tape, arriving: torch.Tensor, rules: Rules

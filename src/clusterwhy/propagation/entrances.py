@@ -11,7 +11,7 @@ from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import SCALES_AND_SHIFTS
 from clusterwhy.propagation.composites import COMPOSITES, Rule, Rules
 from clusterwhy.propagation.head_layers import RootedLinear, SoftExtremum
-from clusterwhy.propagation.operations import CALLS, MODULES, SCALE_CALLS, Call, Slot
+from clusterwhy.propagation.operations import CALLS, MODULES, PERIODIC_CALLS, SCALE_CALLS, Call, Slot
 from clusterwhy.propagation.steps import Canonical, Step
 
 # where activations that fall and rise again turn: GELU, SiLU, Mish, Hardswish, and those that bend at 0
@@ -44,7 +44,7 @@ def _is_element_wise(step: Step) -> bool:
     if module.function in SCALE_CALLS:
         # not a constant divided by the input
         return module.arguments[0] == Slot(0) or module.function not in DIVISIONS
-    return module.function in CALLS["pass"]
+    return module.function in CALLS["pass"] - PERIODIC_CALLS
 
 
 def entrances_of(canonical: Canonical) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from clusterwhy.propagation.graph_nodes import argument
+from clusterwhy.propagation.graph_nodes import NAMED_LIKE_KEYWORDS, argument
 from clusterwhy.propagation.spellings import respell, squeeze_within_windows
 
 RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
@@ -53,6 +53,8 @@ def _drop_dead_code(graph: fx.Graph) -> None:
 
 def _writes(node: fx.Node) -> bool:
     method = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+    if node.target in NAMED_LIKE_KEYWORDS:
+        return False
     in_place = str(method).endswith("_") and not str(method).endswith("__") and method != "requires_grad_"
     return in_place or node.target in WRITES or bool(node.kwargs.get("inplace")) or "out" in node.kwargs
 

@@ -1,8 +1,12 @@
 """Reading and rewriting single operations of a traced graph."""
 
+import operator
 from typing import Any
 
 from torch import fx
+
+# of Python's operators, whose names end in `_` for another reason than those of operations that overwrite
+NAMED_LIKE_KEYWORDS = (operator.and_, operator.or_, operator.not_, operator.is_)
 
 
 def argument(node: Any, i: int, name: str, default: Any = None) -> Any:

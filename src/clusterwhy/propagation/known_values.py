@@ -38,8 +38,19 @@ class KnownValues:
             CompositeError: it depends on the windows' values, or on how many there are.
         """
         if not _is_of_shapes(node):
-            raise CompositeError(f"{node.name}: forward cannot be traced where it decides by the values of windows")
+            raise CompositeError(
+                f"{node.name}: forward cannot be traced where it decides by the values of windows; gradients, "
+                "occlusion and Shapley values run it as it is"
+            )
         return self._agreed(node, *(self._value(node, which) for which in (0, 1)))
+
+    def constant(self, node: fx.Node) -> Any:
+        """A value on two windows, whatever it depends on."""
+        return self._value(node, 0)
+
+    def counts_windows(self, node: Any) -> bool:
+        """Whether the first axis of a value is as long as there are windows."""
+        return all(len(self._value(node, which)) == len(self.examples[which]) for which in (0, 1))
 
     def length(self, node: fx.Node) -> int:
         """How many parts a value has.

@@ -7,7 +7,7 @@ proposition 3.3).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -81,35 +81,36 @@ def _times(x: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor | Non
     return None if gradient is None else (x * gradient).masked_fill(x.isinf(), 0.0)
 
 
-class _Halved(torch.autograd.Function):
-    """The same value, half of the gradient."""
+class _Divided(torch.autograd.Function):
+    """The same value, a part of the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, by: int) -> torch.Tensor:
+        ctx.by = by
         return x.clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        return gradients[0] / 2.0
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0] / ctx.by, None
 
 
-def halved(x: torch.Tensor) -> torch.Tensor:
-    """A factor of a product that takes half of its relevance."""
-    found: torch.Tensor = _Halved.apply(x)  # type: ignore[no-untyped-call]
+def halved(x: torch.Tensor, by: int = 2) -> torch.Tensor:
+    """A factor of a product that takes half of its relevance, or another part."""
+    found: torch.Tensor = _Divided.apply(x, by)  # type: ignore[no-untyped-call]
     return found
 
 
 class Product(Linearised):
-    """The product of two factors, element by element (`*`) or of matrices (`@`).
+    """The product of factors, element by element (`*`), of matrices (`@`) or summed over indices (`einsum`).
 
     Args:
         multiply: computes it.
         signals: which factors hold data.
-        fixed: a factor that is held fixed where the rule does not share: a gate or attention weights; None where both
-            are equals.
+        fixed: factors that are held fixed where the rule does not share: gates or attention weights; the others, or all
+            of them, have equal parts.
     """
 
-    def __init__(self, multiply: Any, signals: Sequence[bool], fixed: int | None) -> None:
+    def __init__(self, multiply: Any, signals: Sequence[bool], fixed: Collection[int] = ()) -> None:
         super().__init__(signals)
         self.multiply, self.fixed = multiply, fixed
 
@@ -120,11 +121,9 @@ class Product(Linearised):
     def linear_form(
         self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
     ) -> torch.Tensor:
-        if not all(self.signals):
-            return self(*inputs)
-        if self.fixed is None or rule.attention == "shared":
-            return self(*map(halved, inputs))
-        return self(*(x.detach() if i == self.fixed else x for i, x in enumerate(inputs)))
+        fixed = () if rule.attention == "shared" else self.fixed
+        moving = [i for i, is_data in enumerate(self.signals) if is_data and i not in fixed]
+        return self(*(halved(x, len(moving)) if i in moving else x.detach() for i, x in enumerate(inputs)))
 
 
 class Quotient(Linearised):
@@ -167,8 +166,8 @@ def _passed(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.where(small, y, x * (y / x.masked_fill(small, 1.0)).detach())
 
 
-class Softmax(Linearised):
-    """A softmax by its first-order expansion (Achtibat et al. 2024, proposition 3.1): x_i (R_i - p_i sum R).
+class FirstOrder(Linearised):
+    """A function by its first-order expansion, input times gradient (Achtibat et al. 2024, equation 4).
 
     It does not conserve relevance: what it loses is the category `softmax` of the budget.
     """
@@ -178,8 +177,8 @@ class Softmax(Linearised):
         self.function = function
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weights: torch.Tensor = self.function(x)
-        return weights
+        found: torch.Tensor = self.function(x)
+        return found
 
     def linear_form(
         self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
@@ -188,3 +187,7 @@ class Softmax(Linearised):
 
     def conserves(self, rule: SequenceRule) -> bool:
         return False
+
+
+class Softmax(FirstOrder):
+    """A softmax: x_i (R_i - p_i sum R) (Achtibat et al. 2024, proposition 3.1)."""

@@ -17,7 +17,7 @@ CATEGORIES = {
     "stabilizer": "no contributions of the sign that the rule shares, or an output near 0",
     "norm": "a mean near 0",
     "route": "padding",
-    "softmax": "attention weights",
+    "softmax": "a softmax or its logarithm, expanded to first order: explain the logits",
 }
 
 

@@ -43,26 +43,29 @@ class Normaliser(Linearised):
 
     def biases(self, x: torch.Tensor) -> list[torch.Tensor]:
         bias = getattr(self.norm, "bias", None)
-        return [] if bias is None else [self._beside(bias.detach(), x)]
+        return [] if bias is None else [self.beside(bias.detach(), x)]
 
     def linear_form(
         self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
     ) -> torch.Tensor:
         (x,) = inputs
         shape, axes = self.groups(x)
-        grouped = x.reshape(shape)
-        own: Any = self.norm
-        eps = torch.finfo(x.dtype).eps if own.eps is None else own.eps
-        if isinstance(self.norm, nn.RMSNorm):
-            scale = (grouped.detach() ** 2).mean(axes, keepdim=True)
-        else:
-            grouped = grouped - grouped.mean(axes, keepdim=True)
-            scale = (grouped.detach() ** 2).mean(axes, keepdim=True)
-        made = (grouped * (scale + eps).rsqrt()).reshape(x.shape)
+        grouped = self.centred(x.reshape(shape), axes)
+        scale = (grouped.detach() ** 2).mean(axes, keepdim=True)
+        made = (grouped * (scale + self.epsilon(x.dtype)).rsqrt()).reshape(x.shape)
         weight = getattr(self.norm, "weight", None)
         if weight is not None:
-            made = made * self._beside(weight.detach(), x)
+            made = made * self.beside(weight.detach(), x)
         return made + biases[0] if biases else made
+
+    def centred(self, grouped: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        """Members less the mean of their group, which a root-mean-square norm leaves in."""
+        return grouped if isinstance(self.norm, nn.RMSNorm) else grouped - grouped.mean(axes, keepdim=True)
+
+    def epsilon(self, dtype: torch.dtype) -> float:
+        """What is added to the mean of squares."""
+        own: Any = self.norm
+        return torch.finfo(dtype).eps if own.eps is None else float(own.eps)
 
     def groups(self, x: torch.Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """A shape of x and its axes that share their statistics."""
@@ -72,7 +75,7 @@ class Normaliser(Linearised):
         n_groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else x.shape[1]
         return (len(x), n_groups, -1), (2,)
 
-    def _beside(self, values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def beside(self, values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Weights or biases in the shape that they have beside one window of x."""
         if isinstance(self.norm, nn.LayerNorm | nn.RMSNorm):
             return values.reshape(*[1] * (x.ndim - 1 - values.ndim), *values.shape)

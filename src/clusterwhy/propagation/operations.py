@@ -21,7 +21,8 @@ DROPPED = (
 MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
     "pass": (
         *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
-        *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid),
+        *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Softsign),
+        *(nn.Tanhshrink, nn.Softshrink, nn.Hardshrink),
         Scaled,
     ),
     "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum, MeanOfSmallest),
@@ -38,9 +39,19 @@ LEAVES = (
 )
 
 RELU_CALLS = (F.relu, torch.relu, "relu", "relu_")
-NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus}
+NON_NEGATIVE_CALLS = {
+    *(*RELU_CALLS, torch.sigmoid, "sigmoid", F.sigmoid, F.softplus, F.relu6, F.hardsigmoid, torch.exp, "exp"),
+    *(torch.sqrt, "sqrt"),
+}
+# rise and fall without end
+PERIODIC_CALLS = {torch.sin, "sin", torch.cos, "cos"}
 CALLS: dict[Kind, set[Any]] = {
-    "pass": {*NON_NEGATIVE_CALLS, F.elu, F.gelu, F.silu, F.leaky_relu, torch.tanh, "tanh"},
+    "pass": {
+        *(*NON_NEGATIVE_CALLS, *PERIODIC_CALLS, torch.tanh, "tanh", F.tanh, torch.erf, "erf", torch.clamp),
+        *(torch.log, "log", torch.log1p, "log1p", torch.expm1, "expm1", torch.atan, "atan", torch.asinh, "asinh"),
+        *(F.elu, F.gelu, F.silu, F.leaky_relu, F.selu, torch.selu, F.celu, torch.celu, F.mish, F.hardswish, F.hardtanh),
+        *(F.logsigmoid, F.softsign, F.tanhshrink, F.softshrink, F.hardshrink),
+    },
     "norm": {
         *(torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d),
         *(F.avg_pool2d, F.adaptive_avg_pool2d),

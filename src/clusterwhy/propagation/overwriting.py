@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from clusterwhy.errors import CompositeError
+from clusterwhy.propagation.graph_nodes import NAMED_LIKE_KEYWORDS
 from clusterwhy.propagation.operations import DROPPED
 
 SETS_ITEMS = ("setitem", "__setitem__")
-IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow", "imatmul", "imod")
+IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow", "imatmul", "imod", "iand", "ior", "ixor")
 # operations named `..._` that leave the values as they are
 WRITES_NOTHING = ("requires_grad_", "detach_", "share_memory_")
 # those that change the shape of the tensor that they are called on, and nothing that shares its memory
@@ -94,14 +95,17 @@ class Overwriting:
             return
         target = self._counterpart(node)
         if target is None:
-            raise CompositeError(f"{node.name}: {self.name} overwrites its input, and nothing computes the same anew")
+            raise CompositeError(
+                f"{node.name}: {self.name} overwrites its input, and nothing computes the same anew; write it without "
+                "overwriting"
+            )
         node.target = target
 
     def _counterpart(self, node: fx.Node) -> Any:
         plain = self.name.strip("_")
         if plain in IN_PLACE_OPERATORS:
             node.op = "call_function"
-            return getattr(operator, plain[1:])
+            return getattr(operator, f"__{plain[1:]}__")
         if node.op == "call_method":
             return plain if hasattr(torch.Tensor, plain) else None
         return getattr(F, plain, getattr(torch, plain, None))
@@ -122,6 +126,7 @@ def overwriting_of(node: fx.Node, modules: Mapping[str, nn.Module]) -> Overwriti
         return None
     name = name_of(node)
     by_name = name.endswith("_") and not name.startswith("_") and name not in WRITES_NOTHING
+    by_name = by_name and node.target not in NAMED_LIKE_KEYWORDS
     by_operator = name.strip("_") in IN_PLACE_OPERATORS or name in SETS_ITEMS
     by_argument = node.kwargs.get("inplace", False) and not _is_idle_dropout(node)
     return Overwriting(name) if by_name or by_operator or by_argument or node.kwargs.get("out") is not None else None

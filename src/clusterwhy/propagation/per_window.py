@@ -44,7 +44,8 @@ def name_of(network: nn.Module) -> str:
 def fault_of_batches(network: nn.Module, windows: torch.Tensor, name: str | None = None) -> str | None:
     """What is wrong with a network whose output for a window depends on the windows beside it; None if nothing is.
 
-    The windows are tried all together and in pairs; one alone would lose its axis where a network has `squeeze()`.
+    The windows are tried all together and in pairs, and the first one beside a large fast oscillation, which outweighs
+    it where a network chooses by a mean of the batch; one alone would lose its axis where a network has `squeeze()`.
 
     Args:
         network: (window, channel, time) -> (window, ...), in evaluation mode.
@@ -54,6 +55,7 @@ def fault_of_batches(network: nn.Module, windows: torch.Tensor, name: str | None
     name, together = name or name_of(network), network(windows.clone())
     try:
         pairs = [network(windows[i : i + 2].clone()) for i in range(len(windows) - 1)]
+        pairs.append(network(torch.stack([windows[0], _oscillation(windows)])))
     except (RuntimeError, ValueError) as error:
         return f"{name} runs on {len(windows)} windows, but not on 2 of them ({error}): it has to take any number"
     if not isinstance(together, torch.Tensor):
@@ -63,8 +65,8 @@ def fault_of_batches(network: nn.Module, windows: torch.Tensor, name: str | None
             f"{name} gives {tuple(together.shape)} for {len(windows)} windows and {tuple(pairs[0].shape)} for two of "
             "them: the first axis of its output has to be the window; do not fold windows into another axis"
         )
-    expected = torch.cat([together[i : i + 2] for i in range(len(pairs))])
-    if difference(expected, torch.cat(pairs)) <= TOLERANCE.get(windows.dtype, 1e-2):
+    expected = torch.cat([together[i : i + 2] for i in range(len(windows) - 1)] + [together[:1]])
+    if difference(expected, torch.cat([*pairs[:-1], pairs[-1][:1]])) <= TOLERANCE.get(windows.dtype, 1e-2):
         return None
     if windows.dtype == torch.float32:  # an output that is a small difference of large values says little here
         return fault_of_batches(copy.deepcopy(network).double(), windows.double(), name)
@@ -72,6 +74,13 @@ def fault_of_batches(network: nn.Module, windows: torch.Tensor, name: str | None
         f"{name} gives a window another output beside other windows: it takes means, or mixes, over the windows of a "
         "batch, or draws random numbers; its relevance would depend on which windows stand together"
     )
+
+
+def _oscillation(windows: torch.Tensor) -> torch.Tensor:
+    """(channel, time) changes of sign from sample to sample, ten times as large as the windows."""
+    signs = torch.ones_like(windows[0])
+    signs[:, 1::2] = -1.0
+    return signs * 10.0 * torch.where(windows.abs().max() > 0, windows.abs().max(), 1.0)
 
 
 @torch.no_grad()
@@ -97,7 +106,8 @@ def _is_joined(together: torch.Tensor, parts: list[torch.Tensor]) -> bool:
     """Whether a value of several windows is those of each window, one after the other."""
     if len(together) != len(parts) or any(part.shape != (1, *together.shape[1:]) for part in parts):
         return False
-    return difference(together, torch.cat(parts)) <= 1e-2
+    joined = torch.cat(parts)
+    return difference(together, joined) <= 1e-2 if together.is_floating_point() else torch.equal(together, joined)
 
 
 def _values(canonical: Canonical, windows: torch.Tensor) -> list[Any]:

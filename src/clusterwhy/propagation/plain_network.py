@@ -1,4 +1,4 @@
-"""A network as a copy of our own: same tensors, weights in place of what computes them, nothing wrapped around it."""
+"""A network as a copy of our own: same parameters, computed weights in place, nothing wrapped around it."""
 
 import copy
 import inspect
@@ -23,7 +23,7 @@ OWN_TABLES = ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_for
 
 
 def plain_network(network: nn.Module) -> nn.Module:
-    """A network that computes the same in evaluation mode, and shares tensors but no modules with the original.
+    """A network that computes the same in evaluation mode, and shares parameters but no modules with the original.
 
     Parametrizations, weight and spectral norm and pruning masks, new or old, become the weights that they compute
     now, which the original may not have computed yet; `DataParallel` becomes the module inside.
@@ -62,8 +62,8 @@ def _require_one_input(network: nn.Module) -> None:
         ) from error
 
 
-def _copied(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
-    """A copy of a module and of all below it; `made` holds those that are copied already, which may be shared."""
+def _copied(module: nn.Module, made: dict[Any, Any]) -> nn.Module:
+    """A copy of a module and of all below it; `made` holds modules and buffers copied already, which may be shared."""
     if isinstance(module, WRAPPERS):
         return _copied(module.module, made)
     if module in made:
@@ -79,6 +79,9 @@ def _copied(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
     for name, value in module.__dict__.items():
         if isinstance(value, MethodType) and value.__self__ is module:
             own.__dict__[name] = MethodType(value.__func__, own)
+    for name, buffer in module._buffers.items():
+        if buffer is not None:  # which forward may overwrite
+            own._buffers[name] = made.setdefault(id(buffer), buffer.clone())
     for name, child in module._modules.items():
         if not (parametrized and name == "parametrizations"):
             own._modules[name] = None if child is None else _copied(child, made)
@@ -102,9 +105,6 @@ def _keep_weights(module: Any, own: Any) -> None:
     for name, parameter in own._parameters.items():
         if parameter is not None and parameter.is_inference():
             own._parameters[name] = nn.Parameter(parameter.clone(), requires_grad=parameter.requires_grad)
-    for name, buffer in own._buffers.items():
-        if buffer is not None and buffer.is_inference():
-            own._buffers[name] = buffer.clone()
     if isinstance(own, nn.RNNBase):
         own.__dict__["_flat_weights"] = [getattr(own, name, None) for name in own._flat_weights_names]
         own.__dict__["_flat_weight_refs"] = [w if w is None else weakref.ref(w) for w in own._flat_weights]

@@ -34,11 +34,11 @@ def _batch_norm(builder: Steps, node: Any, module: nn.BatchNorm2d) -> None:
 
 
 def _plane(builder: Steps, node: Any, module: nn.Conv2d) -> None:
-    if module.padding_mode != "zeros" and module.padding not in ((0, 0), "valid"):
-        raise CompositeError(f"{node.target}: padding mode {module.padding_mode!r} has no rule; use zeros")
     weight, bias = builder.norms.weights(node, module)
     positions = builder.positions(node)
-    if isinstance(module.padding, str):
+    if module.padding_mode != "zeros":
+        positions, left = pad_by_mode(builder, node, module, positions), (0, 0)
+    elif isinstance(module.padding, str):
         left, right = _same_padding(module)
         if left != right:
             call = Call(F.pad, (Slot(0), (left[1], right[1], left[0], right[0])), {})
@@ -47,6 +47,16 @@ def _plane(builder: Steps, node: Any, module: nn.Conv2d) -> None:
     else:
         left = module.padding  # type: ignore[assignment]
     builder.add_step(node, "linear", plane_convolution(module, weight, bias, left), positions)
+
+
+def pad_by_mode(builder: Steps, node: Any, module: Any, positions: tuple[int, ...]) -> tuple[int, ...]:
+    """A step that pads as a convolution does whose padding is not of zeros; the position of what it reads then."""
+    sizes = tuple(module._reversed_padding_repeated_twice)
+    if not any(sizes):
+        return positions
+    call = Call(F.pad, (Slot(0), sizes), {"mode": module.padding_mode})
+    builder.add_step(node, "route", call, positions, builder.keeps_sign(positions))
+    return (builder.position[node],)
 
 
 def _same_padding(module: nn.Conv2d) -> tuple[tuple[int, int], tuple[int, int]]:

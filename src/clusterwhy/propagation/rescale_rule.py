@@ -11,7 +11,7 @@ from torch import nn
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
-from clusterwhy.propagation.linearised import Product
+from clusterwhy.propagation.multipliers import of_mixed
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
@@ -126,34 +126,27 @@ class RescaleRule:
         if step.kind == "pass":
             return [_secant(module, here, there, outputs, arriving)]
         if step.kind in ("mixed", "held"):
-            return self._mixed(step, inputs, arriving)
+            if not outputs[0].is_floating_point():  # a mask
+                return [None] * len(inputs)
+            data = [self.canonical.depends_on_windows(i) for i in step.inputs]
+            return of_mixed(module, inputs, data, arriving, self.n_path)
         if step.kind == "write":
-            signals = [self.canonical.depends_on_windows(i) for i in step.inputs]
-            return share_overwritten(module, [own for own, _ in inputs], signals, arriving)
+            return self._written(step, inputs, arriving)
         others = tuple(own for own, _ in inputs[1:])
         # linear and quadratic steps need one point
         count = self.n_path if _selects(module) else 1
         at = (there + (k + 0.5) / count * (here - there) for k in range(count))
         return [sum(_gradient(module, point, others, arriving) for point in at) / count]  # type: ignore[list-item]
 
-    def _mixed(self, step: Step, inputs: list[tuple[Any, Any]], arriving: torch.Tensor) -> list[Any]:
-        """Mean gradients of all inputs along the line; products are exact at its middle."""
-        count = 1 if isinstance(step.module, Product) else self.n_path
-        data = [i == 0 or self.canonical.steps[i - 1].kind != "shape" for i in step.inputs]
-        total: list[Any] = [0.0 if is_data else None for is_data in data]
-        for k in range(count):
-            share = (k + 0.5) / count
-            points = [
-                (b + share * (a - b)).requires_grad_() if is_data else a
-                for (a, b), is_data in zip(inputs, data, strict=True)
-            ]
-            moving = [i for i, is_data in enumerate(data) if is_data]
-            with torch.enable_grad():
-                value = (step.module(*points) * arriving).sum()
-                found = torch.autograd.grad(value, [points[i] for i in moving])
-            for i, gradient in zip(moving, found, strict=True):
-                total[i] = total[i] + gradient / count
-        return total
+    def _written(self, step: Step, inputs: list[tuple[Any, Any]], arriving: torch.Tensor) -> list[torch.Tensor | None]:
+        """Multipliers of values that are written or chosen; the mean of both ends where their masks differ."""
+        signals = [self.canonical.takes_relevance(i) for i in step.inputs]
+        here = share_overwritten(step.module, [own for own, _ in inputs], signals, arriving)
+        if signals == [self.canonical.depends_on_windows(i) for i in step.inputs]:
+            return here
+        others = [b.expand_as(a) if isinstance(b, torch.Tensor) else b for a, b in inputs]
+        there = share_overwritten(step.module, others, signals, arriving)
+        return [None if a is None or b is None else (a + b) / 2.0 for a, b in zip(here, there, strict=True)]
 
 
 def _secant(
@@ -165,7 +158,7 @@ def _secant(
     if isinstance(module, nn.ReLU):
         slope = (middle > 0).to(middle.dtype)
     else:
-        slope = _gradient(module, middle, (), torch.ones_like(arriving))
+        slope = _gradient(module, middle, (), torch.ones_like(arriving)).nan_to_num(0.0, 0.0, 0.0)
     return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
 
 

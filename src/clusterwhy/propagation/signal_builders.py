@@ -19,15 +19,18 @@ from clusterwhy.propagation.building import (
     refuse_signal_as_mask,
     time_and_windows_swapped,
 )
-from clusterwhy.propagation.gates import fixed_factor
-from clusterwhy.propagation.linearised import GatedLinearUnit, Product, Quotient, Softmax
+from clusterwhy.propagation.constants import is_never_negative, note_constants
+from clusterwhy.propagation.gates import fixed_factors
+from clusterwhy.propagation.linearised import FirstOrder, GatedLinearUnit, Product, Quotient, Softmax
 from clusterwhy.propagation.normalisers import NORMALISERS, Normaliser
 from clusterwhy.propagation.operations import Call, Slot
+from clusterwhy.propagation.spectral import Spectral, SpectralStep
 
 MULTIPLY = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "multiply")
-MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
+MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, torch.mm, "matmul", "bmm", "mm")
 DIVIDE = (operator.truediv, torch.div, torch.divide, "div", "divide")
 SOFTMAX = (torch.softmax, F.softmax, "softmax")
+LOGARITHMS = (torch.log_softmax, F.log_softmax, "log_softmax", torch.logsumexp, "logsumexp")
 
 
 def _normaliser(builder: Steps, node: Any, module: nn.Module) -> None:
@@ -43,21 +46,54 @@ def _softmax(builder: Steps, node: Any) -> bool:
     return True
 
 
+def _log_softmax_module(builder: Steps, node: Any, module: nn.Module) -> None:
+    builder.add_step(node, "mixed", FirstOrder(module), builder.positions(node))
+
+
+def _logarithm(builder: Steps, node: Any) -> bool:
+    builder.add_step(node, "mixed", FirstOrder(call_of(node)), builder.positions(node))
+    return True
+
+
 def _product(builder: Steps, node: Any) -> bool:
     factors = list(node.args) + list(node.kwargs.values())
-    if len(factors) != 2 or not all(isinstance(factor, fx.Node) for factor in factors) or factors[0] is factors[1]:
-        return False  # a number scales; a square passes all that it gets
+    if len(factors) != 2 or not all(isinstance(factor, fx.Node) for factor in factors):
+        return False  # a number scales
+    if factors[0] is factors[1] and node.target in MULTIPLY:
+        return False  # a square passes all that it gets
+    _add_product(builder, node, Call(node.target, (Slot(0), Slot(1)), {}), factors)
+    return True
+
+
+def _einsum(builder: Steps, node: Any) -> bool:
+    equation, *factors = node.args
+    if len(factors) == 1 and isinstance(factors[0], list | tuple):
+        factors = list(factors[0])
+    if not isinstance(equation, str) or not all(isinstance(factor, fx.Node) for factor in factors):
+        raise CompositeError(f"{node.name}: einsum has a rule in the form torch.einsum('bij,bjk->bik', x, y)")
+    _add_product(builder, node, Call(torch.einsum, (equation, *map(Slot, range(len(factors)))), {}), factors)
+    return True
+
+
+def _add_product(builder: Steps, node: Any, function: Call, factors: list[fx.Node]) -> None:
+    """Gates are held fixed, and so are statistics, where other factors are left."""
     positions = tuple(builder.position[factor] for factor in factors)
     signals = [builder.is_signal(factor) and not builder.is_held(factor) for factor in factors]
-    function = Call(node.target, (Slot(0), Slot(1)), {})
-    made = Product(function, signals, fixed_factor(builder.steps, positions))
-    builder.add_step(node, "mixed", made, positions, node.target in MULTIPLY and builder.keeps_sign(positions))
-    return True
+    gates = fixed_factors(builder.steps, positions, signals)
+    others = [is_data and i not in gates for i, is_data in enumerate(signals)]
+    free = [is_data and factor not in builder.statistics for factor, is_data in zip(factors, others, strict=True)]
+    if any(free):
+        signals = [is_free or i in gates for i, is_free in enumerate(free)]
+    builder.add_step(node, "mixed", Product(function, signals, gates), positions, builder.keeps_sign(positions))
 
 
 def _quotient(builder: Steps, node: Any) -> bool:
     given = [*node.args, *node.kwargs.values()]
     if len(given) != 2 or not isinstance(given[1], fx.Node):
+        return False
+    if not isinstance(given[0], fx.Node) and builder.steps[builder.position[given[1]] - 1].is_gate:
+        return False  # of a gate it is one, too, as in 1 / (1 + exp(-x))
+    if node in builder.statistics and not (isinstance(given[0], fx.Node) and builder.is_signal(given[0])):
         return False
     if not isinstance(given[0], fx.Node) or not builder.is_signal(given[0]) or builder.is_held(given[0]):
         raise CompositeError(
@@ -112,11 +148,31 @@ def add_masked_attention(builder: Steps, node: Any, module: nn.MultiheadAttentio
 
 def _masked_fill(builder: Steps, node: Any) -> bool:
     given = dict(zip(("input", "mask", "value"), node.args, strict=False)) | node.kwargs
-    refuse_held(builder, node)
-    refuse_signal_as_mask(builder, node, given["mask"])
     fills = isinstance(given["value"], int | float) and given["value"] >= 0
     positions = builder.positions(node)
+    if builder.is_held(given["mask"]) and not builder.is_held(node.args[0]) and len(positions) == 2:
+        builder.add_step(node, "write", call_of(node), positions, fills and builder.keeps_sign(positions[:1]))
+        return True
+    refuse_held(builder, node)
+    refuse_signal_as_mask(builder, node, given["mask"])
     builder.add_step(node, "route", call_of(node), positions, fills and builder.keeps_sign(positions))
+    return True
+
+
+def _where(builder: Steps, node: Any) -> bool:
+    """Values of one or the other, by a mask."""
+    given = [*node.args, *node.kwargs.values()]
+    if len(given) != 3 or not isinstance(given[0], fx.Node):
+        raise CompositeError(f"{node.name}: where has a rule in the form torch.where(mask, x, y)")
+    values = given[1:]
+    if any(isinstance(value, fx.Node) and builder.is_held(value) for value in values):
+        refuse_held(builder, node)
+    note_constants(builder, node, values)
+    signs = [
+        builder.keeps_sign((builder.position[value],)) if isinstance(value, fx.Node) else is_never_negative(value)
+        for value in values
+    ]
+    builder.add_step(node, "write", call_of(node), builder.positions(node), all(signs))
     return True
 
 
@@ -130,17 +186,26 @@ def _glu(builder: Steps, node: Any) -> bool:
     return True
 
 
+def _spectral(builder: Steps, node: Any, module: Spectral) -> None:
+    builder.add_step(node, "mixed", SpectralStep(module), builder.positions(node))
+
+
 MODULES: dict[type[nn.Module], ModuleBuilder] = {
+    Spectral: _spectral,
     **dict.fromkeys(NORMALISERS, _normaliser),
     nn.Softmax: _softmax_module,
+    nn.LogSoftmax: _log_softmax_module,
     nn.GLU: _gated_linear_unit,
 }
 CALLS: dict[Any, CallBuilder] = {
     **dict.fromkeys(SOFTMAX, _softmax),
+    **dict.fromkeys(LOGARITHMS, _logarithm),
+    torch.einsum: _einsum,
     **dict.fromkeys(MULTIPLY, _product),
     **dict.fromkeys(MATRIX_MULTIPLY, _product),
     **dict.fromkeys(DIVIDE, _quotient),
     F.scaled_dot_product_attention: _attention_call,
+    torch.where: _where,
     torch.masked_fill: _masked_fill,
     "masked_fill": _masked_fill,
     F.glu: _glu,

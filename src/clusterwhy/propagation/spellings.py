@@ -161,8 +161,12 @@ def _padding(node: Any) -> None:
 
 def _clamp(node: Any) -> None:
     low, high = argument(node, 1, "min"), argument(node, 2, "max")
+    if node.target in (torch.clamp_max, "clamp_max"):
+        low, high = None, argument(node, 1, "max")
     if high is None and isinstance(low, int | float) and low == 0:
         become(node, F.relu, node.args[:1])
+    else:
+        become(node, torch.clamp, node.args[:1], {"min": low, "max": high})
 
 
 def _like(node: Any) -> None:
@@ -184,7 +188,7 @@ RULES: dict[Any, Callable[[Any], None]] = {
     **{operator.getitem: _item, getattr: _attribute, F.pad: _padding},
     **dict.fromkeys((operator.add, torch.add, "add", operator.sub, torch.sub, "sub"), _sum),
     **dict.fromkeys(("squeeze", torch.squeeze), _squeeze),
-    **dict.fromkeys((torch.clamp, "clamp", torch.clamp_min, "clamp_min"), _clamp),
+    **dict.fromkeys((torch.clamp, "clamp", torch.clamp_min, "clamp_min", torch.clamp_max, "clamp_max"), _clamp),
     **dict.fromkeys(
         (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout, torch.dropout),
         _dropout,

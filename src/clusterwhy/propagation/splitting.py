@@ -6,6 +6,7 @@ import torch
 from torch import fx
 
 from clusterwhy.propagation.graph_nodes import argument, become, refuse
+from clusterwhy.propagation.known_values import KnownValues
 
 SPLITS = ("chunk", "split", "split_with_sizes", "tensor_split", "unbind")
 SECTIONS = (
@@ -26,6 +27,14 @@ def part_of(values: torch.Tensor, split: str, sections: Any, dim: int, i: int) -
     return part
 
 
+def refuse_parts_of_windows(graph: fx.Graph, known: KnownValues) -> None:
+    """Refuse parts along the first axis where it is that of windows, and no other that is folded into it."""
+    for node in graph.find_nodes(op="call_function", target=part_of):
+        source, how, _, dim, _ = node.args
+        if dim == 0 and known.counts_windows(source):
+            refuse(node, f"{how} along axis 0 takes windows apart; give the axis of channels or time as `dim`")
+
+
 def number_of_parts(node: fx.Node) -> int | None:
     """How many parts a call splits values into; None where this depends on their shape."""
     how, sections, _ = _split(node)
@@ -42,9 +51,7 @@ def take_part(node: Any) -> bool:
     how, sections, dim = _split(source)
     if how is None:
         return False
-    if dim == 0:
-        refuse(node, f"{how} along axis 0 takes windows apart; give the axis of channels or time as `dim`")
-    elif isinstance(node.args[1], int):
+    if isinstance(node.args[1], int):
         become(node, part_of, (source.args[0], how, sections, dim, node.args[1]))
     else:
         refuse(node, f"takes several parts of {how} at once; take them one by one")

@@ -1,33 +1,18 @@
 """How modules and calls become steps, beside those of `tracing`: tables from types and functions to builders."""
 
-import operator
 from typing import Any
 
-import torch
 from torch import nn
 
-from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders
+from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders, statistics_builders
 from clusterwhy.propagation.building import CallBuilder, ModuleBuilder, Steps, call_of, refuse_held
+from clusterwhy.propagation.statistics_builders import CHOICES, STATISTICS
 
 # a module is traced as one operation where its type, or one that it inherits from, stands here
 MODULES: dict[type[nn.Module], ModuleBuilder] = (
     signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
 )
-CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS
-# statistics of the data, which may only scale other values
-STATISTICS = {
-    *(
-        torch.std,
-        torch.var,
-        torch.square,
-        torch.pow,
-        torch.abs,
-        torch.norm,
-        torch.linalg.norm,
-        torch.linalg.vector_norm,
-    ),
-    *("std", "var", "square", "pow", "abs", "norm", operator.pow),
-}
+CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS | statistics_builders.CALLS
 
 
 def module_builder(module: nn.Module) -> ModuleBuilder | None:
@@ -37,15 +22,28 @@ def module_builder(module: nn.Module) -> ModuleBuilder | None:
 
 def add_call(builder: Steps, node: Any) -> bool:
     """Add the steps of a call; False where it is left to `tracing`."""
-    held = [builder.is_held(n) for n in node.all_input_nodes if builder.is_signal(n)]
-    if held and (all(held) or node.target in STATISTICS):
-        builder.add_step(node, "held", call_of(node), builder.positions(node))
-        return True
-    if node.target in STATISTICS and builder.has_signal(node):
-        builder.add_step(node, "held", call_of(node), builder.positions(node))
-        return True
+    signals = [n for n in node.all_input_nodes if builder.is_signal(n)]
+    measured = STATISTICS.get(node.target)
+    if signals and (measured or node.target in CHOICES or builder.statistics.issuperset(signals)):
+        builder.statistics.add(node)
+        if node.target in CHOICES or any(map(builder.is_held, signals)) or (measured and not measured(builder, node)):
+            return _add_product_of_statistics(builder, node) or add_held(builder, node)
+        if measured:
+            return True
     made = CALLS.get(node.target)
     if made is not None and made(builder, node):
         return True
     refuse_held(builder, node)
     return False
+
+
+def _add_product_of_statistics(builder: Steps, node: Any) -> bool:
+    """A statistic times one that is held, such as a sign, passes its relevance."""
+    free = [n for n in node.all_input_nodes if builder.is_signal(n) and not builder.is_held(n)]
+    return bool(free) and node.target in signal_builders.MULTIPLY and CALLS[node.target](builder, node)
+
+
+def add_held(builder: Steps, node: Any) -> bool:
+    """Add a statistic that no rule covers; it takes no relevance."""
+    builder.add_step(node, "held", call_of(node), builder.positions(node))
+    return True

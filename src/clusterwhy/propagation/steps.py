@@ -30,6 +30,7 @@ class Step:
         non_negative: its output never falls below 0.
         reads_input: an entrance (`propagation.entrances`): a step with weights that the input reaches through none.
         before_entrances: a scale and shift of each channel that the input passes on its way to the entrances.
+        is_gate: it says how much of another value passes (`propagation.gates`).
         of_convolutions: a sum of convolutions, or of convolutions and the input (`propagation.residual_sums`).
     """
 
@@ -40,6 +41,7 @@ class Step:
     non_negative: bool = False
     reads_input: bool = False
     before_entrances: bool = False
+    is_gate: bool = False
     of_convolutions: bool = False
 
 
@@ -69,6 +71,10 @@ class Canonical(nn.Module):
     def depends_on_windows(self, i: int) -> bool:
         """Whether value i is data, no size and no constant."""
         return i == 0 or self.steps[i - 1].kind != "shape"
+
+    def takes_relevance(self, i: int) -> bool:
+        """Whether relevance can go to value i: to data, but not to what is held fixed, such as a mask."""
+        return i == 0 or self.steps[i - 1].kind not in ("shape", "held")
 
     @property
     def has_constants(self) -> bool:

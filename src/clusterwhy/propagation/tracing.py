@@ -14,6 +14,7 @@ from clusterwhy.propagation.building import refuse_held, time_and_windows_swappe
 from clusterwhy.propagation.constants import Constant, is_constant, is_never_negative, note_constants, summand
 from clusterwhy.propagation.copies import convolution, linear, with_windows_first, without_hooks
 from clusterwhy.propagation.entrances import mark_entrances
+from clusterwhy.propagation.gates import is_gate
 from clusterwhy.propagation.head_layers import RootedLinear, SquaredDistances, Sum
 from clusterwhy.propagation.in_place import bring_out_of_place
 from clusterwhy.propagation.operations import (
@@ -36,15 +37,17 @@ from clusterwhy.propagation.operations import (
     refuse_own_forward,
 )
 from clusterwhy.propagation.overwriting import overwrite
+from clusterwhy.propagation.plane_builders import pad_by_mode
 from clusterwhy.propagation.residual_sums import mark_sums
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.signal_builders import add_masked_attention
-from clusterwhy.propagation.step_builders import add_call, module_builder
+from clusterwhy.propagation.step_builders import add_call, add_held, module_builder
 from clusterwhy.propagation.steps import Canonical, Kind, Step
 from clusterwhy.propagation.targets import how_to_pick
 from clusterwhy.propagation.transformers import TRACED_INTO, plain_forward
 from clusterwhy.propagation.window_tracer import WindowTracer
 
+NAMED = 10  # operations without a rule in a message
 MASKS_OF_ATTENTION = ("query", "key", "value", "attn_mask", "key_padding_mask")
 
 
@@ -83,6 +86,7 @@ class Builder:
         self.position: dict[fx.Node, int] = {}
         self.norms = FoldedBatchNorms(network, graph, self.modules, example)
         self.notes = list(self.norms.notes)
+        self.statistics: set[fx.Node] = set()
 
     def build(self) -> Canonical:
         """The steps of the graph.
@@ -110,8 +114,10 @@ class Builder:
                     faults.append(str(error))
                     self.position[node] = 0
         if faults:
+            listed = faults[:NAMED] + [f"and {len(faults) - NAMED} more"] * (len(faults) > NAMED)
             raise CompositeError(
-                "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
+                "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *listed])
+                + "\nGradients, occlusion and Shapley values need no rules (docs/networks.md)"
             )
         mark_entrances(self.steps)
         mark_sums(self.steps)
@@ -121,7 +127,9 @@ class Builder:
         self, node: fx.Node, kind: Kind, module: nn.Module, inputs: tuple[int, ...], non_negative: bool = False
     ) -> None:
         name = str(node.target) if node.op == "call_module" else node.name
-        self.steps.append(Step(name, kind, module.eval(), inputs, non_negative))
+        step = Step(name, kind, module.eval(), inputs, non_negative)
+        step.is_gate = is_gate(self.steps, step)
+        self.steps.append(step)
         self.position[node] = len(self.steps)
 
     def add_step(
@@ -139,7 +147,7 @@ class Builder:
         return self._keeps_sign(positions)
 
     def is_signal(self, node: fx.Node) -> bool:
-        """Whether a value depends on the data."""
+        """Whether a node gives data, no size and no constant."""
         position = self.position[node]
         return position == 0 or self.steps[position - 1].kind != "shape"
 
@@ -155,18 +163,13 @@ class Builder:
     def _keeps_sign(self, inputs: tuple[int, ...]) -> bool:
         return all(i > 0 and self.steps[i - 1].non_negative for i in inputs)
 
-    def depends_on_windows(self, node: fx.Node) -> bool:
-        """Whether a node gives data, no size and no constant."""
-        position = self.position[node]
-        return position == 0 or self.steps[position - 1].kind != "shape"
-
     def _inputs(self, node: fx.Node) -> tuple[int, ...]:
         return tuple(self.position[n] for n in node.all_input_nodes)
 
     def _add(self, node: fx.Node) -> None:
         if "refused" in node.meta:
             raise CompositeError(node.meta["refused"])
-        depends = [self.depends_on_windows(n) for n in node.all_input_nodes]
+        depends = [self.is_signal(n) for n in node.all_input_nodes]
         if node.op == "get_attr":
             made = Constant(node.meta["value"])
             self._step(node, "shape", made, (0,), is_never_negative(made))
@@ -263,10 +266,10 @@ class Builder:
         self._step(node, "sequence", made, self._inputs(node))
 
     def _add_convolution(self, node: fx.Node, module: nn.Conv1d, inputs: tuple[int, ...]) -> None:
-        if module.padding_mode != "zeros" and module.padding != (0,):
-            raise CompositeError(f"{node.target}: padding mode {module.padding_mode!r} has no rule; use zeros")
         weight, bias = self.norms.weights(node, module)
         padding = module.padding
+        if module.padding_mode != "zeros":
+            inputs, padding = pad_by_mode(self, node, module, inputs), (0,)
         if isinstance(padding, str):
             total = module.dilation[0] * (module.kernel_size[0] - 1) if padding == "same" else 0
             if total % 2:
@@ -276,12 +279,13 @@ class Builder:
         self._step(node, "linear", convolution(module, weight, bias, padding), inputs)
 
     def _add_call(self, node: Any) -> None:
+        if node.target is overwrite:
+            self._add_overwritten(node, self._call(node))
+            return
         if self._is_output_of_sequence(node) or add_call(self, node):
             return
         inputs, target, call = self._inputs(node), node.target, self._call(node)
-        if target is overwrite:
-            self._add_overwritten(node, call)
-        elif target in CONCATENATE_CALLS:
+        if target in CONCATENATE_CALLS:
             dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
             order = tuple(self.position[n] for n in node.args[0])
             note_constants(self, node, node.args[0])
@@ -296,6 +300,8 @@ class Builder:
             self._step(node, "pass", call, inputs)
         elif target is F.dropout:
             self.position[node] = inputs[0]
+        elif node in self.statistics:
+            add_held(self, node)
         else:
             raise CompositeError(f"{node.name}: {getattr(target, '__name__', target)} has no rule")
 
@@ -329,6 +335,12 @@ class Builder:
 
     def _add_overwritten(self, node: fx.Node, call: Call) -> None:
         base_and_value = node.args[:2]
+        written = [n for n in base_and_value if isinstance(n, fx.Node) and self.is_signal(n)]
+        if any(map(self.is_held, written)):
+            if not all(map(self.is_held, written)):
+                refuse_held(self, node)
+            add_held(self, node)
+            return
         note_constants(self, node, base_and_value)
         signs = [
             self._keeps_sign((self.position[value],)) if isinstance(value, fx.Node) else is_never_negative(value)

@@ -1,10 +1,12 @@
 """Tracing of what torch.fx leaves to its users: one input, sizes, loops, modules made in forward, einops."""
 
 import builtins
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import fx, nn
@@ -16,6 +18,13 @@ from clusterwhy.propagation.overwriting import OverwritableProxy
 
 # drop at random, or take statistics of the windows, in training mode
 CHANGING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+# functions of tensors that are constants while a network is traced, with sizes one by one
+SIZED: dict[Any, tuple[str, ...]] = {
+    torch: ("zeros", "ones", "empty"),
+    torch.Tensor: ("expand", "view", "reshape", "repeat", "tile", "new_zeros", "new_ones", "new_empty"),
+}
 
 
 class _Known:
@@ -65,11 +74,24 @@ class WindowTracer(fx.Tracer):
         self.known = KnownValues(root, self.example)
         plain: Any = builtins.len
         own: Any = lambda values: _length(values) if isinstance(values, fx.Proxy) else plain(values)  # noqa: E731
-        builtins.len = own
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch.object(builtins, "len", own))
+            for place, names in SIZED.items():
+                for name in names:
+                    stack.enter_context(mock.patch.object(place, name, self._recorded(place, name)))
             return super().trace(root, concrete_args)
-        finally:
-            builtins.len = plain
+
+    def _recorded(self, place: Any, name: str) -> Callable[..., Any]:
+        """What creates a tensor of traced sizes: torch itself takes such sizes as one tuple only."""
+        plain = getattr(place, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not any(isinstance(arg, fx.Proxy) for arg in args):
+                return plain(*args, **kwargs)
+            kind, target = ("call_function", plain) if place is torch else ("call_method", name)
+            return self.create_proxy(kind, target, args, kwargs)
+
+        return call
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one operation."""

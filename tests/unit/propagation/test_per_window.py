@@ -60,6 +60,20 @@ def test_networks_that_mix_windows_are_refused(entry: str, mix: str, windows: np
         ENTRY_POINTS[entry](Net(MIXES[mix]).double().eval(), windows, 0)
 
 
+class ByTheStrongestFrequency(nn.Module):
+    """As TimesNet chooses its periods: by the mean spectrum of the batch, which most batches agree on."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        strongest = int(torch.fft.rfft(x, dim=2).abs().mean((0, 1))[1:].argmax())
+        return x[:, :, :: strongest + 1].mean(dim=2)
+
+
+def test_a_choice_by_the_mean_of_the_batch_that_most_batches_agree_on_is_refused(windows: np.ndarray) -> None:
+    slow = np.sin(2 * np.pi * np.arange(8) / 8)
+    with pytest.raises(MethodError, match="beside other windows"):
+        explain(ByTheStrongestFrequency(), windows * 0.01 + slow, "gradient", 0)
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 def test_a_sum_over_windows_that_has_a_rule_of_its_own_is_refused(zeros: bool, windows: np.ndarray) -> None:
     network = Net(lambda h: h.mean(dim=2) + h.sum(dim=0, keepdim=True).mean(dim=2)).double().eval()
