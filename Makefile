@@ -33,6 +33,7 @@ $(VENV)/.ready: requirements.lock
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $< && \
 		$(BIN)/python -m pip install -q --disable-pip-version-check $(EDITABLE); \
 	fi
+	@python -c "from clusterwhy.projection import compile_kernels; compile_kernels()"  # numba, once: half a minute
 	@touch $@
 
 repro: $(VENV)/.ready

@@ -155,7 +155,7 @@ def billion(speed: pd.DataFrame) -> pd.DataFrame:
     ]
     if (RESULTS / "scaling.json").is_file():
         grown = read("scaling").table("growth")
-        for step in ("UMAP of a sample", "HDBSCAN of a sample"):
+        for step in ("UMAP", "HDBSCAN"):
             part = grown[grown["step"] == step].sort_values("windows")
             (n_small, n_large), (small, large) = part["windows"].iloc[-2:], part["seconds"].iloc[-2:]
             each = (large - small) / (n_large - n_small)  # seconds per window once the sample is fitted

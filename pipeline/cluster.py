@@ -22,8 +22,10 @@ def main(run: StageRun) -> None:
     clusterer, seed = run.settings["clusterer"], run.settings["seed"]
     points = projection if clusterer.space == "projection" else embeddings
     clusters = clusterer.fit(points, embeddings)
-    labels = clusters.labels
-    table = pd.DataFrame({"window": data.index["window"], "cluster": labels, "strength": clusters.strengths})
+    labels, fitted = clusters.labels, clusterer.fitted(len(points))
+    table = pd.DataFrame(
+        {"window": data.index["window"], "cluster": labels, "strength": clusters.strengths, "fitted": fitted}
+    )
     write_table(run.out / "clusters.parquet", table)
     write_array(run.out / "labels.npy", labels)
     write_table(run.out / "condensed_tree.parquet", clusters.tree)
@@ -34,8 +36,9 @@ def main(run: StageRun) -> None:
     write_json(run.out / "summary.json", summary)
     n_clusters, noise = int(labels.max(initial=-1)) + 1, float(np.mean(labels < 0))
     reason = "there are not two clusters" if n_clusters < 2 else ""
-    size, samples = clusterer.sizes(len(labels))
+    size, samples = clusterer.sizes(int(fitted.sum()))
     run.metrics = {
+        "n_fitted": int(fitted.sum()),
         "n_clusters": n_clusters,
         "noise_share": noise,
         "min_cluster_size": size,
@@ -49,6 +52,12 @@ def main(run: StageRun) -> None:
         log.warning("all windows are noise (a valid result); a smaller min_cluster_share finds smaller clusters")
     elif n_clusters == 1:
         log.warning("only one cluster: it is explained against the noise windows, if any")
+    if not fitted.all():
+        log.info(
+            "fitted on %d of %d windows, drawn at random (clusterer.sample); the others are assigned to their clusters",
+            fitted.sum(),
+            len(fitted),
+        )
     log.info("%d clusters, %.1f %% noise", n_clusters, 100 * noise)
 
 

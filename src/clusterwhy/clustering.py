@@ -11,9 +11,10 @@ from clusterwhy.compute.rounding import coincide
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 NOISE = -1
+PART = 10_000  # windows that are assigned at a time: each keeps 2 x `min_samples` neighbours
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class Hdbscan(Settings):
         samples = self.min_samples or max(3, round((self.min_samples_share or 0.0) * n_windows))
         return size, samples
 
+    def fitted(self, n_windows: int) -> BoolArray:
+        """(window,) those that are clustered; the others are assigned."""
+        if self.sample is None or n_windows <= self.sample:
+            return np.ones(n_windows, dtype=bool)
+        return drawn(n_windows, self.sample, seed=0)
+
     def fit(self, points: FloatArray, embeddings: FloatArray | None = None) -> Clusters:
         """Cluster points (window, dimension).
 
@@ -72,9 +79,7 @@ class Hdbscan(Settings):
         Raises:
             DataError: fewer windows than `min_cluster_size`.
         """
-        fitted = np.ones(len(points), dtype=bool)
-        if self.sample is not None and len(points) > self.sample:
-            fitted = drawn(len(points), self.sample, seed=0)
+        fitted = self.fitted(len(points))
         size, samples = self.sizes(int(fitted.sum()))
         if len(points) < max(size, samples + 1):
             raise DataError(
@@ -100,7 +105,8 @@ class Hdbscan(Settings):
         tree = model.condensed_tree_.to_pandas()
         if not fitted.all():
             number_as_fitted(model.prediction_data_, tree, model.labels_)
-            labels[~fitted], strengths[~fitted] = hdbscan.approximate_predict(model, points[~fitted])
+            for part in np.split(np.flatnonzero(~fitted), range(PART, int((~fitted).sum()), PART)):
+                labels[part], strengths[part] = hdbscan.approximate_predict(model, points[part])
         found = Clusters(labels, strengths, _persistence(model.cluster_persistence_, tree), tree)
         return with_twins(found, points if embeddings is None else embeddings)
 
@@ -192,13 +198,16 @@ def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 500
     return float(silhouette_score(points[kept], labels[kept]))
 
 
-def central_order(points: FloatArray) -> IntArray:
-    """Members of one cluster in ascending order of their summed distance to all others, the medoid first."""
+def central_order(points: FloatArray, limit: int = 5000) -> IntArray:
+    """Members of one cluster in ascending order of their summed distance to the others, the medoid first.
+
+    To at most `limit` others, drawn at random, since distances of all pairs take time with the square of the members.
+    """
     from sklearn.metrics import pairwise_distances_chunked
 
-    sums = np.concatenate(
-        [chunk.sum(axis=1) for chunk in pairwise_distances_chunked(np.asarray(points, dtype=np.float64))]
-    )
+    points = np.asarray(points, dtype=np.float64)
+    others = points if len(points) <= limit else points[drawn(len(points), limit, seed=0)]
+    sums = np.concatenate([chunk.sum(axis=1) for chunk in pairwise_distances_chunked(points, others)])
     return np.argsort(sums, kind="stable")
 
 

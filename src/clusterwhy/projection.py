@@ -12,7 +12,7 @@ from clusterwhy.config import Settings
 from clusterwhy.errors import DataError
 from clusterwhy.types import BoolArray, FloatArray
 
-PART = 10_000  # windows that are transformed at a time
+PART = 10_000  # windows that are placed at a time
 
 
 class Projection(Settings):
@@ -23,6 +23,10 @@ class Projection(Settings):
     """
 
     standardise: bool = True
+
+    def fitted(self, n_windows: int, seed: int) -> BoolArray:
+        """(window,) those that it is fitted on: all."""
+        return np.ones(n_windows, dtype=bool)
 
     def points(self, embeddings: FloatArray) -> FloatArray:
         """(window, feature) embeddings as they are projected: standardised or not."""
@@ -37,8 +41,8 @@ class Projection(Settings):
 class Umap(Projection):
     """UMAP (McInnes et al. 2018, arXiv 1802.03426), reproducible: seeded, one thread.
 
-    With more than `sample` windows it is fitted on that many, drawn at random, and UMAP's `transform` places the others
-    between their neighbours: the cost of the exact neighbour search grows with the square of the number of windows.
+    With more than `sample` windows it is fitted on that many, drawn at random, since its cost grows with each window;
+    the others are placed at the median of their `n_neighbors` nearest neighbours among these. None fits on all.
     """
 
     n_neighbors: int = Field(ge=2)
@@ -46,20 +50,33 @@ class Umap(Projection):
     metric: Literal["euclidean", "cosine", "manhattan"]
     sample: int | None = Field(default=None, ge=100)
 
+    def fitted(self, n_windows: int, seed: int) -> BoolArray:
+        """(window,) those that it is fitted on."""
+        if self.sample is None or n_windows <= self.sample:
+            return super().fitted(n_windows, seed)
+        return drawn(n_windows, self.sample, seed)
+
     def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
         """(window, feature) -> (window, 2).
 
         Raises:
-            DataError: fewer windows than `n_neighbors` + 1.
+            DataError: it would be fitted on fewer windows than `n_neighbors` + 1.
         """
-        if len(embeddings) <= self.n_neighbors:
+        fitted = self.fitted(len(embeddings), seed)
+        n_fitted = int(fitted.sum())
+        if n_fitted <= self.n_neighbors:
             raise DataError(
                 "projection",
-                [f"{len(embeddings)} windows, but `projection.n_neighbors` is {self.n_neighbors}: more are needed"],
+                [f"{n_fitted} windows, but `projection.n_neighbors` is {self.n_neighbors}: more are needed"],
             )
         points = self.points(embeddings)
-        if self.sample is not None and len(points) > self.sample:
-            return self._by_sample(points, drawn(len(points), self.sample, seed), seed)
+        projection = np.empty((len(points), 2), dtype=np.float32)
+        projection[fitted] = self._of_sample(points[fitted], seed)
+        if n_fitted < len(points):
+            projection[~fitted] = self._placed(points[~fitted], points[fitted], projection[fitted])
+        return projection
+
+    def _of_sample(self, points: FloatArray, seed: int) -> FloatArray:
         from sklearn.neighbors import NearestNeighbors
 
         keep_compiled_kernels()
@@ -82,24 +99,16 @@ class Umap(Projection):
             )
             return np.asarray(model.fit_transform(points), dtype=np.float32)
 
-    def _by_sample(self, points: FloatArray, fitted: BoolArray, seed: int) -> FloatArray:
+    def _placed(self, points: FloatArray, sample: FloatArray, projection: FloatArray) -> FloatArray:
+        """(window, 2) medians of neighbours: not between two clusters, where a mean would be."""
+        from sklearn.neighbors import NearestNeighbors
         from tqdm import tqdm
 
-        keep_compiled_kernels()
-        import umap
-
-        model = umap.UMAP(
-            n_neighbors=self.n_neighbors, min_dist=self.min_dist, metric=self.metric, random_state=seed, n_jobs=1
-        )
-        projection = np.empty((len(points), 2), dtype=np.float32)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Graph is not fully connected")
-            projection[fitted] = model.fit_transform(points[fitted])
-        others = np.flatnonzero(~fitted)
-        for first in tqdm(range(0, len(others), PART), desc="project", unit="part", disable=None):
-            part = others[first : first + PART]
-            projection[part] = model.transform(points[part])
-        return projection
+        search, parts = NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(sample), []
+        for first in tqdm(range(0, len(points), PART), desc="project", unit="part", disable=None):
+            nearest = search.kneighbors(points[first : first + PART], return_distance=False)
+            parts.append(np.median(projection[nearest], axis=1))
+        return np.concatenate(parts)
 
 
 class Pca(Projection):
@@ -118,14 +127,23 @@ def keep_compiled_kernels() -> None:
     """Let numba cache UMAP's kernels on disk; compiling them takes 9.8 s per process."""
     import pynndescent.pynndescent_
     import pynndescent.rp_trees
+    import umap.distances
     import umap.layouts
     import umap.umap_
     import umap.utils
 
-    for module in (umap.umap_, umap.utils, umap.layouts, pynndescent.pynndescent_, pynndescent.rp_trees):
+    kept = umap.umap_, umap.utils, umap.layouts, umap.distances, pynndescent.pynndescent_, pynndescent.rp_trees
+    for module in kept:
         for function in vars(module).values():
             if type(getattr(function, "_cache", None)).__name__ == "NullCache":
                 function.enable_caching()
+
+
+def compile_kernels() -> None:
+    """Compile UMAP's kernels into numba's cache, half a minute: `make` does so when it sets the environment up."""
+    groups = np.random.default_rng(0).normal(size=(2, 32, 4)) + np.array([0.0, 100.0])[:, None, None]
+    points = groups.reshape(-1, 4).astype(np.float32)  # two groups, which UMAP places by further kernels
+    Umap(n_neighbors=5, min_dist=0.0, metric="euclidean").fit(points, 0)
 
 
 def trustworthiness(

@@ -1,6 +1,8 @@
 """Clusters, scores, thresholds, segments and agreement, against cases solved by hand."""
 
 import itertools
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from clusterwhy.metrics.clusters import (
     spectral_features,
 )
 from clusterwhy.metrics.detection import ranking_quality
-from clusterwhy.projection import Umap, trustworthiness
+from clusterwhy.projection import Umap, compile_kernels, trustworthiness
 
 SHARES = Hdbscan(space="embeddings", min_cluster_share=0.1, min_samples_share=0.025)
 
@@ -65,6 +67,14 @@ def test_fewer_windows_than_a_cluster_needs_are_refused(rng: np.random.Generator
 
 def test_the_medoid_comes_first() -> None:
     assert central_order(np.array([[0.0], [1.0], [10.0]])).tolist() == [1, 0, 2]
+
+
+def test_members_are_as_central_by_a_sample_of_the_others(rng: np.random.Generator) -> None:
+    points = rng.normal(size=(400, 3))
+    exact, sampled = central_order(points), central_order(points, limit=200)
+    assert sorted(sampled) == list(range(400))
+    assert set(sampled[:20].tolist()) <= set(exact[:40].tolist())
+    np.testing.assert_array_equal(central_order(points, limit=400), exact)
 
 
 def test_the_timeline_joins_neighbours_of_one_label() -> None:
@@ -115,6 +125,31 @@ def test_windows_outside_the_sample_land_where_their_kind_is(rng: np.random.Gene
         assert found.tree["child_size"].max() <= 150
     alone = by_sample.model_copy(update={"sample": len(points)}).fit(points)
     np.testing.assert_array_equal(alone.labels, by_sample.model_copy(update={"sample": None}).fit(points).labels)
+
+
+def test_a_sample_is_projected_as_if_it_were_alone(rng: np.random.Generator) -> None:
+    points = np.repeat(blobs(rng, 80)[0], 3, axis=1)
+    umap = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean", sample=150, standardise=False)
+    fitted = umap.fitted(len(points), 3)
+    assert fitted.sum() == 150 and umap.fitted(150, 3).all()
+    projection = umap.fit(points, 3)
+    np.testing.assert_array_equal(projection[fitted], umap.fit(points[fitted], 3))
+    # by hand: the median place of the ten nearest windows of the sample
+    for window in np.flatnonzero(~fitted)[:5]:
+        nearest = np.argsort(np.linalg.norm(points[fitted] - points[window], axis=1))[:10]
+        np.testing.assert_allclose(projection[window], np.median(projection[fitted][nearest], axis=0))
+    with pytest.raises(DataError, match="100 windows, but"):
+        Umap(n_neighbors=100, min_dist=0.0, metric="euclidean", sample=100).fit(points, 0)
+
+
+def test_windows_are_assigned_in_parts(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    points, _ = blobs(rng, 200)
+    by_sample = Hdbscan(space="projection", min_cluster_share=0.2, min_samples_share=0.02, sample=150)
+    at_once = by_sample.fit(points)
+    monkeypatch.setattr("clusterwhy.clustering.PART", 64)
+    in_parts = by_sample.fit(points)
+    np.testing.assert_array_equal(in_parts.labels, at_once.labels)
+    np.testing.assert_array_equal(in_parts.strengths, at_once.strengths)
 
 
 def ring(x: float, n: int) -> Any:
@@ -314,3 +349,23 @@ def test_spectral_features_see_frequency_and_not_phase() -> None:
     near = np.abs(spectral_features(wave(5, 0.0)) - spectral_features(wave(5, 0.3))).max()
     far = np.abs(spectral_features(wave(5, 0.0)) - spectral_features(wave(9, 0.0))).max()
     assert near < 1e-9 < 1.0 < far
+
+
+COMPILED = """
+import sys
+import umap, pynndescent
+from clusterwhy.projection import compile_kernels
+modules = [m for name, m in sys.modules.items() if name.split(".")[0] in ("umap", "pynndescent")]
+functions = {id(f): f for m in modules for f in vars(m).values() if hasattr(f, "py_func") and hasattr(f, "stats")}
+at_import = {key for key, f in functions.items() if f.signatures}
+compile_kernels()
+used = [f for key, f in functions.items() if f.signatures and key not in at_import]
+print(len(used), *sorted(f.py_func.__name__ for f in used if not f.stats.cache_hits or f.stats.cache_misses))
+"""
+
+
+def test_a_second_process_compiles_no_kernel_of_umap() -> None:
+    compile_kernels()
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True)
+    n_used, *compiled = done.stdout.split()
+    assert int(n_used) >= 3 and not compiled

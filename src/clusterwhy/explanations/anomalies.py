@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,13 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
+from clusterwhy.explanations.target_function import TargetCache, canonical_network
 from clusterwhy.metrics.channel_deletion import deletion_table
 from clusterwhy.metrics.shares import has_relevance, signed_shares
 from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from clusterwhy.propagation.explainer import Relevance
 
 log = logging.getLogger(__name__)
@@ -109,20 +107,22 @@ def explain_anomalies(
     windows = series.windows(chosen)
     matched = _matching_normal_windows(series, chosen, normal, allowed, settings)
     normal_windows = windows_at(series.values, matched.ravel(), length).reshape(*matched.shape, *windows.shape[1:])
-    network = settings.network(series, normal, usual).to(best_device())
-    explained = explain_difference(network, windows, normal_windows, None, settings.batch_size)
+    network, usual_targets = settings.network(series, normal, usual)
+    canonical = canonical_network(network.to(best_device()), windows)
+    explained = explain_difference(canonical, windows, normal_windows, None, settings.batch_size)
     seconds = time.monotonic() - began
-    usual_windows = series.windows(usual)
     channel_scores = None if detected.channels is None else detected.channels[chosen]
     rankings = {"relevance": explained.values.sum(axis=2)}
     rankings |= {} if channel_scores is None else {"detector": channel_scores}
-    rankings |= {"z_score": channel_z_scores(windows, usual_windows)}
-    target = _excess(network, usual_windows, settings.batch_size)
+    rankings |= {"z_score": channel_z_scores(windows, series.windows(usual))}
+    target, highest_usual = TargetCache().function(canonical, windows), float(np.quantile(usual_targets, 0.99))
     return AnomalyExplanations(
         relevance=explained.values,
         windows=_window_table(series, chosen, detected, explained, matched),
         channels=_channel_table(series, chosen, explained.values, rankings),
-        quality=deletion_table(target, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng),
+        quality=deletion_table(
+            lambda batch: target(batch) - highest_usual, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng
+        ),
         seconds=seconds,
     )
 
@@ -132,7 +132,8 @@ def _matching_normal_windows(
 ) -> IntArray:
     """(chosen window, normal window) first samples of the normal windows that each is compared with."""
     embeddings = series.embeddings
-    distances = np.square(embeddings[chosen][:, None] - embeddings[normal][None]).sum(axis=2)
+    near, every = embeddings[chosen], embeddings[normal]
+    distances = np.stack([np.square(one - every).sum(axis=1) for one in near])  # all at once would not fit
     nearest = np.argsort(distances, axis=1, kind="stable")[:, : 4 * settings.n_normal_windows]
     return matching_starts(
         series.values,
@@ -179,22 +180,6 @@ def _channel_table(
         table["detector_share"] = (parts / np.where(whole > 0, whole, np.nan)).ravel()
         reasons["detector_share"] = "the score is 0"
     return with_reasons(table, reasons)
-
-
-def _excess(network: "nn.Module", usual_windows: FloatArray, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-    """The target above the 99th percentile of usual windows, as a function of windows: 0 or below is usual."""
-    import torch
-
-    device = next(network.parameters()).device
-
-    def target(batch: FloatArray) -> FloatArray:
-        with torch.inference_mode():
-            parts = [network(part.to(device)).cpu() for part in torch.from_numpy(batch).split(batch_size)]
-        found: FloatArray = torch.cat(parts).numpy()
-        return found
-
-    level = float(np.quantile(target(usual_windows), 0.99))
-    return lambda batch: target(batch) - level
 
 
 def _nothing(n_channels: int, length: int) -> AnomalyExplanations:

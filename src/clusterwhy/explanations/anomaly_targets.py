@@ -7,7 +7,7 @@ from pydantic import Field
 
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
-from clusterwhy.types import IntArray
+from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +29,8 @@ class AnomalySettings(Settings, ABC):
     batch_size: int = Field(ge=1)
 
     @abstractmethod
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "nn.Module":
-        """The target, (window, channel, time) -> (window,).
+    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
+        """The target, (window, channel, time) -> (window,), and its values (usual window,) in usual windows.
 
         Args:
             normal: positions of all normal windows.
@@ -43,12 +43,15 @@ class DistanceAnomalies(AnomalySettings):
 
     k: int = Field(ge=1)
 
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "nn.Module":
+    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
+        import torch
         from torch import nn
 
         from clusterwhy.explanations.target_heads import Distance
 
-        return nn.Sequential(series.encoder, Distance(series.embeddings[normal], self.k)).eval()
+        head = Distance(series.embeddings[normal], self.k)
+        usual_targets = head(torch.as_tensor(series.embeddings[usual])).numpy()
+        return nn.Sequential(series.encoder, head).eval(), usual_targets
 
 
 class MaskedPredictionAnomalies(AnomalySettings):
@@ -57,11 +60,12 @@ class MaskedPredictionAnomalies(AnomalySettings):
     n_parts: int = Field(ge=2)
     block: int = Field(ge=1)
 
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "nn.Module":
+    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
         from clusterwhy.encoders.masked import masked_errors, usual_errors
         from clusterwhy.explanations.target_heads import MaskedPredictionError
 
         length, starts = series.length, series.starts[usual]
         errors = masked_errors(series.encoder, series.values, starts, length, self.n_parts, self.block, self.batch_size)
-        target = MaskedPredictionError(series.encoder, length, self.n_parts, self.block, usual_errors(errors))
-        return target.eval()
+        scale = usual_errors(errors)
+        target = MaskedPredictionError(series.encoder, length, self.n_parts, self.block, scale)
+        return target.eval(), (errors / scale).mean(axis=1)

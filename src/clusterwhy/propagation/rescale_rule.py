@@ -1,7 +1,5 @@
 """DeepLIFT's rescale rule on the canonical form: relevance of the difference between the outputs of two inputs."""
 
-import itertools
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,18 +7,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.propagation.engine import Engine
-from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.multipliers import of_mixed
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
+from clusterwhy.propagation.straight_lines import maxima_on_line, share_above
 from clusterwhy.propagation.targets import as_scalars
 
 # below this difference of inputs a secant is replaced by the slope halfway
 SMALLEST_DIFFERENCE = 1e-6
-INFINITY = float("inf")
+NUMBERS_AT_ONCE = 1 << 18  # of points on a line that go through a layer together
 SELECTING_CALLS = {
     *("amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, F.max_pool2d),
     F.adaptive_max_pool2d,
@@ -31,12 +29,8 @@ SELECTING = (
 )
 
 
-@dataclass(frozen=True)
-class ForwardPass:
-    """A forward pass: the input and the output of each step; `winners` are the greatest inputs of max pooling."""
-
-    steps: list[Any]
-    winners: dict[int, torch.Tensor]
+# a forward pass: the input and the output of each step
+Values = list[Any]
 
 
 class RescaleRule:
@@ -77,20 +71,18 @@ class RescaleRule:
         return values, differences
 
     @torch.no_grad()
-    def forward(self, windows: torch.Tensor) -> ForwardPass:
-        """What windows (window, channel, time) and each step after them give."""
+    def forward(self, windows: torch.Tensor) -> Values:
+        """Windows (window, channel, time), and what each step after them gives."""
         # channels last in memory, as the engine has them
-        values: list[Any] = [windows.transpose(1, 2).contiguous().transpose(1, 2)]
-        winners: dict[int, torch.Tensor] = {}
+        values: Values = [windows.transpose(1, 2).contiguous().transpose(1, 2)]
         for n, step in enumerate(self.canonical.steps):
-            values.append(self.engine.forward_step(n, [values[i] for i in step.inputs], winners))
-        return ForwardPass(values, winners)
+            values.append(self.engine.forward_step(n, [values[i] for i in step.inputs], {}))
+        return values
 
     @torch.no_grad()
-    def relevance(self, window: ForwardPass, reference: ForwardPass) -> tuple[torch.Tensor, torch.Tensor]:
+    def relevance(self, here: Values, there: Values) -> tuple[torch.Tensor, torch.Tensor]:
         """(window, channel, time) relevance and (window,) difference, from the values of windows and references."""
         output = self.canonical.output
-        here, there = window.steps, reference.steps
         difference = as_scalars(here[output] - there[output], len(here[0]))
         waiting: dict[int, torch.Tensor] = {output: torch.ones_like(difference)}
         for n, step in reversed(list(enumerate(self.canonical.steps))):
@@ -98,11 +90,7 @@ class RescaleRule:
             if arriving is None or step.kind == "shape":
                 continue
             inputs = [(here[i], there[i]) for i in step.inputs]
-            if n in window.winners:
-                winners = window.winners[n], reference.winners[n]
-                leaving: list[torch.Tensor | None] = [_maxima(step.module, *inputs[0], winners, arriving)]  # type: ignore[arg-type]
-            else:
-                leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
+            leaving = self._back(n, step, inputs, (here[n + 1], there[n + 1]), arriving)
             for i, part in zip(step.inputs, leaving, strict=False):
                 if part is not None:
                     waiting[i] = waiting[i] + part if i in waiting else part
@@ -132,11 +120,18 @@ class RescaleRule:
             return of_mixed(module, inputs, data, arriving, self.n_path)
         if step.kind == "write":
             return self._written(step, inputs, arriving)
+        if isinstance(module, nn.MaxPool1d):
+            return [maxima_on_line(module, here, there, arriving)]
         others = tuple(own for own, _ in inputs[1:])
-        # linear and quadratic steps need one point
-        count = self.n_path if _selects(module) else 1
-        at = (there + (k + 0.5) / count * (here - there) for k in range(count))
-        return [sum(_gradient(module, point, others, arriving) for point in at) / count]  # type: ignore[list-item]
+        if not _selects(module):  # linear and quadratic steps need one point
+            return [_gradient(module, (here + there) / 2, others, arriving)]
+        total = torch.zeros_like(here)
+        at_once = 1 if others or self.canonical.other_rows else max(1, NUMBERS_AT_ONCE // here.numel())
+        for points in ((torch.arange(self.n_path).to(here) + 0.5) / self.n_path).split(at_once):
+            at = torch.cat([there + share * (here - there) for share in points])
+            found = _gradient(module, at, others, arriving.repeat(len(points), *[1] * (arriving.ndim - 1)))
+            total += found.unflatten(0, (len(points), len(here))).sum(dim=0)
+        return [total / self.n_path]
 
     def _written(self, step: Step, inputs: list[tuple[Any, Any]], arriving: torch.Tensor) -> list[torch.Tensor | None]:
         """Multipliers of values that are written or chosen; the mean of both ends where their masks differ."""
@@ -153,59 +148,12 @@ def _secant(
     module: nn.Module, here: torch.Tensor, there: torch.Tensor, outputs: tuple[Any, Any], arriving: torch.Tensor
 ) -> torch.Tensor:
     """The slope of the line through both values of an activation; of the curve halfway where they are the same."""
-    run, middle = here - there, (here + there) / 2
-    small = run.abs() < SMALLEST_DIFFERENCE
     if isinstance(module, nn.ReLU):
-        slope = (middle > 0).to(middle.dtype)
-    else:
-        slope = _gradient(module, middle, (), torch.ones_like(arriving)).nan_to_num(0.0, 0.0, 0.0)
+        return share_above(here, there).mul_(arriving)
+    run = here - there
+    small = run.abs() < SMALLEST_DIFFERENCE
+    slope = _gradient(module, (here + there) / 2, (), torch.ones_like(arriving)).nan_to_num(0.0, 0.0, 0.0)
     return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
-
-
-def _maxima(
-    module: nn.MaxPool1d,
-    here: torch.Tensor,
-    there: torch.Tensor,
-    winners: tuple[torch.Tensor, torch.Tensor],
-    arriving: torch.Tensor,
-) -> torch.Tensor:
-    """Mean gradients of a maximum on the straight line: each input's share of the line on which it is the greatest.
-
-    Exact, since two inputs change places at most once on a line. What is greatest at both ends is so all along.
-
-    Args:
-        module: the pooling.
-        here, there: (window, channel, time) both ends; `there` may be one window for all.
-        winners: of both ends, (window, channel, 1, place) positions of the greatest inputs.
-        arriving: (window, channel, place) multipliers.
-    """
-    (_, kernel), (_, stride), (_, padding), (_, dilation), _ = pooling_sizes(module)
-    changes = (winners[0] != winners[1]).squeeze(2)
-    planes = here.unsqueeze(2), *pooling_sizes(module), winners[0]
-    kept = torch.ops.aten.max_pool2d_with_indices_backward(arriving.masked_fill(changes, 0.0).unsqueeze(2), *planes)
-    found: torch.Tensor = kept.squeeze(2)
-    window, channel, place = changes.nonzero(as_tuple=True)
-    taps = place * stride - padding + dilation * torch.arange(kernel, device=here.device)[:, None]
-    outside = (taps < 0) | (taps >= here.shape[2])
-    taps = taps.clamp(0, here.shape[2] - 1)
-    # padding never wins: lower than anything, and finite, so that differences are numbers
-    lowest = min(float(here.min()), float(there.min())) - 1.0
-    first = there[window if len(there) > 1 else 0, channel, taps].masked_fill_(outside, lowest)
-    last = here[window, channel, taps].masked_fill_(outside, lowest)
-    low, high = torch.zeros_like(first), torch.ones_like(first)
-    for i, j in itertools.combinations(range(kernel), 2):
-        start, stop = first[i] - first[j], last[i] - last[j]
-        # where they are equal; beyond [0, 1] one leads all along, and of two that stay equal the first one does
-        turn = (start / (start - stop)).nan_to_num_(nan=INFINITY, posinf=INFINITY, neginf=-INFINITY)
-        falls = stop <= start  # i leads before the turn, else after it
-        for k, before, after in ((i, falls, ~falls), (j, ~falls, falls)):
-            low[k] = torch.maximum(low[k], turn.masked_fill(before, -INFINITY))
-            high[k] = torch.minimum(high[k], turn.masked_fill(after, INFINITY))
-    shares = (high - low).clamp_(min=0.0) * arriving[window, channel, place]
-    for tap, share in zip(taps, shares, strict=True):
-        # a place has one input per tap: threads never add to the same number, whose sum would depend on their order
-        found.index_put_((window, channel, tap), share, accumulate=True)
-    return found
 
 
 def _selects(module: nn.Module) -> bool:

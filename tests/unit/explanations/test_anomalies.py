@@ -37,22 +37,25 @@ def a_study() -> dict[str, Any]:
     return {"values": values, "index": index, "starts": starts}
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        MaskedPredictionAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, n_parts=3, block=4),
-        DistanceAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2),
-    ],
-    ids=["masked_prediction", "distance"],
-)
-def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
-    study = a_study()
-    starts, windows = study["starts"], np.stack([study["values"][s : s + LENGTH].T for s in study["starts"]])
+KINDS = [
+    MaskedPredictionAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, n_parts=3, block=4),
+    DistanceAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2),
+]
+
+
+def embedded(encoder: Any, study: dict[str, Any]) -> EmbeddedSeries:
+    windows = np.stack([study["values"][s : s + LENGTH].T for s in study["starts"]])
     with torch.no_grad():
         embeddings = encoder(torch.from_numpy(windows)).numpy()
+    return EmbeddedSeries(encoder, study["values"], study["index"], embeddings, ("a", "b", "c"), 0.05)
+
+
+@pytest.mark.parametrize("how", KINDS, ids=["masked_prediction", "distance"])
+def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
+    study = a_study()
+    starts, series = study["starts"], embedded(encoder, study)
     overlap = np.minimum(starts + LENGTH, 352) - np.maximum(starts, 320)
     scores = np.maximum(overlap, 0).astype(float)
-    series = EmbeddedSeries(encoder, study["values"], study["index"], embeddings, ("a", "b", "c"), 0.05)
     found = explain_anomalies(series, WindowScores(scores, scores > 16), how, 0)
     assert found.windows["window"].iloc[0] == 320 // STRIDE
     assert found.windows["anomalous"].tolist() == [True, False]
@@ -66,6 +69,15 @@ def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
     assert found.relevance.shape == (2, 3, LENGTH)
     quality = found.quality.set_index("ranking")["channel_deletion"]
     assert quality["relevance"] < quality["random"]
+
+
+@pytest.mark.parametrize("how", KINDS, ids=["masked_prediction", "distance"])
+def test_usual_targets_are_those_of_the_network(encoder: Any, how: Any) -> None:
+    series, normal, usual = embedded(encoder, a_study()), np.arange(30), np.arange(0, 30, 2)
+    network, found = how.network(series, normal, usual)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(series.windows(usual))).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,11 @@
 """Targets as functions of windows: computed once per network and batch, on a network that is traced once."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from clusterwhy.attribution.base import AttributionTask
@@ -32,24 +34,63 @@ def weighted_mean(weight: float, n_channels: int) -> nn.Module:
     return nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), linear, nn.Flatten(0)).eval()
 
 
-def test_a_cached_target_is_that_of_its_network_and_batch(windows: np.ndarray) -> None:
+def test_a_cached_target_is_that_of_its_network_and_window(windows: np.ndarray) -> None:
     cache, networks = TargetCache(), [weighted_mean(weight, windows.shape[1]) for weight in (1.0, 2.0)]
     for network in networks:
         found = cache.function(network, windows)
-        for batch in (windows, windows[::-1].copy(), windows):
+        for batch in (windows[1:4], windows[::-1].copy(), windows, windows[[0, 0, 4]]):
             np.testing.assert_array_equal(found(batch), target_function(network, windows)(batch))
-    assert found(windows) is cache.function(weighted_mean(2.0, windows.shape[1]), windows)(windows.copy())
-    assert len(cache) == 4
+    assert len(cache) == 2 * len(windows)
+    cache.function(weighted_mean(2.0, windows.shape[1]), windows)(windows.copy())
+    assert len(cache) == 2 * len(windows)
+
+
+def test_a_window_is_computed_once(windows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[np.ndarray] = []
+
+    def target(batch: np.ndarray) -> np.ndarray:
+        computed.append(batch)
+        return batch.sum(axis=(1, 2))
+
+    monkeypatch.setattr("clusterwhy.explanations.target_function.target_function", lambda *_: target)
+    found = TargetCache().function(nn.Linear(32, 1), windows)
+    for batch in (windows[:2], windows[[0, 1, 1]], windows):
+        np.testing.assert_array_equal(found(batch), batch.sum(axis=(1, 2)))
+    assert [len(np.unique(batch, axis=0)) for batch in computed] == [2, 3]
+
+
+def test_an_encoder_is_traced_once_for_several_targets(windows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[nn.Module] = []
+
+    def tracing(network: nn.Module, example: np.ndarray) -> Any:
+        traced.append(network)
+        return target_function(network, example)
+
+    monkeypatch.setattr("clusterwhy.explanations.target_function.target_function", tracing)
+    encoder, cache = made_encoder(3), TargetCache()
+    for index in (0, 1):
+        network = nn.Sequential(encoder, Unit(index)).eval()
+        with torch.no_grad():
+            expected = network(torch.from_numpy(windows)).numpy()
+        np.testing.assert_allclose(cache.function(network, windows)(windows), expected, rtol=1e-9)
+    assert traced == [encoder]
+    with torch.no_grad():
+        next(encoder.parameters()).mul_(2.0)
+    cache.function(network, windows)
+    assert len(traced) == 2  # other weights
 
 
 def test_a_cache_of_targets_drops_the_least_recently_used(windows: np.ndarray) -> None:
-    cache = TargetCache(max_batches=2)
+    cache = TargetCache(max_windows=2)
     found = cache.function(weighted_mean(1.0, windows.shape[1]), windows)
-    first = found(windows)
-    found(windows + 1.0)
-    assert found(windows) is first
-    found(windows + 2.0)  # drops that of windows + 1
-    assert found(windows) is first and len(cache) == 2
+    for i in (0, 1, 0, 2):  # the last one drops window 1
+        found(windows[[i]])
+    assert len(cache) == 2
+    kept = set(cache._targets)
+    found(windows[[0, 2]])
+    assert set(cache._targets) == kept
+    np.testing.assert_array_equal(found(windows), target_function(weighted_mean(1.0, 3), windows)(windows))
+    assert len(cache) == 2
     assert len(pickle.loads(pickle.dumps(cache))) == 0
 
 
