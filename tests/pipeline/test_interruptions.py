@@ -34,6 +34,7 @@ STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 FIT = MaskedPrediction(
     **{"n_steps": 12, "batch_size": 4, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
     **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 4},
+    **{"validation_windows": 8, "flat_gain": None},
 )
 NETWORK = InceptionTime(n_filters=4, depth=3, kernel_size=8, head_dropout=0.1)
 AREA = "Interruptions, disk and memory"
@@ -71,15 +72,19 @@ def intact(study: Checkout) -> Iterator[Callable[[str], bool]]:
     shutil.rmtree(study.root / "artifacts" / ".unfinished", ignore_errors=True)
 
 
-@pytest.mark.parametrize("at", [1, 2, 4])
-def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_path: Path, at: int) -> None:
+# a training to its end, and one whose loss is flat at the second row, so that it has three
+@pytest.mark.parametrize(("at", "flat_gain"), [(1, None), (2, None), (4, None), (1, 0.9), (2, 0.9)])
+def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(
+    tmp_path: Path, at: int, flat_gain: float | None
+) -> None:
+    fit = FIT.model_copy(update={"flat_gain": flat_gain})
     values = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
     starts = np.arange(0, 380, 10)
 
     def train(report: Callable[[dict[str, float]], None], resume: Path | None) -> tuple[torch.nn.Module, pd.DataFrame]:
         torch.manual_seed(5)
         encoder = NETWORK.build(3, 20)
-        return encoder, FIT.train(encoder, values, starts, 20, 7, report, resume)
+        return encoder, fit.train(encoder, values, starts, 20, 7, report, resume)
 
     seen: list[float] = []
 
@@ -89,6 +94,7 @@ def test_an_interrupted_training_of_an_encoder_ends_with_the_same_weights(tmp_pa
             raise KeyboardInterrupt
 
     expected, expected_history = train(lambda row: None, None)
+    assert len(expected_history) == (4 if flat_gain is None else 3)
     with pytest.raises(KeyboardInterrupt):
         train(interrupt, tmp_path / "state")
     again: list[float] = []

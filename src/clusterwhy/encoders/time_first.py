@@ -20,6 +20,7 @@ from clusterwhy.encoders.masked import MaskedEncoder
 Prediction = Callable[[torch.Tensor], torch.Tensor]
 
 LONGEST_TILE = 256  # samples that are transformed together
+CACHED = 8  # windows whose maps fit into the second cache of a processor
 DROPOUT_LEVELS = 2**15  # non-negative numbers of int16
 
 
@@ -149,25 +150,29 @@ class NeighbourMaximum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, maps: torch.Tensor) -> torch.Tensor:
-        """(time, ...) -> (time, ...)."""
-        largest = maps.clone()
-        torch.maximum(largest[1:], maps[:-1], out=largest[1:])
-        torch.maximum(largest[:-1], maps[1:], out=largest[:-1])
+        """(time, window, map) -> the same."""
+        largest = torch.empty_like(maps)
+        for x, y in zip(maps.split(CACHED, 1), largest.split(CACHED, 1), strict=True):
+            y.copy_(x)
+            torch.maximum(y[1:], x[:-1], out=y[1:])
+            torch.maximum(y[:-1], x[1:], out=y[:-1])
         ctx.save_for_backward(maps, largest)
         return largest
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """The gradient of the maxima -> that of the values."""
-        maps, largest = ctx.saved_tensors
-        # comparisons written as numbers: several times faster than bool here
-        to_before = torch.eq(maps[:-1], largest[1:], out=torch.empty_like(gradient[1:])).mul_(gradient[1:])
-        left = gradient.clone()
-        left[1:].sub_(to_before)
-        found = torch.eq(maps, largest, out=torch.empty_like(gradient)).mul_(left)
-        left.sub_(found)
-        found[:-1].add_(to_before)
-        found[1:].add_(left[:-1])
+        found = torch.empty_like(gradient)
+        parts = (value.split(CACHED, 1) for value in (*ctx.saved_tensors, gradient, found))
+        for x, y, arriving, leaving in zip(*parts, strict=True):
+            # comparisons written as numbers: several times faster than bool here
+            to_before = torch.eq(x[:-1], y[1:], out=torch.empty_like(x[1:])).mul_(arriving[1:])
+            left = arriving.clone()
+            left[1:].sub_(to_before)
+            torch.eq(x, y, out=leaving).mul_(left)
+            left.sub_(leaving)
+            leaving[:-1].add_(to_before)
+            leaving[1:].add_(left[:-1])
         return found
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
+from clusterwhy.encoders.schedule import OneCycle
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -27,7 +28,17 @@ log = logging.getLogger(__name__)
 
 
 class MaskedPrediction(Settings):
-    """How an encoder is trained; a step is one batch."""
+    """How an encoder is trained; a step is one batch.
+
+    Args:
+        learning_rate: the highest one, see `OneCycle`.
+        mask_share: of values that are hidden.
+        mask_length: mean length of a hidden stretch, samples.
+        validation_share: of windows that are held out.
+        validation_windows: at most so many of those are predicted for a report.
+        n_reports: rows of the history in `n_steps`.
+        flat_gain: training ends early once the validation loss is flat, see `OneCycle`.
+    """
 
     n_steps: int = Field(ge=1)
     batch_size: int = Field(ge=2)
@@ -37,7 +48,9 @@ class MaskedPrediction(Settings):
     mask_length: float = Field(ge=1.0)
     same_mask_for_channels: bool
     validation_share: float = Field(gt=0.0, lt=0.5)
+    validation_windows: int = Field(ge=1)
     n_reports: int = Field(ge=1)
+    flat_gain: float | None = Field(ge=0.0, lt=1.0)
 
     def train(
         self,
@@ -80,36 +93,34 @@ class MaskedPrediction(Settings):
         device = best_device()
         encoder.to(device).train()
         predict = training_prediction(encoder, length)
-        held_out_windows = torch.from_numpy(windows_at(values, held_out, length))
+        held_out_windows = torch.from_numpy(windows_at(values, held_out[: self.validation_windows], length))
         held_out_mask = self._mask(held_out_windows)
         optimiser = torch.optim.AdamW(
             encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.learning_rate, total_steps=self.n_steps)
+        schedule = OneCycle(self.learning_rate, self.n_steps, self.flat_gain)
         report_at = set(np.linspace(1, self.n_steps, min(self.n_reports, self.n_steps), dtype=int).tolist())
-        state = TrainingState(encoder, optimiser, schedule, rng=rng)
+        state = TrainingState(encoder, optimiser, rng=rng)
         made_for = fingerprint(self, seed, encoder, (values, starts)) if resume is not None else ""
         if resume is not None and state.restore(resume, made_for):
             log.info("training resumes after step %.0f", state.history[-1]["step"])
-        done = int(state.history[-1]["step"]) if state.history else 0
+        step = int(state.history[-1]["step"]) if state.history else 0
+        flat = schedule.flat_at(state.history)
         losses, began = [], time.monotonic()
-        for step in tqdm(
-            range(done + 1, self.n_steps + 1),
-            desc="train",
-            unit="step",
-            initial=done,
-            total=self.n_steps,
-            disable=None,
-        ):
+        bar = tqdm(desc="train", unit="step", initial=step, total=self.n_steps, disable=None)
+        while step < (end := schedule.end(flat)):
+            step += 1
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(step, flat)
             batch = torch.from_numpy(windows_at(values, rng.choice(kept, self.batch_size), length))
             mask = self._mask(batch).to(device)
             loss = _squared_errors(predict, batch.to(device), mask) / mask.sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            schedule.step()
             losses.append(loss.detach())
-            if step in report_at:
+            bar.update()
+            if step in report_at or step == end:
                 encoder.eval()
                 validation = self._validation_loss(predict, held_out_windows, held_out_mask, device)
                 encoder.train()
@@ -120,6 +131,10 @@ class MaskedPrediction(Settings):
                 if resume is not None:
                     state.save(resume, made_for)
                 report(row | {"elapsed_s": time.monotonic() - began})
+                if flat is None and (flat := schedule.flat_at(state.history)) is not None:
+                    bar.total = schedule.end(flat)
+                    log.info("validation loss flat at step %d: training ends at step %d", flat, bar.total)
+        bar.close()
         encoder.eval()
         return pd.DataFrame(state.history)
 

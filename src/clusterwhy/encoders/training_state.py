@@ -27,14 +27,15 @@ class TrainingState:
     """Everything that the rest of a training depends on.
 
     Attributes:
-        history: one row per finished epoch.
+        schedule: of learning rates, one of torch's; None where they follow from the history.
+        history: one row per finished epoch, or per report.
         best: weights of the epoch with the lowest validation loss.
         rng: a generator that the training uses beside the global ones of Python and torch, if any.
     """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    schedule: Any
+    schedule: Any = None
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
     rng: np.random.Generator | None = None
@@ -69,7 +70,7 @@ class TrainingState:
             "made_for": made_for,
             "history": self.history,
             "param_groups": optimiser["param_groups"],
-            "schedule": self.schedule.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
             # masks draw from it
             "python_random": random.getstate(),
             "numpy_random": self.rng.bit_generator.state if self.rng is not None else None,
@@ -112,7 +113,8 @@ class TrainingState:
             i, _, key = name.partition(".")
             state.setdefault(int(i), {})[key] = tensor
         self.optimiser.load_state_dict({"state": state, "param_groups": header["param_groups"]})
-        self.schedule.load_state_dict(header["schedule"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(header["schedule"])
         states = _below("random", tensors)
         torch.set_rng_state(states["0"])
         if torch.cuda.is_available():

@@ -421,6 +421,7 @@ def test_the_autoencoder_learns_embeds_and_can_be_explained() -> None:
     fit = MaskedPrediction(
         **{"n_steps": 80, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "mask_share": 0.4},
         **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 2},
+        **{"validation_windows": 8, "flat_gain": None},
     )
     history = fit.train(encoder, data.values, data.starts, LENGTH, 0, lambda row: None)
     assert history["validation_loss"].iloc[-1] < 0.7 * history["validation_loss"].iloc[0]

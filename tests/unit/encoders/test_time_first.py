@@ -101,6 +101,7 @@ def test_a_training_by_either_form_has_the_same_losses(monkeypatch: pytest.Monke
     fit = MaskedPrediction(
         **{"n_steps": 6, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 1e-2, "mask_share": 0.4},
         **{"mask_length": 3.0, "same_mask_for_channels": False, "validation_share": 0.2, "n_reports": 6},
+        **{"validation_windows": 8, "flat_gain": None},
     )
     values = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
 
