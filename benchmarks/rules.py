@@ -208,7 +208,7 @@ def run(subject: int, cluster: int, group: Group, tried: list[Case], n_windows: 
             explainer = CellExplainer(attributor, cells, SEED)
             row |= {"abs_gap": np.median(np.abs(found.gap)), "bias_share": np.median(found.bias_share)}
             if case.alike:
-                row |= EVALUATION.sanity_checks.run(explainer, task, windows, own)
+                row |= EVALUATION.sanity_checks.run(explainer, task, task.network, windows, own)
             if case.alike and len(group.networks[case.target]) > 1:
                 row["encoder_seed"] = cell_correlation(own, explainer.explain(group.task(case, 1), windows))
         except CompositeError as error:

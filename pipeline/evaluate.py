@@ -13,7 +13,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.clusters import ONE_LABEL, cluster_again, cluster_stability, label_agreement, spectral_features
 from clusterwhy.metrics.detection import ranking_quality
-from clusterwhy.types import IntArray
+from clusterwhy.types import BoolArray, IntArray
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
@@ -24,23 +24,25 @@ NOT_BOTH = "the scored samples are not both labelled normal and labelled anomalo
 NOT_TWO = "there are not two groups of windows to compare"
 
 
-def _cluster_rows(run: StageRun, data: Prepared) -> list[dict[str, Any]]:
+def _cluster_rows(run: StageRun, data: Prepared, part: BoolArray) -> list[dict[str, Any]]:
+    """Whether clusters agree with labels, on `part` of the windows."""
     embed, labels = run.take("embed"), read_array(run.take("cluster") / "labels.npy")
     if data.labels is None:
         return []
-    rows = [{"question": "clusters", "method": "ours", **_agreement(data.labels, labels)}]
-    windows = windows_at(data.scaled, data.starts, data.length)
+    truth = data.labels[part]
+    rows = [{"question": "clusters", "method": "ours", **_agreement(truth, labels[part])}]
+    windows = windows_at(data.scaled, data.starts[part], data.length)
     projection = run.settings["projection"]
     # these features have one scale already: standardised they cluster worse
     unscaled = projection.model_copy(update={"standardise": False})
     features = {
-        "untrained encoder": (read_array(embed / "untrained_embeddings.npy"), projection),
+        "untrained encoder": (read_array(embed / "untrained_embeddings.npy")[part], projection),
         "spectral features": (spectral_features(windows), unscaled),
         "raw windows": (windows.reshape(len(windows), -1), unscaled),
     }
     for name, (points, placing) in features.items():
         found = cluster_again(points, placing, run.settings["clusterer"], run.settings["seed"])
-        rows.append({"question": "clusters", "method": name, **_agreement(data.labels, found)})
+        rows.append({"question": "clusters", "method": name, **_agreement(truth, found)})
     return rows
 
 
@@ -48,13 +50,13 @@ def _agreement(truth: IntArray, labels: IntArray) -> dict[str, Any]:
     return {name: defined_or(value, ONE_LABEL) for name, value in label_agreement(truth, labels).items()}
 
 
-def _stability(run: StageRun) -> None:
-    """Clusterwise stability under resampling."""
+def _stability(run: StageRun, part: BoolArray) -> None:
+    """Clusterwise stability under resampling of `part` of the windows."""
     reason = "there is no cluster, or no resample"
     try:
         table = cluster_stability(
-            read_array(run.take("embed") / "embeddings.npy"),
-            read_array(run.take("cluster") / "labels.npy"),
+            read_array(run.take("embed") / "embeddings.npy")[part],
+            read_array(run.take("cluster") / "labels.npy")[part],
             run.settings["projection"],
             run.settings["clusterer"],
             run.settings["seed"],
@@ -62,7 +64,7 @@ def _stability(run: StageRun) -> None:
         )
     except DataError as error:
         reason = f"a sample of the windows is too small: {error}"
-        table = pd.DataFrame(columns=["cluster", "resample", "jaccard"])
+        table = pd.DataFrame(columns=["cluster", "resample", "jaccard", "n_windows"])
     write_table(run.out / "stability.csv", table)
     run.tracker.table("stability", table)
     overlap = table["jaccard"].astype(float)
@@ -91,15 +93,17 @@ def _series(run: StageRun, data: Prepared) -> "EmbeddedSeries":
     return EmbeddedSeries.of(data, encoder, read_array(run.inputs / "embed" / "embeddings.npy"))
 
 
-def _seed_rows(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]") -> list[dict[str, Any]]:
-    """Whether another seed, of the projection or of the encoder, gives the same clusters."""
+def _seed_rows(
+    run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", part: BoolArray
+) -> list[dict[str, Any]]:
+    """Whether another seed, of the projection or of the encoder, gives the same clusters, on `part` of the windows."""
     seed = run.settings["seed"]
     others = {f"projection seed {seed + 1}": (series.embeddings, seed + 1)}
     others |= {f"encoder seed {seed + i}": (one.embeddings, seed) for i, one in enumerate(replicates, start=1)}
-    labels = read_array(run.inputs / "cluster" / "labels.npy")
+    labels = read_array(run.inputs / "cluster" / "labels.npy")[part]
     rows = []
     for name, (embeddings, own) in others.items():
-        found = cluster_again(embeddings, run.settings["projection"], run.settings["clusterer"], own)
+        found = cluster_again(embeddings[part], run.settings["projection"], run.settings["clusterer"], own)
         rows.append({"question": "clusters of another seed", "method": name, **_agreement(labels, found)})
     return rows
 
@@ -125,6 +129,14 @@ def _faithfulness(
     run.tracker.table("relevance_budget", found.budget)
     groups = found.faithfulness.groupby(["measure", "baseline", "ranking"], sort=False)
     run.tracker.table("faithfulness", groups["value"].mean().reset_index())
+    of_each = found.faithfulness.groupby("cluster")["n_windows"].first()
+    run.metrics["n_evaluated"] = int(of_each.sum())
+    log.info(
+        "evaluated explanations on %d windows of %d clusters, of %d that are explained",
+        of_each.sum(),
+        len(of_each),
+        len(read_table(run.inputs / "explain" / "explained.parquet")),
+    )
     figures: dict[str, Any] = {}
     for (measure, baseline, ranking), own in groups:
         of_measure = figures.setdefault(str(measure), {})
@@ -157,9 +169,11 @@ def main(run: StageRun) -> None:
     data, explain = Prepared(run.take("prepare")), run.take("explain")
     series = _series(run, data)
     replicates = series.replicates(run.inputs / "train", run.inputs / "embed")
+    part = run.settings["evaluation"].clustered(len(data.starts), run.settings["seed"])
+    log.info("comparing clusters on %d of %d windows", part.sum(), len(part))
     rows: list[dict[str, Any]] = [
-        *_cluster_rows(run, data),
-        *_seed_rows(run, series, replicates),
+        *_cluster_rows(run, data, part),
+        *_seed_rows(run, series, replicates, part),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
@@ -167,7 +181,8 @@ def main(run: StageRun) -> None:
     table = _results(rows)
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
-    _stability(run)
+    _stability(run, part)
+    run.metrics["n_clustered"] = int(part.sum())
     run.metrics["faithfulness"] = _faithfulness(run, series, replicates)
     for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("question", "method")}

@@ -193,7 +193,14 @@ def _write_evaluation(folder: Path) -> None:
     ]
     write_table(folder / "results.csv", pd.DataFrame(rows))
     faithfulness = [
-        {"cluster": cluster, "measure": measure, "baseline": baseline, "ranking": ranking, "value": 0.5}
+        {
+            "cluster": cluster,
+            "measure": measure,
+            "baseline": baseline,
+            "ranking": ranking,
+            "value": 0.5,
+            "n_windows": 4,
+        }
         for cluster in range(N_CLUSTERS)
         for measure, baseline, ranking in (
             ("deletion", "mean", "relevance"),
@@ -203,7 +210,11 @@ def _write_evaluation(folder: Path) -> None:
         )
     ]
     write_table(folder / "faithfulness.csv", pd.DataFrame(faithfulness))
-    again = [{"cluster": c, "resample": i, "jaccard": 0.9 - 0.2 * c} for c in range(N_CLUSTERS) for i in range(2)]
+    again = [
+        {"cluster": c, "resample": i, "jaccard": 0.9 - 0.2 * c, "n_windows": 80}
+        for c in range(N_CLUSTERS)
+        for i in range(2)
+    ]
     write_table(folder / "stability.csv", pd.DataFrame(again))
     write_table(
         folder / "relevance_budget.csv",

@@ -188,8 +188,8 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
     },
     "evaluate": {
         "results.csv": Table({"question": "s", "method": "s"}),
-        "faithfulness.csv": Table({"cluster": "i", "measure": "s", "ranking": "s", "value": "n"}),
-        "stability.csv": Table({"cluster": "i", "resample": "i", "jaccard": "n"}),
+        "faithfulness.csv": Table({"cluster": "i", "measure": "s", "ranking": "s", "value": "n", "n_windows": "i"}),
+        "stability.csv": Table({"cluster": "i", "resample": "i", "jaccard": "n", "n_windows": "i"}),
         "relevance_budget.csv": Table({"step": "s", "category": "s", "share": "n"}),
     },
     "classify": {

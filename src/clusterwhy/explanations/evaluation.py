@@ -1,5 +1,6 @@
 """Evaluate the explanations of clusters: insertion and deletion of cells, sanity checks, relevance budget."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,23 +12,25 @@ from pydantic import Field
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
+from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.relevance_budget import relevance_budget
 from clusterwhy.explanations.sanity_checks import CellExplainer, SanityChecks, cell_correlation
 from clusterwhy.explanations.settings import ExplanationSettings
-from clusterwhy.explanations.target_function import target_function
+from clusterwhy.explanations.target_function import TargetCache, TargetFunction, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import NO_FALL, NONE_INSIDE
 from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
 from clusterwhy.metrics.z_scores import cell_z_scores
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
 
 MEASURES = ("deletion", "insertion", "flip_rate")
 CONSTANT_RELEVANCE = "the relevance of every cell is the same"  # why a rank correlation is undefined
+FEWEST = 3  # windows of each cluster, whatever the budget
 OTHER_TARGET = "other_target"
 KEYS = ["measure", "baseline", "ranking"]
 BUDGET = ["step", "category", "share"]
@@ -36,17 +39,32 @@ BUDGET = ["step", "category", "share"]
 class EvaluationSettings(Settings):
     """A choice of `conf/evaluation`: how thoroughly clusters and their explanations are evaluated.
 
-    `n_windows` of each cluster are explained; `n_stretches` cut a window's time into cells; `randomise` are shares of
-    the layers whose weights are redrawn, `draws` times each; `noise` is in units of each channel's standard deviation;
-    `resamples` is the number of samples of the windows that are clustered again.
+    `n_windows` of each cluster are explained, fewer where windows x channels of all clusters would exceed
+    `max_window_channels`, but not fewer than `FEWEST`; `n_stretches` cut a window's time into cells; `randomise` are
+    shares of the layers whose weights are redrawn, `draws` times for each cluster; `noise` is in units of each
+    channel's standard deviation; `n_clustered` windows at most are projected and clustered again; `resamples` is the
+    number of samples of them.
     """
 
     n_windows: int = Field(ge=1)
+    max_window_channels: int = Field(ge=1)
     n_stretches: int = Field(ge=1)
     randomise: tuple[float, ...]
     draws: int = Field(ge=1)
     noise: float = Field(ge=0.0)
+    n_clustered: int = Field(ge=100)
     resamples: int = Field(ge=0)
+
+    def clustered(self, n_windows: int, seed: int) -> BoolArray:
+        """(window,) those that are projected and clustered again."""
+        if n_windows <= self.n_clustered:
+            return np.ones(n_windows, dtype=bool)
+        return drawn(n_windows, self.n_clustered, seed)
+
+    def windows_of_each(self, n_clusters: int, n_channels: int) -> int:
+        """Windows of each cluster that fit into the budget."""
+        affordable = self.max_window_channels // max(1, n_clusters * n_channels)
+        return min(self.n_windows, max(FEWEST, affordable))
 
     @property
     def sanity_checks(self) -> SanityChecks:
@@ -59,8 +77,8 @@ class ClusterEvaluation:
     """How far the explanations of clusters can be trusted.
 
     Attributes:
-        faithfulness: one row per cluster, `measure`, `baseline` and `ranking` with its `value`, or why it is
-            `undefined`.
+        faithfulness: one row per cluster, `measure`, `baseline` and `ranking` with its `value`, `n_windows` that it is
+            the mean over, and why it is `undefined`.
         budget: of the composite's LRP, one row per cluster, step and category with its `share` of the target.
     """
 
@@ -87,43 +105,56 @@ def evaluate_clusters(
 
     from clusterwhy.encoders.masked import best_device
 
-    device = best_device()
+    device, attributor = best_device(), settings.attributor
 
     def networks_of(one: EmbeddedSeries) -> "dict[int, nn.Module]":
-        return settings.target.networks(one.encoder.to(device), one.embeddings, labels, settings.seed)[0]
+        found = settings.target.networks(one.encoder.to(device), one.embeddings, labels, settings.seed)[0]
+        return {cluster: network.to(device) for cluster, network in found.items()}
 
     networks, again = networks_of(series), [networks_of(one) for one in replicates]
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
-    tables, budgets = (
-        [pd.DataFrame(columns=["cluster", *KEYS, "value", REASONS])],
+    cache, tables, budgets = (
+        TargetCache(),
+        [pd.DataFrame(columns=["cluster", *KEYS, "value", "n_windows", REASONS])],
         [pd.DataFrame(columns=["cluster", *BUDGET])],
     )
-    for cluster, network in tqdm(networks.items(), desc="evaluate", unit="cluster", disable=None):
+    n_windows = evaluation.windows_of_each(len(networks), len(series.channels))
+
+    def task_of(cluster: int) -> AttributionTask:
+        others = series.windows_outside(labels, cluster, settings.seed)
+        return AttributionTask(networks[cluster], settings.composite, settings.canonizer.name, series.box, others)
+
+    @functools.cache
+    def traced(cluster: int) -> AttributionTask:
+        return with_canonical_network(task_of(cluster), attributor, series.windows(np.array([0])))
+
+    for cluster in tqdm(networks, desc="evaluate", unit="cluster", disable=None):
         if cluster not in memberships:
             continue
-        chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)
-        others = series.windows_outside(labels, cluster, settings.seed)
+        chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)[:n_windows]
+        windows, other = series.windows(chosen), _another(networks, cluster)
         task = _Task(
             cluster=cluster,
-            task=AttributionTask(network.to(device), settings.composite, settings.canonizer.name, series.box, others),
-            windows=series.windows(chosen[: evaluation.n_windows]),
-            membership=memberships[cluster].to(device),
-            other=_another(networks, cluster),
-            retrained=[found[cluster].to(device) for found in again],
+            task=traced(cluster),
+            network=networks[cluster],
+            windows=windows,
+            membership=cache.function(memberships[cluster].to(device), windows),
+            other=None if other is None else traced(other).network,
+            retrained=[found[cluster] for found in again],
             settings=settings,
             evaluation=evaluation,
         )
-        tables.append(task.faithfulness().assign(cluster=cluster))
+        tables.append(task.faithfulness().assign(cluster=cluster, n_windows=len(windows)))
         if settings.canonizer.name == "auto":
-            budgets.append(relevance_budget(task.task, task.windows).assign(cluster=cluster))
+            budgets.append(relevance_budget(task.task, windows).assign(cluster=cluster))
     return ClusterEvaluation(_joined(tables), _joined(budgets))
 
 
-def _another(networks: "dict[int, nn.Module]", cluster: int) -> "nn.Module | None":
-    """The next cluster's network, unless the target is the same for all clusters."""
+def _another(networks: "dict[int, nn.Module]", cluster: int) -> int | None:
+    """The next cluster, unless the target is the same for all clusters."""
     clusters = list(networks)
-    found = networks[clusters[(clusters.index(cluster) + 1) % len(clusters)]]
-    return None if found is networks[cluster] else found
+    found = clusters[(clusters.index(cluster) + 1) % len(clusters)]
+    return None if networks[found] is networks[cluster] else found
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -137,16 +168,19 @@ class _Task:
     """One cluster to evaluate.
 
     Attributes:
+        task: its network is in canonical form where the attributor can explain that.
+        network: the same as it is.
         windows: (window, channel, time) of the cluster.
-        membership: network of the target by which rankings are compared.
+        membership: the target by which rankings are compared.
         other: network of the explained target of another cluster, where it differs.
         retrained: networks of the explained target with encoders of other seeds.
     """
 
     cluster: int
     task: AttributionTask
+    network: "nn.Module"
     windows: FloatArray
-    membership: "nn.Module"
+    membership: TargetFunction
     other: "nn.Module | None"
     retrained: "list[nn.Module]"
     settings: ExplanationSettings
@@ -157,7 +191,7 @@ class _Task:
         cells = Cells.of(self.windows.shape[2], self.evaluation.n_stretches)
         explainer = CellExplainer(self.settings.attributor, cells, self.settings.seed)
         relevance = explainer.explain(self.task, self.windows)
-        correlations = self.evaluation.sanity_checks.run(explainer, self.task, self.windows, relevance)
+        correlations = self.evaluation.sanity_checks.run(explainer, self.task, self.network, self.windows, relevance)
         if self.other is not None:
             found = explainer.explain(replace(self.task, network=self.other), self.windows)
             correlations[OTHER_TARGET] = cell_correlation(relevance, found)
@@ -177,9 +211,8 @@ class _Task:
             by_rule = CellExplainer(Lrp(batch_size=attributor.batch_size), cells, self.settings.seed)
             rankings["lrp"] = by_rule.explain(self.task, self.windows)
         rankings["random"] = rng.random(relevance.shape)
-        target = target_function(self.membership, self.windows)
         baselines = cell_baselines(self.windows, others, rng)
-        curves = insertion_deletion(target, self.windows, baselines, rankings, cells)
+        curves = insertion_deletion(self.membership, self.windows, baselines, rankings, cells)
         rows = [
             (measure, baseline, ranking, getattr(found, measure))
             for (baseline, ranking), found in curves.items()

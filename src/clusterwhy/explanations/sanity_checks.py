@@ -1,6 +1,7 @@
 """Does relevance depend on what the network learned, and is it stable under noise?"""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from clusterwhy.explanations.randomisation import randomised
 from clusterwhy.metrics.insertion_deletion import Cells
 from clusterwhy.metrics.rank_correlation import rank_correlation
 from clusterwhy.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def cell_correlation(first: FloatArray, second: FloatArray) -> float:
@@ -50,13 +54,22 @@ class SanityChecks:
     noise: float
 
     def run(
-        self, explainer: CellExplainer, task: AttributionTask, windows: FloatArray, relevance: FloatArray
+        self,
+        explainer: CellExplainer,
+        task: AttributionTask,
+        network: "nn.Module",
+        windows: FloatArray,
+        relevance: FloatArray,
+        first_draw: int = 0,
     ) -> dict[str, float]:
         """Rank correlation of |relevance| per cell with that of randomised networks and of noisy windows.
 
         Args:
+            task: its network may be in canonical form, which is traced once.
+            network: the same network as it is, whose weights are redrawn.
             windows: (window, channel, time).
             relevance: (window, cell) of these windows.
+            first_draw: number of the first random network; another one for each cluster tries more networks in all.
 
         Returns:
             `randomised_<per cent>` for each share, the mean over draws, which should be low, and `noisy`, which should
@@ -66,8 +79,8 @@ class SanityChecks:
         for share in self.shares:
             alike = []
             for draw in range(self.draws):
-                network = randomised(task.network, windows, share, explainer.seed + draw)
-                again = explainer.explain(replace(task, network=network), windows)
+                redrawn = randomised(network, windows, share, explainer.seed + first_draw + draw)
+                again = explainer.explain(replace(task, network=redrawn), windows)
                 alike.append(cell_correlation(relevance, again))
             known = [value for value in alike if np.isfinite(value)]
             found[f"randomised_{share:.0%}".rstrip("%")] = float(np.mean(known)) if known else float("nan")

@@ -48,6 +48,21 @@ def flip_rate(targets: FloatArray) -> float:
     return float((targets <= 0).mean()) if len(targets) else float("nan")
 
 
+def targets_of_replaced(
+    target: Callable[[FloatArray], FloatArray], windows: FloatArray, others: FloatArray, masks: Sequence[BoolArray]
+) -> FloatArray:
+    """(mask, window) targets of windows with the values of other ones where a mask is true, in one call.
+
+    Args:
+        target: (window, channel, time) -> (window,).
+        windows, others: (window, channel, time).
+        masks: (window, channel, time) truth each, or what is broadcast to it; there may be none.
+    """
+    if not masks:
+        return np.zeros((0, len(windows)))
+    return target(np.concatenate([np.where(mask, others, windows) for mask in masks])).reshape(len(masks), -1)
+
+
 def channel_deletion(
     target: Callable[[FloatArray], FloatArray],
     windows: FloatArray,
@@ -73,13 +88,11 @@ def channel_deletion(
     counts = np.unique([*np.linspace(0, n_channels, min(n_channels, N_STEPS) + 1).round().astype(int), third])
 
     def areas(ranking: IntArray) -> tuple[float, float]:
-        curve, flips = [1.0], flip_rate(without[inside])
-        for count in counts[1:-1]:
-            replaced = np.argsort(ranking, axis=1) < count
-            found = target(np.where(replaced[:, :, None], others, windows))
-            curve.append((float(found.mean()) - end) / fall)
-            flips = flip_rate(found[inside]) if count == third else flips
-        area = float(np.trapezoid([*curve, 0.0], counts / n_channels))
+        places = np.argsort(ranking, axis=1)[:, :, None]
+        after = targets_of_replaced(target, windows, others, [places < count for count in counts[1:-1]])
+        curve = [1.0, *((after.mean(axis=1, dtype=np.float64) - end) / fall).tolist(), 0.0]
+        flips = flip_rate((after[counts[1:-1].tolist().index(third)] if third < n_channels else without)[inside])
+        area = float(np.trapezoid(curve, counts / n_channels))
         return area if n_channels > 1 and fall > 0 else float("nan"), flips
 
     found = {name: [areas(ranking) for ranking in orders] for name, orders in rankings.items()}

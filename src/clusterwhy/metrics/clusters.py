@@ -102,15 +102,17 @@ def cluster_stability(
         resamples: number of samples.
 
     Returns:
-        One row per `cluster` and `resample` with the `jaccard` overlap of its best match, over the sampled windows.
+        One row per `cluster` and `resample` with the `jaccard` overlap of its best match, over the `n_windows` sampled.
     """
+    from tqdm import tqdm
+
     rows = []
-    for i in range(resamples):
+    for i in tqdm(range(resamples), desc="cluster again", unit="sample", disable=None):
         part = drawn(len(points), round(RESAMPLED * len(points)), seed + 1 + i)
         found = cluster_again(points[part], projection, clusterer, seed + 1 + i)
         for cluster, jaccard in best_overlaps(labels[part], found).items():
-            rows.append({"cluster": cluster, "resample": i, "jaccard": jaccard})
-    return pd.DataFrame(rows, columns=["cluster", "resample", "jaccard"])
+            rows.append({"cluster": cluster, "resample": i, "jaccard": jaccard, "n_windows": int(part.sum())})
+    return pd.DataFrame(rows, columns=["cluster", "resample", "jaccard", "n_windows"])
 
 
 def cluster_again(points: FloatArray, projection: Any, clusterer: Any, seed: int) -> IntArray:

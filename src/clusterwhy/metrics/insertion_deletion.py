@@ -6,10 +6,10 @@ from typing import Self
 
 import numpy as np
 
-from clusterwhy.metrics.channel_deletion import can_flip, fall_of, flip_rate
+from clusterwhy.metrics.channel_deletion import can_flip, fall_of, flip_rate, targets_of_replaced
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
-N_STEPS = 6  # points of a curve; a forward pass of all windows each
+N_STEPS = 6  # points of a curve; two forward passes of all windows each
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,11 @@ def insertion_deletion(
         end, fall, inside = float(without.mean()), fall_of(whole, without), can_flip(whole, without)
         for name, ranking in rankings.items():
             places = np.argsort(np.argsort(-ranking, axis=1, kind="stable"), axis=1)
-            deleted, inserted, flips = [1.0], [0.0], flip_rate(without[inside])
-            for count in counts[1:-1]:
-                leading = cells.masks(places < count)
-                after = target(np.where(leading, others, windows))
-                deleted.append((float(after.mean()) - end) / fall)
-                inserted.append((float(target(np.where(leading, windows, others)).mean()) - end) / fall)
-                flips = flip_rate(after[inside]) if count == third else flips
+            masks = [cells.masks(places < count) for count in counts[1:-1]]
+            after = targets_of_replaced(target, windows, others, [*masks, *(~mask for mask in masks)])
+            means = ((after.mean(axis=1, dtype=np.float64) - end) / fall).tolist()
+            deleted, inserted = [1.0, *means[: len(masks)]], [0.0, *means[len(masks) :]]
+            flips = flip_rate((after[counts[1:-1].tolist().index(third)] if third < n_cells else without)[inside])
             curves = [*deleted, 0.0], [*inserted, 1.0]
             ranked = n_cells > 1 and fall > 0
             low, high = (float(np.trapezoid(curve, counts / n_cells)) if ranked else np.nan for curve in curves)

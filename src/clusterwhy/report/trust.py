@@ -116,13 +116,15 @@ def _stability(study: StudyResults) -> Iterator[Answer]:
         uncertain = ", ".join(str(cluster) for cluster in again.index[again < 0.75])
         yield (
             "Are the clusters stable when the windows are resampled?",
-            f"mean Jaccard overlap {again.mean():.2f}, least stable cluster {again.min():.2f}",
+            f"mean Jaccard overlap {again.mean():.2f}, least stable cluster {again.min():.2f} "
+            f"({study.stability['n_windows'].max()} of {len(study.labels)} windows each time)",
             f"Uncertain: cluster {uncertain}." if uncertain else "All are stable.",
         )
 
 
 def _similarity(study: StudyResults) -> Iterator[Answer]:
     similar = study.faithfulness[study.faithfulness["measure"] == "similarity"].groupby("ranking")["value"].mean()
+    n_windows = study.faithfulness.groupby("cluster")["n_windows"].first().sum()
     seeds = similar[similar.index.str.startswith("encoder_seed_")]
     if len(seeds):
         similar["other seeds"] = seeds.mean()
@@ -134,8 +136,9 @@ def _similarity(study: StudyResults) -> Iterator[Answer]:
     ):
         if ranking in similar:
             known = similar[ranking] == similar[ranking]
-            measured = f"rank correlation {similar[ranking]:.2f}" if known else "undefined: relevance is constant"
-            yield question, measured, meaning if known else NO_ANSWER
+            where = f"({n_windows} of {len(study.explained)} explained windows)"
+            measured = f"rank correlation {similar[ranking]:.2f} {where}"
+            yield question, measured if known else "undefined: relevance is constant", meaning if known else NO_ANSWER
 
 
 def _labels(study: StudyResults) -> Iterator[Answer]:

@@ -26,6 +26,17 @@ from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
 from tests.unit.propagation.test_relevance import made_encoder
 
+SETTINGS = EvaluationSettings(
+    n_windows=8,
+    max_window_channels=100,
+    n_stretches=8,
+    randomise=(1.0,),
+    draws=1,
+    noise=0.05,
+    n_clustered=100,
+    resamples=0,
+)
+
 
 def task_of(network: nn.Module, references: np.ndarray, composite: str = "epsilon_plus") -> AttributionTask:
     return AttributionTask(network, COMPOSITES[composite], "auto", (np.full(3, -4.0), np.full(3, 4.0)), references)
@@ -84,12 +95,27 @@ def test_sanity_checks_detect_relevance_that_ignores_the_weights(rng: np.random.
 
     def checks(attributor: Lrp) -> dict[str, float]:
         explainer, task = CellExplainer(attributor, cells, 0), task_of(network, references)
-        return SanityChecks((1.0,), 2, 0.01).run(explainer, task, windows, explainer.explain(task, windows))
+        return SanityChecks((1.0,), 2, 0.01).run(explainer, task, network, windows, explainer.explain(task, windows))
 
     by_rule, by_magnitude = checks(Lrp(batch_size=4)), checks(Magnitude(batch_size=4))
     assert by_magnitude["randomised_100"] == pytest.approx(1.0)
     assert by_rule["randomised_100"] < 0.9
     assert by_rule["noisy"] > 0.9
+
+
+def test_draws_of_random_networks_are_numbered(rng: np.random.Generator) -> None:
+    """The mean over two draws is that of the first and the second one, and no others are the same."""
+    windows, network = rng.normal(size=(3, 3, 32)), nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
+    explainer, task = CellExplainer(Lrp(batch_size=4), Cells.of(32, 8), 0), task_of(network, windows)
+    relevance = explainer.explain(task, windows)
+
+    def similarity(draws: int, first: int) -> float:
+        checks = SanityChecks((1.0,), draws, 0.0)
+        return checks.run(explainer, task, network, windows, relevance, first)["randomised_100"]
+
+    first, second, fourth = (similarity(1, number) for number in (0, 1, 3))
+    assert similarity(2, 0) == pytest.approx((first + second) / 2)
+    assert len({first, second, fourth}) == 3
 
 
 def test_the_relevance_budget_adds_up_to_the_gap(rng: np.random.Generator) -> None:
@@ -111,6 +137,20 @@ def test_cells_unlike_other_windows_have_a_high_z(rng: np.random.Generator) -> N
     assert cell_z_scores(window, rest, Cells.of(8, 2))[0].argmax() == 3
 
 
+def test_windows_of_each_cluster_fit_into_the_budget() -> None:
+    assert SETTINGS.windows_of_each(n_clusters=2, n_channels=6) == 8  # 8 would fit, and no more are asked for
+    assert SETTINGS.windows_of_each(n_clusters=4, n_channels=6) == 4  # 4 x 4 x 6 = 96
+    assert SETTINGS.windows_of_each(n_clusters=9, n_channels=52) == 3
+    assert SETTINGS.model_copy(update={"n_windows": 2}).windows_of_each(n_clusters=9, n_channels=52) == 2
+
+
+def test_at_most_so_many_windows_are_clustered_again() -> None:
+    assert SETTINGS.clustered(100, 0).all()
+    drawn = SETTINGS.clustered(5000, 1)
+    assert drawn.shape == (5000,) and drawn.sum() == 100
+    np.testing.assert_array_equal(drawn, SETTINGS.clustered(5000, 1))
+
+
 def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.random.Generator) -> None:
     encoder, length = made_encoder(3).float(), 32
     time = np.arange(length)
@@ -130,7 +170,7 @@ def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.
         members=MemberSelection(rule="central", count=4, alignment="none"),
         seed=0,
     )
-    evaluation = EvaluationSettings(n_windows=3, n_stretches=4, randomise=(1.0,), draws=1, noise=0.05, resamples=0)
+    evaluation = SETTINGS.model_copy(update={"n_windows": 4, "n_stretches": 4})
     labels = np.repeat([0, 1], 10)
     series = EmbeddedSeries(encoder, values, index, embeddings, ("a", "b", "c"), 0.05)
     replicates = [replace(series, encoder=made_encoder(3).float())]
@@ -144,3 +184,8 @@ def test_the_evaluation_of_a_study_has_every_measure_with_its_baselines(rng: np.
     # the same weights give the same relevance
     assert similarity[0, "encoder_seed_1"] == pytest.approx(1.0)
     assert set(found.budget["cluster"]) == {0, 1}
+    assert set(found.faithfulness["n_windows"]) == {4}
+    # two clusters of three channels: one window of each would fit, three are the fewest
+    small = evaluation.model_copy(update={"max_window_channels": 7})
+    fewer = evaluate_clusters(series, labels, np.ones(20), settings, small, [])
+    assert set(fewer.faithfulness["n_windows"]) == {3}
