@@ -38,9 +38,12 @@ LEAVES = (
 )
 
 RELU_CALLS = (F.relu, torch.relu, "relu", "relu_")
-NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus}
+NON_NEGATIVE_CALLS = {*RELU_CALLS, torch.sigmoid, "sigmoid", F.softplus, F.relu6, F.hardsigmoid}
 CALLS: dict[Kind, set[Any]] = {
-    "pass": {*NON_NEGATIVE_CALLS, F.elu, F.gelu, F.silu, F.leaky_relu, torch.tanh, "tanh"},
+    "pass": {
+        *(*NON_NEGATIVE_CALLS, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.hardswish, F.hardtanh),
+        *(F.leaky_relu, F.rrelu, torch.tanh, "tanh"),
+    },
     "norm": {
         *(torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d),
         *(F.avg_pool2d, F.adaptive_avg_pool2d),

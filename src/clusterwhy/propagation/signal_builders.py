@@ -1,4 +1,4 @@
-"""Builders of steps of several signals, and of normalisers: products, gates, softmax, attention."""
+"""Builders of steps of several signals: products, gates, softmax, attention."""
 
 import operator
 from typing import Any
@@ -21,17 +21,12 @@ from clusterwhy.propagation.building import (
 )
 from clusterwhy.propagation.gates import fixed_factor
 from clusterwhy.propagation.linearised import GatedLinearUnit, Product, Quotient, Softmax
-from clusterwhy.propagation.normalisers import NORMALISERS, Normaliser
 from clusterwhy.propagation.operations import Call, Slot
 
 MULTIPLY = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "multiply")
 MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
 DIVIDE = (operator.truediv, torch.div, torch.divide, "div", "divide")
 SOFTMAX = (torch.softmax, F.softmax, "softmax")
-
-
-def _normaliser(builder: Steps, node: Any, module: nn.Module) -> None:
-    builder.add_step(node, "mixed", Normaliser(module, str(node.target)), builder.positions(node))
 
 
 def _softmax_module(builder: Steps, node: Any, module: nn.Module) -> None:
@@ -131,7 +126,6 @@ def _glu(builder: Steps, node: Any) -> bool:
 
 
 MODULES: dict[type[nn.Module], ModuleBuilder] = {
-    **dict.fromkeys(NORMALISERS, _normaliser),
     nn.Softmax: _softmax_module,
     nn.GLU: _gated_linear_unit,
 }

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders
+from clusterwhy.propagation import normaliser_builders, plane_builders, recurrence_builders, signal_builders
 from clusterwhy.propagation.building import CallBuilder, ModuleBuilder, Steps, call_of, refuse_held
 
 # a module is traced as one operation where its type, or one that it inherits from, stands here
 MODULES: dict[type[nn.Module], ModuleBuilder] = (
-    signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
+    normaliser_builders.MODULES | signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
 )
-CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS
+CALLS: dict[Any, CallBuilder] = normaliser_builders.CALLS | signal_builders.CALLS | plane_builders.CALLS
 # statistics of the data, which may only scale other values
 STATISTICS = {
     *(

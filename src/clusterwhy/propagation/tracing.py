@@ -70,6 +70,16 @@ class Tracer(WindowTracer):
         return super().call_module(m, forward if plain is None else functools.partial(plain, m), args, kwargs)
 
 
+def _advice(faults: list[str]) -> str:
+    """What to do about operations of which there is nothing else to say."""
+    if not any(fault.endswith("has no rule") for fault in faults):
+        return ""
+    return (
+        "\nwrite them with operations that have one (docs/networks.md), or choose a method that needs none, such as "
+        "integrated_gradients or occlusion"
+    )
+
+
 class Builder:
     """Turns a traced graph into steps."""
 
@@ -112,6 +122,7 @@ class Builder:
         if faults:
             raise CompositeError(
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *faults])
+                + _advice(faults)
             )
         mark_entrances(self.steps)
         mark_sums(self.steps)
