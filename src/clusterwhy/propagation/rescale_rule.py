@@ -1,6 +1,7 @@
 """DeepLIFT's rescale rule on the canonical form: relevance of the difference between the outputs of two inputs."""
 
 import itertools
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
 from clusterwhy.propagation.inputs import as_scalars
-from clusterwhy.propagation.linearised import Product
+from clusterwhy.propagation.linearised import Linearised, Product, small_change
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
@@ -24,6 +25,10 @@ INFINITY = float("inf")
 SELECTING_CALLS = {
     *("amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, F.max_pool2d),
     F.adaptive_max_pool2d,
+}
+ELEMENT_WISE_CALLS = {
+    *(torch.sqrt, torch.rsqrt, torch.abs, torch.square, torch.pow, operator.pow),
+    *("sqrt", "rsqrt", "abs", "square", "pow", "clamp"),
 }
 SELECTING = (
     *(nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, MeanOfSmallest, SoftExtremum),
@@ -124,7 +129,10 @@ class RescaleRule:
         if step.kind == "concatenate":
             return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
-            return [_secant(module, here, there, outputs, arriving)]
+            return [_secant(module, here, there, outputs, arriving, SMALLEST_DIFFERENCE)]
+        if step.kind == "held" and len(inputs) == 1 and _is_element_wise(module):
+            smallest = small_change(here) * (here + there).abs()  # a power of small values is tiny
+            return [_secant(module, here, there, outputs, arriving, smallest)]
         if step.kind in ("mixed", "held"):
             return self._mixed(step, inputs, arriving)
         if step.kind == "write":
@@ -137,7 +145,13 @@ class RescaleRule:
         return [sum(_gradient(module, point, others, arriving) for point in at) / count]  # type: ignore[list-item]
 
     def _mixed(self, step: Step, inputs: list[tuple[Any, Any]], arriving: torch.Tensor) -> list[Any]:
-        """Mean gradients of all inputs along the line; products are exact at its middle."""
+        """Mean gradients of all inputs along the line, in closed form or at its points; products are exact at its
+        middle."""
+        if isinstance(step.module, Linearised):
+            here, there = ([ends[i] for ends in inputs] for i in (0, 1))
+            known = step.module.mean_gradients(here, there, arriving)
+            if known is not None:
+                return list(known)
         count = 1 if isinstance(step.module, Product) else self.n_path
         data = [i == 0 or self.canonical.steps[i - 1].kind != "shape" for i in step.inputs]
         total: list[Any] = [0.0 if is_data else None for is_data in data]
@@ -157,15 +171,21 @@ class RescaleRule:
 
 
 def _secant(
-    module: nn.Module, here: torch.Tensor, there: torch.Tensor, outputs: tuple[Any, Any], arriving: torch.Tensor
+    module: nn.Module,
+    here: torch.Tensor,
+    there: torch.Tensor,
+    outputs: tuple[Any, Any],
+    arriving: torch.Tensor,
+    smallest: float | torch.Tensor,
 ) -> torch.Tensor:
-    """The slope of the line through both values of an activation; of the curve halfway where they are the same."""
+    """The slope of the line through both values of an activation; of the curve halfway where they differ by no more
+    than `smallest`, 0 where that is infinite (a root at 0)."""
     run, middle = here - there, (here + there) / 2
-    small = run.abs() < SMALLEST_DIFFERENCE
+    small = run.abs() <= smallest
     if isinstance(module, nn.ReLU):
         slope = (middle > 0).to(middle.dtype)
     else:
-        slope = _gradient(module, middle, (), torch.ones_like(arriving))
+        slope = _gradient(module, middle, (), torch.ones_like(arriving)).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
 
 
@@ -220,6 +240,11 @@ def _selects(module: nn.Module) -> bool:
     if isinstance(module, Call):
         return module.function in SELECTING_CALLS
     return isinstance(module, SELECTING)
+
+
+def _is_element_wise(module: nn.Module) -> bool:
+    """Whether each output of a statistic is a function of one input."""
+    return isinstance(module, Call) and module.function in ELEMENT_WISE_CALLS
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:
