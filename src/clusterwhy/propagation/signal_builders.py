@@ -19,11 +19,10 @@ from clusterwhy.propagation.building import (
     refuse_signal_as_mask,
     time_and_windows_swapped,
 )
-from clusterwhy.propagation.gates import fixed_factor
+from clusterwhy.propagation.gates import MULTIPLY, fixed_factor
 from clusterwhy.propagation.linearised import GatedLinearUnit, Product, Quotient, Softmax
 from clusterwhy.propagation.operations import Call, Slot
 
-MULTIPLY = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "multiply")
 MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
 DIVIDE = (operator.truediv, torch.div, torch.divide, "div", "divide")
 SOFTMAX = (torch.softmax, F.softmax, "softmax")
