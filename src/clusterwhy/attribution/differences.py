@@ -56,8 +56,8 @@ def explain_difference(
     Multipliers are carried back through the canonical form: transposed linear layers, the slope of the
     secant through both values at activations (the rescale rule of DeepLIFT, Shrikumar et al. 2017, eq. 8; LRP's
     epsilon rule on differences, Ancona et al. 2018), and mean gradients on the straight line between both
-    inputs at maxima, minima and distances (exact at distances and max pooling). Biases cancel, so relevance
-    adds up to the difference.
+    inputs at maxima, minima, distances, norms, products, attention and recurrent layers (exact at distances, max
+    pooling, norms, quotients and products). Biases cancel, so relevance adds up to the difference.
 
     Args:
         network: (window, channel, time) -> anything, in evaluation mode. It is not changed.
@@ -66,7 +66,7 @@ def explain_difference(
             (reference, channel, time) for all windows alike; their mean relevance is given.
         target: as in `explain`.
         batch_size: windows at a time.
-        n_path: points on the line at other maxima and minima; the gap tells what more of them would gain.
+        n_path: points on the line where gradients are not exact; the gap tells what more of them would gain.
 
     Returns:
         Relevance whose `target` is the mean difference to the references and whose `bias_share` is 0.

@@ -54,6 +54,7 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
         raise CompositeError(f"expected float32 or float64 windows, got {example.dtype}: smaller types overflow in LRP")
     example = probes(example)
     network = plain_network(network)
+    own = set(network._modules)
     try:
         graph = plain_graph(Tracer(example).trace(network), network)
         _name_what_has_no_module(graph, network, example)
@@ -66,6 +67,8 @@ def canonize(network: nn.Module, example: torch.Tensor, tolerance: float = 1e-5)
             "network as it is, whose relevance may leak"
         ) from error
     canonical = Builder(network, graph, example).build()
+    for name in network._modules.keys() - own:  # an `nn.Sequential` would call what was added to it
+        del network._modules[name]
     canonical.window_shape = example.shape[1:]
     apart, limit = _difference(network, canonical, example), 1e-9 if example.dtype == torch.float64 else tolerance
     if apart > limit and example.dtype == torch.float32:

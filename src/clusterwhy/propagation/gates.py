@@ -12,6 +12,7 @@ from clusterwhy.propagation.linearised import Product, Quotient, Softmax
 from clusterwhy.propagation.operations import SCALE_CALLS, Call
 from clusterwhy.propagation.steps import Step
 
+MULTIPLY = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "multiply")
 GATE_MODULES = (nn.Sigmoid, nn.Hardsigmoid, nn.Softmax, Softmax)
 GATE_CALLS = {
     *(torch.sigmoid, F.sigmoid, "sigmoid", F.hardsigmoid, torch.softmax, F.softmax, "softmax", torch.exp, "exp"),
@@ -19,11 +20,12 @@ GATE_CALLS = {
 # between -1 and 1: gates once 1 is added, as in a GELU that is written out
 ODD_CALLS = {torch.tanh, F.tanh, "tanh", torch.erf, "erf"}
 # of a gate they are one, too
-KEPT = ("route", "concatenate", "sum")
+KEPT = ("route", "concatenate", "sum", "norm")
 
 
 def is_gate(steps: list[Step], step: Step) -> bool:
-    """Whether a step gives a gate, perhaps scaled, reshaped, normalised, or subtracted from a constant.
+    """Whether a step gives a gate, perhaps scaled, masked, reshaped, averaged, normalised, times another gate, or
+    subtracted from a constant.
 
     Gates are sigmoid, softmax, exponentials (as in a selective state space), 1 + tanh and 1 + erf.
 
@@ -38,6 +40,8 @@ def is_gate(steps: list[Step], step: Step) -> bool:
     if isinstance(step.module, Quotient):
         signals = signals[:1]
     elif isinstance(step.module, Product):
+        if getattr(step.module.multiply, "function", None) not in MULTIPLY:
+            return False
         signals = [i for i, moves in zip(step.inputs, step.module.signals, strict=True) if moves]
     elif step.kind == "sum" and len(signals) == 1:
         return _gives_gate(steps, signals[0]) or _adds_one(steps, step, signals[0])

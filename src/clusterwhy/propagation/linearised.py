@@ -75,6 +75,26 @@ class Linearised(nn.Module, ABC):
         """Whether inputs and biases get all that the stabiliser leaves."""
         return True
 
+    def mean_gradients(
+        self, here: Sequence[torch.Tensor], there: Sequence[torch.Tensor], arriving: torch.Tensor
+    ) -> Sequence[torch.Tensor | None] | None:
+        """Mean gradients of (output * arriving).sum() on the straight line between two inputs, for `rescale_rule`.
+
+        Args:
+            here: inputs at one end.
+            there: at the other end; perhaps one window for all.
+            arriving: multipliers of the output.
+
+        Returns:
+            Of each input, None of constants; None for steps without a closed form.
+        """
+        return None
+
+
+def small_change(like: torch.Tensor) -> float:
+    """Differences that are smaller than this share of a value are told too badly to divide by them."""
+    return float(torch.finfo(like.dtype).eps ** 0.5)
+
 
 def _times(x: torch.Tensor, gradient: torch.Tensor | None) -> torch.Tensor | None:
     """Input times gradient; 0 where an input is infinite, as a masked logit is."""
@@ -139,6 +159,21 @@ class Quotient(Linearised):
         self, inputs: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], rule: SequenceRule
     ) -> torch.Tensor:
         return self(*inputs)
+
+    def mean_gradients(
+        self, here: Sequence[torch.Tensor], there: Sequence[torch.Tensor], arriving: torch.Tensor
+    ) -> Sequence[torch.Tensor | None] | None:
+        """Of x: log(b / b') / (b - b'); of b what is left of the difference. None where b changes its sign."""
+        (x, by), (other, other_by) = here, there
+        if not bool((by * other_by > 0).all()):
+            return None
+        run, middle = by - other_by, (by + other_by) / 2.0
+        small = run.abs() < small_change(run) * middle.abs()
+        steep = run.masked_fill(small, 1.0)
+        of_x = torch.where(small, 1.0 / middle, (by / other_by).log() / steep)
+        rest = x / by - other / other_by - of_x * (x - other)
+        of_by = torch.where(small, -(x + other) / 2.0 / middle**2, rest / steep)
+        return (arriving * of_x).sum_to_size(x.shape), (arriving * of_by).sum_to_size(by.shape)
 
 
 class GatedLinearUnit(Linearised):

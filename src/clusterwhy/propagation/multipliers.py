@@ -1,7 +1,8 @@
 """Multipliers of differences through steps of several signals, in closed form where there is one.
 
-A difference of a product is exact at the middle, that of a square too, and that of a function of one value is its
-secant: what consists of these is exact (the chain rule of multipliers, Shrikumar et al. 2017, eq. 3).
+A difference of a product is exact at the middle, that of a square too, and norms and quotients have mean gradients in
+closed form. A quotient whose divisor changes its sign, where the line meets a pole, has the secant of 1 / divisor (the
+chain rule of multipliers, Shrikumar et al. 2017, eq. 3).
 """
 
 from typing import Any
@@ -9,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clusterwhy.propagation.linearised import Product, Quotient
-from clusterwhy.propagation.normalisers import Normaliser
+from clusterwhy.propagation.linearised import Linearised, Product, Quotient
 from clusterwhy.propagation.spectral import SpectralStep
 from clusterwhy.propagation.statistics_builders import Variance
 
@@ -41,10 +41,12 @@ def of_mixed(
         arriving: multipliers of the output.
         n_path: points on the line between both values, where there is no closed form.
     """
+    if isinstance(module, Linearised) and all(data):
+        known = module.mean_gradients([a for a, _ in inputs], [b for _, b in inputs], arriving)
+        if known is not None:
+            return list(known)
     if isinstance(module, Quotient) and all(data):
         return list(_of_quotient(inputs[0], inputs[1], arriving))
-    if isinstance(module, Normaliser):
-        return [_of_normaliser(module, inputs[0], arriving)]
     ends = [
         (a.to(arriving), b.to(arriving)) if is_data else (a, b) for (a, b), is_data in zip(inputs, data, strict=True)
     ]
@@ -67,22 +69,3 @@ def _of_quotient(x: Pair, by: Pair, arriving: torch.Tensor) -> list[torch.Tensor
     of_x = arriving * (inverse[0] + inverse[1]) / 2.0
     of_by = -arriving * (x[0] + x[1]) / 2.0 * inverse[0] * inverse[1]
     return [of_x.sum_to_size(x[0].shape), of_by.sum_to_size(by[0].shape)]
-
-
-def _of_normaliser(module: Normaliser, x: Pair, arriving: torch.Tensor) -> torch.Tensor:
-    """Multipliers of x, from those of y = weight (x - mean) s + bias with s = (mean of squares + eps) ** -1/2."""
-    own: Any = module.norm
-    weight = getattr(own, "weight", None)
-    here, there = x[0], x[1].expand_as(x[0])
-    shape, axes = module.groups(here)
-    of_y = (arriving if weight is None else arriving * module.beside(weight.detach(), here)).reshape(shape)
-    first, last = (module.centred(end.reshape(shape), axes) for end in (there, here))
-    eps = module.epsilon(here.dtype)
-    scales = [((end**2).mean(axes, keepdim=True) + eps).rsqrt() for end in (first, last)]
-    middle = (first + last) / 2.0
-    # of u ** -1/2: -(s t) ** 2 / (s + t), where s and t are its values at both ends
-    secant = -((scales[0] * scales[1]) ** 2) / (scales[0] + scales[1])
-    of_squares = secant * (of_y * middle).sum(axes, keepdim=True)
-    members = middle.numel() // of_squares.numel()
-    of_centred = of_y * (scales[0] + scales[1]) / 2.0 + 2.0 * middle * of_squares / members
-    return module.centred(of_centred, axes).reshape(here.shape)

@@ -49,8 +49,21 @@ CALLS: dict[Kind, set[Any]] = {
     "pass": {
         *(*NON_NEGATIVE_CALLS, *PERIODIC_CALLS, torch.tanh, "tanh", F.tanh, torch.erf, "erf", torch.clamp),
         *(torch.log, "log", torch.log1p, "log1p", torch.expm1, "expm1", torch.atan, "atan", torch.asinh, "asinh"),
-        *(F.elu, F.gelu, F.silu, F.leaky_relu, F.selu, torch.selu, F.celu, torch.celu, F.mish, F.hardswish, F.hardtanh),
-        *(F.logsigmoid, F.softsign, F.tanhshrink, F.softshrink, F.hardshrink),
+        *(
+            F.elu,
+            F.gelu,
+            F.silu,
+            F.leaky_relu,
+            F.rrelu,
+            F.selu,
+            torch.selu,
+            F.celu,
+            torch.celu,
+            F.mish,
+            F.hardswish,
+            F.hardtanh,
+        ),
+        *(F.hardtanh, F.logsigmoid, F.softsign, F.tanhshrink, F.softshrink, F.hardshrink),
     },
     "norm": {
         *(torch.mean, "mean", torch.sum, "sum", F.avg_pool1d, F.adaptive_avg_pool1d),

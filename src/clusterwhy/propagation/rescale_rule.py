@@ -1,5 +1,6 @@
 """DeepLIFT's rescale rule on the canonical form: relevance of the difference between the outputs of two inputs."""
 
+import operator
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from clusterwhy.propagation.engine import Engine
 from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum
+from clusterwhy.propagation.linearised import small_change
 from clusterwhy.propagation.multipliers import of_mixed
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
@@ -22,6 +24,10 @@ NUMBERS_AT_ONCE = 1 << 18  # of points on a line that go through a layer togethe
 SELECTING_CALLS = {
     *("amin", "amax", torch.amin, torch.amax, F.max_pool1d, F.adaptive_max_pool1d, F.max_pool2d),
     F.adaptive_max_pool2d,
+}
+ELEMENT_WISE_CALLS = {
+    *(torch.sqrt, torch.rsqrt, torch.abs, torch.square, torch.pow, operator.pow),
+    *("sqrt", "rsqrt", "abs", "square", "pow", "clamp"),
 }
 SELECTING = (
     *(nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, MeanOfSmallest, SoftExtremum),
@@ -112,7 +118,10 @@ class RescaleRule:
         if step.kind == "concatenate":
             return list(arriving.split([own.shape[module.dim] for own, _ in inputs], dim=module.dim))
         if step.kind == "pass":
-            return [_secant(module, here, there, outputs, arriving)]
+            return [_secant(module, here, there, outputs, arriving, SMALLEST_DIFFERENCE)]
+        if step.kind == "held" and len(inputs) == 1 and _is_element_wise(module):
+            smallest = small_change(here) * (here + there).abs()  # a power of small values is tiny
+            return [_secant(module, here, there, outputs, arriving, smallest)]
         if step.kind in ("mixed", "held"):
             if not outputs[0].is_floating_point():  # a mask
                 return [None] * len(inputs)
@@ -145,13 +154,19 @@ class RescaleRule:
 
 
 def _secant(
-    module: nn.Module, here: torch.Tensor, there: torch.Tensor, outputs: tuple[Any, Any], arriving: torch.Tensor
+    module: nn.Module,
+    here: torch.Tensor,
+    there: torch.Tensor,
+    outputs: tuple[Any, Any],
+    arriving: torch.Tensor,
+    smallest: float | torch.Tensor,
 ) -> torch.Tensor:
-    """The slope of the line through both values of an activation; of the curve halfway where they are the same."""
+    """The slope of the line through both values of an activation; of the curve halfway where they differ by no more
+    than `smallest`, 0 where that is infinite (a root at 0)."""
     if isinstance(module, nn.ReLU):
         return share_above(here, there).mul_(arriving)
     run = here - there
-    small = run.abs() < SMALLEST_DIFFERENCE
+    small = run.abs() <= smallest
     slope = _gradient(module, (here + there) / 2, (), torch.ones_like(arriving)).nan_to_num(0.0, 0.0, 0.0)
     return arriving * torch.where(small, slope, (outputs[0] - outputs[1]) / run.masked_fill(small, 1.0))
 
@@ -161,6 +176,11 @@ def _selects(module: nn.Module) -> bool:
     if isinstance(module, Call):
         return module.function in SELECTING_CALLS
     return isinstance(module, SELECTING)
+
+
+def _is_element_wise(module: nn.Module) -> bool:
+    """Whether each output of a statistic is a function of one input."""
+    return isinstance(module, Call) and module.function in ELEMENT_WISE_CALLS
 
 
 def _gradient(module: nn.Module, at: torch.Tensor, others: tuple[Any, ...], arriving: torch.Tensor) -> torch.Tensor:

@@ -169,6 +169,15 @@ def _clamp(node: Any) -> None:
         become(node, torch.clamp, node.args[:1], {"min": low, "max": high})
 
 
+def _normalize(node: Any) -> None:
+    """`F.normalize` as a quotient by a norm, which is held fixed."""
+    values, p, dim = node.args[0], argument(node, 1, "p", 2.0), argument(node, 2, "dim", 1)
+    with node.graph.inserting_before(node):
+        size = node.graph.call_method("norm", (values, p, dim, True))
+        size = node.graph.call_method("clamp", (size, argument(node, 3, "eps", 1e-12)))
+    become(node, operator.truediv, (values, size))
+
+
 def _like(node: Any) -> None:
     """`x.expand_as(y)` and its kin, where y gives nothing but its shape or type."""
     target, asked = LIKE[node.target]
@@ -194,4 +203,5 @@ RULES: dict[Any, Callable[[Any], None]] = {
         _dropout,
     ),
     **dict.fromkeys(LIKE, _like),
+    F.normalize: _normalize,
 }

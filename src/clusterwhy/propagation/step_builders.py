@@ -4,15 +4,24 @@ from typing import Any
 
 from torch import nn
 
-from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders, statistics_builders
+from clusterwhy.propagation import (
+    normaliser_builders,
+    plane_builders,
+    recurrence_builders,
+    signal_builders,
+    statistics_builders,
+)
 from clusterwhy.propagation.building import CallBuilder, ModuleBuilder, Steps, call_of, refuse_held
+from clusterwhy.propagation.gates import MULTIPLY
 from clusterwhy.propagation.statistics_builders import CHOICES, STATISTICS
 
 # a module is traced as one operation where its type, or one that it inherits from, stands here
 MODULES: dict[type[nn.Module], ModuleBuilder] = (
-    signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
+    normaliser_builders.MODULES | signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
 )
-CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS | statistics_builders.CALLS
+CALLS: dict[Any, CallBuilder] = (
+    normaliser_builders.CALLS | signal_builders.CALLS | plane_builders.CALLS | statistics_builders.CALLS
+)
 
 
 def module_builder(module: nn.Module) -> ModuleBuilder | None:
@@ -40,7 +49,7 @@ def add_call(builder: Steps, node: Any) -> bool:
 def _add_product_of_statistics(builder: Steps, node: Any) -> bool:
     """A statistic times one that is held, such as a sign, passes its relevance."""
     free = [n for n in node.all_input_nodes if builder.is_signal(n) and not builder.is_held(n)]
-    return bool(free) and node.target in signal_builders.MULTIPLY and CALLS[node.target](builder, node)
+    return bool(free) and node.target in MULTIPLY and CALLS[node.target](builder, node)
 
 
 def add_held(builder: Steps, node: Any) -> bool:

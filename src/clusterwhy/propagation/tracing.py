@@ -73,6 +73,16 @@ class Tracer(WindowTracer):
         return super().call_module(m, forward if plain is None else functools.partial(plain, m), args, kwargs)
 
 
+def _advice(faults: list[str]) -> str:
+    """What to do about operations of which there is nothing else to say."""
+    if not any(fault.endswith("has no rule") for fault in faults):
+        return ""
+    return (
+        "\nwrite them with operations that have one (docs/networks.md), or choose a method that needs none, such as "
+        "integrated_gradients or occlusion"
+    )
+
+
 class Builder:
     """Turns a traced graph into steps."""
 
@@ -117,7 +127,7 @@ class Builder:
             listed = faults[:NAMED] + [f"and {len(faults) - NAMED} more"] * (len(faults) > NAMED)
             raise CompositeError(
                 "\n  - ".join([f"{type(self.network).__name__}: no rule for {len(faults)} operations", *listed])
-                + "\nGradients, occlusion and Shapley values need no rules (docs/networks.md)"
+                + _advice(faults)
             )
         mark_entrances(self.steps)
         mark_sums(self.steps)

@@ -95,6 +95,68 @@ def test_without_maxima_it_is_exact():
     assert np.abs(found.gap).max() < 1e-9
 
 
+class OverLength(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / (x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-3)
+
+
+NORMS = {
+    "layer norm": lambda: nn.LayerNorm(32),
+    "group norm": lambda: nn.GroupNorm(1, 3),
+    "instance norm": lambda: nn.InstanceNorm1d(3, affine=True),
+    "root mean square": lambda: nn.RMSNorm(32),
+    "quotient": OverLength,
+}
+
+
+def _normed(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    made = nn.Sequential(NORMS[name](), nn.Flatten(), nn.Linear(96, 2)).double().eval()
+    for parameter in made[0].parameters():
+        nn.init.normal_(parameter)
+    return made
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_and_quotients_leave_no_rest(name: str):
+    """Not even from zeros, where a norm changes all at once; and by no more than logarithms of its eps there."""
+    windows, references = _data(n_references=1)
+    references[0, 0] = 0.0
+    references[1, 0] = windows[1] * (1.0 + 1e-12)
+    references[2, 0] = -windows[2]
+    references[3, 0] = 2.0 * windows[3]
+    references[4, 0, :, :8] = windows[4, :, :8] = 0.0
+    found = explain_difference(_normed(name), windows, references, 0, n_path=1)
+    np.testing.assert_allclose(found.values.sum(axis=(1, 2)), found.target, rtol=1e-7, atol=1e-9)
+    assert np.abs(found.values).max() < 20.0
+
+
+@pytest.mark.parametrize("name", [name for name in NORMS if name != "quotient"])
+def test_norms_have_their_mean_gradients_on_the_line(name: str):
+    windows, references = (torch.as_tensor(part) for part in _data(n_references=1))
+    references[1, 0] = windows[1] + 1e-9
+    references[2, 0] = 0.5 * windows[2]
+    network, x = _normed(name), (torch.arange(2000) + 0.5) / 2000
+    found = explain_difference(network, windows, references, 0)
+    run = windows - references[:, 0]
+    at = (references[:, 0] + x[:, None, None, None] * run).flatten(0, 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(network(at)[:, 0].sum(), at)
+    expected = run * gradient.unflatten(0, (2000, 6)).mean(dim=0)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_quotient_solved_by_hand():
+    """x / b from (1, 2) to (3, 4): 3 / 4 - 1 / 2 = 1 / 4, of which x has 2 log(4 / 2) / 2 and b the rest."""
+
+    class Quotient(nn.Module):
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            return windows[:, 0] / windows[:, 1].abs()
+
+    found = explain_difference(Quotient().eval(), np.array([[[3.0], [4.0]]]), np.array([[[[1.0], [2.0]]]]), 0)
+    assert found.target == pytest.approx([0.25])
+    assert found.values[0, :, 0] == pytest.approx([np.log(2.0), 0.25 - np.log(2.0)])
+
+
 def test_linear_networks_give_the_contributions():
     network = nn.Sequential(nn.Flatten(), nn.Linear(96, 2)).double().eval()
     windows, references = _data()
