@@ -1,4 +1,4 @@
-"""Which networks does each method explain? Writes the table of docs/networks.md; a minute of one core.
+"""Which networks does each method explain? Writes the table of docs/networks.md; some minutes of one core.
 
 python -m benchmarks.networks
 """
@@ -6,6 +6,7 @@ python -m benchmarks.networks
 import argparse
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tqdm import tqdm
 from benchmarks.networks_of_today import N_CHANNELS, N_CLASSES, N_STEPS, NETWORKS, any_network
 from clusterwhy import explain
 from clusterwhy.errors import ClusterWhyError
+from tests.architectures import CHANNELS, TIME
+from tests.more_architectures import MORE_ARCHITECTURES, TARGETS, built
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "networks.md"
 START, STOP = "<!-- table: python -m benchmarks.networks -->", "<!-- end of the table -->"
@@ -75,19 +78,32 @@ class OneStep(nn.Module):
         return forecast[:, :, 0]
 
 
-def networks() -> Iterator[tuple[str, nn.Module]]:
-    """Each network in evaluation mode, in float64."""
+@dataclass(frozen=True)
+class Case:
+    """A network in evaluation mode, in float64, the shape (channel, time) of its windows, and what is explained."""
+
+    name: str
+    network: nn.Module
+    shape: tuple[int, int] = (N_CHANNELS, N_STEPS)
+    target: Any = 1
+
+
+def cases() -> Iterator[Case]:
+    """Each network."""
     for name in NETWORKS:
-        yield name, any_network(name)
+        yield Case(name, any_network(name))
     for name, make in of_tsai().items():
         torch.manual_seed(0)
-        yield name, make().double().eval()
+        yield Case(name, make().double().eval())
+    for name in MORE_ARCHITECTURES:
+        yield Case(name, built(name), (CHANNELS, TIME), TARGETS.get(name, 1))
 
 
-def outcome(network: nn.Module, method: str, windows: Any) -> str:
+def outcome(case: Case, method: str) -> str:
     """`works`, or why not."""
+    windows = np.random.default_rng(0).standard_normal((4, *case.shape))
     try:
-        found = explain(network, windows, method, target=1, references=windows[:2])
+        found = explain(case.network, windows, method, case.target, references=windows[:2])
     except ClusterWhyError as error:
         return str(error)
     except Exception as error:  # whatever else: the table shows it as what it is
@@ -97,17 +113,16 @@ def outcome(network: nn.Module, method: str, windows: Any) -> str:
 
 def table() -> str:
     """Networks x methods in Markdown, with the reasons below."""
-    windows = np.random.default_rng(0).standard_normal((4, N_CHANNELS, N_STEPS))
     reasons: list[str] = []
     lines = ["| network | " + " | ".join(METHODS) + " |", "|---" * (len(METHODS) + 1) + "|"]
-    for name, network in tqdm(list(networks()), unit="network"):
+    for case in tqdm(list(cases()), unit="network"):
         cells = []
         for method in METHODS.values():
-            found = " ".join(outcome(network, method, windows).replace("NetworkWithTarget", "the network").split())
+            found = " ".join(outcome(case, method).replace("NetworkWithTarget", "the network").split())
             if found != "works" and found not in reasons:
                 reasons.append(found)
             cells.append("works" if found == "works" else f"({reasons.index(found) + 1})")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {case.name} | " + " | ".join(cells) + " |")
     notes = [f"{i}. {reason.replace('<', '&lt;')}" for i, reason in enumerate(reasons, start=1)]
     return "\n".join([*lines, "", "Reasons, as the error says them:", "", *notes])
 

@@ -27,18 +27,16 @@ class GradCam(BatchAttributor):
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        _, module = self._layer(network, windows)
+        name, module = self._layer(network, windows)
         with _recorded_outputs({"": module}) as outputs:
             target = network(windows.detach().requires_grad_())
         if len(outputs) != 1:
-            raise MethodError(
-                f"layer {self.layer!r} is called {len(outputs)} times; choose a layer that is called once"
-            )
+            raise MethodError(f"layer {name!r} is called {len(outputs)} times; give a `layer` that is called once")
         ((_, activation),) = outputs
         if activation.ndim not in (3, 4):
             raise MethodError(
                 "Grad-CAM needs a layer that gives (window, channel, time) or (window, map, row, time), "
-                f"{self.layer!r} gives {tuple(activation.shape)}"
+                f"{name!r} gives {tuple(activation.shape)}; give another `layer`"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
         if activation.ndim == 4:

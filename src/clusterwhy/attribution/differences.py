@@ -75,11 +75,14 @@ def explain_difference(
         CompositeError: an operation has no rule.
         ShapeError: shapes do not fit, or the target is not one scalar per window.
     """
+    import numpy as np
     import torch
 
+    from clusterwhy.metrics.shares import TOLERATED_LOSS
     from clusterwhy.propagation import inputs
     from clusterwhy.propagation.canonical import canonize
     from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.losses import gap_note
     from clusterwhy.propagation.rescale_rule import RescaleRule
     from clusterwhy.propagation.targets import target_name
 
@@ -96,4 +99,9 @@ def explain_difference(
         "canonizer": "auto",
         "notes": list(canonical.notes),
     }
-    return Relevance(values.numpy(), differences.numpy(), torch.zeros_like(differences).numpy(), provenance)
+    found = Relevance(values.numpy(), differences.numpy(), torch.zeros_like(differences).numpy(), provenance)
+    # a difference near 0 has no share that means something
+    size = np.abs(found.values).sum(axis=(1, 2), dtype=np.float64)
+    gap = np.where(np.abs(found.target) > TOLERATED_LOSS * size, found.gap, 0.0)
+    note = gap_note(gap, "masks differ between windows and references, or `n_path` points are too few")
+    return replace(found, provenance=provenance | {"notes": [*canonical.notes, *([note] if note else [])]})

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import fx, nn
 
+from clusterwhy.propagation.linearised import Linearised
 from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.steps import Step
 
+NOTE = "a constant, a source of its own"
 # their values are 0 or 1 whatever their shape
 NON_NEGATIVE_FACTORIES = (torch.zeros, torch.ones, torch.zeros_like, torch.ones_like, "new_zeros", "new_ones")
 # of a value they read the shape, the type or the device
@@ -135,9 +137,33 @@ def note_constants(builder: _Builder, node: fx.Node, values: Iterable[Any]) -> N
             name = builder.steps[builder.position[value] - 1].name
         else:
             name = _name_of_number(node, value)
-        note = f"{name}: a constant, a source of its own; its relevance is reported as `constant_share`"
+        note = f"{name}: {NOTE}; its relevance is reported as `constant_share`"
         if note not in builder.notes:
             builder.notes.append(note)
+
+
+def notes_of_sources(notes: Iterable[str], steps: list[Step], output: int) -> list[str]:
+    """Notes without those of constants that take no relevance, such as what is added to a spread that scales.
+
+    Args:
+        notes: of the network.
+        steps: of the network.
+        output: position of its output.
+    """
+    waiting, reached = [output], set[int]()
+    while waiting:
+        i = waiting.pop()
+        if i == 0 or i in reached:
+            continue
+        reached.add(i)
+        step = steps[i - 1]
+        if step.kind != "held":
+            own: Any = step.module
+            signals = own.signals if isinstance(own, Linearised) else (True,) * len(step.inputs)
+            waiting += [j for j, takes in zip(step.inputs, signals, strict=True) if takes]
+    names = {step.name for n, step in enumerate(steps, start=1) if step.kind == "shape" and n not in reached}
+    names -= {step.name for n, step in enumerate(steps, start=1) if n in reached}
+    return [note for note in notes if NOTE not in note or note.split(":")[0] not in names]
 
 
 def _name_of_number(node: fx.Node, number: float) -> str:

@@ -240,5 +240,5 @@ class Explainer:
     def _loss_note(self, found: Relevance, windows: torch.Tensor) -> str | None:
         budget = self._budget
         if budget is None:
-            return gap_note(found.gap)
+            return gap_note(found.gap, "zennit's hooks do not tell how much of it biases absorbed")
         return loss_note(found.lost_share, lambda chosen: budget(windows[chosen].to(self.device)))

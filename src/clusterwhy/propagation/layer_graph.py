@@ -105,7 +105,7 @@ def traced_layers(
     axes = _channel_axes(canonical, seen)
     names: dict[int, str] = {}
     for n, step in enumerate(canonical.steps):
-        is_layer = isinstance(seen[n + 1], torch.Tensor) and seen[n + 1].ndim in (2, 3)
+        is_layer = isinstance(seen[n + 1], torch.Tensor) and seen[n + 1].ndim in (2, 3) and len(seen[n + 1]) == 2
         if is_layer and not _is_split_off(step) and down[n + 1] and up[n + 1]:
             names[n] = _unique_name(step.name.removeprefix(PREFIX), names.values())
     if only is not None:

@@ -44,12 +44,10 @@ def loss_note(lost_share: FloatArray, budget_of: "Callable[[IntArray], Relevance
     return f"{_figures(LOST, lost_share, lossy)}, most of it at {places}"
 
 
-def gap_note(gap: FloatArray) -> str | None:
-    """How far relevance is from the target where nothing tells what biases absorbed; None as in `loss_note`."""
+def gap_note(gap: FloatArray, reason: str) -> str | None:
+    """How far relevance is from the target where nothing tells what took the rest; None as in `loss_note`."""
     open_ = np.flatnonzero(np.abs(gap) > TOLERATED_LOSS)
-    if not len(open_):
-        return None
-    return f"{_figures(MISSING, gap, open_)}; zennit's hooks do not tell how much of it biases absorbed"
+    return f"{_figures(MISSING, gap, open_)}; {reason}" if len(open_) else None
 
 
 def _figures(word: str, shares: FloatArray, above: IntArray) -> str:

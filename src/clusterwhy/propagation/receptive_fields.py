@@ -16,7 +16,9 @@ from clusterwhy.propagation.head_layers import MeanOfSmallest, SoftExtremum, Sum
 from clusterwhy.propagation.linearised import Product, Quotient
 from clusterwhy.propagation.normalisers import Normaliser
 from clusterwhy.propagation.operations import Call, Slot
+from clusterwhy.propagation.overwriting import overwrite
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
+from clusterwhy.propagation.statistics_builders import CHOICES
 from clusterwhy.propagation.steps import Canonical, Step
 
 
@@ -55,12 +57,12 @@ def _through(step: Step, inputs: list[Any]) -> Any:
         return x
     if step.kind == "sum":
         return torch.maximum(*torch.broadcast_tensors(*inputs))
+    if isinstance(module, Call) and module.function in CHOICES:
+        return _chosen(module, inputs)
     if step.kind in ("mixed", "held"):
         return _mixed(module, inputs)
     if step.kind == "write":
-        written: Any = module
-        base, value, *where = written.arguments
-        return Call(written.function, (base, value if isinstance(value, Slot) else 0.0, *where), {})(*inputs)
+        return _written(module, inputs)
     if isinstance(module, Call):
         if module.function is F.interpolate:
             return _interpolated(module(*inputs), x)
@@ -74,6 +76,28 @@ def _through(step: Step, inputs: list[Any]) -> Any:
     if step.kind in ("shape", "route", "concatenate"):
         return module(*inputs)
     return _everything([x], module(x))
+
+
+def _written(written: Any, inputs: list[Any]) -> Any:
+    """A value, or what is written into it; where it is written, a mask of the data says."""
+    if written.function is not overwrite:  # chosen by a mask, value by value
+        return _greatest(inputs)
+    base, value, views, *index = written.arguments
+    if not any(isinstance(part, Slot) for part in (*index, *(index[0] if isinstance(index[0], tuple) else ()))):
+        return Call(overwrite, (base, value if isinstance(value, Slot) else 0.0, views, *index), {})(*inputs)
+    others = [x for i, x in enumerate(inputs) if i != base.i and isinstance(x, torch.Tensor)]
+    return torch.maximum(inputs[base.i], _everything(others, inputs[base.i]))
+
+
+def _chosen(module: Call, inputs: list[Any]) -> Any:
+    """A comparison sees what it compares, and what is counted along an axis all of it."""
+    greatest = REDUCED.get(module.function)
+    return _greatest(inputs) if greatest is None else Call(greatest, module.arguments, module.keywords)(*inputs)
+
+
+def _greatest(inputs: list[Any]) -> torch.Tensor:
+    data = [x for x in inputs if isinstance(x, torch.Tensor)]
+    return functools.reduce(torch.maximum, torch.broadcast_tensors(*data)).contiguous()
 
 
 def _everything(data: list[torch.Tensor], like: torch.Tensor) -> torch.Tensor:
@@ -163,6 +187,10 @@ GREATEST: dict[Any, Any] = {
     **{"mean": "amax", "sum": "amax", "amin": "amax"},
     **{F.avg_pool1d: _average, F.adaptive_avg_pool1d: F.adaptive_max_pool1d},
     **{F.adaptive_avg_pool2d: F.adaptive_max_pool2d},
+}
+REDUCED: dict[Any, Any] = {
+    **dict.fromkeys(("any", "all", "argmax", "argmin"), "amax"),
+    **dict.fromkeys((torch.any, torch.all, torch.argmax, torch.argmin), torch.amax),
 }
 MODULES: dict[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]] = {
     nn.Linear: _linear,

@@ -11,7 +11,14 @@ from torch import fx, nn
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.batch_norms import BatchNormAsConvolution, FoldedBatchNorms, has_shift, move_shift
 from clusterwhy.propagation.building import refuse_held, time_and_windows_swapped
-from clusterwhy.propagation.constants import Constant, is_constant, is_never_negative, note_constants, summand
+from clusterwhy.propagation.constants import (
+    Constant,
+    is_constant,
+    is_never_negative,
+    note_constants,
+    notes_of_sources,
+    summand,
+)
 from clusterwhy.propagation.copies import convolution, linear, with_windows_first, without_hooks
 from clusterwhy.propagation.entrances import mark_entrances
 from clusterwhy.propagation.gates import is_gate
@@ -131,7 +138,7 @@ class Builder:
             )
         mark_entrances(self.steps)
         mark_sums(self.steps)
-        return Canonical(self.steps, output, tuple(self.notes))
+        return Canonical(self.steps, output, tuple(notes_of_sources(self.notes, self.steps, output)))
 
     def _step(
         self, node: fx.Node, kind: Kind, module: nn.Module, inputs: tuple[int, ...], non_negative: bool = False

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy import explain, explain_difference, lrp
+from clusterwhy import explain, lrp
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.composites import COMPOSITES
 from tests.unit.propagation.test_spellings import CHANNELS, TIME, Middle, network_of, same_relevance
@@ -166,18 +166,6 @@ def test_what_is_written_out_has_the_same_rule(name: str, windows: np.ndarray) -
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max(), err_msg=method)
 
 
-def test_a_feature_that_also_scales_is_held_fixed_where_it_does(windows: np.ndarray) -> None:
-    """Of x / std + std the quotient gives nothing to the spread, the sum does: twice the plain sum of both."""
-    both = lrp(network_of(lambda n, x: n.of_channels((x / s(x) + s(x)).mean(2))), windows, 1, "epsilon")
-    scaled = network_of(lambda n, x: n.of_channels((x / s(x) + s(x).detach() * 0.0).mean(2)))
-    assert np.abs(both.lost_share).max() < 1e-3
-    assert np.abs(both.values - lrp(scaled, windows, 1, "epsilon").values).max() > 1e-3
-
-
-def s(x: torch.Tensor) -> torch.Tensor:
-    return x.std(dim=2, keepdim=True)
-
-
 def test_of_a_log_probability_each_logit_has_its_first_order_part(windows: np.ndarray) -> None:
     """x_i (1[i = 1] - p_i) of the logits x; what is missing is the entropy-like rest of log p, told as a loss."""
     logits = network_of(lambda n, x: n.of_channels(x.mean(2)))
@@ -206,41 +194,3 @@ def test_of_a_log_probability_each_logit_has_its_first_order_part(windows: np.nd
 def test_what_chooses_is_no_feature(middle: Middle, message: str, windows: np.ndarray) -> None:
     with pytest.raises(CompositeError, match=message):
         lrp(network_of(middle), windows, 1)
-
-
-NORMS: dict[str, Middle] = {
-    "layer": averaged(lambda x: F.layer_norm(x, (TIME,))),
-    "instance": averaged(lambda x: F.instance_norm(x).relu()),
-    "group": averaged(lambda x: F.group_norm(x, 2).relu()),
-    "root mean square": averaged(lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-5)),
-    "standardised": averaged(lambda x: ((x - x.mean(2, True)) / (x.std(2, keepdim=True) + 1e-5)).relu()),
-    "weighted": lambda n, x: n.of_channels(torch.einsum("bct,bct,bct->bc", x, n.skip(x), x.sigmoid())),
-}
-
-
-@pytest.mark.parametrize("name", NORMS)
-def test_differences_of_norms_and_products_are_exact_with_one_point(name: str, windows: np.ndarray) -> None:
-    """From windows of zeros, too, where the scale of a norm is far from that of the window."""
-    for references in (windows[::-1] * 0.3, windows * 0.0):
-        found = explain_difference(network_of(NORMS[name]), windows, references[:, None], 1, n_path=1)
-        np.testing.assert_allclose(found.values.sum((1, 2)), found.target, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", ["layer", "instance", "group", "root mean square", "standardised"])
-def test_multipliers_of_a_small_difference_are_the_gradient(name: str, windows: np.ndarray) -> None:
-    network, step = network_of(NORMS[name]), 1e-7 * windows[::-1]
-    found = explain_difference(network, windows + step, (windows - step)[:, None], 1, n_path=1)
-    x = torch.as_tensor(windows).requires_grad_()
-    (gradient,) = torch.autograd.grad(network(x)[:, 1].sum(), x)
-    np.testing.assert_allclose(found.values, gradient.numpy() * 2 * step, rtol=1e-5, atol=1e-15)
-
-
-def test_forward_that_overwrites_a_buffer_leaves_the_network_as_it_is(windows: np.ndarray) -> None:
-    def counts(n: Any, x: torch.Tensor) -> torch.Tensor:
-        n.nothing += 1.0
-        return n.of_channels(x.mean(dim=2) + n.nothing.sum())
-
-    network = network_of(counts)
-    with pytest.raises(CompositeError):
-        lrp(network, windows, 1)
-    assert float(network.nothing.abs().max()) == 0.0
