@@ -6,7 +6,7 @@ scales and attention weights are detached, what is taken for non-negative has to
 composites have to close. Of a third each, chosen by seed, those composites are compared with zennit (networks of
 operations that it has rules for), differences have to add up, and attention that shares is compared with the plain way,
 too. There is no plain way where a sigmoid reads a 0 or values cancel to 0. A network that is explained otherwise ends
-the benchmark with exit code 1. Twenty minutes on one core:
+the benchmark with exit code 1. A quarter of an hour on one core:
 
     python -m benchmarks.network_fuzz
     python -m benchmarks.network_fuzz --networks 200 --seed 7    # other than 5,000 of seed 0: writes nothing

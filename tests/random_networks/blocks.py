@@ -51,7 +51,7 @@ class OverTime(nn.Module):
 
 def containers() -> tuple[type[nn.Module], ...]:
     """What is no operation of its own."""
-    return nn.Sequential, nn.ModuleList, OverTime
+    return nn.Sequential, nn.ModuleList, nn.Identity, nn.modules.linear.NonDynamicallyQuantizableLinear, OverTime
 
 
 def chance(rng: random.Random, share: float = 0.5) -> bool:

@@ -41,9 +41,10 @@ class LastState(nn.Module):
         self.recurrent, self.by_state = recurrent, by_state
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        sequence, states = self.recurrent(x.transpose(1, 2))
+        first = self.recurrent.batch_first
+        sequence, states = self.recurrent(x.permute((0, 2, 1) if first else (2, 0, 1)))
         if not self.by_state:
-            return sequence[:, -1]
+            return sequence[:, -1] if first else sequence[-1]
         last = states[0] if isinstance(self.recurrent, nn.LSTM) else states
         return torch.cat([last[-2], last[-1]], dim=1) if self.recurrent.bidirectional else last[-1]
 
@@ -82,7 +83,7 @@ def last_state(rng: random.Random, channels: int, time: int) -> nn.Module:
     if chance(rng, 0.3):
         kind = rng.choice([nn.GRUCell, nn.RNNCell])
         return Cells(kind(channels, 3))
-    return LastState(layer(rng, channels, batch_first=True), chance(rng))
+    return LastState(layer(rng, channels, batch_first=chance(rng, 0.7)), chance(rng))
 
 
 def beside_state(rng: random.Random, channels: int, time: int) -> nn.Module:

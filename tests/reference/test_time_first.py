@@ -90,6 +90,33 @@ def test_differences_of_time_first_add_up(name: str, windows: np.ndarray) -> Non
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-8, atol=1e-12)
 
 
+class LastStates(nn.Module):
+    """Classes of the last state of the last layer, `h_n[-1]`, or of the last steps of the output sequence."""
+
+    def __init__(self, layer: nn.GRU | nn.LSTM, by_state: bool) -> None:
+        super().__init__()
+        self.layer, self.by_state = layer, by_state
+        self.classes = nn.Linear(4 * (1 + layer.bidirectional), 2)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        sequence, states = self.layer(windows.permute(2, 0, 1))
+        last = states[0] if isinstance(self.layer, nn.LSTM) else states
+        if not self.by_state:
+            return self.classes(torch.cat([sequence[-1, :, :4], sequence[0, :, 4:]], dim=1))
+        return self.classes(torch.cat([last[-2], last[-1]], dim=1) if self.layer.bidirectional else last[-1])
+
+
+@pytest.mark.parametrize("two_ways", [False, True])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_last_state_is_the_last_step(kind: type[nn.Module], two_ways: bool, windows: np.ndarray) -> None:
+    torch.manual_seed(0)
+    layer = kind(N_CHANNELS, 4, num_layers=2, bidirectional=two_ways)
+    by_state, by_step = (LastStates(layer, by_state).double().eval() for by_state in (True, False))
+    by_step.load_state_dict(by_state.state_dict())
+    found, expected = (lrp(network, windows, 1, "epsilon") for network in (by_state, by_step))
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_layers_that_take_windows_for_time_are_refused(name: str, batch_first: bool, windows: np.ndarray) -> None:

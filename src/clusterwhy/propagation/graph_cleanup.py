@@ -38,8 +38,7 @@ def _drop_default_arguments(graph: fx.Graph, network: nn.Module) -> None:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, RECURRENT):
             _drop_states(node, network)
-            if module.batch_first:
-                _read_last_states(node, module)
+            _read_last_states(node, module)
         elif isinstance(module, nn.MultiheadAttention):
             _drop_defaults_of_attention(node)
 
@@ -108,9 +107,10 @@ def _read_last_states(node: fx.Node, module: Any) -> None:
         units = slice(None)
         if module.bidirectional:
             steps, units = ((-1, slice(0, module.hidden_size)), (0, slice(module.hidden_size, None)))[chosen]
+        index = (slice(None), steps, units) if module.batch_first else (steps, slice(None), units)
         with node.graph.inserting_before(user):
             output = node.graph.call_function(operator.getitem, (node, 0))
-            last = node.graph.call_function(operator.getitem, (output, (slice(None), steps, units)))
+            last = node.graph.call_function(operator.getitem, (output, index))
         user.replace_all_uses_with(last)
 
 

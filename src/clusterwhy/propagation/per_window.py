@@ -28,7 +28,9 @@ def probes(windows: torch.Tensor) -> torch.Tensor:
 
 def difference(expected: torch.Tensor, found: torch.Tensor) -> float:
     """Greatest difference of two tensors of one shape, as a share of their greatest finite size; infinite if one is
-    NaN where the other is not."""
+    NaN where the other is not; 0 of empty ones."""
+    if not expected.numel():
+        return 0.0
     same = (expected == found) | (expected.isnan() & found.isnan())
     apart = (expected - found).abs().masked_fill(same, 0.0).nan_to_num(nan=torch.inf)
     size = expected.nan_to_num(0.0, 0.0, 0.0).abs().max().clamp(min=1e-30)
