@@ -17,12 +17,13 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
     """Bytes of memory and of disk, as rough upper estimates.
 
     Args:
-        sizes: axis name -> size, of the input artifacts.
+        sizes: axis name -> size, of the input artifacts; `clustered` windows at most are clustered again by `evaluate`.
         file_bytes: size of the dataset's file; 0 without one.
     """
     samples, channels, windows, steps, features = (
         float(sizes.get(axis, 0)) for axis in ("sample", "channel", "window", "step", "feature")
     )
+    clustered = min(windows, float(sizes.get("clustered", windows)))
     series = samples * channels * 8
     # in memory: text, table and numbers of the file; on disk: raw and scaled numbers
     reading = PLAIN + 8 * file_bytes, 3 * file_bytes
@@ -38,7 +39,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
         "score": (TORCH + batch + 2 * embeddings + windows * (channels + 8) * 16, windows * (channels + 8) * 8),
         "explain": (TORCH + 8 * batch + 2 * embeddings, 2 * batch),
         # for comparison, raw windows are clustered in double precision
-        "evaluate": (TORCH + PROJECTION + 8 * batch + 2 * embeddings + windows * steps * channels * 12, 20e6),
+        "evaluate": (TORCH + PROJECTION + 8 * batch + 2 * embeddings + clustered * steps * channels * 12, 20e6),
         "report": (PLAIN + PROJECTION + 2 * series + windows * 400, series + windows * 400 + 20e6),
         "classify": (TORCH + 8 * file_bytes + 2e9, 3 * file_bytes + 50e6),
         "attribute": (TORCH + PROJECTION + 16 * batch, 100e6),
@@ -54,5 +55,7 @@ def check_resources(stage: str, sizes: Mapping[str, Any], settings: Mapping[str,
     """
     path = Path(str(getattr(settings.get("dataset"), "path", None) or "")).expanduser()
     file_bytes = float(path.stat().st_size) if path.is_file() else 0.0
+    if (evaluation := settings.get("evaluation")) is not None:
+        sizes = {**sizes, "clustered": evaluation.n_clustered}
     memory, disk = estimated_needs(stage, sizes, file_bytes)
     require(f"the stage `{stage}`", memory, disk, folder, ADVICE)
