@@ -19,7 +19,8 @@ from tests.secants import epsilon_relevance
 
 EXPLAINED = [name for name in MORE_ARCHITECTURES if name != "TimesNet"]
 EXACT = COMPOSITES["epsilon"].model_copy(update={"epsilon": 1e-13})
-CHOSEN = ("epsilon_without_bias", "epsilon_plus", "epsilon_alpha2_beta1")
+CHOSEN = {name: COMPOSITES[name] for name in ("epsilon_without_bias", "epsilon_plus", "epsilon_alpha2_beta1")}
+CHOSEN["AttnLRP"] = COMPOSITES["epsilon"].model_copy(update={"attention": "shared"})
 LOW = torch.full((1, CHANNELS, 1), -4.0, dtype=torch.float64)
 
 # what torch says to even kernels, of LITE and ConvTran
@@ -46,10 +47,10 @@ def test_an_architecture_equals_gradient_x_input_of_secants_and_its_budgets_clos
     found = [engine.explain(part, EXACT.rules(LOW, -LOW))[0] for part in (x, x[1:])]
     torch.testing.assert_close(found[0], expected, rtol=1e-6, atol=1e-7 * float(expected.abs().max()))
     torch.testing.assert_close(found[1][0], found[0][1], rtol=1e-6, atol=1e-9)  # alone as beside another
-    for composite in CHOSEN:
+    for composite, settings in CHOSEN.items():
         for part, own in zip(x.split(engine.batch_size), target.split(engine.batch_size), strict=True):
             tape, budget = engine.run(part), RelevanceBudget()
-            values, _ = engine.relevance(tape, tape.output, COMPOSITES[composite].rules(LOW, -LOW), budget)
+            values, _ = engine.relevance(tape, tape.output, settings.rules(LOW, -LOW), budget)
             kept = sum(amount for _, _, amount in budget.entries)
             scale = max(float(values.abs().sum((1, 2)).max()), float(own.abs().max()))
             missing = (own - values.sum((1, 2)) - kept).abs().max() / scale

@@ -107,7 +107,8 @@ def _without_padding(canonical: Canonical, entrances: list[int], rule: Rule, sha
 def _no_entrance(canonical: Canonical, rules: Rules, first: Rule) -> str:
     fitting = [name for name, other in COMPOSITES.items() if not other.first_layer]
     same = [name for name in fitting if COMPOSITES[name].convolution == rules.convolution.name]
-    readers = [f"{step.name} ({type(step.module).__name__})" for step in canonical.steps if 0 in step.inputs]
+    reading = (step for step in canonical.steps if 0 in step.inputs and step.kind != "shape")
+    readers = [f"{step.name} ({type(step.module).__name__})" for step in reading]
     return (
         f"the rule {first.name} of the first layer fits no layer of this network: the input reaches no convolution or "
         f"dense layer before other layers with weights; it is read by {', '.join(readers) or 'nothing'}. Choose a "

@@ -143,7 +143,12 @@ class Product(Linearised):
     ) -> torch.Tensor:
         fixed = () if rule.attention == "shared" else self.fixed
         moving = [i for i, is_data in enumerate(self.signals) if is_data and i not in fixed]
-        return self(*(halved(x, len(moving)) if i in moving else x.detach() for i, x in enumerate(inputs)))
+        return self(*(halved(x, len(moving)) if i in moving else _held(x) for i, x in enumerate(inputs)))
+
+
+def _held(x: Any) -> Any:
+    """A factor that takes nothing: data, a constant, or a number such as a size."""
+    return x.detach() if isinstance(x, torch.Tensor) else x
 
 
 class Quotient(Linearised):

@@ -54,6 +54,7 @@ def _product(builder: Steps, node: Any) -> bool:
     if len(factors) != 2 or not all(isinstance(factor, fx.Node) for factor in factors):
         return False  # a number scales
     if factors[0] is factors[1] and node.target in MULTIPLY:
+        builder.statistics.add(node)
         return False  # a square passes all that it gets
     _add_product(builder, node, Call(node.target, (Slot(0), Slot(1)), {}), factors)
     return True

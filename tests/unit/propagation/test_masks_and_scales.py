@@ -31,6 +31,13 @@ def test_a_spread_that_is_a_feature_is_held_fixed_where_it_also_scales(windows: 
     np.testing.assert_allclose(found.values, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
 
 
+def test_a_square_scales_in_both_spellings(windows: np.ndarray) -> None:
+    by_root = averaged(lambda x: (x * torch.rsqrt((x * x).mean(1, keepdim=True) + 1e-5)).relu())
+    by_power = averaged(lambda x: (x / (x**2).mean(1, keepdim=True).add(1e-5).sqrt()).relu())
+    found, expected = (lrp(network_of(middle), windows, 1, "epsilon").values for middle in (by_root, by_power))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 NORMS: dict[str, Middle] = {
     "layer": averaged(lambda x: F.layer_norm(x, (TIME,))),
     "instance": averaged(lambda x: F.instance_norm(x).relu()),
