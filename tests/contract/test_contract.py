@@ -304,6 +304,8 @@ def test_windows_hold_the_rows_of_their_index_and_never_cross_a_gap(
     except DataError:
         return
     assert breaches(series) == []
+    if (np.diff(rows["t"]) == 1).mean() < 0.5:
+        return  # the rows that are left tell another step than 1 s
     assert index["window"].tolist() == list(range(len(index)))
     recorded = rows.set_index("t")
     # reference: a grid row is recorded, or close enough to recorded rows

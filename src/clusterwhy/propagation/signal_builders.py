@@ -22,6 +22,7 @@ from clusterwhy.propagation.building import (
 from clusterwhy.propagation.constants import is_never_negative, note_constants
 from clusterwhy.propagation.gates import MULTIPLY, fixed_factors
 from clusterwhy.propagation.linearised import FirstOrder, GatedLinearUnit, Product, Quotient, Softmax
+from clusterwhy.propagation.normalisers import NORMALISERS, Normaliser
 from clusterwhy.propagation.operations import Call, Slot
 from clusterwhy.propagation.spectral import Spectral, SpectralStep
 
@@ -29,6 +30,10 @@ MATRIX_MULTIPLY = (operator.matmul, torch.matmul, torch.bmm, torch.mm, "matmul",
 DIVIDE = (operator.truediv, torch.div, torch.divide, "div", "divide")
 SOFTMAX = (torch.softmax, F.softmax, "softmax")
 LOGARITHMS = (torch.log_softmax, F.log_softmax, "log_softmax", torch.logsumexp, "logsumexp")
+
+
+def _normaliser(builder: Steps, node: Any, module: nn.Module) -> None:
+    builder.add_step(node, "mixed", Normaliser(module, str(node.target)), builder.positions(node))
 
 
 def _softmax_module(builder: Steps, node: Any, module: nn.Module) -> None:
@@ -187,6 +192,7 @@ def _spectral(builder: Steps, node: Any, module: Spectral) -> None:
 
 MODULES: dict[type[nn.Module], ModuleBuilder] = {
     Spectral: _spectral,
+    **dict.fromkeys(NORMALISERS, _normaliser),
     nn.Softmax: _softmax_module,
     nn.LogSoftmax: _log_softmax_module,
     nn.GLU: _gated_linear_unit,

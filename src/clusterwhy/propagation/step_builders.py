@@ -4,24 +4,16 @@ from typing import Any
 
 from torch import nn
 
-from clusterwhy.propagation import (
-    normaliser_builders,
-    plane_builders,
-    recurrence_builders,
-    signal_builders,
-    statistics_builders,
-)
+from clusterwhy.propagation import plane_builders, recurrence_builders, signal_builders, statistics_builders
 from clusterwhy.propagation.building import CallBuilder, ModuleBuilder, Steps, call_of, refuse_held
 from clusterwhy.propagation.gates import MULTIPLY
 from clusterwhy.propagation.statistics_builders import CHOICES, STATISTICS
 
 # a module is traced as one operation where its type, or one that it inherits from, stands here
 MODULES: dict[type[nn.Module], ModuleBuilder] = (
-    normaliser_builders.MODULES | signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
+    signal_builders.MODULES | plane_builders.MODULES | recurrence_builders.MODULES
 )
-CALLS: dict[Any, CallBuilder] = (
-    normaliser_builders.CALLS | signal_builders.CALLS | plane_builders.CALLS | statistics_builders.CALLS
-)
+CALLS: dict[Any, CallBuilder] = signal_builders.CALLS | plane_builders.CALLS | statistics_builders.CALLS
 
 
 def module_builder(module: nn.Module) -> ModuleBuilder | None:

@@ -90,6 +90,9 @@ def usual_step(steps: FloatArray, resolution_s: float) -> tuple[float, bool]:
             return _whole(step, resolution_s / len(mixed)), True
     middle = float(np.median(steps))
     usual = steps[np.abs(steps - middle) < 0.5 * middle]
+    if not len(usual):  # of few steps that are far apart, such as 1 and 13 s
+        middle = float(np.quantile(steps, 0.5, method="lower"))
+        usual = steps[np.abs(steps - middle) < 0.5 * middle]
     low, high = np.quantile(usual, [0.1, 0.9])
     near = usual[(usual > low - 1.1 * resolution_s) & (usual < high + 1.1 * resolution_s)]
     step = float(near.mean())

@@ -78,7 +78,7 @@ def _leading(importance: pd.DataFrame) -> str:
         return f"no channel has positive relevance; the least negative are {' and '.join(rows[:2])}"
     if len(alike) > 1:
         more = f" and {len(alike) - MOST_ALIKE} more" if len(alike) > MOST_ALIKE else ""
-        return f"these channels lead and are not told apart: {', '.join(rows)}{more}"
+        return f"{rows[0]} leads and is not told apart from {', '.join(rows[1:])}{more}"
     if encoders > 1:
         return f"its leading channel is {rows[0]}" + (f", followed by {rows[1]}" if len(rows) > 1 else "")
     return f"its leading channels are {' and '.join(rows)}, by one encoder"

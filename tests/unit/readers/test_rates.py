@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from clusterwhy.errors import DataError
+from clusterwhy.readers.pace import usual_step
 from clusterwhy.readers.tables import CsvFile
 
 PERIODS = (1e4, 3600.0, 900.0, 60.0, 10.0, 1.0)
@@ -88,3 +89,7 @@ def test_rate_and_gaps_of_any_time_column_are_the_true_ones(block: int, tmp_path
         elif abs(found.rate_hz * step_s - 1) > allowed:
             wrong.append((seed, "rate", found.rate_hz, 1 / step_s, last_s, times[:4], found.notes))
     assert wrong == []
+
+
+def test_of_few_steps_that_are_far_apart_the_shorter_one_counts() -> None:
+    assert usual_step(np.array([13.0, 1.0]), 1.0) == (1.0, False)
