@@ -36,6 +36,8 @@ class AttributionTask:
         box: (channel,) lowest and highest values.
         references: (reference, channel, time) windows to compare with, in random order. An attributor takes as many as
             it needs from the front; there may be none.
+        drawn_for: (window, channel, time) windows for which references are drawn, instead of those that are explained:
+            a disturbed window is then compared with what the undisturbed one is compared with.
     """
 
     network: "nn.Module"
@@ -43,6 +45,7 @@ class AttributionTask:
     canonizer: "CanonizerName"
     box: tuple[FloatArray, FloatArray]
     references: FloatArray
+    drawn_for: FloatArray | None = None
 
 
 class Attributor(Settings, ABC):
@@ -90,11 +93,13 @@ class FrozenNetwork:
     Attributes:
         module: (window, channel, time) -> (window,).
         references: (reference, channel, time) windows to compare with; there may be none.
+        drawn_for: (window, channel, time) windows of the batch for which references are drawn.
         generator: random numbers, on the CPU.
     """
 
     module: "nn.Module"
     references: "torch.Tensor"
+    drawn_for: "torch.Tensor"
     generator: "torch.Generator"
 
     def __call__(self, windows: "torch.Tensor") -> "torch.Tensor":
@@ -165,16 +170,18 @@ class BatchAttributor(Attributor, ABC):
         module.register_forward_pre_hook(_copies)  # windows stay as they are, whatever the network overwrites
         references = torch.as_tensor(task.references, dtype=data.dtype).to(device)
         self._check_windows_apart(module, data[:2].to(device))
-        network = FrozenNetwork(module, references, torch.Generator().manual_seed(seed))
+        drawn_for = torch.as_tensor(windows if task.drawn_for is None else task.drawn_for)
+        generator = torch.Generator().manual_seed(seed)
         values, targets = [], []
         # copies of what gradients need, which the network may overwrite; torch's own context for this is slow to import
         kept = torch.autograd.graph.saved_tensors_hooks(lambda x: x.detach().clone(), lambda x: x)
         with _recurrent_gradients(), kept:
-            for part in data.split(self.batch_size):
-                batch = part.to(device)
+            for part, own in zip(data.split(self.batch_size), drawn_for.split(self.batch_size), strict=True):
+                batch, network = part.to(device), FrozenNetwork(module, references, own, generator)
                 targets.append(self._target(network, batch).cpu().numpy())
                 values.append(self.relevance(network, batch).detach().cpu().numpy())
-            details = self.details(network, data[:1].to(device))
+            one = FrozenNetwork(module, references, drawn_for[:1], generator)
+            details = self.details(one, data[:1].to(device))
         relevance, target = require_finite(np.concatenate(values)), np.concatenate(targets)
         bias_share = np.full_like(target, 0.0 if self.complete else np.nan)
         provenance = {"attributor": type(self).__name__, **self.model_dump(), **details}

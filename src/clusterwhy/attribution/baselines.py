@@ -30,8 +30,16 @@ class WithBaseline(Attributor, ABC):
     baseline: BaselineName
     n_references: int = Field(ge=1)
 
-    def baselines(self, windows: "torch.Tensor", references: "torch.Tensor", seed: int) -> "list[torch.Tensor]":
+    def baselines(
+        self, windows: "torch.Tensor", references: "torch.Tensor", drawn_for: "torch.Tensor", seed: int
+    ) -> "list[torch.Tensor]":
         """One baseline or several, each (window or 1, channel, time).
+
+        Args:
+            windows: (window, channel, time).
+            references: (reference, channel, time); there may be none.
+            drawn_for: (window, channel, time) windows by whose values references are drawn, mostly the same.
+            seed: of the draws.
 
         Raises:
             MethodError: references are chosen and there are none.
@@ -49,7 +57,7 @@ class WithBaseline(Attributor, ABC):
             )
         if self.baseline == "references" or len(references) <= self.n_references:
             return list(references[: self.n_references].split(1))
-        return list(references[own_draws(windows, len(references), self.n_references, seed)].unbind(dim=1))
+        return list(references[own_draws(drawn_for, len(references), self.n_references, seed)].unbind(dim=1))
 
 
 def own_draws(windows: "torch.Tensor", n_references: int, count: int, seed: int) -> "torch.Tensor":
@@ -77,7 +85,7 @@ class BaselineAttributor(WithBaseline, BatchAttributor, ABC):
         self, network: FrozenNetwork, windows: "torch.Tensor", of: "Callable[[torch.Tensor], torch.Tensor]"
     ) -> "torch.Tensor":
         """The mean of a function of a baseline (window, channel, time)."""
-        found = self.baselines(windows, network.references, network.generator.initial_seed())
+        found = self.baselines(windows, network.references, network.drawn_for, network.generator.initial_seed())
         baselines = [one.expand_as(windows).contiguous() for one in found]
         total: torch.Tensor = sum(of(one) for one in baselines) / len(baselines)  # type: ignore[assignment]
         return total

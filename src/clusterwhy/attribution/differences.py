@@ -35,7 +35,8 @@ class DeepLift(WithBaseline):
         import torch
 
         data = torch.as_tensor(windows)
-        baselines = self.baselines(data, torch.as_tensor(task.references, dtype=data.dtype), seed)
+        drawn_for = data if task.drawn_for is None else torch.as_tensor(task.drawn_for)
+        baselines = self.baselines(data, torch.as_tensor(task.references, dtype=data.dtype), drawn_for, seed)
         # (reference, channel, time) for all windows alike, or (window, 1, channel, time)
         references = torch.cat(baselines) if len(baselines[0]) == 1 else torch.stack(baselines, dim=1)
         found = explain_difference(task.network, windows, references, None, self.batch_size)

@@ -87,4 +87,5 @@ class SanityChecks:
         spread = task.references.std(axis=(0, 2), keepdims=True)
         drawn = np.random.default_rng(explainer.seed).standard_normal(windows.shape)
         noisy = (windows + self.noise * spread * drawn).astype(windows.dtype)
-        return found | {"noisy": cell_correlation(relevance, explainer.explain(task, noisy))}
+        again = explainer.explain(replace(task, drawn_for=windows), noisy)
+        return found | {"noisy": cell_correlation(relevance, again)}

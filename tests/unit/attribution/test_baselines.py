@@ -1,14 +1,18 @@
 """References of a window's own: drawn by seed and values, different for each window, the same beside any others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from clusterwhy import explain
+from clusterwhy.attribution.base import ATTRIBUTORS, AttributionTask
 from clusterwhy.attribution.baselines import own_draws
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.errors import MethodError
+from clusterwhy.propagation.composites import COMPOSITES
 
 NETWORK = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6, 1), nn.Flatten(0)).double().eval()
 
@@ -60,3 +64,19 @@ def test_fewer_references_than_asked_for_are_all_used(windows: np.ndarray) -> No
 def test_without_references_the_choice_is_named(windows: np.ndarray) -> None:
     with pytest.raises(MethodError, match="`baseline: own_references` compares with other windows"):
         explain(NETWORK, windows, "integrated_gradients(baseline=own_references)")
+
+
+@pytest.mark.parametrize("method", ["difference", "integrated_gradients"])
+def test_a_disturbed_window_can_keep_the_references_of_the_undisturbed_one(method: str, windows: np.ndarray) -> None:
+    references = np.random.default_rng(1).normal(size=(30, 2, 8))
+    box = np.full(2, -4.0), np.full(2, 4.0)
+    task = AttributionTask(NETWORK, COMPOSITES["epsilon"], "auto", box, references)
+    chosen = {"baseline": "own_references", "n_references": 2, "batch_size": 3}  # several batches
+    attributor = ATTRIBUTORS[method].model_copy(update=chosen)
+    noisy = windows + 1e-6
+    plain, kept, others = (
+        attributor.explain(asked, of, 0).values
+        for asked, of in ((task, windows), (replace(task, drawn_for=windows), noisy), (task, noisy))
+    )
+    np.testing.assert_allclose(kept, plain, atol=1e-4)
+    assert np.abs(others - plain).max() > 0.01

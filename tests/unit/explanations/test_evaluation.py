@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from clusterwhy.attribution.base import AttributionTask
+from clusterwhy.attribution.differences import DeepLift
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.evaluation import EvaluationSettings, evaluate_clusters
@@ -116,6 +117,15 @@ def test_draws_of_random_networks_are_numbered(rng: np.random.Generator) -> None
     first, second, fourth = (similarity(1, number) for number in (0, 1, 3))
     assert similarity(2, 0) == pytest.approx((first + second) / 2)
     assert len({first, second, fourth}) == 3
+
+
+def test_noise_does_not_draw_other_references(rng: np.random.Generator) -> None:
+    windows, references = rng.normal(size=(4, 3, 32)), rng.normal(size=(40, 3, 32))
+    network = nn.Sequential(made_encoder(3), EmbeddingSum()).eval()
+    explainer = CellExplainer(DeepLift(baseline="own_references", n_references=1, batch_size=4), Cells.of(32, 8), 0)
+    task = task_of(network, references)
+    found = SanityChecks((), 1, 1e-6).run(explainer, task, network, windows, explainer.explain(task, windows))
+    assert found["noisy"] > 0.999
 
 
 def test_the_relevance_budget_adds_up_to_the_gap(rng: np.random.Generator) -> None:
