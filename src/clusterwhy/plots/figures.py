@@ -56,7 +56,8 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
     ax.set_xlabel("projection 1 (no unit)", fontsize=8)
     ax.set_ylabel("projection 2 (no unit)", fontsize=8)
     ax.tick_params(labelsize=6)
-    ax.legend(fontsize=7, markerscale=1.6, loc="best", frameon=False)
+    # beside the windows: where there is no room, "best" covers some
+    ax.legend(fontsize=7, markerscale=1.6, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
 def draw_series(

@@ -93,7 +93,7 @@ class SelectionView {
 
   said(own, beside, selected, others, contrast) {
     const lines = [`Line: mean of ${own.nValues === selected.length ? "all windows" : `the ${own.nValues} windows with values in the page`}; grey: its 95 % interval.`];
-    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster; bars with 95 % intervals.` : "None of them was explained, so there is no relevance.");
+    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster; bars with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
     if (beside) lines.push(`Dotted: mean of the ${contrast === "rest" ? "others" : "kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
     if (contrast === "other" && !others.length) lines.push("Selection B is empty.");
     return lines.join(" ");
