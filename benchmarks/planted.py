@@ -26,16 +26,18 @@ from tqdm import tqdm
 from benchmarks.attributions import gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
-from benchmarks.studies import chosen, study
+from benchmarks.studies import Study, chosen, study
+from clusterwhy.anomaly.detectors import Detector, DetectorInput
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
+from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
+from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
 from clusterwhy.explanations.target_heads import (
     ClusterMembership,
     Distance,
     EmbeddingSum,
-    MaskedPredictionError,
     prototypes,
 )
 from clusterwhy.metrics.z_scores import channel_z_scores
@@ -48,6 +50,8 @@ PLAIN = ("masked-prediction error", "deviation from fitted references", "z of si
 OTHERS = ("integrated", "expected", "occlusion")
 N_SHOWN = 25
 RULES = ("epsilon", "epsilon_plus", "epsilon_gamma", "epsilon_gamma_box")
+# of targets that are not explained by all of them
+RULES_OF: dict[str, tuple[str, ...]] = {"masked prediction": ("epsilon_plus_norm",), "detector's score": ()}
 
 Fault = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
@@ -140,8 +144,9 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
         usual = usual_errors(errors)
         prototype = prototypes(found, 4, seed), prototypes(embeddings[normal], 16, seed)
         networks: dict[str, nn.Module] = {
+            "detector's score": detector_network(made, normal, settings["detector"]),
             "distance": nn.Sequential(encoder, Distance(embeddings[normal], 3)),
-            "masked prediction": MaskedPredictionError(encoder, length, 3, 4, usual),
+            "masked prediction": SquaredPredictionError(encoder, length, 3, 4, usual),
             "membership": nn.Sequential(encoder, ClusterMembership(*prototype, "midpoint")),
             "membership from zero": nn.Sequential(encoder, ClusterMembership(*prototype, "zero")),
             "embedding sum": nn.Sequential(encoder, EmbeddingSum()),
@@ -153,12 +158,12 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
 
         for target, network in networks.items():
             network.eval()
-            for rule in ("epsilon_plus_norm",) if target == "masked prediction" else RULES:
+            for rule in RULES_OF.get(target, RULES):
                 cells = lrp(network, faulty, None, COMPOSITES[rule], box=box).values
                 keep(f"LRP {rule}, {target}", cells)
                 usually = [lrp(network, fitted[:, j], None, COMPOSITES[rule], box=box).values for j in range(4)]
                 keep(f"LRP {rule}, {target}, less that of fitted references", cells - np.mean(usually, axis=0))
-            if target not in ("distance", "masked prediction", "membership"):
+            if target not in ("distance", "masked prediction", "membership", "detector's score"):
                 continue
             for name, references in (("nearest", nearest), ("fitted", fitted)):
                 keep(f"difference, {target}, {name} references", explain_difference(network, faulty, references).values)
@@ -179,6 +184,26 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
             row = {"seed": seed, "fault": fault, "method": method}
             rows.append(row | scores_of(channels, cells_or_none, masks))
     return rows
+
+
+def detector_network(made: Study, normal: np.ndarray, detector: Detector) -> nn.Module:
+    """The score of the pipeline's detector, fitted on the normal windows."""
+    train = np.isin(np.arange(len(made.starts)), normal)
+    inputs = DetectorInput(
+        values=made.values,
+        starts=made.starts,
+        length=made.length,
+        train=train,
+        embeddings=made.embeddings,
+        projection=made.embeddings[:, :2],
+        load_encoder=lambda: made.encoder,
+        seed=0,
+    )
+    series = EmbeddedSeries(made.encoder, made.values, made.index, made.embeddings, tuple("abcdef"), 1.0)
+    networks = score_network(detector, series, detector.score(inputs).fitted)
+    if networks is None:
+        raise TypeError(f"{type(detector).__name__} has no gradient")
+    return networks.unseen
 
 
 def squared_errors(encoder: nn.Module, windows: np.ndarray) -> np.ndarray:

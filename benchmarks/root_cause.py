@@ -39,7 +39,8 @@ from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.target_heads import ClusterMembership, Distance, MaskedPredictionError, prototypes
+from clusterwhy.explanations.score_networks import SquaredPredictionError
+from clusterwhy.explanations.target_heads import ClusterMembership, Distance, prototypes
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
 
@@ -132,7 +133,7 @@ class Tools:
         self.points = made.embeddings[made.train]
         some = rng.permutation(len(self.points))[:N_NORMAL]
         self.distance = nn.Sequential(made.encoder, Distance(self.points[some], 3)).eval()
-        self.error = MaskedPredictionError(made.encoder, made.length, N_PARTS, BLOCK, self.usual).eval()
+        self.error = SquaredPredictionError(made.encoder, made.length, N_PARTS, BLOCK, self.usual).eval()
         self.prototypes = prototypes(self.points[some], 16, made.seed)
         self.allowed = allowed_starts(self.normal, made.length, np.array([], dtype=int), len(made.values))
         self.pca = PCA(n_components=0.95, svd_solver="full").fit(made.values[: made.series.train_stop])

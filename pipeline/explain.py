@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
 from clusterwhy.artifacts.undefined import Undefined, column_mean, mean_of, median_of
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
+    from clusterwhy.explanations.anomaly_targets import Detection
     from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.target_function import TargetCache
@@ -93,28 +94,41 @@ def _faithfulness(quality: pd.DataFrame, none: str) -> dict[str, Any]:
     }
 
 
-def _anomalies(run: StageRun, series: "EmbeddedSeries") -> None:
-    from clusterwhy.explanations.anomalies import WindowScores, explain_anomalies
+def _detection(run: StageRun) -> "Detection":
+    from clusterwhy.anomaly.storage import load_fitted
+    from clusterwhy.explanations.anomaly_targets import Detection
 
     score = run.take("score")
     table = read_table(score / "scores.parquet")
     by_channel = score / "channel_scores.npy"
-    detected = WindowScores(
-        table["score"].to_numpy(),
-        table["anomalous"].to_numpy(),
-        read_array(by_channel) if by_channel.exists() else None,
+    return Detection(
+        scores=table["score"].to_numpy(),
+        anomalous=table["anomalous"].to_numpy(),
+        threshold=read_json(score / "segments.json")["threshold"],
+        channels=read_array(by_channel) if by_channel.exists() else None,
+        detector=run.settings["detector"],
+        fitted=load_fitted(score),
     )
-    found = explain_anomalies(series, detected, run.settings["anomalies"], run.settings["seed"])
+
+
+def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") -> None:
+    from clusterwhy.explanations.anomalies import explain_anomalies
+
+    found = explain_anomalies(series, detection, run.settings["anomalies"], run.settings["seed"])
     write_array(run.out / "anomaly_relevance.npy", found.relevance)
     write_table(run.out / "anomalies.parquet", found.windows)
     write_table(run.out / "anomaly_channels.csv", found.channels)
     write_table(run.out / "anomaly_quality.csv", found.quality)
+    write_json(run.out / "anomalies.json", {"target": found.target})
     none = "" if len(found.windows) else "no anomaly is explained"
     gap = median_of(found.windows["gap"].abs(), none or "the explained windows do not differ from their normal windows")
     figures = {**_faithfulness(found.quality, none), "median_abs_gap": gap}
     run.metrics |= {"n_anomalies_explained": len(found.windows)}
     run.metrics |= {f"anomaly_{name}": value for name, value in figures.items()}
-    log.info("explained the %d most anomalous windows in %.1f s", len(found.windows), found.seconds)
+    if len(found.windows):
+        log.info(
+            "explained the %d most anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target
+        )
     run.tracker.summarise({"anomaly_attribution_s": found.seconds})
     run.tracker.table("anomaly_channels", found.channels)
     run.tracker.table("anomaly_quality", found.quality)
@@ -127,8 +141,9 @@ def main(run: StageRun) -> None:
 
     data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
     series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))
+    detection = _detection(run)
     _clusters(run, series, series.replicates(run.inputs / "train", run.inputs / "embed"))
-    _anomalies(run, series)
+    _anomalies(run, series, detection)
 
 
 if __name__ == "__main__":

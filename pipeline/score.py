@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.anomaly.detectors import DetectorInput, MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
@@ -69,6 +70,7 @@ def main(run: StageRun) -> None:
     table["anomalous"] = scores.windows > threshold
     segments = merge_segments(scores.windows, threshold, data.starts, data.length)
     write_table(run.out / "scores.parquet", table)
+    save_fitted(run.out, scores.fitted)
     if scores.channels is not None:
         write_array(run.out / "channel_scores.npy", scores.channels)
     per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))

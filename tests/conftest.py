@@ -171,7 +171,7 @@ def make_checkout(root: Path) -> Checkout:
     checkout = Checkout(root)
     # enough to show every part of a study, and no more
     checkout.set("evaluation/standard", n_windows=3, n_stretches=4, randomise=[1.0], resamples=1)
-    checkout.set("anomalies/masked_prediction", count=3)
+    checkout.set("anomalies/detector", count=3)
     checkout.choose(dataset="pump", window="short", encoder="inception_time_small", train="quick", encoders=2)
     # `dvc exp run` wants a commit to start from
     for command in ("init", "config user.name test", "config user.email test@example.org", "add .", "commit -m start"):

@@ -162,6 +162,7 @@ def _write_explanations(
     anomalies = np.argsort(-score, kind="stable")[:N_ANOMALIES]
     unlike = rng.standard_normal((N_ANOMALIES, len(channels), length))
     write_array(folder / "anomaly_relevance.npy", unlike.astype(np.float32))
+    write_json(folder / "anomalies.json", {"target": "the score of a detector itself"})
     write_table(
         folder / "anomalies.parquet",
         pd.DataFrame(

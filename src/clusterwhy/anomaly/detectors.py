@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
 
     WindowWork = Callable[[MaskedEncoder, FloatArray, IntArray], FloatArray]
+
+# what a detector has learned from training windows, by name
+Fitted = dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,17 @@ class DetectorInput:
 
 @dataclass(frozen=True)
 class Scores:
-    """`windows`: (window,) score; `channels`: (window, channel) its contributions, if the detector has them."""
+    """Scores of all windows.
+
+    Attributes:
+        windows: (window,) score.
+        channels: (window, channel) its contributions, if the detector has them.
+        fitted: what the detector has learned from training windows; the score of another window needs no more.
+    """
 
     windows: FloatArray
     channels: FloatArray | None = None
+    fitted: Fitted = field(default_factory=dict)
 
 
 class Detector(Settings, ABC):
@@ -122,8 +132,9 @@ class MaskedPredictionError(Detector):
             masked_errors, length=inputs.length, n_parts=self.n_parts, block=self.block, batch_size=self.batch_size
         )
         channels = inputs.over_windows(errors)
-        channels = channels / usual_errors(channels[inputs.train])
-        return Scores(channels.mean(axis=1), channels)
+        usual = usual_errors(channels[inputs.train])
+        channels = channels / usual
+        return Scores(channels.mean(axis=1), channels, {"usual": usual})
 
 
 class ClippedPredictionError(Detector):
@@ -145,10 +156,11 @@ class ClippedPredictionError(Detector):
         worst = inputs.over_windows(partial(self._worst_stretch, inputs.length))
         mean = worst[inputs.train].mean(axis=0)
         # a channel that is constant in training has an error near 0
-        channels = worst / np.maximum(mean, 1e-3 * max(float(mean.max()), 1e-12))
-        high = np.maximum(np.quantile(channels[inputs.train], self.quantile, axis=0), 1.0)
-        channels = np.minimum(channels, self.clip * high)
-        return Scores(channels.mean(axis=1), channels)
+        usual = np.maximum(mean, 1e-3 * max(float(mean.max()), 1e-12))
+        channels = worst / usual
+        limit = self.clip * np.maximum(np.quantile(channels[inputs.train], self.quantile, axis=0), 1.0)
+        channels = np.minimum(channels, limit)
+        return Scores(channels.mean(axis=1), channels, {"usual": usual, "limit": limit})
 
     def _worst_stretch(self, length: int, encoder: "MaskedEncoder", values: FloatArray, starts: IntArray) -> FloatArray:
         """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
@@ -178,7 +190,7 @@ class PcaError(Detector):
         model = PCA(n_components=self.explained_share, svd_solver="full").fit(flat[inputs.train])
         squared = (flat - model.inverse_transform(model.transform(flat))) ** 2
         channels = squared.reshape(inputs.windows.shape).mean(axis=2).astype(np.float64)
-        return Scores(channels.mean(axis=1), channels)
+        return Scores(channels.mean(axis=1), channels, {"mean": model.mean_, "components": model.components_})
 
 
 class MeanAbsoluteZ(Detector):

@@ -126,6 +126,12 @@ class Record:
     optional: bool = False
 
 
+class ExplainedAnomalies(Card):
+    """`anomalies.json`: what is explained of anomalies, in words; "" if nothing is."""
+
+    target: str
+
+
 Schema = Array | Table | Record
 PREPARED: dict[str, Schema] = {
     "windows.parquet": Table({"window": "i", "start": "i", "stop": "i", "train": "b"}, "window"),
@@ -184,6 +190,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "anomaly"),
         "anomaly_relevance.npy": Array("f", ("anomaly", "channel", "step")),
         "anomaly_channels.csv": Table({"window": "i", "channel": "s", "share": "f"}),
+        "anomalies.json": Record(ExplainedAnomalies),
         "anomaly_quality.csv": Table({"ranking": "s", "channel_deletion": "n", "flip_rate": "n"}),
     },
     "evaluate": {

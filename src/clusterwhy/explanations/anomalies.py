@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.data.windows import windows_at
-from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings
+from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings, AnomalyTarget, Detection
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.target_function import TargetCache, canonical_network
@@ -21,6 +21,7 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.steps import Canonical
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 8
@@ -40,9 +41,10 @@ class AnomalyExplanations:
             samples), and why a figure is `undefined`.
         channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
             `detector_share` where the detector has scores per channel; why they are `undefined`.
-        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the usual range whose
-            target falls into it with a third of the channels replaced by those of their best matching normal window),
-            and why they are `undefined`.
+        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the target's limit that
+            fall below it with a third of the channels replaced by those of their best matching normal window; of a
+            score the limit is its threshold), and why they are `undefined`.
+        target: what is explained, in words; "" if nothing is.
         seconds: time spent in attribution.
     """
 
@@ -50,22 +52,8 @@ class AnomalyExplanations:
     windows: pd.DataFrame
     channels: pd.DataFrame
     quality: pd.DataFrame
+    target: str
     seconds: float
-
-
-@dataclass(frozen=True)
-class WindowScores:
-    """What a detector says of each window.
-
-    Attributes:
-        scores: (window,) anomaly scores, higher is more anomalous.
-        anomalous: (window,) above the threshold.
-        channels: (window, channel) contributions to the scores, where the detector has them.
-    """
-
-    scores: FloatArray
-    anomalous: BoolArray
-    channels: FloatArray | None = None
 
 
 def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int) -> IntArray:
@@ -80,17 +68,16 @@ def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int
 
 
 def explain_anomalies(
-    series: EmbeddedSeries, detected: WindowScores, settings: AnomalySettings, seed: int
+    series: EmbeddedSeries, detection: Detection, settings: AnomalySettings, seed: int
 ) -> AnomalyExplanations:
     """Explain the windows with the highest scores by their difference to the nearest normal windows."""
-    from clusterwhy.attribution.differences import explain_difference
     from clusterwhy.encoders.masked import best_device
 
     starts, length = series.starts, series.length
     if settings.count == 0:
         return _nothing(len(series.channels), length)
-    chosen = most_anomalous(detected.scores, starts, length, settings.count)
-    excluded = starts[np.union1d(chosen, np.flatnonzero(detected.anomalous))]
+    chosen = most_anomalous(detection.scores, starts, length, settings.count)
+    excluded = starts[np.union1d(chosen, np.flatnonzero(detection.anomalous))]
     allowed = allowed_starts(starts, length, excluded, len(series.values))
     normal = np.flatnonzero(allowed[starts] & series.index["train"].to_numpy())
     if len(normal) < settings.n_normal_windows:
@@ -107,23 +94,49 @@ def explain_anomalies(
     windows = series.windows(chosen)
     matched = _matching_normal_windows(series, chosen, normal, allowed, settings)
     normal_windows = windows_at(series.values, matched.ravel(), length).reshape(*matched.shape, *windows.shape[1:])
-    network, usual_targets = settings.network(series, normal, usual)
-    canonical = canonical_network(network.to(best_device()), windows)
-    explained = explain_difference(canonical, windows, normal_windows, None, settings.batch_size)
+    wanted = settings.target(series, detection, normal, usual)
+    canonical = canonical_network(wanted.network.to(best_device()), windows)
+    seen = series.index["train"].to_numpy()[chosen]
+    explained = _explained(wanted, canonical, windows, normal_windows, seen, settings.batch_size)
     seconds = time.monotonic() - began
-    channel_scores = None if detected.channels is None else detected.channels[chosen]
+    channel_scores = None if detection.channels is None else detection.channels[chosen]
     rankings = {"relevance": explained.values.sum(axis=2)}
     rankings |= {} if channel_scores is None else {"detector": channel_scores}
     rankings |= {"z_score": channel_z_scores(windows, series.windows(usual))}
-    target, highest_usual = TargetCache().function(canonical, windows), float(np.quantile(usual_targets, 0.99))
+    target = TargetCache().function(canonical, windows)
     return AnomalyExplanations(
         relevance=explained.values,
-        windows=_window_table(series, chosen, detected, explained, matched),
+        windows=_window_table(series, chosen, detection, explained, matched),
         channels=_channel_table(series, chosen, explained.values, rankings),
         quality=deletion_table(
-            lambda batch: target(batch) - highest_usual, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng
+            lambda batch: target(batch) - wanted.limit, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng
         ),
+        target=wanted.says,
         seconds=seconds,
+    )
+
+
+def _explained(
+    wanted: AnomalyTarget,
+    canonical: "Canonical",
+    windows: FloatArray,
+    normal_windows: FloatArray,
+    seen: BoolArray,
+    batch_size: int,
+) -> "Relevance":
+    """Relevance of windows; the score of those that the detector was fitted on (`seen`) can be another network."""
+    from clusterwhy.attribution.differences import explain_difference
+    from clusterwhy.encoders.masked import best_device
+
+    if wanted.seen is wanted.network:
+        return explain_difference(canonical, windows, normal_windows, None, batch_size)
+    of_seen = canonical_network(wanted.seen.to(best_device()), windows)
+    both = [explain_difference(one, windows, normal_windows, None, batch_size) for one in (canonical, of_seen)]
+    unseen, own = both
+    return replace(
+        unseen,
+        values=np.where(seen[:, None, None], own.values, unseen.values),
+        target=np.where(seen, own.target, unseen.target),
     )
 
 
@@ -146,13 +159,13 @@ def _matching_normal_windows(
 
 
 def _window_table(
-    series: EmbeddedSeries, chosen: IntArray, detected: WindowScores, explained: "Relevance", matched: IntArray
+    series: EmbeddedSeries, chosen: IntArray, detection: Detection, explained: "Relevance", matched: IntArray
 ) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "window": series.window_ids(chosen),
-            "score": detected.scores[chosen],
-            "anomalous": detected.anomalous[chosen],
+            "score": detection.scores[chosen],
+            "anomalous": detection.anomalous[chosen],
             "target": explained.target,
             "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
             "gap": explained.gap,
@@ -189,5 +202,6 @@ def _nothing(n_channels: int, length: int) -> AnomalyExplanations:
         windows=pd.DataFrame({name: [] for name in (*windows, REASONS)}),
         channels=pd.DataFrame({"window": [], "channel": [], "share": [], "z_score": [], REASONS: []}),
         quality=pd.DataFrame({"ranking": [], "channel_deletion": [], "flip_rate": [], REASONS: []}),
+        target="",
         seconds=0.0,
     )

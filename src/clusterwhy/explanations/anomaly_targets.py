@@ -1,18 +1,59 @@
 """Which anomalous windows are explained, and by which scalar: choices of `conf/anomalies`."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
+from clusterwhy.anomaly.detectors import Detector, Fitted
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
 
 N_NORMAL = 512  # normal windows that statistics and usual targets are taken from
+USUAL = 0.99  # quantile of the targets of normal windows above which one is unusual
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a detector says of each window.
+
+    Attributes:
+        scores: (window,) anomaly scores, higher is more anomalous.
+        anomalous: (window,) above the threshold.
+        threshold: of the scores.
+        channels: (window, channel) contributions to the scores, where the detector has them.
+        detector: with what it has learned (`fitted`).
+    """
+
+    scores: FloatArray
+    anomalous: BoolArray
+    threshold: float
+    channels: FloatArray | None
+    detector: Detector
+    fitted: Fitted = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnomalyTarget:
+    """The scalar that is explained.
+
+    Attributes:
+        network: (window, channel, time) -> (window,).
+        seen: the same for windows that the detector was fitted on.
+        limit: above it a window is unusual.
+        says: what it is, in words.
+    """
+
+    network: "nn.Module"
+    seen: "nn.Module"
+    limit: float
+    says: str
 
 
 class AnomalySettings(Settings, ABC):
@@ -29,8 +70,8 @@ class AnomalySettings(Settings, ABC):
     batch_size: int = Field(ge=1)
 
     @abstractmethod
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
-        """The target, (window, channel, time) -> (window,), and its values (usual window,) in usual windows.
+    def target(self, series: EmbeddedSeries, detection: Detection, normal: IntArray, usual: IntArray) -> AnomalyTarget:
+        """What is explained.
 
         Args:
             normal: positions of all normal windows.
@@ -43,7 +84,7 @@ class DistanceAnomalies(AnomalySettings):
 
     k: int = Field(ge=1)
 
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
+    def target(self, series: EmbeddedSeries, detection: Detection, normal: IntArray, usual: IntArray) -> AnomalyTarget:
         import torch
         from torch import nn
 
@@ -51,21 +92,46 @@ class DistanceAnomalies(AnomalySettings):
 
         head = Distance(series.embeddings[normal], self.k)
         usual_targets = head(torch.as_tensor(series.embeddings[usual])).numpy()
-        return nn.Sequential(series.encoder, head).eval(), usual_targets
+        network = nn.Sequential(series.encoder, head).eval()
+        limit = float(np.quantile(usual_targets, USUAL))
+        says = f"the mean squared distance to the {self.k} nearest normal windows in the embedding"
+        return AnomalyTarget(network, network, limit, says)
+
+
+class DetectorAnomalies(DistanceAnomalies):
+    """Why is its score so high? The score of the detector itself.
+
+    A score without a gradient is explained by the closest one that has it, the distance to normal windows in the
+    embedding. `says` tells so.
+    """
+
+    def target(self, series: EmbeddedSeries, detection: Detection, normal: IntArray, usual: IntArray) -> AnomalyTarget:
+        from clusterwhy.explanations.score_networks import score_network
+
+        name = type(detection.detector).__name__
+        if (networks := score_network(detection.detector, series, detection.fitted)) is None:
+            closest = super().target(series, detection, normal, usual)
+            says = f"{closest.says}, since the score of {name} has no gradient"
+            return AnomalyTarget(closest.network, closest.seen, closest.limit, says)
+        unseen, seen = networks.unseen.eval(), networks.seen.eval()
+        return AnomalyTarget(unseen, seen, detection.threshold, f"the score of {name} itself")
 
 
 class MaskedPredictionAnomalies(AnomalySettings):
-    """Why is it so badly predicted? Masked-prediction error relative to its usual value, as in the detector."""
+    """Why is it so badly predicted? Masked-prediction error relative to its usual value, whatever the detector is."""
 
     n_parts: int = Field(ge=2)
     block: int = Field(ge=1)
 
-    def network(self, series: EmbeddedSeries, normal: IntArray, usual: IntArray) -> "tuple[nn.Module, FloatArray]":
+    def target(self, series: EmbeddedSeries, detection: Detection, normal: IntArray, usual: IntArray) -> AnomalyTarget:
         from clusterwhy.encoders.masked import masked_errors, usual_errors
-        from clusterwhy.explanations.target_heads import MaskedPredictionError
+        from clusterwhy.explanations.score_networks import SquaredPredictionError
 
         length, starts = series.length, series.starts[usual]
         errors = masked_errors(series.encoder, series.values, starts, length, self.n_parts, self.block, self.batch_size)
         scale = usual_errors(errors)
-        target = MaskedPredictionError(series.encoder, length, self.n_parts, self.block, scale)
-        return target.eval(), (errors / scale).mean(axis=1)
+        network = SquaredPredictionError(series.encoder, length, self.n_parts, self.block, scale).eval()
+        limit = float(np.quantile((errors / scale).mean(axis=1), USUAL))
+        return AnomalyTarget(
+            network, network, limit, "the error of predicting hidden values, relative to its usual value"
+        )

@@ -1,6 +1,6 @@
 """The scalar that is explained, as a small network head on the embedding."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,15 +9,11 @@ from torch import nn
 from clusterwhy.propagation.head_layers import (
     MeanOfSmallest,
     RootedLinear,
-    Scaled,
     SoftExtremum,
     SquaredDistances,
     Sum,
 )
 from clusterwhy.types import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from clusterwhy.encoders.masked import MaskedEncoder
 
 RootName = Literal["zero", "midpoint"]
 
@@ -77,43 +73,6 @@ class Distance(nn.Module):
         """(window, feature) -> (window,)."""
         score: torch.Tensor = self.nearest(self.distances(embedding))
         return score
-
-
-class MaskedPredictionError(nn.Module):
-    """Error of an encoder in predicting hidden values, as a network (window, channel, time) -> (window,).
-
-    The same score as `anomaly.detectors.MaskedPredictionError`: time is hidden in `n_parts` interleaved blocks,
-    one after the other, and squared errors are divided by the usual error of their channel.
-
-    Args:
-        encoder: has `predict`, (window, channel, time) with 0 where values are hidden -> the same shape.
-        length: samples in one window.
-        usual: (channel,) mean squared error of normal windows.
-    """
-
-    def __init__(self, encoder: "MaskedEncoder", length: int, n_parts: int, block: int, usual: FloatArray) -> None:
-        super().__init__()
-        part = torch.arange(length) // block % n_parts
-        weights = (torch.as_tensor(np.asarray(usual)).float() * len(usual) * length) ** -0.5
-        self.encoder: MaskedEncoder = encoder
-        self.seen = nn.ModuleList([Scaled((part != p).float()[None, None]) for p in range(n_parts)])
-        self.hidden = nn.ModuleList(
-            [Scaled((part == p).float()[None, None] * weights[None, :, None]) for p in range(n_parts)]
-        )
-        self.flatten = nn.Flatten()
-        self.squares = SquaredDistances(torch.zeros(1, len(usual) * length))
-
-    def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        """(window, channel, time) -> (window,)."""
-        errors = [
-            hidden(self.encoder.predict(seen(windows)) - windows)
-            for seen, hidden in zip(self.seen, self.hidden, strict=True)
-        ]
-        wrong = errors[0]
-        for error in errors[1:]:  # no value is hidden twice
-            wrong = wrong + error
-        squared: torch.Tensor = self.squares(self.flatten(wrong))[:, 0]
-        return squared
 
 
 class EmbeddingSum(nn.Module):

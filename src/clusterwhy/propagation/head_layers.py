@@ -87,15 +87,20 @@ class SoftExtremum(nn.Module):
 
 
 class MeanOfSmallest(nn.Module):
-    """Mean of the k smallest values of (window, point): with squared distances a k-nearest-neighbour score."""
+    """Mean of the k smallest values of (window, point): with squared distances a k-nearest-neighbour score.
 
-    def __init__(self, k: int) -> None:
+    Args:
+        k: counted from 1.
+        after: of the smallest that do not count; k - 1 leaves the k-th alone.
+    """
+
+    def __init__(self, k: int, after: int = 0) -> None:
         super().__init__()
-        self.k = k
+        self.k, self.after = k, after
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """(window, point) -> (window,)."""
-        return values.topk(self.k, dim=1, largest=False).values.mean(dim=1)
+        return values.topk(self.k, dim=1, largest=False).values[:, self.after :].mean(dim=1)
 
 
 class Scaled(nn.Module):

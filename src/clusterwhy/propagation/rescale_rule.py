@@ -15,7 +15,7 @@ from clusterwhy.propagation.operations import Call
 from clusterwhy.propagation.overwriting import share_overwritten
 from clusterwhy.propagation.sequence_rules import Recurrent, SelfAttention
 from clusterwhy.propagation.steps import Canonical, Step
-from clusterwhy.propagation.straight_lines import maxima_on_line, share_above
+from clusterwhy.propagation.straight_lines import maxima_on_line, share_above, smallest_on_line
 from clusterwhy.propagation.targets import as_scalars
 
 # below this difference of inputs a secant is replaced by the slope halfway
@@ -30,7 +30,7 @@ ELEMENT_WISE_CALLS = {
     *("sqrt", "rsqrt", "abs", "square", "pow", "clamp"),
 }
 SELECTING = (
-    *(nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, MeanOfSmallest, SoftExtremum),
+    *(nn.AdaptiveMaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool2d, SoftExtremum),
     *(Recurrent, SelfAttention),
 )
 
@@ -131,6 +131,8 @@ class RescaleRule:
             return self._written(step, inputs, arriving)
         if isinstance(module, nn.MaxPool1d):
             return [maxima_on_line(module, here, there, arriving)]
+        if isinstance(module, MeanOfSmallest):
+            return [smallest_on_line(module, here, there, arriving, self.n_path)]
         others = tuple(own for own, _ in inputs[1:])
         if not _selects(module):  # linear and quadratic steps need one point
             return [_gradient(module, (here + there) / 2, others, arriving)]

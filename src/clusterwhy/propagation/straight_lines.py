@@ -1,4 +1,4 @@
-"""Mean gradients of activations and maxima on the straight line between two inputs, in closed form.
+"""Mean gradients of activations, maxima and smallest values on the line between two inputs, in closed form.
 
 Only arithmetic, no masks: torch selects by a mask ten times slower than it adds.
 """
@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from clusterwhy.propagation.fixed_rules import pooling_sizes
+from clusterwhy.propagation.head_layers import MeanOfSmallest
 
+SHORTEST = 1e-4  # interval of a line that is not halved further
 PART = 4  # windows at a time, so that intermediate values stay in the processor's cache
 
 
@@ -81,3 +83,49 @@ def maxima_on_line(
         # a place has one input per tap: threads never add to the same number, whose sum would depend on their order
         found[:, tap].addcmul_(share, arriving.transpose(1, 2))
     return found[:, padding : padding + length].transpose(1, 2)
+
+
+def smallest_on_line(
+    module: MeanOfSmallest, here: torch.Tensor, there: torch.Tensor, arriving: torch.Tensor, n_path: int
+) -> torch.Tensor:
+    """Multipliers of values of which the smallest ones are averaged: the share of the line on which each is chosen.
+
+    Of each rank, the chosen value is known at the ends of `n_path` intervals. Where another one is chosen at the end of
+    an interval, both share it so that their slopes add up to the change of the ranked value. Where they cannot, since
+    three values change places, the interval is halved.
+
+    Args:
+        module: the mean.
+        here, there: (window, point) both ends.
+        arriving: (window,) multipliers of its output.
+        n_path: intervals.
+    """
+    there = there.expand_as(here)
+    slopes, found = here - there, torch.zeros_like(here)
+
+    def chosen(rows: torch.Tensor, at: float) -> tuple[torch.Tensor, torch.Tensor]:
+        ranked = torch.lerp(there[rows], here[rows], at).topk(module.k, dim=1, largest=False)
+        return ranked.values[:, module.after :], ranked.indices[:, module.after :]
+
+    every = torch.arange(len(here), device=here.device)
+    ends = [chosen(every, n / n_path) for n in range(n_path + 1)]
+    todo = [(every, n / n_path, (n + 1) / n_path, *pair) for n, pair in enumerate(itertools.pairwise(ends))]
+    while todo:
+        rows, begin, end, (low, first), (high, second) = todo.pop()
+        of_first, of_second = slopes[rows].gather(1, first), slopes[rows].gather(1, second)
+        steeper = of_first - of_second
+        length = ((high - low) - (end - begin) * of_second) / steeper.masked_fill(steeper == 0, 1.0)
+        length = length.masked_fill(steeper == 0, end - begin)
+        rounding = 1e-3 * (end - begin)
+        fits = ((length > -rounding) & (length < end - begin + rounding)).all(dim=1)
+        if not fits.all() and end - begin > SHORTEST:
+            middle, wrong = (begin + end) / 2.0, rows[~fits]
+            halfway = chosen(wrong, middle)
+            todo.append((wrong, begin, middle, (low[~fits], first[~fits]), halfway))
+            todo.append((wrong, middle, end, halfway, (high[~fits], second[~fits])))
+            rows, first, second, length = rows[fits], first[fits], second[fits], length[fits]
+        length = length.clamp(0.0, end - begin)
+        places = rows[:, None].expand_as(first)
+        found.index_put_((places, first), length, accumulate=True)
+        found.index_put_((places, second), end - begin - length, accumulate=True)
+    return found * (arriving / (module.k - module.after))[:, None]

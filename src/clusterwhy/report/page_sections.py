@@ -37,6 +37,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "summaries": _summaries(study),
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
+        "anomaly_target": study.anomaly_target,
         "anomalies": [_anomaly(study, row, folder) for row in range(len(study.anomalies))],
         "trust": trust_table(study),
         "results": as_rows(study.results),

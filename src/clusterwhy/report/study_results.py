@@ -156,6 +156,11 @@ class StudyResults:
         return read_table(self.folders["explain"] / "anomalies.parquet")
 
     @cached_property
+    def anomaly_target(self) -> str:
+        """What is explained of anomalies, in words."""
+        return str(read_json(self.folders["explain"] / "anomalies.json")["target"])
+
+    @cached_property
     def anomaly_channels(self) -> pd.DataFrame:
         """One row per explained anomaly and channel."""
         return read_table(self.folders["explain"] / "anomaly_channels.csv")

@@ -27,7 +27,7 @@ from clusterwhy.encoders.dcae import Dcae  # noqa: E402
 from clusterwhy.encoders.masked import embed  # noqa: E402
 from clusterwhy.encoders.training import MaskedPrediction  # noqa: E402
 from clusterwhy.errors import ArtifactError, ConfigError, ShapeError, TrainingError  # noqa: E402
-from clusterwhy.explanations.target_heads import MaskedPredictionError  # noqa: E402
+from clusterwhy.explanations.score_networks import SquaredPredictionError  # noqa: E402
 from clusterwhy.metrics.calibration import (  # noqa: E402
     brier_score,
     expected_calibration_error,
@@ -431,7 +431,7 @@ def test_the_autoencoder_learns_embeds_and_can_be_explained() -> None:
     found = explain(encoder.cpu(), windows, target=2)
     np.testing.assert_allclose(found.target, embeddings[:4, 2], rtol=1e-4, atol=1e-5)
     # the decoder's operations have rules, too
-    error = MaskedPredictionError(encoder, LENGTH, 4, 3, np.ones(CHANNELS)).eval()
+    error = SquaredPredictionError(encoder, LENGTH, 4, 3, np.ones(CHANNELS)).eval()
     assert (explain(error, windows, canonizer="auto").target > 0).all()
 
 

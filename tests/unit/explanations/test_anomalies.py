@@ -1,22 +1,31 @@
 """Anomalies: which windows are explained, compared with which normal windows, for which scalar."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
-from clusterwhy.anomaly.detectors import DetectorInput
-from clusterwhy.anomaly.detectors import MaskedPredictionError as Detector
+from clusterwhy.anomaly.detectors import Detector, DetectorInput, MeanAbsoluteZ, Scores
+from clusterwhy.anomaly.storage import load_fitted, save_fitted
 from clusterwhy.attribution.differences import explain_difference
-from clusterwhy.errors import ShapeError
-from clusterwhy.explanations.anomalies import WindowScores, explain_anomalies, most_anomalous
-from clusterwhy.explanations.anomaly_targets import DistanceAnomalies, MaskedPredictionAnomalies
+from clusterwhy.config import build_settings
+from clusterwhy.errors import ArtifactError, ShapeError
+from clusterwhy.explanations.anomalies import explain_anomalies, most_anomalous
+from clusterwhy.explanations.anomaly_targets import (
+    Detection,
+    DetectorAnomalies,
+    DistanceAnomalies,
+    MaskedPredictionAnomalies,
+)
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.target_heads import MaskedPredictionError
+from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
 from clusterwhy.propagation.explainer import lrp
+from tests.conftest import ROOT
 from tests.unit.propagation.test_relevance import made_encoder
 
 LENGTH, STRIDE = 32, 8
@@ -50,13 +59,17 @@ def embedded(encoder: Any, study: dict[str, Any]) -> EmbeddedSeries:
     return EmbeddedSeries(encoder, study["values"], study["index"], embeddings, ("a", "b", "c"), 0.05)
 
 
+def detection_of(scores: np.ndarray, anomalous: np.ndarray) -> Detection:
+    return Detection(scores, anomalous, 16.0, None, MeanAbsoluteZ())
+
+
 @pytest.mark.parametrize("how", KINDS, ids=["masked_prediction", "distance"])
 def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
     study = a_study()
     starts, series = study["starts"], embedded(encoder, study)
     overlap = np.minimum(starts + LENGTH, 352) - np.maximum(starts, 320)
     scores = np.maximum(overlap, 0).astype(float)
-    found = explain_anomalies(series, WindowScores(scores, scores > 16), how, 0)
+    found = explain_anomalies(series, detection_of(scores, scores > 16), how, 0)
     assert found.windows["window"].iloc[0] == 320 // STRIDE
     assert found.windows["anomalous"].tolist() == [True, False]
     # no normal window overlaps the anomaly
@@ -71,21 +84,12 @@ def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
     assert quality["relevance"] < quality["random"]
 
 
-@pytest.mark.parametrize("how", KINDS, ids=["masked_prediction", "distance"])
-def test_usual_targets_are_those_of_the_network(encoder: Any, how: Any) -> None:
-    series, normal, usual = embedded(encoder, a_study()), np.arange(30), np.arange(0, 30, 2)
-    network, found = how.network(series, normal, usual)
-    with torch.no_grad():
-        expected = network(torch.from_numpy(series.windows(usual))).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-
-
 def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:
     study = a_study()
     n = len(study["starts"])
     how = DistanceAnomalies(count=2, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2)
     series = EmbeddedSeries(encoder, study["values"], study["index"], np.zeros((n, 4)), ("a", "b", "c"), 0.05)
-    found = explain_anomalies(series, WindowScores(np.ones(n), np.ones(n, bool)), how, 0)
+    found = explain_anomalies(series, detection_of(np.ones(n), np.ones(n, bool)), how, 0)
     assert len(found.windows) == len(found.relevance) == len(found.channels) == 0
     assert "only 0 normal windows in training data do not overlap them, 3 are needed" in caplog.text
 
@@ -121,35 +125,90 @@ def test_normal_windows_are_shifted_to_where_they_fit_and_stay_apart() -> None:
         matching_starts(values, window, near, allowed, 6, 8)
 
 
-def test_the_masked_prediction_target_is_the_detectors_score(encoder: Any, rng: np.random.Generator) -> None:
-    values = rng.normal(size=(200, 3)).astype(np.float32)
-    starts = np.arange(0, 160, 16)
-    inputs = DetectorInput(
-        values=values,
-        starts=starts,
-        length=LENGTH,
-        train=np.arange(10) < 6,
-        embeddings=np.zeros((10, 2)),
-        projection=np.zeros((10, 2)),
-        load_encoder=lambda: encoder,
-        seed=0,
-    )
-    scores = Detector(n_parts=3, block=4, batch_size=4).score(inputs)
-    from clusterwhy.encoders.masked import masked_errors, usual_errors
-
-    errors = masked_errors(encoder, values, starts, LENGTH, 3, 4, 4)
-    target = MaskedPredictionError(encoder, LENGTH, 3, 4, usual_errors(errors[:6])).eval()
-    with torch.no_grad():
-        found = target(torch.from_numpy(inputs.windows)).numpy()
-    np.testing.assert_allclose(found, scores.windows, rtol=1e-5)
-
-
 def test_relevance_of_the_masked_prediction_error_is_conserved(encoder: Any, rng: np.random.Generator) -> None:
     windows, references = rng.normal(size=(2, 4, 3, LENGTH))
-    target = MaskedPredictionError(encoder.double(), LENGTH, 3, 4, np.array([1.0, 2.0, 0.5])).double().eval()
+    target = SquaredPredictionError(encoder.double(), LENGTH, 3, 4, np.array([1.0, 2.0, 0.5])).double().eval()
     found = explain_difference(target, windows, references)
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), found.target, rtol=1e-9, atol=1e-12)
     # by LRP, too, where residual sums share by contribution
     by_rule = lrp(target, windows, None, "epsilon_plus_norm")
     np.testing.assert_allclose(by_rule.gap, by_rule.bias_share + by_rule.lost_share, atol=1e-12)
     assert np.abs(by_rule.lost_share).max() < 0.2
+
+
+DETECTORS = sorted(path.stem for path in (ROOT / "conf" / "detector").glob("*.yaml"))
+WITHOUT_GRADIENT = ("glosh", "glosh_projection", "random")
+
+
+def detected(name: str, encoder: Any) -> tuple[EmbeddedSeries, Detector, Scores]:
+    """A series with noise and a fault, of which the first 50 windows are fitted on, and its scores."""
+    study = a_study()
+    study["values"] += np.random.default_rng(0).normal(0, 0.1, study["values"].shape).astype(np.float32)
+    study["index"]["train"] = study["starts"] < 240
+    series = embedded(encoder, study)
+    plain = yaml.safe_load((ROOT / "conf" / "detector" / f"{name}.yaml").read_text())
+    detector = build_settings({"detector": plain})["detector"]
+    inputs = DetectorInput(
+        values=series.values,
+        starts=series.starts,
+        length=LENGTH,
+        train=series.index["train"].to_numpy(),
+        embeddings=series.embeddings,
+        projection=series.embeddings[:, :2],
+        load_encoder=lambda: encoder,
+        seed=0,
+    )
+    return series, detector, detector.score(inputs)
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name not in WITHOUT_GRADIENT])
+def test_a_detectors_network_gives_its_scores(name: str, encoder: Any, tmp_path: Path) -> None:
+    series, detector, scores = detected(name, encoder)
+    save_fitted(tmp_path, scores.fitted)
+    networks = score_network(detector, series, load_fitted(tmp_path))
+    assert networks is not None
+    windows, train = torch.from_numpy(series.windows(np.arange(len(series.starts)))), series.index["train"].to_numpy()
+    with torch.no_grad():
+        found = np.where(train, networks.seen.eval()(windows), networks.unseen.eval()(windows))
+    # the distance of equal embeddings, computed in other batches, is not exactly 0
+    np.testing.assert_allclose(found, scores.windows, rtol=1e-4, atol=1e-3 if name == "nearest_neighbours" else 1e-6)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(name: str, encoder: Any) -> None:
+    series, detector, scores = detected(name, encoder)
+    how = DetectorAnomalies(count=4, n_normal_windows=2, max_shift=0.0, batch_size=8, k=2)
+    threshold = float(np.quantile(scores.windows, 0.95))
+    detection = Detection(
+        scores.windows, scores.windows > threshold, threshold, scores.channels, detector, scores.fitted
+    )
+    found = explain_anomalies(series, detection, how, 0)
+    if name in WITHOUT_GRADIENT:
+        assert found.target.startswith("the mean squared distance to the 2 nearest normal windows in the embedding")
+        assert found.target.endswith(f"since the score of {type(detector).__name__} has no gradient")
+        return
+    assert found.target == f"the score of {type(detector).__name__} itself"
+    chosen, windows = found.windows["window"].to_numpy(), found.windows
+    networks = score_network(detector, series, scores.fitted)
+    assert networks is not None
+    seen = series.index["train"].to_numpy()[chosen]
+    for row, own, target in zip(windows.itertuples(), seen, windows["target"], strict=True):
+        references = np.stack([series.values[first : first + LENGTH].T for first in row.normal_windows])
+        with torch.no_grad():
+            usual = (networks.seen if own else networks.unseen)(torch.from_numpy(references)).mean()
+        assert target == pytest.approx(row.score - float(usual), rel=1e-4, abs=1e-4)
+    np.testing.assert_allclose(windows["relevance_sum"], windows["target"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("content", [None, b"not one", b""])
+def test_what_a_detector_has_learned_is_read_or_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is None:
+        with pytest.raises(ArtifactError, match="run the stage that writes it"):
+            load_fitted(tmp_path)
+        save_fitted(tmp_path, {"usual": np.array([1.0, np.nan])})
+        with pytest.raises(ArtifactError, match="not finite: usual"):
+            load_fitted(tmp_path)
+        return
+    (tmp_path / "detector.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="is not a safetensors file"):
+        load_fitted(tmp_path)

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from clusterwhy.propagation.straight_lines import PART, maxima_on_line, share_above, shares_of_leaders
+from clusterwhy.propagation.head_layers import MeanOfSmallest
+from clusterwhy.propagation.straight_lines import (
+    PART,
+    maxima_on_line,
+    share_above,
+    shares_of_leaders,
+    smallest_on_line,
+)
 
 POINTS = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
 
@@ -47,3 +54,22 @@ def test_maxima_do_not_depend_on_how_windows_are_cut_into_parts(n_references: in
         for i in range(len(here))
     ]
     assert torch.equal(maxima_on_line(pool, here, there, arriving), torch.cat(alone))
+
+
+@pytest.mark.parametrize("module", [MeanOfSmallest(3), MeanOfSmallest(3, after=2), MeanOfSmallest(1)])
+def test_the_smallest_values_count_where_they_are_chosen(module: MeanOfSmallest) -> None:
+    torch.manual_seed(0)
+    here, there, arriving = (
+        torch.rand(20, 12, dtype=torch.float64),
+        torch.rand(20, 12).double(),
+        torch.rand(20).double(),
+    )
+    there[:5] = here[:5]  # nothing moves
+    found = smallest_on_line(module, here, there, arriving, 32)
+    chosen = on_line(there, here).topk(module.k, dim=2, largest=False).indices[..., module.after :]
+    counted = torch.nn.functional.one_hot(chosen, 12).sum(dim=2).double().mean(dim=0)
+    expected = counted * arriving[:, None] / (module.k - module.after)
+    torch.testing.assert_close(found[5:], expected[5:], atol=0.02, rtol=0.0)
+    difference = (module(here) - module(there)) * arriving
+    # 3e-3 without halving
+    torch.testing.assert_close((found * (here - there)).sum(dim=1), difference, atol=1e-5, rtol=0.0)
