@@ -77,7 +77,7 @@ def check_epsilon(
     settings = COMPOSITES["epsilon"].model_copy(update={"attention": attention, "epsilon": SMALL})
     with mock.patch.object(fixed_rules, "NORM_STABILIZER", SMALL):
         found = lrp(canonical, windows, composite=settings)
-        budgets = [(values, budget) for _, _, values, budget in _passes(canonical, windows, settings)]
+        budgets = [(values, budget) for _, _, values, budget, _ in _passes(canonical, windows, settings)]
     np.testing.assert_allclose(found.target, expected, rtol=1e-9, atol=1e-12, err_msg=about)
     plain = plain_epsilon(network, windows, attention == "shared")
     if plain is None or cancels(canonical, windows):
@@ -133,10 +133,12 @@ def check_composites(
         settings = COMPOSITES[name]
         if settings.first_layer is not None and not entrances_of(canonical):
             continue
-        for batch, tape, values, budget in _passes(canonical, windows, settings):
+        for batch, tape, values, budget, arrived in _passes(canonical, windows, settings):
             kept = sum(amount for _, _, amount in budget.entries)
             gap = tape.output - values.sum(dim=(1, 2)) - kept
-            assert float(gap.abs().max()) <= 1e-8 * _size(values, budget), f"{about}: the budget of {name} leaves {gap}"
+            # amounts that grow and cancel again are rounded at their size
+            tolerated = 1e-8 * _size(values, budget) + 1e-13 * arrived
+            assert float(gap.abs().max()) <= tolerated, f"{about}: the budget of {name} leaves {gap}"
             if not has_zennit:
                 continue
             hooks = zennit_composite(canonical, settings.rules(LOW, -LOW))
@@ -159,16 +161,23 @@ def check_differences(canonical: Canonical, windows: torch.Tensor, about: str) -
 
 def _passes(
     canonical: Canonical, windows: torch.Tensor, settings: CompositeSettings
-) -> Iterator[tuple[torch.Tensor, Tape, torch.Tensor, RelevanceBudget]]:
-    """As many windows as the engine takes at a time, what went through, relevance, and what was kept."""
+) -> Iterator[tuple[torch.Tensor, Tape, torch.Tensor, RelevanceBudget, float]]:
+    """As many windows as the engine takes at a time, what went through, relevance, what was kept, and the greatest sum
+    of |relevance| on the way."""
     engine = Engine(canonical)
     for batch in windows.split(engine.batch_size):
         tape, budget = engine.run(batch), RelevanceBudget()
-        values, _ = engine.relevance(tape, tape.output, settings.rules(LOW, -LOW), budget)
-        yield batch, tape, values, budget
+        arrived: list[float] = []
+
+        def observe(n: int, arriving: torch.Tensor, waiting: dict[int, torch.Tensor]) -> torch.Tensor:
+            arrived.append(float(arriving.abs().sum()))  # noqa: B023
+            return arriving
+
+        values, _ = engine.relevance(tape, tape.output, settings.rules(LOW, -LOW), budget, observe)
+        yield batch, tape, values, budget, max(arrived)
 
 
 def _size(values: torch.Tensor, budget: RelevanceBudget) -> float:
-    """The greatest amount that goes through; sums of float64 are right to some 1e-16 of it."""
+    """The greatest amount that is left or kept."""
     kept = max((float(amount.abs().max()) for _, _, amount in budget.entries), default=0.0)
     return max(kept, float(values.abs().sum(dim=(1, 2)).max()), 1e-9)

@@ -76,7 +76,7 @@ def _einsum(builder: Steps, node: Any) -> bool:
 
 
 def _add_product(builder: Steps, node: Any, function: Call, factors: list[fx.Node]) -> None:
-    """Gates are held fixed, and so are statistics, where other factors are left."""
+    """Gates are held fixed, statistics where other factors are left, and of statistics alone those of another."""
     positions = tuple(builder.position[factor] for factor in factors)
     signals = [builder.is_signal(factor) and not builder.is_held(factor) for factor in factors]
     gates = fixed_factors(builder.steps, positions, signals)
@@ -84,7 +84,23 @@ def _add_product(builder: Steps, node: Any, function: Call, factors: list[fx.Nod
     free = [is_data and factor not in builder.statistics for factor, is_data in zip(factors, others, strict=True)]
     if any(free):
         signals = [is_free or i in gates for i, is_free in enumerate(free)]
+    elif any(of_another := [i not in gates and _is_of_another(builder, f, factors) for i, f in enumerate(factors)]):
+        signals = [is_data and not held for is_data, held in zip(signals, of_another, strict=True)]
+        gates = fixed_factors(builder.steps, positions, signals)
     builder.add_step(node, "mixed", Product(function, signals, gates), positions, builder.keeps_sign(positions))
+
+
+def _is_of_another(builder: Steps, factor: fx.Node, factors: list[fx.Node]) -> bool:
+    """Whether a factor is a statistic of another one, as the power of a square or of a gate."""
+    todo, seen = [factor], {factor}
+    while todo:
+        node = todo.pop()
+        if node is not factor and node in factors:
+            return True
+        if node in builder.statistics:
+            todo += [n for n in node.all_input_nodes if n not in seen]
+            seen.update(todo)
+    return False
 
 
 def _quotient(builder: Steps, node: Any) -> bool:

@@ -38,6 +38,19 @@ def test_a_square_scales_in_both_spellings(windows: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
+def over_power(x: torch.Tensor, held: bool) -> torch.Tensor:
+    return x * torch.rsqrt((x.detach() if held else x).pow(2).mean(1, keepdim=True) + 1e-3)
+
+
+@pytest.mark.parametrize("first", [lambda x: x * x, torch.sigmoid], ids=["square", "gate"])
+def test_a_square_or_a_gate_takes_all_where_its_own_power_scales_it(first: Any, windows: np.ndarray) -> None:
+    network = network_of(averaged(lambda x: over_power(first(x), False)))
+    held = network_of(averaged(lambda x: over_power(first(x), True)))
+    found = lrp(network, windows, 1, COMPOSITES["epsilon"].model_copy(update={"epsilon": 1e-12}))
+    expected = epsilon_relevance(held, torch.as_tensor(windows), lambda output: output[:, 1]).numpy()
+    np.testing.assert_allclose(found.values, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+
+
 NORMS: dict[str, Middle] = {
     "layer": averaged(lambda x: F.layer_norm(x, (TIME,))),
     "instance": averaged(lambda x: F.instance_norm(x).relu()),
