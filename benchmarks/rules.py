@@ -32,6 +32,7 @@ from benchmarks.studies import chosen, study
 from clusterwhy.attribution.base import AttributionTask, Attributor
 from clusterwhy.config import build_settings
 from clusterwhy.errors import CompositeError
+from clusterwhy.explanations.replacements import fitting_windows
 from clusterwhy.explanations.sanity_checks import CellExplainer, cell_correlation
 from clusterwhy.explanations.target_function import TargetFunction, target_function
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
@@ -183,7 +184,7 @@ def judged(
 ) -> dict[str, dict[str, float]]:
     """Areas of the curves of each ranking (window, cell) and of `random`, the mean of several."""
     rng = np.random.default_rng(seed)
-    others = cell_baselines(windows, rest, rng)
+    others = cell_baselines(windows, rest, fitting_windows(windows, rest)[:, 0], rng)
     shape = len(windows), windows.shape[1] * cells.n_stretches
     drawn = {f"random {i}": rng.random(shape) for i in range(N_RANDOM)}
     curves = insertion_deletion(judge, windows, others, drawn | rankings, cells)

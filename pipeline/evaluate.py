@@ -13,6 +13,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.clusters import ONE_LABEL, cluster_again, cluster_stability, label_agreement, spectral_features
 from clusterwhy.metrics.detection import ranking_quality
+from clusterwhy.metrics.verdicts import BETTER, EQUAL, WORSE
 from clusterwhy.types import BoolArray, IntArray
 from pipeline._stage import StageRun, stage
 
@@ -153,6 +154,34 @@ def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, An
     ]
 
 
+def _judged(
+    run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", part: BoolArray
+) -> list[dict[str, Any]]:
+    """Whether rankings of channels hold for judges that took no part in the explanation."""
+    from clusterwhy.explanations.judged import judge
+
+    explain, seed = run.inputs / "explain", run.settings["seed"]
+    explained, importance = read_table(explain / "explained.parquet"), read_table(explain / "importance.csv")
+    n_windows = 2 * run.settings["evaluation"].windows_of_each(explained["cluster"].nunique(), len(series.channels))
+    labels = read_array(run.inputs / "cluster" / "labels.npy")
+    found = judge(series, replicates, labels, explained, importance, part, n_windows, seed)
+    write_table(run.out / "judged.csv", found.table)
+    run.tracker.table("judged", found.table)
+    reason = "no cluster is explained" if found.table.empty else "a cluster lies in too few places of the series"
+    run.metrics["judged"] = {"accuracy": defined_or(found.accuracy, reason)}
+    rows: list[dict[str, Any]] = []
+    for name, own in found.table.groupby("judge", sort=False):
+        verdicts = own.loc[own["ranking"] == "relevance", "verdict"]
+        counts = {verdict.replace(" ", "_"): int((verdicts == verdict).sum()) for verdict in (BETTER, EQUAL, WORSE)}
+        areas = {str(ranking): column_mean(one, "area") for ranking, one in own.groupby("ranking", sort=False)}
+        rows += [
+            {"question": f"explanation, judged by the {name}", "method": ranking, "channel_deletion": area}
+            for ranking, area in areas.items()
+        ]
+        run.metrics["judged"][str(name).replace(" ", "_")] = {"than_z_score": counts}
+    return rows
+
+
 def _results(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows as a table, whose empty cells are explained where they do not just belong to another question."""
     table = pd.DataFrame(
@@ -176,6 +205,7 @@ def main(run: StageRun) -> None:
         *_seed_rows(run, series, replicates, part),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),
+        *_judged(run, series, replicates, part),
         *_explanation_rows("anomaly explanation", read_table(explain / "anomaly_quality.csv")),
     ]
     table = _results(rows)

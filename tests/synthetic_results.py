@@ -211,6 +211,15 @@ def _write_evaluation(folder: Path) -> None:
         )
     ]
     write_table(folder / "faithfulness.csv", pd.DataFrame(faithfulness))
+    areas = {"relevance": 0.4, "z_score": 0.5, "random": 0.5, "best": 0.3}
+    judged = [
+        {"judge": judge, "cluster": cluster, "ranking": ranking, "area": area, "ahead": 0.5 - area, "n_windows": 8}
+        | {"ahead_low": 0.48 - area, "ahead_high": 0.52 - area, "verdict": "better" if area < 0.5 else ""}
+        for judge in ("classifier of raw windows", "encoder that did not explain")
+        for cluster in range(N_CLUSTERS)
+        for ranking, area in areas.items()
+    ]
+    write_table(folder / "judged.csv", pd.DataFrame(judged))
     again = [
         {"cluster": c, "resample": i, "jaccard": 0.9 - 0.2 * c, "n_windows": 80}
         for c in range(N_CLUSTERS)

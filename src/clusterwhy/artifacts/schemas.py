@@ -195,6 +195,18 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
     },
     "evaluate": {
         "results.csv": Table({"question": "s", "method": "s"}),
+        "judged.csv": Table(
+            {
+                "judge": "s",
+                "cluster": "i",
+                "ranking": "s",
+                "area": "n",
+                "ahead": "n",
+                "ahead_low": "n",
+                "ahead_high": "n",
+                "n_windows": "i",
+            }
+        ),
         "faithfulness.csv": Table({"cluster": "i", "measure": "s", "ranking": "s", "value": "n", "n_windows": "i"}),
         "stability.csv": Table({"cluster": "i", "resample": "i", "jaccard": "n", "n_windows": "i"}),
         "relevance_budget.csv": Table({"step": "s", "category": "s", "share": "n"}),

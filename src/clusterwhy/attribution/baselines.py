@@ -13,7 +13,7 @@ from clusterwhy.errors import MethodError
 if TYPE_CHECKING:
     import torch
 
-BaselineName = Literal["zero", "mean", "references", "own_references"]
+BaselineName = Literal["zero", "mean", "references", "own_references", "near_references"]
 
 
 class WithBaseline(Attributor, ABC):
@@ -21,8 +21,9 @@ class WithBaseline(Attributor, ABC):
 
     `zero` is the mean of a standardised series, and `mean` each channel's own mean in the window. `references` are the
     first `n_references` of the task's references, for all windows alike, over which relevance is averaged;
-    `own_references` are as many drawn for each window, so that the mean over windows depends on many of them. A
-    window's draw depends on the seed and its values, not on the windows beside it.
+    `own_references` are as many drawn for each window, so that the mean over windows depends on many of them;
+    `near_references` are those with the least squared distance to it. A window's choice depends on its values (and the
+    seed of a draw), not on the windows beside it.
     """
 
     has_own_rules: ClassVar[bool] = True
@@ -57,7 +58,11 @@ class WithBaseline(Attributor, ABC):
             )
         if self.baseline == "references" or len(references) <= self.n_references:
             return list(references[: self.n_references].split(1))
-        return list(references[own_draws(drawn_for, len(references), self.n_references, seed)].unbind(dim=1))
+        if self.baseline == "near_references":
+            chosen = nearest(drawn_for, references, self.n_references)
+        else:
+            chosen = own_draws(drawn_for, len(references), self.n_references, seed)
+        return list(references[chosen].unbind(dim=1))
 
 
 def own_draws(windows: "torch.Tensor", n_references: int, count: int, seed: int) -> "torch.Tensor":
@@ -70,6 +75,15 @@ def own_draws(windows: "torch.Tensor", n_references: int, count: int, seed: int)
         for window in windows.detach().cpu().numpy()
     ]
     return torch.from_numpy(np.stack(drawn))
+
+
+def nearest(windows: "torch.Tensor", references: "torch.Tensor", count: int) -> "torch.Tensor":
+    """(window, reference) positions of the references with the least squared distance, the nearest first."""
+    import torch
+
+    # one by one: a product of matrices would round by the windows beside it
+    found = [(references - one.to(references)).square().flatten(1).sum(dim=1).argsort(stable=True) for one in windows]
+    return torch.stack([order[:count] for order in found])
 
 
 class BaselineAttributor(WithBaseline, BatchAttributor, ABC):

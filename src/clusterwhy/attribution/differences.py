@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.targets import Target
 
 
-@register_attributor("difference", baseline="own_references", n_references=4)
+@register_attributor("difference", baseline="near_references", n_references=4)
 @register_attributor("deep_lift", baseline="zero", n_references=8)
 class DeepLift(WithBaseline):
     """DeepLIFT's rescale rule on the canonical form (`explain_difference`).
 
-    `difference` compares each window with references of its own, `deep_lift` with zero (Shrikumar et al. 2017).
+    `difference` compares each window with the references nearest to it, `deep_lift` with zero (Shrikumar et al. 2017).
     """
 
     complete: ClassVar[bool] = True

@@ -8,7 +8,7 @@ import pandas as pd
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.explanations.aggregation import channel_contrast, channel_importance
 from clusterwhy.explanations.relevance_budget import CONSERVATION
-from clusterwhy.explanations.replicates import LEADS, leads, over_encoders
+from clusterwhy.explanations.replicates import BY_ENCODER, LEADS, leads, over_encoders
 from clusterwhy.metrics.z_scores import CONSTANT
 from clusterwhy.types import FloatArray
 
@@ -35,8 +35,9 @@ class ClusterExplanations:
             `bias_share`, `lost_share`; `lrp_lost_share` by the composite, where the attributor has rules of its own;
             why they are `undefined`.
         importance: one row per cluster and channel, with intervals and the z-score baseline; `lrp` is the share
-            by the composite, where the attributor has rules of its own; `first_in`, `encoders` and `behind` as in
-            `replicates.leads`; why they are `undefined`. Intervals are those of `replicates.over_encoders`.
+            by the composite, where the attributor has rules of its own; `signed_by_1` and so on by each encoder;
+            `first_in`, `encoders` and `behind` as in `replicates.leads`; why they are `undefined`. Intervals are those
+            of `replicates.over_encoders`.
         maps: (cluster, channel, time) mean signed relevance, in the order of `clusters`; NaN where aligned windows
             do not reach.
         clusters: the clusters that were explained.
@@ -101,8 +102,9 @@ def joined(
     ]
     merged = over_encoders(tables, ("absolute", "signed", "contrast"))
     importances = []
-    for one, table, lead in zip(each, merged, leads(tables), strict=True):
-        whole = pd.concat([table, lead, one.importance], axis=1)
+    for one, own, table, lead in zip(each, tables, merged, leads(tables), strict=True):
+        of_each = {f"{BY_ENCODER}{k}": by_one["signed"] for k, by_one in enumerate(own, start=1)}
+        whole = pd.concat([table, pd.DataFrame(of_each), lead, one.importance], axis=1)
         told = {name: reason for name, reason in REASONS_OF.items() if name in whole}
         importances.append(of_cluster(one.cluster, with_reasons(whole, told)))
     bins = over_encoders([one.bins for one in each], ("signed",))

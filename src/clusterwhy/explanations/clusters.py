@@ -22,6 +22,7 @@ from clusterwhy.explanations.aggregation import (
 from clusterwhy.explanations.cluster_tables import ClusterExplanations, ExplainedCluster, joined, nothing, of_cluster
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.relevance_budget import conservation_table
+from clusterwhy.explanations.replacements import fitting_windows
 from clusterwhy.explanations.replicates import mean_relevance
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
@@ -158,7 +159,7 @@ class _Task:
         )
 
     def _quality(self, rankings: dict[str, FloatArray]) -> pd.DataFrame:
-        """Channel deletion of each ranking, with channels of windows outside the cluster.
+        """Channel deletion of each ranking, with channels of windows outside the cluster that fit.
 
         The channels of all windows are replaced in the order of the cluster's mean, which is what the tables show.
 
@@ -169,9 +170,8 @@ class _Task:
 
         if self.membership is None:
             return pd.DataFrame(columns=["ranking", "channel_deletion", "flip_rate", REASONS])
-        outside, windows = self.tasks[0].references, self.windows
+        windows, others = self.windows, fitting_windows(self.windows, self.tasks[0].references)[:, 0]
         rng = np.random.default_rng([self.settings.seed, self.cluster, 1])
-        others = outside[rng.integers(0, len(outside), len(windows))]
         target = self.cache.function(self.membership.to(best_device()), windows)
         means = {name: np.broadcast_to(known_mean(each), each.shape) for name, each in rankings.items()}
         return deletion_table(target, windows, others, means, N_RANDOM_RANKINGS, rng)

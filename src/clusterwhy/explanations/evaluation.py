@@ -16,6 +16,7 @@ from clusterwhy.compute.seeding import drawn
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.relevance_budget import relevance_budget
+from clusterwhy.explanations.replacements import fitting_windows
 from clusterwhy.explanations.sanity_checks import CellExplainer, SanityChecks, cell_correlation
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, TargetFunction, with_canonical_network
@@ -211,7 +212,8 @@ class _Task:
             by_rule = CellExplainer(Lrp(batch_size=attributor.batch_size), cells, self.settings.seed)
             rankings["lrp"] = by_rule.explain(self.task, self.windows)
         rankings["random"] = rng.random(relevance.shape)
-        baselines = cell_baselines(self.windows, others, rng)
+        fitting = fitting_windows(self.windows, others)[:, 0]
+        baselines = cell_baselines(self.windows, others, fitting, rng)
         curves = insertion_deletion(self.membership, self.windows, baselines, rankings, cells)
         rows = [
             (measure, baseline, ranking, getattr(found, measure))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NORMAL_WIDTH = 3.92  # of a 95 % interval, in standard errors
 DOUBT = 0.05  # chance that another channel leads under a further encoder, up to which the leading channel is certain
+BY_ENCODER = "signed_by_"  # and the number of an encoder, from 1: columns of its shares
 LEADS = ["first_in", "encoders", "behind"]
 
 

@@ -59,18 +59,20 @@ class Curves:
     flip_rate: float
 
 
-def cell_baselines(windows: FloatArray, others: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+def cell_baselines(
+    windows: FloatArray, others: FloatArray, fitting: FloatArray, rng: np.random.Generator
+) -> dict[str, FloatArray]:
     """What cells are replaced by, (window, channel, time) each.
 
     `mean`: each channel's mean in the other windows; `noise`: normal values of the same mean and standard deviation;
-    `windows`: other windows as recorded.
+    `windows`: the `fitting` ones as recorded, one for each window.
     """
     centre, spread = others.mean(axis=(0, 2), keepdims=True), others.std(axis=(0, 2), keepdims=True)
     noise = centre + spread * rng.standard_normal(windows.shape)
     return {
         "mean": np.broadcast_to(centre, windows.shape).astype(windows.dtype),
         "noise": noise.astype(windows.dtype),
-        "windows": others[rng.integers(0, len(others), len(windows))],
+        "windows": fitting,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.metrics.verdicts import compared
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import STAGES, StudyResults
@@ -109,12 +110,26 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "channels": own.to_dict("records"),
         "encoders": int(own["encoders"].iloc[0]),
         "quality": as_rows(quality),
+        "judged": _verdicts(study.judged[study.judged["cluster"] == cluster]),
         "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),
         "n_explained": len(explained),
         "undefined": undefined(own, explained, similar.rename(columns={"value": "rank correlation"})),
         "nearest": _nearest_cluster(study, cluster),
     }
+
+
+def _verdicts(judged: pd.DataFrame) -> list[str]:
+    """What each judge says of one cluster's order of channels, beside the z-score."""
+    found = []
+    for judge, own in judged.groupby("judge", sort=False):
+        areas, verdicts = dict(zip(own["ranking"], own["area"], strict=True)), own.set_index("ranking")["verdict"]
+        if areas["relevance"] != areas["relevance"]:
+            continue
+        best = f", best of all orders {areas['best']:.2f}" if "best" in areas else ""
+        measured = f"area {areas['relevance']:.2f}, z-score {areas['z_score']:.2f}{best}"
+        found.append(f"{judge}: {compared(str(verdicts['relevance']), 'the z-score')} ({measured})")
+    return found
 
 
 def _stability(jaccard: "pd.Series[float]") -> str:

@@ -151,6 +151,11 @@ class StudyResults:
         return read_table(self.folders["explain"] / "quality.csv")
 
     @cached_property
+    def judged(self) -> pd.DataFrame:
+        """Areas and verdicts of judges that took no part in the explanation, by cluster and ranking."""
+        return read_table(self.folders["evaluate"] / "judged.csv")
+
+    @cached_property
     def anomalies(self) -> pd.DataFrame:
         """One row per explained anomaly, highest score first."""
         return read_table(self.folders["explain"] / "anomalies.parquet")

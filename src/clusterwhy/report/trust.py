@@ -6,6 +6,7 @@ import pandas as pd
 
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.metrics.shares import TOLERATED_LOSS
+from clusterwhy.metrics.verdicts import BETTER, EQUAL, WORSE, compared
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import undefined
 
@@ -20,6 +21,7 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
         *_losses(study),
         *_detection(study),
         *_channels(study),
+        *_judged(study),
         *_leading(study),
         *_stability(study),
         *_similarity(study),
@@ -91,6 +93,27 @@ def _channels(study: StudyResults) -> Iterator[Answer]:
             meaning = "Better than random and than the z-score."
         measured = f"{_listed(area)} (area under the curve while channels are replaced; lower is better)"
         yield asked, measured, meaning
+
+
+def _judged(study: StudyResults) -> Iterator[Answer]:
+    """What judges that took no part in the explanation say of the order of channels."""
+    for judge, own in study.judged.groupby("judge", sort=False):
+        areas = own.groupby("ranking", sort=False)["area"].mean().drop("|relevance|", errors="ignore")
+        if areas.isna().any():
+            yield f"Is the order of channels right? ({judge})", f"undefined: {undefined(own)}", NO_ANSWER
+            continue
+        relevance = own[own["ranking"] == "relevance"]
+        parts = []
+        for verdict in (BETTER, EQUAL, WORSE):
+            clusters = relevance.loc[relevance["verdict"] == verdict, "cluster"].tolist()
+            if clusters:
+                named = "all" if len(clusters) == len(relevance) else f"cluster {', '.join(map(str, clusters))}"
+                parts.append(f"{compared(verdict, 'the z-score')} in {len(clusters)} of {len(relevance)} ({named})")
+        yield (
+            f"Is the order of channels right? ({judge})",
+            f"{_listed(areas)} (area while channels are replaced by those of windows that fit; lower is better)",
+            f"{'; '.join(parts)}.".capitalize(),
+        )
 
 
 def _leading(study: StudyResults) -> Iterator[Answer]:

@@ -55,6 +55,19 @@ def test_relevance_is_the_mean_over_the_windows_own_references(method: str, wind
         assert found.target[i] == pytest.approx(np.mean([one.target[0] for one in each]))
 
 
+def test_near_references_are_the_most_similar_of_each_window(windows: np.ndarray) -> None:
+    references = np.random.default_rng(1).normal(size=(10, 2, 8))
+    found = explain(NETWORK, windows[:4], "difference(n_references=2)", references=references)
+    apart = np.square(windows[:4, None] - references[None]).sum(axis=(2, 3))
+    near = references[np.argsort(apart, axis=1)[:, :2]]
+    np.testing.assert_allclose(found.values, explain_difference(NETWORK, windows[:4], near).values)
+    # the same beside other windows
+    alone = explain(NETWORK, windows[2:3], "difference(n_references=2)", references=references)
+    np.testing.assert_allclose(found.values[2], alone.values[0])
+    with pytest.raises(MethodError, match="`baseline: near_references` compares with other windows"):
+        explain(NETWORK, windows, "difference")
+
+
 def test_fewer_references_than_asked_for_are_all_used(windows: np.ndarray) -> None:
     references = np.random.default_rng(1).normal(size=(2, 2, 8))
     found = explain(NETWORK, windows, "difference(n_references=4)", references=references)
