@@ -30,7 +30,7 @@ AREAS, SANITY, SUMS = ("deletion", "insertion"), ("randomised", "randomised_abso
 WHY = {
     **dict.fromkeys(AREAS, NO_FALL),
     **dict.fromkeys(SANITY, "relevance is constant"),
-    **dict.fromkeys(SUMS, "the target is 0, or what biases absorb is not known"),
+    **dict.fromkeys((*SUMS, "bias_share"), "the target is 0, or what biases absorb is not known"),
 }
 RANDOM, Z_SCORE = "random", "z_score"  # rankings that every method is compared with
 
