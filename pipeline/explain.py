@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clusterwhy.explanations.anomaly_targets import Detection
     from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
+    from clusterwhy.explanations.properties import Units
     from clusterwhy.explanations.target_function import TargetCache
 
 log = logging.getLogger("clusterwhy")
@@ -29,7 +30,7 @@ def _cache() -> "TargetCache":
     return TargetCache()
 
 
-def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]") -> None:
+def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", units: "Units") -> None:
     from clusterwhy.explanations.clusters import explain_clusters
     from clusterwhy.explanations.settings import ExplanationSettings
 
@@ -48,6 +49,7 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
     write_table(run.out / "explained.parquet", found.windows)
     write_table(run.out / "importance.csv", found.importance)
     write_table(run.out / "quality.csv", found.quality)
+    write_table(run.out / "properties.csv", units.told(found.properties))
     write_table(run.out / "time_bins.csv", found.bins)
     # NaN is no JSON
     agreements = {str(cluster): value if value == value else None for cluster, value in found.agreements.items()}
@@ -138,11 +140,14 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") 
 def main(run: StageRun) -> None:
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
+    from clusterwhy.explanations.properties import Units
 
     data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
     series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))
     detection = _detection(run)
-    _clusters(run, series, series.replicates(run.inputs / "train", run.inputs / "embed"))
+    card = data.card
+    units = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz)
+    _clusters(run, series, series.replicates(run.inputs / "train", run.inputs / "embed"), units)
     _anomalies(run, series, detection)
 
 

@@ -159,6 +159,13 @@ def _write_explanations(
         for ranking, area in rankings.items()
     ]
     write_table(folder / "quality.csv", pd.DataFrame(quality))
+    properties = [
+        {"cluster": cluster, "channel": channels[0], "property": name, "own": own, "usual": 1.0, "unit": "bar"}
+        | {"fall": fall, "n_left": round(8 * fall), "n_windows": 8}
+        for cluster in range(N_CLUSTERS)
+        for name, own, fall in (("level", 2.0, 0.5), ("spread", 0.5, 0.25), ("shape", None, 0.0))
+    ]
+    write_table(folder / "properties.csv", pd.DataFrame(properties))
     anomalies = np.argsort(-score, kind="stable")[:N_ANOMALIES]
     unlike = rng.standard_normal((N_ANOMALIES, len(channels), length))
     write_array(folder / "anomaly_relevance.npy", unlike.astype(np.float32))

@@ -186,6 +186,18 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
             }
         ),
         "quality.csv": Table({"cluster": "i", "ranking": "s", "channel_deletion": "n", "flip_rate": "n"}),
+        "properties.csv": Table(
+            {
+                "cluster": "i",
+                "channel": "s",
+                "property": "s",
+                "own": "n",
+                "usual": "n",
+                "fall": "n",
+                "n_left": "i",
+                "n_windows": "i",
+            }
+        ),
         "clusters.json": Record(ExplainedClusters),
         "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "anomaly"),
         "anomaly_relevance.npy": Array("f", ("anomaly", "channel", "step")),

@@ -7,6 +7,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.explanations.aggregation import channel_contrast, channel_importance
+from clusterwhy.explanations.properties import COLUMNS as PROPERTY_COLUMNS
 from clusterwhy.explanations.relevance_budget import CONSERVATION
 from clusterwhy.explanations.replicates import BY_ENCODER, LEADS, leads, over_encoders
 from clusterwhy.metrics.z_scores import CONSTANT
@@ -43,6 +44,7 @@ class ClusterExplanations:
         clusters: the clusters that were explained.
         quality: one row per cluster and ranking (relevance, the composite's LRP, z-score, random): `channel_deletion`
             and `flip_rate` of cluster membership, whatever target is explained.
+        properties: one row per cluster, leading channel and property (`properties.property_table`).
         bins: one row per cluster, channel and stretch of time.
         agreements: cluster -> agreement between the explanations of its windows.
         losses: where relevance is lost, one sentence per cluster.
@@ -56,6 +58,7 @@ class ClusterExplanations:
     maps: FloatArray
     clusters: list[int]
     quality: pd.DataFrame
+    properties: pd.DataFrame
     bins: pd.DataFrame
     agreements: dict[int, float]
     losses: list[str]
@@ -84,6 +87,7 @@ class ExplainedCluster:
     agreement: float
     losses: list[str]
     quality: pd.DataFrame
+    properties: pd.DataFrame
     seconds: float
 
 
@@ -110,6 +114,7 @@ def joined(
     bins = over_encoders([one.bins for one in each], ("signed",))
     # an empty table has no types of its own
     qualities = [one.quality for one in each if len(one.quality)] or [each[0].quality]
+    properties = [one.properties for one in each if len(one.properties)] or [each[0].properties]
     return ClusterExplanations(
         relevance=np.concatenate([one.relevance for one in each]),
         windows=pd.concat([one.windows for one in each], ignore_index=True),
@@ -117,6 +122,7 @@ def joined(
         maps=np.stack([one.map for one in each]),
         clusters=[one.cluster for one in each],
         quality=pd.concat(qualities, ignore_index=True),
+        properties=pd.concat(properties, ignore_index=True),
         bins=pd.concat(
             [of_cluster(one.cluster, table) for one, table in zip(each, bins, strict=True)], ignore_index=True
         ),
@@ -147,6 +153,7 @@ def nothing(n_channels: int, length: int, facts: dict[str, float]) -> ClusterExp
         maps=no_relevance,
         clusters=[],
         quality=pd.DataFrame(columns=["cluster", "ranking", "channel_deletion", "flip_rate", REASONS]),
+        properties=pd.DataFrame(columns=["cluster", *PROPERTY_COLUMNS]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
         losses=[],

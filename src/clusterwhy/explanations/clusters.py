@@ -21,8 +21,9 @@ from clusterwhy.explanations.aggregation import (
 )
 from clusterwhy.explanations.cluster_tables import ClusterExplanations, ExplainedCluster, joined, nothing, of_cluster
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.properties import COLUMNS, property_table
 from clusterwhy.explanations.relevance_budget import conservation_table
-from clusterwhy.explanations.replacements import fitting_windows
+from clusterwhy.explanations.replacements import COMPARED, fitting_windows
 from clusterwhy.explanations.replicates import mean_relevance
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
@@ -155,6 +156,7 @@ class _Task:
             agreement=member_agreement(explained.values),
             losses=losses,
             quality=of_cluster(cluster, self._quality(rankings)),
+            properties=of_cluster(cluster, self._properties(mean_shares(explained.values))),
             seconds=seconds,
         )
 
@@ -175,6 +177,16 @@ class _Task:
         target = self.cache.function(self.membership.to(best_device()), windows)
         means = {name: np.broadcast_to(known_mean(each), each.shape) for name, each in rankings.items()}
         return deletion_table(target, windows, others, means, N_RANDOM_RANKINGS, rng)
+
+    def _properties(self, ranking: FloatArray) -> pd.DataFrame:
+        """How the leading channels differ from the most similar windows outside the cluster."""
+        from clusterwhy.encoders.masked import best_device
+
+        if self.membership is None:
+            return pd.DataFrame(columns=COLUMNS)
+        target = self.cache.function(self.membership.to(best_device()), self.windows)
+        similar = fitting_windows(self.windows, self.tasks[0].references, COMPARED)
+        return property_table(target, self.windows, similar, ranking, self.channels)
 
 
 def _by(attributor: Attributor, tasks: Sequence[AttributionTask], windows: FloatArray, seed: int) -> "list[Relevance]":

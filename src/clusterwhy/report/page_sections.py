@@ -17,6 +17,7 @@ from clusterwhy.report.summaries import (
     cluster_summaries,
     faithfulness_tables,
     figure,
+    property_sentences,
     undefined,
 )
 from clusterwhy.report.trust import trust_table
@@ -71,7 +72,9 @@ def _picture(path: Path) -> str:
 
 
 def _summaries(study: StudyResults) -> list[str]:
-    clusters = cluster_summaries(study.importance, study.quality, study.summary["clusters"], study.explained_clusters)
+    clusters = cluster_summaries(
+        study.importance, study.quality, study.properties, study.summary["clusters"], study.explained_clusters
+    )
     data = study.data
     anomalies = anomaly_summaries(
         study.anomalies, study.anomaly_channels, data.time_s, data.starts, data.length, study.clock
@@ -110,6 +113,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "channels": own.to_dict("records"),
         "encoders": int(own["encoders"].iloc[0]),
         "quality": as_rows(quality),
+        "differs": property_sentences(study.properties[study.properties["cluster"] == cluster]),
         "judged": _verdicts(study.judged[study.judged["cluster"] == cluster]),
         "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),

@@ -151,6 +151,11 @@ class StudyResults:
         return read_table(self.folders["explain"] / "quality.csv")
 
     @cached_property
+    def properties(self) -> pd.DataFrame:
+        """How leading channels differ from the most similar windows outside their cluster."""
+        return read_table(self.folders["explain"] / "properties.csv")
+
+    @cached_property
     def judged(self) -> pd.DataFrame:
         """Areas and verdicts of judges that took no part in the explanation, by cluster and ranking."""
         return read_table(self.folders["evaluate"] / "judged.csv")

@@ -10,6 +10,15 @@ from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
+LEAST_FALL = 0.1  # of the membership
+# of a property that is higher or lower than in the most similar windows outside the cluster
+DIRECTIONS = {
+    "level": ("is higher", "is lower"),
+    "spread": ("swings wider", "swings less"),
+    "slope": ("rises more", "falls more"),
+    "frequency": ("is faster", "is slower"),
+    "shape": ("has another course", "has another course"),
+}
 MOST_ALIKE = 3  # channels named in a sentence
 CURVE = ["measure", "baseline"]  # what tells curves of one ranking apart
 
@@ -42,9 +51,13 @@ def as_rows(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def cluster_summaries(
-    importance: pd.DataFrame, quality: pd.DataFrame, clusters: list[dict[str, Any]], explained: list[int]
+    importance: pd.DataFrame,
+    quality: pd.DataFrame,
+    properties: pd.DataFrame,
+    clusters: list[dict[str, Any]],
+    explained: list[int],
 ) -> list[str]:
-    """One sentence per cluster: its size, its leading channels, and how faithful their ranking is."""
+    """Sentences per cluster: its size, its leading channels, how faithful their order is, and how they differ."""
     lines = []
     for record in clusters:
         cluster = record["cluster"]
@@ -59,7 +72,30 @@ def cluster_summaries(
             if len(area):
                 random, z_score = area["random"], area["z_score"]
                 text += f"; channel deletion {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
+            if differing := property_sentences(properties[properties["cluster"] == cluster]):
+                text += f". Unlike the most similar other windows, {'. '.join(differing)}"
         lines.append(text + ".")
+    return lines
+
+
+def property_sentences(properties: pd.DataFrame, most: int = 3) -> list[str]:
+    """How the channels of one cluster differ, the property whose change costs most membership first.
+
+    Args:
+        properties: of one cluster, with values in units.
+        most: sentences, one for each channel; changes that cost less than `LEAST_FALL` say nothing.
+    """
+    lines: list[str] = []
+    ordered = properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates("channel").head(most)
+    for row in ordered[ordered["fall"] >= LEAST_FALL].to_dict("records"):
+        more, less = DIRECTIONS[str(row["property"])]
+        unit = f" {row['unit']}" if isinstance(row["unit"], str) and row["unit"] else ""
+        known = row["own"] is not None and row["own"] == row["own"]
+        values = f": {row['own']:.3g} against {row['usual']:.3g}{unit}" if known else ""
+        left = f"{row['n_left']} of {row['n_windows']} windows would leave" if row["n_left"] else "none would leave"
+        words = less if known and row["own"] < row["usual"] else more
+        line = f"{row['channel']} {words}{values}; set to theirs, membership falls by {row['fall']:.0%} and {left}"
+        lines.append(line)
     return lines
 
 

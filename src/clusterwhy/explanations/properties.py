@@ -1,0 +1,210 @@
+"""How a channel differs: its level, spread, slope, dominant frequency or shape, each checked by changing it alone.
+
+Relevance says which channel makes a cluster, not what it does there. For the leading channels each property of a window
+is set to what it is in the most similar windows outside the cluster, and everything else is left as it is. Where the
+membership then falls, the property is what counts: a counterfactual (Wachter et al. 2018) in one property of one
+channel.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.types import FloatArray
+
+N_CHANNELS, N_WINDOWS = 3, 16  # leading ones of a cluster; changed windows of it
+PEAK = 0.3  # share of the power beside a dominant frequency, below which there is none
+TINY = 1e-9  # of values in standard deviations of the training span: constant
+COLUMNS = ["channel", "property", "own", "usual", "fall", "n_left", "n_windows"]
+SHAPE = "shape"
+
+Measure = Callable[[FloatArray], FloatArray]
+Change = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+def level(values: FloatArray) -> FloatArray:
+    """(...,) mean over time of (..., time)."""
+    return np.asarray(values.mean(axis=-1))
+
+
+def spread(values: FloatArray) -> FloatArray:
+    """(...,) standard deviation over time, around the straight line."""
+    return np.asarray(_straightened(values).std(axis=-1))
+
+
+def slope(values: FloatArray) -> FloatArray:
+    """(...,) least-squares slope per sample."""
+    at = _times(values.shape[-1])
+    return np.asarray((values * at).sum(axis=-1) / (at**2).sum())
+
+
+def frequency(values: FloatArray) -> FloatArray:
+    """(...,) dominant frequency in cycles per sample; NaN where it has less than `PEAK` of the power."""
+    power = np.abs(np.fft.rfft(_straightened(values), axis=-1)) ** 2
+    power[..., 0] = 0.0
+    peak = power.argmax(axis=-1)
+    near = np.abs(np.arange(power.shape[-1]) - peak[..., None]) <= 1
+    total = power.sum(axis=-1)
+    share = (power * near).sum(axis=-1) / np.where(total > 0, total, 1.0)
+    return np.where(share >= PEAK, peak / values.shape[-1], np.nan)
+
+
+def with_level(values: FloatArray, wanted: FloatArray) -> FloatArray:
+    """(window, time) of another mean."""
+    return np.asarray(values + (wanted - level(values))[:, None])
+
+
+def with_spread(values: FloatArray, wanted: FloatArray) -> FloatArray:
+    """(window, time) of another standard deviation around the same straight line."""
+    around, own = _straightened(values), spread(values)
+    return np.asarray(values + around * (wanted / np.maximum(own, TINY) - 1.0)[:, None])
+
+
+def with_slope(values: FloatArray, wanted: FloatArray) -> FloatArray:
+    """(window, time) of another slope and the same mean."""
+    return np.asarray(values + (wanted - slope(values))[:, None] * _times(values.shape[1]))
+
+
+def with_frequency(values: FloatArray, wanted: FloatArray) -> FloatArray:
+    """(window, time) played faster or slower, to and fro where it ends too early, around the same straight line."""
+    length, around, own = values.shape[1], _straightened(values), frequency(values)
+    made = []
+    for one, ratio in zip(around, wanted / own, strict=True):
+        at = np.arange(length) * ratio % (2 * (length - 1))
+        made.append(np.interp(np.minimum(at, 2 * (length - 1) - at), np.arange(length), one))
+    played = _straightened(np.stack(made))
+    played = played * (spread(values) / np.maximum(played.std(axis=1), TINY))[:, None]
+    return np.asarray(values - around + played)
+
+
+def with_shape(values: FloatArray, others: FloatArray) -> FloatArray:
+    """(window, time) with the course of other windows, of the same straight line and spread as before."""
+    course = _straightened(others)
+    course = course * (spread(values) / np.maximum(course.std(axis=1), TINY))[:, None]
+    return np.asarray(values - _straightened(values) + course)
+
+
+PROPERTIES: Mapping[str, tuple[Measure, Change]] = {
+    "level": (level, with_level),
+    "spread": (spread, with_spread),
+    "slope": (slope, with_slope),
+    "frequency": (frequency, with_frequency),
+}
+
+
+def property_table(
+    membership: Callable[[FloatArray], FloatArray],
+    windows: FloatArray,
+    similar: FloatArray,
+    ranking: FloatArray,
+    channels: Sequence[str],
+) -> pd.DataFrame:
+    """What membership loses when one property of one leading channel is as usual.
+
+    Args:
+        membership: (window, channel, time) -> (window,), positive inside the cluster.
+        windows: (window, channel, time) of the cluster; the first `N_WINDOWS` that are inside count.
+        similar: (window, other, channel, time) the most similar windows outside it, which say what is usual.
+        ranking: (channel,) the higher, the more it leads.
+
+    Returns:
+        One row per channel and property: `own` and `usual` value (medians; NaN of a shape), `fall` (share of the
+        mean membership that is lost), `n_left` of `n_windows` whose membership falls to 0 or below.
+    """
+    before = membership(windows)
+    inside = np.flatnonzero(before > 0)[:N_WINDOWS]
+    if not len(inside):
+        return pd.DataFrame(columns=COLUMNS)
+    windows, similar, before = windows[inside], similar[inside], before[inside]
+    rows: list[dict[str, object]] = []
+    changed: list[FloatArray] = []
+    for channel in np.argsort(-np.nan_to_num(ranking, nan=-np.inf), kind="stable")[:N_CHANNELS]:
+        own, others = windows[:, channel], similar[:, :, channel]
+        for name, value, usual, made in _changes(own, others):
+            rows.append({"channel": channels[channel], "property": name, "own": value, "usual": usual})
+            whole = windows.copy()
+            whole[:, channel] = made
+            changed.append(whole)
+    if not rows:
+        return pd.DataFrame(columns=COLUMNS)
+    after = membership(np.concatenate(changed)).reshape(len(rows), -1)
+    table = pd.DataFrame(rows)
+    table["fall"] = 1.0 - after.mean(axis=1) / before.mean()
+    table["n_left"] = (after <= 0).sum(axis=1)
+    return table.assign(n_windows=len(windows))[COLUMNS]
+
+
+def _changes(own: FloatArray, others: FloatArray) -> list[tuple[str, float, float, FloatArray]]:
+    """Name, own and usual value of each property that windows (window, time) have, and the windows with the usual one.
+
+    Args:
+        others: (window, other, time).
+    """
+    found = []
+    for name, (measure, change) in PROPERTIES.items():
+        value, usual = measure(own), _median(measure(others))
+        known = np.isfinite(value) & np.isfinite(usual)
+        if known.mean() <= 0.5:
+            continue
+        made = own.copy()
+        made[known] = change(own[known], usual[known])
+        found.append((name, float(np.median(value[known])), float(np.median(usual[known])), made))
+    if (spread(own) > TINY).all() and (spread(others[:, 0]) > TINY).all():
+        found.append((SHAPE, float("nan"), float("nan"), with_shape(own, others[:, 0])))
+    return found
+
+
+def _median(values: FloatArray) -> FloatArray:
+    """(window,) median of what is known of (window, other); NaN where nothing is."""
+    known = np.isfinite(values).any(axis=1)
+    found = np.full(len(values), np.nan)
+    found[known] = np.nanmedian(values[known], axis=1)
+    return found
+
+
+def _times(length: int) -> FloatArray:
+    """(time,) samples from the middle."""
+    return np.arange(length) - (length - 1) / 2.0
+
+
+def _straightened(values: FloatArray) -> FloatArray:
+    """Values (..., time) less their straight line."""
+    return np.asarray(values - level(values)[..., None] - slope(values)[..., None] * _times(values.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Units:
+    """How scaled values are told in units.
+
+    Attributes:
+        channels: names.
+        units: of each, "" where unknown.
+        centre, scale: (channel,) what was subtracted and divided by.
+        rate_hz: samples per second.
+    """
+
+    channels: Sequence[str]
+    units: Sequence[str]
+    centre: Sequence[float]
+    scale: Sequence[float]
+    rate_hz: float
+
+    def told(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of `property_table` with values in units, and a column `unit`."""
+        names = list(self.channels)
+        texts, columns = [], {column: table[column].to_numpy(dtype=float, copy=True) for column in ("own", "usual")}
+        for row, (channel, name) in enumerate(zip(table["channel"], table["property"], strict=True)):
+            i = names.index(str(channel))
+            times, plus = {
+                "level": (self.scale[i], self.centre[i]),
+                "spread": (self.scale[i], 0.0),
+                "slope": (self.scale[i] * self.rate_hz, 0.0),
+                "frequency": (self.rate_hz, 0.0),
+            }.get(str(name), (1.0, 0.0))
+            for values in columns.values():
+                values[row] = values[row] * times + plus
+            unit = self.units[i]
+            texts.append({"frequency": "Hz", "slope": f"{unit}/s" if unit else "per s", SHAPE: ""}.get(str(name), unit))
+        return table.assign(**columns, unit=texts)
