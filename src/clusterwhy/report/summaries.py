@@ -72,8 +72,8 @@ def cluster_summaries(
             if len(area):
                 random, z_score = area["random"], area["z_score"]
                 text += f"; channel deletion {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
-            if differing := property_sentences(properties[properties["cluster"] == cluster]):
-                text += f". Unlike the most similar other windows, {'. '.join(differing)}"
+            for differs in property_sentences(properties[properties["cluster"] == cluster], most=1):
+                text += f". Unlike the most similar other windows, {differs}"
         lines.append(text + ".")
     return lines
 
