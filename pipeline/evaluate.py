@@ -18,6 +18,7 @@ from clusterwhy.types import BoolArray, IntArray
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
+    from clusterwhy.compute.workers import Workers
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
 
 log = logging.getLogger("clusterwhy")
@@ -124,6 +125,7 @@ def _faithfulness(
         ExplanationSettings.of(run.settings),
         run.settings["evaluation"],
         replicates,
+        _workers(run),
     )
     write_table(run.out / "faithfulness.csv", found.faithfulness)
     write_table(run.out / "relevance_budget.csv", found.budget)
@@ -154,6 +156,12 @@ def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, An
     ]
 
 
+def _workers(run: StageRun) -> "Workers":
+    """Where clusters are evaluated."""
+    workers: Workers = run.settings["workers"]
+    return workers if run.by_dvc else workers.in_one_process
+
+
 def _judged(
     run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", part: BoolArray
 ) -> list[dict[str, Any]]:
@@ -164,7 +172,7 @@ def _judged(
     explained, importance = read_table(explain / "explained.parquet"), read_table(explain / "importance.csv")
     n_windows = 2 * run.settings["evaluation"].windows_of_each(explained["cluster"].nunique(), len(series.channels))
     labels = read_array(run.inputs / "cluster" / "labels.npy")
-    found = judge(series, replicates, labels, explained, importance, part, n_windows, seed)
+    found = judge(series, replicates, labels, explained, importance, part, n_windows, seed, _workers(run))
     write_table(run.out / "judged.csv", found.table)
     run.tracker.table("judged", found.table)
     reason = "no cluster is explained" if found.table.empty else "a cluster lies in too few places of the series"

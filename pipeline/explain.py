@@ -40,7 +40,8 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
         table["cluster"].to_numpy(),
         table["strength"].to_numpy(),
         ExplanationSettings.of(run.settings),
-        run.settings["workers"],
+        # the jobs of a sweep share targets that they have computed
+        run.settings["workers"] if run.by_dvc else run.settings["workers"].in_one_process,
         _cache(),
         replicates,
     )

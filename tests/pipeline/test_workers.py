@@ -85,3 +85,25 @@ def test_embeddings_do_not_depend_on_backend_and_shard_size(tmp_path: Path, rng:
 
 def test_results_come_with_the_position_of_their_task() -> None:
     assert dict(HERE.map([partial(pow, 2, n) for n in range(4)], "powers")) == {0: 1, 1: 2, 2: 4, 3: 8}
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def test_auto_takes_processes_for_several_clusters_and_this_one_for_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusterwhy.compute.workers.available_cores", lambda: 2)
+    auto = Workers(backend="auto", count=None, address=None, shard=SHARD, attempts=1)
+    several = dict(auto.map([partial(process_of, i) for i in range(3)], "clusters"))
+    assert sorted(several) == [0, 1, 2] and os.getpid() not in several.values()
+    assert dict(auto.map([partial(process_of, 0)], "clusters")) == {0: os.getpid()}
+    assert dict(auto.in_one_process.map([partial(process_of, i) for i in range(2)], "clusters"))[1] == os.getpid()
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    monkeypatch.setattr("joblib.Parallel", None)  # no process is started
+    auto.windows(partial(squares, runs, 0), N_WINDOWS, tmp_path / "out" / "squares.npy", SHARD, "squares")
+    # nor where memory is short
+    monkeypatch.setattr("clusterwhy.compute.workers.available_memory", lambda: 2e9)
+    assert dict(auto.map([partial(process_of, i) for i in range(2)], "clusters"))[1] == os.getpid()

@@ -13,29 +13,43 @@ import numpy as np
 from pydantic import Field
 
 from clusterwhy.artifacts.store import UNFINISHED, storage_error
+from clusterwhy.compute.resources import available_memory
+from clusterwhy.compute.threads import available_cores
 from clusterwhy.config import Settings
 from clusterwhy.errors import WorkerError
 from clusterwhy.types import FloatArray
 
 log = logging.getLogger(__name__)
+MEMORY_OF_WORKER = 1.5e9  # bytes: torch, the task, and some rest
 
 
 class Workers(Settings):
     """An option of `conf/workers`.
 
-    `here` is this process, `processes` are local processes. `dask` uses the cluster at `address`, or starts one on
-    this machine if that is null; every machine of the cluster needs the same packages and the project's folder under
-    the same path.
+    `here` is this process, `processes` are `count` local processes, one per core if that is null. `auto` computes
+    windows here, with all cores, and clusters in processes, where there are several and memory for more than one.
+    `dask` uses the cluster at `address`, or starts one on this machine if that is null; every machine of the cluster
+    needs the same packages and the project's folder under the same path.
     """
 
-    backend: Literal["here", "processes", "dask"]
-    count: int = Field(ge=1)
+    backend: Literal["auto", "here", "processes", "dask"]
+    count: int | None = Field(ge=1)
     address: str | None
     shard: int = Field(ge=1)
     attempts: int = Field(ge=1)
 
+    @property
+    def n_workers(self) -> int:
+        """`count`, or one per core."""
+        return self.count or available_cores()
+
+    @property
+    def in_one_process(self) -> "Workers":
+        """The same, with `auto` as this process: for many runs of one process, which share what they keep in memory."""
+        return self.model_copy(update={"backend": "here"}) if self.backend == "auto" else self
+
     def map(self, tasks: Sequence[Callable[[], Any]], desc: str) -> Iterator[tuple[int, Any]]:
-        """Results of tasks with their positions, in order of completion.
+        """Results of tasks with their positions, in order of completion; of one task here.
 
         A task whose worker dies is retried, up to `attempts` times; finished results are kept.
 
@@ -44,6 +58,9 @@ class Workers(Settings):
         """
         from tqdm import tqdm
 
+        if self.backend == "auto":
+            yield from self._for(len(tasks)).map(tasks, desc)
+            return
         pending = dict(enumerate(tasks))
         with tqdm(total=len(tasks), desc=desc, unit="shard", disable=None if len(tasks) > 1 else True) as bar:
             for attempt in range(1, self.attempts + 1):
@@ -59,8 +76,17 @@ class Workers(Settings):
                     )
         raise WorkerError(
             f"{desc}: {len(pending)} of {len(tasks)} shards lost their worker in each of {self.attempts} attempts; the "
-            f"usual cause is memory: use fewer workers (now workers.count={self.count}) or a smaller workers.shard"
+            f"usual cause is memory: use fewer workers (now workers.count={self.n_workers}) or a smaller workers.shard"
         )
+
+    def _for(self, n_tasks: int) -> "Workers":
+        """What `auto` means for tasks of some seconds each, which use one core better than two."""
+        import torch
+
+        count = min(n_tasks, self.n_workers, available_cores(), int(available_memory() // MEMORY_OF_WORKER))
+        if count < 2 or torch.cuda.is_available():
+            return self.in_one_process
+        return self.model_copy(update={"backend": "processes", "count": count})
 
     def _results(self, pending: dict[int, Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
         from joblib import Parallel, delayed, parallel_config
@@ -69,7 +95,7 @@ class Workers(Settings):
             for position, task in list(pending.items()):
                 yield position, task()
             return
-        with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.count):
+        with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.n_workers):
             # no tasks are queued at a worker, so a dying one loses little work
             run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
             yield from run(delayed(_numbered)(position, task) for position, task in list(pending.items()))
@@ -86,7 +112,9 @@ class Workers(Settings):
                 "workers.backend=dask needs the package `distributed`: `pip install clusterwhy[cluster]`, or choose "
                 "workers.backend=processes"
             ) from error
-        local = {} if self.address else {"n_workers": self.count, "threads_per_worker": 1, "dashboard_address": None}
+        local = (
+            {} if self.address else {"n_workers": self.n_workers, "threads_per_worker": 1, "dashboard_address": None}
+        )
         try:
             client: Any = distributed.Client(self.address, **local, set_as_default=True)
         except OSError as error:
@@ -104,6 +132,9 @@ class Workers(Settings):
             n_windows: total number of windows.
             batch: batch size of `work`.
         """
+        if self.backend == "auto":
+            self.in_one_process.windows(work, n_windows, path, batch, desc)
+            return
         shard = -(-self.shard // batch) * batch
         parts = [slice(first, min(first + shard, n_windows)) for first in range(0, n_windows, shard)]
         path.parent.mkdir(parents=True, exist_ok=True)

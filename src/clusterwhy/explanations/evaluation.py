@@ -13,13 +13,14 @@ from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.seeding import drawn
+from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.relevance_budget import relevance_budget
 from clusterwhy.explanations.replacements import fitting_windows
 from clusterwhy.explanations.sanity_checks import CellExplainer, SanityChecks, cell_correlation
 from clusterwhy.explanations.settings import ExplanationSettings
-from clusterwhy.explanations.target_function import TargetCache, TargetFunction, with_canonical_network
+from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.channel_deletion import NO_FALL, NONE_INSIDE
 from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
@@ -94,19 +95,19 @@ def evaluate_clusters(
     settings: ExplanationSettings,
     evaluation: EvaluationSettings,
     replicates: Sequence[EmbeddedSeries],
+    workers: Workers = HERE,
 ) -> ClusterEvaluation:
-    """Evaluate the explanations of each cluster.
+    """Evaluate the explanations of each cluster; each cluster is a shard.
 
     Args:
         labels: (window,) cluster, -1 is noise.
         strengths: (window,) membership strength.
         replicates: the same series with encoders of other seeds, whose explanations should be alike.
+        workers: where clusters are evaluated.
     """
-    from tqdm import tqdm
-
     from clusterwhy.encoders.masked import best_device
 
-    device, attributor = best_device(), settings.attributor
+    device = best_device()
 
     def networks_of(one: EmbeddedSeries) -> "dict[int, nn.Module]":
         found = settings.target.networks(one.encoder.to(device), one.embeddings, labels, settings.seed)[0]
@@ -114,40 +115,31 @@ def evaluate_clusters(
 
     networks, again = networks_of(series), [networks_of(one) for one in replicates]
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
-    cache, tables, budgets = (
-        TargetCache(),
-        [pd.DataFrame(columns=["cluster", *KEYS, "value", "n_windows", REASONS])],
-        [pd.DataFrame(columns=["cluster", *BUDGET])],
-    )
+    tasks = []
     n_windows = evaluation.windows_of_each(len(networks), len(series.channels))
 
     def task_of(cluster: int) -> AttributionTask:
         others = series.windows_outside(labels, cluster, settings.seed)
         return AttributionTask(networks[cluster], settings.composite, settings.canonizer.name, series.box, others)
 
-    @functools.cache
-    def traced(cluster: int) -> AttributionTask:
-        return with_canonical_network(task_of(cluster), attributor, series.windows(np.array([0])))
-
-    for cluster in tqdm(networks, desc="evaluate", unit="cluster", disable=None):
-        if cluster not in memberships:
-            continue
+    for cluster in [cluster for cluster in networks if cluster in memberships]:
         chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)[:n_windows]
         windows, other = series.windows(chosen), _another(networks, cluster)
         task = _Task(
             cluster=cluster,
-            task=traced(cluster),
-            network=networks[cluster],
+            asked=task_of(cluster),
             windows=windows,
-            membership=cache.function(memberships[cluster].to(device), windows),
-            other=None if other is None else traced(other).network,
+            inside=memberships[cluster],
+            asked_other=None if other is None else task_of(other),
             retrained=[found[cluster] for found in again],
             settings=settings,
             evaluation=evaluation,
         )
-        tables.append(task.faithfulness().assign(cluster=cluster, n_windows=len(windows)))
-        if settings.canonizer.name == "auto":
-            budgets.append(relevance_budget(task.task, windows).assign(cluster=cluster))
+        tasks.append(task.evaluate)
+    found = dict(workers.map(tasks, "evaluate"))
+    each = [found[position] for position in range(len(tasks))]
+    tables = [pd.DataFrame(columns=["cluster", *KEYS, "value", "n_windows", REASONS]), *(one for one, _ in each)]
+    budgets = [pd.DataFrame(columns=["cluster", *BUDGET]), *(budget for _, budget in each if budget is not None)]
     return ClusterEvaluation(_joined(tables), _joined(budgets))
 
 
@@ -169,32 +161,50 @@ class _Task:
     """One cluster to evaluate.
 
     Attributes:
-        task: its network is in canonical form where the attributor can explain that.
-        network: the same as it is.
+        asked: what is explained.
         windows: (window, channel, time) of the cluster.
-        membership: the target by which rankings are compared.
-        other: network of the explained target of another cluster, where it differs.
+        inside: network of the target by which rankings are compared.
+        asked_other: the explained target of another cluster, where it differs.
         retrained: networks of the explained target with encoders of other seeds.
     """
 
     cluster: int
-    task: AttributionTask
-    network: "nn.Module"
+    asked: AttributionTask
     windows: FloatArray
-    membership: TargetFunction
-    other: "nn.Module | None"
+    inside: "nn.Module"
+    asked_other: AttributionTask | None
     retrained: "list[nn.Module]"
     settings: ExplanationSettings
     evaluation: EvaluationSettings
+
+    @functools.cached_property
+    def task(self) -> AttributionTask:
+        """Its network is in canonical form where the attributor can explain that."""
+        return with_canonical_network(self.asked, self.settings.attributor, self.windows)
+
+    def evaluate(self) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        """Faithfulness and, of networks in canonical form, the relevance budget."""
+        from clusterwhy.encoders.masked import best_device
+
+        asked = [self.asked, *([self.asked_other] if self.asked_other else [])]
+        for network in (*(one.network for one in asked), self.inside, *self.retrained):
+            network.to(best_device())
+        table = self.faithfulness().assign(cluster=self.cluster, n_windows=len(self.windows))
+        if self.settings.canonizer.name != "auto":
+            return table, None
+        return table, relevance_budget(self.task, self.windows).assign(cluster=self.cluster)
 
     def faithfulness(self) -> pd.DataFrame:
         """One row per `measure`, `baseline` and `ranking` with its `value`, or why it is `undefined`."""
         cells = Cells.of(self.windows.shape[2], self.evaluation.n_stretches)
         explainer = CellExplainer(self.settings.attributor, cells, self.settings.seed)
         relevance = explainer.explain(self.task, self.windows)
-        correlations = self.evaluation.sanity_checks.run(explainer, self.task, self.network, self.windows, relevance)
-        if self.other is not None:
-            found = explainer.explain(replace(self.task, network=self.other), self.windows)
+        correlations = self.evaluation.sanity_checks.run(
+            explainer, self.task, self.asked.network, self.windows, relevance
+        )
+        if self.asked_other is not None:
+            other = with_canonical_network(self.asked_other, self.settings.attributor, self.windows)
+            found = explainer.explain(replace(self.task, network=other.network), self.windows)
             correlations[OTHER_TARGET] = cell_correlation(relevance, found)
         for i, network in enumerate(self.retrained, start=1):
             found = explainer.explain(replace(self.task, network=network), self.windows)
@@ -214,7 +224,8 @@ class _Task:
         rankings["random"] = rng.random(relevance.shape)
         fitting = fitting_windows(self.windows, others)[:, 0]
         baselines = cell_baselines(self.windows, others, fitting, rng)
-        curves = insertion_deletion(self.membership, self.windows, baselines, rankings, cells)
+        membership = TargetCache().function(self.inside, self.windows)
+        curves = insertion_deletion(membership, self.windows, baselines, rankings, cells)
         rows = [
             (measure, baseline, ranking, getattr(found, measure))
             for (baseline, ranking), found in curves.items()

@@ -7,8 +7,9 @@ nearest windows in the embedding of an encoder whose own relevance is left out o
 order of channels can reach, and the order by Shapley values of the judge itself, tell how much room a ranking leaves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,9 +17,11 @@ import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
 from clusterwhy.compute.rounding import ROUNDING
+from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.replacements import fitting_windows
 from clusterwhy.explanations.replicates import BY_ENCODER
+from clusterwhy.explanations.target_function import TargetFunction, target_function
 from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 from clusterwhy.metrics.channel_deletion import N_STEPS
 from clusterwhy.metrics.channel_orders import MOST_CHANNELS, all_sets, best_order, chain, shapley_values
@@ -57,18 +60,21 @@ class Neighbours:
     def __init__(self, series: EmbeddedSeries, labels: IntArray) -> None:
         from sklearn.neighbors import NearestNeighbors
 
-        from clusterwhy.encoders.masked import best_device
-        from clusterwhy.explanations.target_function import target_function
-
-        series.encoder.to(best_device())
+        self.encoder, self._example = series.encoder, series.windows(np.array([0]))
         self.classes: list[int] = np.unique(labels).tolist()
-        self.embed = target_function(series.encoder, series.windows(np.array([0])))
         self.members = np.asarray(labels)[:, None] == np.array(self.classes)
         self.nearest = NearestNeighbors(n_neighbors=min(N_NEAREST, len(labels))).fit(series.embeddings)
 
+    @cached_property
+    def _embed(self) -> TargetFunction:
+        """Made in the process that calls it."""
+        from clusterwhy.encoders.masked import best_device
+
+        return target_function(self.encoder.to(best_device()), self._example)
+
     def margins(self, windows: FloatArray) -> FloatArray:
         """(window, class) shares of the nearest windows."""
-        near = self.nearest.kneighbors(self.embed(np.asarray(windows, dtype=np.float32)), return_distance=False)
+        near = self.nearest.kneighbors(self._embed(np.asarray(windows, dtype=np.float32)), return_distance=False)
         return np.asarray(self.members[near].mean(axis=1))
 
 
@@ -97,8 +103,9 @@ def judge(
     part: BoolArray,
     n_windows: int,
     seed: int,
+    workers: Workers = HERE,
 ) -> Judged:
-    """Judge the rankings of all explained clusters.
+    """Judge the rankings of all explained clusters; each cluster is a shard.
 
     Args:
         replicates: the same series with encoders of other seeds; the last one judges.
@@ -108,9 +115,8 @@ def judge(
         part: (window,) those that the classifier learns from.
         n_windows: of each cluster, at most.
         seed: of the explanation, by which the windows to compare with were drawn.
+        workers: where clusters are judged.
     """
-    from tqdm import tqdm
-
     learned = np.flatnonzero(part)
     if not len(explained) or len(np.unique(labels[learned])) < 2:
         return Judged(pd.DataFrame(columns=[*COLUMNS, REASONS]), float("nan"))
@@ -122,21 +128,34 @@ def judge(
         own = importance.assign(signed=importance[others].mean(axis=1)).drop(columns="absolute")
         judges.append((OTHER_ENCODER, Neighbours(replicates[-1], labels), own))
     position = {window: i for i, window in enumerate(series.index["window"].tolist())}
-    rows: list[dict[str, Any]] = []
-    clusters = [c for c in dict.fromkeys(explained["cluster"].tolist()) if c in classifier.classes]
-    for cluster in tqdm(clusters, desc="judge", unit="cluster", disable=None):
+    tasks: list[Callable[[], list[dict[str, Any]]]] = []
+    for cluster in [c for c in dict.fromkeys(explained["cluster"].tolist()) if c in classifier.classes]:
         chosen = np.array([position[w] for w in explained.loc[explained["cluster"] == cluster, "window"]])
         windows, outside = series.windows(chosen[:n_windows]), series.windows_outside(labels, cluster, seed)
         fitting = fitting_windows(windows, outside)
-        for name, one, table in judges:
-            of_cluster = table[table["cluster"] == cluster]
-            rankings = {key: of_cluster[column].to_numpy() for key, column in RANKED_BY.items() if column in of_cluster}
-            rng = np.random.default_rng([seed, cluster])
-            exact = name == CLASSIFIER and windows.shape[1] <= MOST_CHANNELS
-            found = _Deletion(one, cluster, windows, fitting, exact, rng).areas(rankings)
-            rows += [{"judge": name, "cluster": cluster, **row} for row in found]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+        of_cluster = [(name, one, table[table["cluster"] == cluster]) for name, one, table in judges]
+        tasks.append(partial(_judge_cluster, cluster, windows, fitting, of_cluster, seed))
+    found = dict(workers.map(tasks, "judge"))
+    table = pd.DataFrame([row for position in range(len(tasks)) for row in found[position]], columns=COLUMNS)
     return Judged(with_reasons(table, dict.fromkeys(("area", "ahead"), NO_FALL)), classifier.accuracy)
+
+
+def _judge_cluster(
+    cluster: int,
+    windows: FloatArray,
+    fitting: FloatArray,
+    judges: Sequence[tuple[str, Judge, pd.DataFrame]],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Rows of one cluster, from each judge and its own importance of the channels."""
+    rows: list[dict[str, Any]] = []
+    for name, one, importance in judges:
+        rankings = {key: importance[column].to_numpy() for key, column in RANKED_BY.items() if column in importance}
+        exact = name == CLASSIFIER and windows.shape[1] <= MOST_CHANNELS
+        rng = np.random.default_rng([seed, cluster])
+        found = _Deletion(one, cluster, windows, fitting, exact, rng).areas(rankings)
+        rows += [{"judge": name, "cluster": cluster, **row} for row in found]
+    return rows
 
 
 @dataclass(frozen=True)

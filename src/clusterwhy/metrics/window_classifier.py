@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from clusterwhy.types import FloatArray, IntArray
 
-N_KERNELS = 500
+N_KERNELS = 250
 AT_ONCE = 256  # windows
 FOLDS = 4
 ALPHAS = np.logspace(-3, 3, 7)

@@ -69,7 +69,7 @@ def test_relevance_by_the_judging_encoder_is_left_out(study: dict[str, Any]) -> 
     every = np.ones(N_WINDOWS, dtype=bool)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "clusterwhy.explanations.target_function.target_function",
+            "clusterwhy.explanations.judged.target_function",
             lambda network, example: (
                 lambda batch: np.repeat(np.abs(np.diff(batch[:, 1], axis=1)).mean(axis=1)[:, None], 4, axis=1)
             ),
