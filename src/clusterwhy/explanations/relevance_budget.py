@@ -46,5 +46,5 @@ def relevance_budget(task: AttributionTask, windows: FloatArray) -> pd.DataFrame
     with torch.no_grad():
         total = float(engine.canonical(batch).abs().mean()) or 1.0
     kept = engine.budget(batch, task.composite.rules(low, high)).entries
-    rows = [{"step": step, "category": kind, "share": round(float(amount.mean()) / total, 6)} for step, kind, amount in kept]
+    rows = [{"step": step, "category": kind, "share": float(amount.mean()) / total} for step, kind, amount in kept]
     return pd.DataFrame(rows, columns=["step", "category", "share"])
