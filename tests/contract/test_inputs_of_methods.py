@@ -78,7 +78,11 @@ def test_integers_of_any_kind_name_a_unit(method: str, windows: np.ndarray) -> N
     [
         (lambda y: y, 3, r"expected a target from 0 to 2, a unit of the output, got 3"),
         (lambda y: y, np.int32(-4), r"expected a target from 0 to 2, a unit of the output, got -4"),
-        (lambda y: y, None, r"expected a target \(window,\), got \(\d, 3\): choose one scalar per window"),
+        (
+            lambda y: y[..., None],
+            None,
+            r"expected a target \(window,\), got \(\d, 3, 1\): choose one scalar per window",
+        ),
         (lambda y: y, "1", r"a target that is an int .* or None, got '1'"),
         (lambda y: y, 1.0, r"a target that is an int .* or None, got 1\.0"),
         (lambda y: y, True, r"a target that is an int .* or None, got True"),

@@ -382,7 +382,7 @@ def test_what_a_method_needs_is_named(network: nn.Module, windows: np.ndarray) -
         with pytest.raises(MethodError, match=message):
             explain(plain, windows, name, 0)
     with pytest.raises(ShapeError, match=r"expected a target \(window,\)"):
-        explain(plain, windows, "gradient")
+        explain(nn.Sequential(plain, nn.Unflatten(1, (2, 1))), windows, "gradient")
     with pytest.raises(ShapeError, match="expected windows"):
         explain(plain, windows[0], "gradient", 0)
     with pytest.raises(ShapeError, match="expected references"):

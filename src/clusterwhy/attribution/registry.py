@@ -4,17 +4,18 @@ import ast
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 from pydantic import ValidationError
 
 import clusterwhy.attribution as families
 from clusterwhy.attribution.base import ATTRIBUTORS, AttributionTask, Attributor
 from clusterwhy.errors import MethodError
 from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
-from clusterwhy.types import FloatArray
+from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import torch
@@ -59,17 +60,58 @@ class Method:
         seed: int = 0,
     ) -> "Relevance":
         """As `explain`."""
-        from clusterwhy.propagation.inputs import as_references, checked_inputs, own_modes
+        from clusterwhy.propagation.inputs import own_modes, predicted_units
+        from clusterwhy.propagation.targets import PREDICTED
 
         with own_modes():
-            whole, tensor = checked_inputs(network, windows, target)
-            checked = tensor.detach().cpu()
-            others = checked[:0] if references is None else as_references(references, checked)
-            data = checked.numpy()
-            box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
-            task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
-            found = self.attributor.explain(task, data, seed)
+            units = predicted_units(network, windows) if target is None else None
+            if units is None:
+                return self._of_target(network, windows, target, references, seed)
+            groups = [(unit, np.flatnonzero(units == unit)) for unit in np.unique(units).tolist()]
+            each = [self._of_target(network, windows, unit, references, seed, rows) for unit, rows in groups]
+            order = np.argsort(np.concatenate([rows for _, rows in groups]))
+            return joined(each, order, {"target": PREDICTED, "units": units.tolist()})
+
+    def _of_target(
+        self,
+        network: "nn.Module",
+        windows: "FloatArray | torch.Tensor",
+        target: "Target",
+        references: "FloatArray | torch.Tensor | None",
+        seed: int,
+        rows: IntArray | None = None,
+    ) -> "Relevance":
+        """Relevance of some rows of the windows, or of all, for one target."""
+        from clusterwhy.propagation.inputs import as_references, checked_inputs
+
+        whole, tensor = checked_inputs(network, windows, target)
+        checked = tensor.detach().cpu()
+        others = checked[:0] if references is None else as_references(references, checked)
+        data = checked.numpy()
+        box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
+        task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
+        found = self.attributor.explain(task, data if rows is None else data[rows], seed)
         return replace(found, provenance={"method": self.name, **found.provenance})
+
+
+def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, Any]) -> "Relevance":
+    """Relevance of several groups of windows as one.
+
+    Args:
+        each: of the groups.
+        order: position of each window in the groups, one after the other.
+        provenance: instead of entries of the first group's.
+    """
+    notes = list(dict.fromkeys(note for one in each for note in one.provenance.get("notes", ())))
+    of_constants = [np.broadcast_to(one.constant_share, one.target.shape) for one in each]
+    return replace(
+        each[0],
+        values=np.concatenate([one.values for one in each])[order],
+        target=np.concatenate([one.target for one in each])[order],
+        bias_share=np.concatenate([one.bias_share for one in each])[order],
+        constant_share=np.concatenate(of_constants)[order],
+        provenance=each[0].provenance | provenance | ({"notes": notes} if notes else {}),
+    )
 
 
 def list_methods() -> list[str]:
@@ -128,7 +170,8 @@ def explain(
         windows: (window, channel, time) float32 or float64, scaled as in training.
         method: one of `list_methods()`; may carry parameters, as in `lrp_epsilon(epsilon=0.5)`.
         target: what is explained: an int (that unit of the output), a function or module from the output to
-            (window,), or None where the output is (window,) already.
+            (window,), or None: the output where it is (window,), else the unit with the highest value for each window,
+            the predicted class. Give logits, not probabilities: of a softmax the other classes take part.
         references: (reference, channel, time) windows to compare with, for methods that do so.
         parameters: of the method, and `seed` for those that draw numbers.
 

@@ -12,8 +12,9 @@ from torch import nn
 from clusterwhy.errors import MethodError, ShapeError
 from clusterwhy.propagation.plain_network import plain_network
 from clusterwhy.propagation.targets import Target, as_scalars, with_target
-from clusterwhy.types import FloatArray
+from clusterwhy.types import FloatArray, IntArray
 
+BATCH_SIZE = 64
 FLOATS = (torch.float32, torch.float64)
 
 
@@ -104,6 +105,24 @@ def checked_inputs(
         output = output[:1].expand(len(data), *output.shape[1:])
     as_scalars(output, len(data))
     return whole, data
+
+
+def predicted_units(network: nn.Module, windows: FloatArray | torch.Tensor) -> IntArray | None:
+    """(window,) the unit with the highest value of an output (window, unit); None where the output has another shape.
+
+    Raises:
+        MethodError: the network cannot be explained by any method.
+        ShapeError: the windows.
+    """
+    plain = plain_network(network)
+    data = as_windows(windows, dtype_of(plain))
+    with torch.no_grad():
+        outputs = [plain(part.to(device_of(plain), copy=True)) for part in data.split(BATCH_SIZE)]
+    first = outputs[0]
+    if not isinstance(first, torch.Tensor) or first.ndim != 2 or first.shape[1] < 2 or not first.is_floating_point():
+        return None
+    found: IntArray = torch.cat(outputs).argmax(dim=1).cpu().numpy()
+    return found
 
 
 def require_shape(windows: torch.Tensor, shape: torch.Size) -> torch.Tensor:

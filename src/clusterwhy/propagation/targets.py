@@ -13,6 +13,7 @@ from clusterwhy.errors import ShapeError
 # a unit of the network's output, a function or module from the output to (window,), or None for the output itself
 Target = int | Callable[[torch.Tensor], torch.Tensor] | None
 
+PREDICTED = "the unit with the highest value"
 PREFIX = "network."  # of the layers of a network with a head behind it
 
 
