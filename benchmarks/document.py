@@ -19,6 +19,7 @@ TITLES = {
     "detection": "Are labelled anomalies found?",
     "clusters": "Do clusters find what people labelled?",
     "rules": "Which LRP rules explain time series best?",
+    "references": "Which windows should a cluster be compared with?",
     "repeats": "How far do explanations repeat?",
     "planted": "Are planted faults found?",
     "classifiers": "Do the classifiers hold on unseen groups?",
