@@ -3,8 +3,9 @@
 Two encoders of different seeds explain the central windows of each cluster; a third one and a classifier of raw windows
 that know nothing of them judge the order of channels. Channels are replaced by those of other windows outside the
 cluster: drawn at random, or near ones, which fit better; never by those that were compared with. Watch recordings and
-basic motions come with the environment, the others need `../shared/data`. An hour and a half of one core; encoders and finished
-series are kept in `.tmp/references`, so a run that was cut off goes on, and its minutes are those of the last part:
+basic motions come with the environment, the others need `../shared/data`. An hour and a half of one core; encoders and
+finished series are kept in `.tmp/references`, so a run that was cut off goes on, and its minutes are those of the last
+part:
 
     python -m benchmarks.references
     python -m benchmarks.references --series "watch 1" "motions"    # fewer; writes nothing
@@ -258,8 +259,8 @@ Compared with the nearest windows outside the cluster, `{DEFAULT}` has a mean ar
 same windows {ours["less deviation from near"]:.3f} ({ours["less deviation from near low"]:.3f},
 {ours["less deviation from near high"]:.3f}). Of the room between z-scores and the best order of channels it takes
 {fits[DEFAULT]:.0%} where channels are replaced by those of windows that fit, and {drawn[DEFAULT]:.0%} where these are
-drawn at random; `difference, outside` {fits["difference, outside"]:.0%} and {drawn["difference, outside"]:.0%} (medians over
-series). These are two questions: what sets a cluster apart from its neighbours, and what from everything else.
+drawn at random; `difference, outside` {fits["difference, outside"]:.0%} and {drawn["difference, outside"]:.0%} (medians
+over series). These are two questions: what sets a cluster apart from its neighbours, and what from everything else.
 
 {result.setup["series"]} series, two encoders explain, {N_WINDOWS} central windows of each cluster, {N_REFERENCES}
 references for each window. Areas under the curve of a judge while channels are replaced, the first of the cluster's
