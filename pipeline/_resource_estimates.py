@@ -17,13 +17,15 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
     """Bytes of memory and of disk, as rough upper estimates.
 
     Args:
-        sizes: axis name -> size, of the input artifacts; `clustered` windows at most are clustered again by `evaluate`.
+        sizes: axis name -> size, of the input artifacts; `clustered` windows at most are clustered again by `evaluate`,
+            and `explained` ones are explained by `explain_windows`.
         file_bytes: size of the dataset's file; 0 without one.
     """
     samples, channels, windows, steps, features = (
         float(sizes.get(axis, 0)) for axis in ("sample", "channel", "window", "step", "feature")
     )
     clustered = min(windows, float(sizes.get("clustered", windows)))
+    explained = min(windows, float(sizes.get("explained", windows))) * steps * channels
     series = samples * channels * 8
     # in memory: text, table and numbers of the file; on disk: raw and scaled numbers
     reading = PLAIN + 8 * file_bytes, 3 * file_bytes
@@ -38,6 +40,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
         "cluster": (PLAIN + 4 * embeddings + windows * 300, windows * 100),
         "score": (TORCH + batch + 2 * embeddings + windows * (channels + 8) * 16, windows * (channels + 8) * 8),
         "explain": (TORCH + 8 * batch + 2 * embeddings, 2 * batch),
+        # their values, and relevance in levels before and after parts are put in order
+        "explain_windows": (TORCH + 8 * batch + 2 * embeddings + explained * 6, explained + windows * channels * 4),
         # for comparison, raw windows are clustered in double precision
         "evaluate": (TORCH + PROJECTION + 8 * batch + 2 * embeddings + clustered * steps * channels * 12, 20e6),
         "report": (PLAIN + PROJECTION + 2 * series + windows * 400, series + windows * 400 + 20e6),
@@ -57,5 +61,7 @@ def check_resources(stage: str, sizes: Mapping[str, Any], settings: Mapping[str,
     file_bytes = float(path.stat().st_size) if path.is_file() else 0.0
     if (evaluation := settings.get("evaluation")) is not None:
         sizes = {**sizes, "clustered": evaluation.n_clustered}
+    if (coverage := settings.get("coverage")) is not None:
+        sizes = {**sizes, "explained": coverage.max_windows}
     memory, disk = estimated_needs(stage, sizes, file_bytes)
     require(f"the stage `{stage}`", memory, disk, folder, ADVICE)

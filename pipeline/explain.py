@@ -54,8 +54,10 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
     write_table(run.out / "time_bins.csv", found.bins)
     # NaN is no JSON
     agreements = {str(cluster): value if value == value else None for cluster, value in found.agreements.items()}
+    sizes = {str(cluster): value for cluster, value in found.target_sizes.items()}
     write_json(
-        run.out / "clusters.json", {"clusters": found.clusters, "agreements": agreements, "losses": found.losses}
+        run.out / "clusters.json",
+        {"clusters": found.clusters, "agreements": agreements, "target_sizes": sizes, "losses": found.losses},
     )
     run.metrics |= {"n_explained": len(found.windows), **_cluster_figures(found), **found.facts}
     if not found.clusters:

@@ -18,7 +18,7 @@ log = logging.getLogger("clusterwhy")
 def main(run: StageRun) -> None:
     mpl.use("agg")
     earlier = (run.take("prepare"), run.take("embed"), run.take("project"), run.take("cluster"))
-    later = (run.take("score"), run.take("explain"), run.take("evaluate"))
+    later = (run.take("score"), run.take("explain"), run.take("explain_windows"), run.take("evaluate"))
     study = StudyResults({folder.name: folder for folder in (*earlier, *later)})
     ranking = None
     if named := run.settings["ranking"]:

@@ -60,7 +60,7 @@ def main() -> None:
         if not page.is_file():
             raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
         explain, rules = explainer(options.artifacts)
-        chunks = sorted(page.parent.glob("values_*.js"))
+        chunks = sorted(path for kind in ("values", "relevance") for path in page.parent.glob(f"{kind}_*.js"))
         server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks)
     except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -10,6 +10,7 @@ from clusterwhy.clustering import Clusters, summarise, timeline
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.explanations.noise import noise_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 
 N_CLUSTERS = 3
@@ -85,6 +86,7 @@ def synthetic_results(
     }
     write_json(root / "score" / "segments.json", {"threshold": 8.0, "segments": [peak]})
     _write_explanations(root / "explain", found, score, starts, channels, length, rng)
+    _write_every_window(root / "explain_windows", found, channels, length, rng)
     _write_evaluation(root / "evaluate")
     return StudyResults.of(root)
 
@@ -189,6 +191,32 @@ def _write_explanations(
         for i, name in enumerate(channels)
     ]
     write_table(folder / "anomaly_channels.csv", pd.DataFrame(rows))
+
+
+def _write_every_window(
+    folder: Path, found: np.ndarray, channels: tuple[str, ...], length: int, rng: np.random.Generator
+) -> None:
+    """All windows but the second one, each for its own cluster, noise for the last one; whole levels."""
+    windows = np.delete(np.arange(len(found)), 1)
+    own = np.where(found[windows] < 0, N_CLUSTERS - 1, found[windows])
+    levels = rng.integers(-20, 20, (len(windows), len(channels), length)).astype(np.int8)
+    levels[np.arange(len(windows)), own % len(channels)] += 100
+    levels[found[windows] < 0] *= -1
+    step = np.full(len(windows), 0.01)
+    relevance = 0.01 * levels.astype(np.float32)
+    table = pd.DataFrame({"window": windows, "cluster": found[windows], "explained_cluster": own, "reference": 1})
+    sums = {
+        "target": relevance.sum(axis=(1, 2)),
+        "gap": 1e-3,
+        "encoders": 1,
+        "size": np.abs(relevance).sum(axis=(1, 2)),
+    }
+    table = table.assign(**sums, step=step)
+    write_table(folder / "explained_windows.parquet", table)
+    write_array(folder / "levels.npy", levels)
+    write_array(folder / "channels.npy", relevance.sum(axis=2))
+    write_table(folder / "noise.csv", noise_table(table, relevance.sum(axis=2), channels))
+    write_json(folder / "windows.json", {"n_windows": len(found), "losses": []})
 
 
 def _write_evaluation(folder: Path) -> None:

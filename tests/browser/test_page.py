@@ -113,6 +113,26 @@ def dragged(tab: Any, points: list[tuple[float, float]]) -> None:
     tab.wait_for_timeout(400)
 
 
+PLOT = "document.querySelector('#window [data-part=plot]')"
+# the inspected window, not the one that it is compared with
+SOLID = f"({PLOT}.data || []).filter((trace) => trace.mode === 'lines' && !trace.line.dash)"
+
+
+def note_of(tab: Any) -> str:
+    return str(tab.locator("#window [data-part=note]").inner_text())
+
+
+def cells(tab: Any) -> np.ndarray:
+    """(channel, time) relevance of the inspected window, in per cent; the page draws the last channel first."""
+    return np.array(tab.evaluate(f"{PLOT}.data.find((trace) => trace.type === 'heatmap').z"))[::-1]
+
+
+def expected_cells(study: StudyResults, window: int) -> np.ndarray:
+    row = study.explained_windows["window"].tolist().index(window)
+    levels = np.asarray(study.levels[row], dtype=float)
+    return 100 * levels / np.abs(levels).sum()
+
+
 def title(tab: Any, panel: str) -> str:
     return str(tab.locator(f"#{panel} [data-part=title]").inner_text())
 
@@ -172,7 +192,7 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
     dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
     assert title(tab, "selection").startswith("60 windows selected: 20 of cluster")
     said = tab.locator("#selection [data-part=note]").inner_text()
-    assert "mean of all windows" in said and "mean of the 12 explained windows" in said
+    assert "mean of all windows" in said and "mean of the 59 explained windows" in said
     assert tab.locator("#selection [data-part=bars] .bars .point").count() == 3
     with tab.expect_download() as download:
         tab.locator("#csv").click()
@@ -281,7 +301,7 @@ def test_dragging_along_the_series_highlights_points(visit: Any, made: Path, tmp
     # what sets it apart
     tab.locator("#contrast").select_option("rest")
     said = tab.locator("#selection [data-part=note]").inner_text()
-    assert f"mean of the others ({60 - lit} windows, 8 explained)" in said
+    assert f"mean of the others ({60 - lit} windows, {60 - lit} explained)" in said
     tab.locator("#keep").click()
     assert "B: " in tab.locator("#kept").inner_text() and "other=0_" in tab.url
 
@@ -390,7 +410,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
     unkept = next(window for window in range(200) if window not in kept)
     tab = visit(path, f"#window={unkept}", missing=True)
     assert tab.locator("#beside").is_visible()
-    assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
+    assert tab.evaluate(f"{SOLID}.length") == 0
 
 
 @needs_browser
@@ -439,9 +459,8 @@ def test_with_its_chunk_files_a_long_series_is_shown_at_full_resolution(
     # one whose samples lie in two files
     window = next(w for w in range(200) if w not in kept and found.data.starts[w] % 100 > 70)
     tab = visit(path, f"#window={window}")
-    lines = tab.locator("#window [data-part=plot] .scatterlayer .trace")
-    lines.nth(2).wait_for(state="attached")
-    shown = tab.evaluate("document.querySelector('#window [data-part=plot]').data[1].customdata")
+    tab.wait_for_function(f"{SOLID}.length === 3")
+    shown = tab.evaluate(f"{SOLID}[1].customdata")
     start = found.data.starts[window]
     np.testing.assert_allclose(shown, found.data.values[start : start + found.data.length, 1], atol=1e-3)
     assert not tab.locator("#beside").is_visible()
@@ -453,7 +472,62 @@ def test_with_its_chunk_files_a_long_series_is_shown_at_full_resolution(
         chunk.write_text(changed)
         tab = visit(path, f"#window={window}")
         tab.locator("#beside").wait_for(state="visible")
-        assert tab.locator("#window [data-part=plot] .scatterlayer .trace").count() == 0
+        assert tab.evaluate(f"{SOLID}.length") == 0
+
+
+@needs_browser
+def test_any_window_shows_its_relevance(visit: Any, made: Path) -> None:
+    study = StudyResults.of(made.parent.parent / "artifacts")
+    tab = visit(made, "#window=40")
+    note = tab.locator("#window [data-part=note]")
+    assert "Red supports cluster 2, blue opposes it" in note.inner_text() and "By one encoder" in note.inner_text()
+    assert "Dotted: window 1, the most similar one outside cluster 2" in note.inner_text()
+    assert tab.evaluate(f"{SOLID}.length") == 3 == tab.evaluate(f"{PLOT}.data.filter((t) => t.line?.dash).length")
+    np.testing.assert_allclose(cells(tab), expected_cells(study, 40), atol=1e-4)
+    tab = visit(made, "#window=59")  # noise
+    assert "Noise; the nearest cluster is cluster 2: blue keeps this window out of it" in note_of(tab)
+    assert "the most similar one in cluster 2" in note_of(tab)
+    card = tab.locator("#noise").inner_text()
+    assert "2 windows, 3 % of all, belong to no cluster" in card and "current (" in card
+    tab.locator("#noise .chip").first.click()
+    assert title(tab, "window").startswith(("Window 58:", "Window 59:"))
+    tab = visit(made, "#window=1")
+    assert "was not explained: `coverage`" in note_of(tab)
+
+
+@needs_browser
+def test_an_anomaly_says_why_it_is_in_its_cluster_and_why_it_is_anomalous(visit: Any, made: Path) -> None:
+    tab = visit(made, "#window=5")
+    assert "Red supports cluster 0" in note_of(tab)
+    tab.get_by_role("button", name="why anomalous").click()
+    assert "what differs from the nearest normal windows" in note_of(tab) and "why=anomaly" in tab.url
+    tab.keyboard.press("ArrowRight")  # no anomaly
+    assert "Red supports cluster 0" in note_of(tab)
+    assert not tab.locator("#window [data-part=why]").is_visible()
+    tab.locator("#cluster-1 [data-window]").first.click()
+    assert "why=" not in tab.url
+    tab.locator("#anomaly-5 .chip").first.click()
+    assert "what differs from the nearest normal windows" in note_of(tab)
+
+
+@needs_browser
+def test_relevance_of_many_windows_is_in_files(visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterwhy.report.value_chunks.MAX_CELLS_IN_PAGE", 1000)
+    monkeypatch.setattr("clusterwhy.report.value_chunks.PER_CHUNK", 7 * 96)  # seven windows
+    study = synthetic_results(tmp_path / "artifacts")
+    path = written(study, tmp_path / "report")
+    assert len(list(path.parent.glob("relevance_*.js"))) == 9  # 59 windows
+    tab = visit(path, "#window=40&selected=20_30")
+    tab.wait_for_function(f"{PLOT}.data.some((trace) => trace.type === 'heatmap')")
+    np.testing.assert_allclose(cells(tab), expected_cells(study, 40), atol=1e-4)
+    tab.wait_for_function("document.querySelector('#selection [data-part=plot]').data[0].type === 'heatmap'")
+    assert "mean of the 11 explained windows" in tab.locator("#selection [data-part=note]").inner_text()
+    # windows 36 to 42 are in the sixth file: without it, channels are still shown
+    (path.parent / "relevance_00005.js").write_text("")
+    tab = visit(path, "#window=40")
+    tab.locator("#beside").wait_for(state="visible")
+    assert not tab.evaluate(f"{PLOT}.data.some((trace) => trace.type === 'heatmap')")
+    assert tab.locator("#window [data-part=bars] .bars .point").count() == 3
 
 
 @needs_browser
@@ -462,7 +536,7 @@ def test_the_page_of_a_real_study(visit: Any, study: Checkout) -> None:
     channels = [tab.locator("#channels .chip").nth(i).text_content() for i in range(3)]
     assert channels == ["pressure (no unit)", "flow (no unit)", "current (no unit)"]
     n_clusters = len(StudyResults.of(study.root / "artifacts").summary["clusters"])
-    assert tab.locator("#pages .card").count() == n_clusters > 0
+    assert tab.locator("#pages .card:not(#noise)").count() == n_clusters > 0
     assert tab.locator("#anomalies .card img").count() == 3
     tab.locator("#pages [data-cluster='0']").click()
     assert re.search(r"windows selected: \d+ of cluster 0$", title(tab, "selection"))

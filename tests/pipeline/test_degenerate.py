@@ -13,7 +13,18 @@ import pytest
 from tests.conftest import Checkout, make_checkout, stage_server
 from tests.stage_server import StageServer
 
-STAGES = ("prepare", "train", "embed", "project", "cluster", "score", "explain", "evaluate", "report")
+STAGES = (
+    "prepare",
+    "train",
+    "embed",
+    "project",
+    "cluster",
+    "score",
+    "explain",
+    "explain_windows",
+    "evaluate",
+    "report",
+)
 BLIP = 700
 T = np.arange(1200)
 NOISE = np.random.default_rng(0).normal(size=1200)

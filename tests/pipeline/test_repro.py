@@ -50,6 +50,10 @@ def test_a_user_csv_passes_through_the_whole_pipeline(study: Checkout) -> None:
     explained = pd.read_parquet(study.root / "artifacts/explain/explained.parquet")
     assert relevance.shape == (len(explained), 3, 64) and len(explained) > 0
     np.testing.assert_allclose(relevance.sum(axis=(1, 2)), explained["relevance_sum"], rtol=1e-4, atol=1e-4)
+    every = pd.read_parquet(study.root / "artifacts/explain_windows/explained_windows.parquet")
+    index = pd.read_parquet(study.root / "artifacts/prepare/windows.parquet")
+    assert every["window"].tolist() == index["window"].tolist(), "all windows are explained"
+    assert every["gap"].abs().median() < 0.01
     anomalies = pd.read_parquet(study.root / "artifacts/explain/anomalies.parquet")
     relevance = np.load(study.root / "artifacts/explain/anomaly_relevance.npy")
     assert relevance.shape == (len(anomalies), 3, 64) and len(anomalies) == 3
@@ -102,7 +106,7 @@ def test_a_changed_composite_reruns_explain_and_what_follows(edited: Checkout) -
     table = edited.root / "artifacts/explain/importance.csv"
     before = table.read_bytes()
     output = edited.run("dvc", "exp", "run", "-S", "composite=epsilon").stdout
-    assert set(re.findall(r"Running stage '(\w+)'", output)) == {"explain", "evaluate", "report"}
+    assert set(re.findall(r"Running stage '(\w+)'", output)) == {"explain", "explain_windows", "evaluate", "report"}
     assert table.read_bytes() != before
     edited.choose(composite="epsilon_plus")
     back = edited.run("dvc", "repro").stdout
@@ -278,7 +282,7 @@ def test_degenerate_clusterings_are_reported_and_finish(
     (folder / "degenerate.yaml").write_text(yaml.safe_dump(settings))
     edited.choose(clusterer="degenerate")
     said = ""
-    for stage in ("cluster", "explain", "evaluate", "report"):
+    for stage in ("cluster", "explain", "explain_windows", "evaluate", "report"):
         done = stages.run(f"pipeline.{stage}", "run=stage")
         assert done.returncode == 0, done.said
         said += done.said

@@ -110,11 +110,13 @@ class ExplainedClusters(Card):
     """`clusters.json`: the clusters that were explained, and how similar the relevance of their windows is.
 
     Attributes:
+        target_sizes: of each cluster, the mean size of its target by each encoder.
         losses: sentences about lost relevance, for the page.
     """
 
     clusters: list[int]
     agreements: dict[str, float | None]
+    target_sizes: dict[str, list[float]]
     losses: list[str] = []
 
 
@@ -130,6 +132,13 @@ class ExplainedAnomalies(Card):
     """`anomalies.json`: what is explained of anomalies, in words; "" if nothing is."""
 
     target: str
+
+
+class ExplainedWindows(Card):
+    """`windows.json`: of how many windows some were explained, and sentences about lost relevance, for the page."""
+
+    n_windows: int
+    losses: list[str]
 
 
 Schema = Array | Table | Record
@@ -204,6 +213,26 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "anomaly_channels.csv": Table({"window": "i", "channel": "s", "share": "f"}),
         "anomalies.json": Record(ExplainedAnomalies),
         "anomaly_quality.csv": Table({"ranking": "s", "channel_deletion": "n", "flip_rate": "n"}),
+    },
+    "explain_windows": {
+        "explained_windows.parquet": Table(
+            {
+                "window": "i",
+                "cluster": "i",
+                "explained_cluster": "i",
+                "reference": "i",
+                "target": "f",
+                "gap": "f",
+                "encoders": "i",
+                "size": "f",
+                "step": "f",
+            },
+            "explained_window",
+        ),
+        "levels.npy": Array("i", ("explained_window", "channel", "step")),
+        "channels.npy": Array("f", ("explained_window", "channel")),
+        "noise.csv": Table({"cluster": "i", "channel": "s", "share": "f", "first_in": "i", "n_windows": "i"}),
+        "windows.json": Record(ExplainedWindows),
     },
     "evaluate": {
         "results.csv": Table({"question": "s", "method": "s"}),

@@ -47,6 +47,7 @@ class ClusterExplanations:
         properties: one row per cluster, leading channel and property (`properties.property_table`).
         bins: one row per cluster, channel and stretch of time.
         agreements: cluster -> agreement between the explanations of its windows.
+        target_sizes: cluster -> mean size of its target by each encoder.
         losses: where relevance is lost, one sentence per cluster.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
@@ -61,6 +62,7 @@ class ClusterExplanations:
     properties: pd.DataFrame
     bins: pd.DataFrame
     agreements: dict[int, float]
+    target_sizes: dict[int, list[float]]
     losses: list[str]
     facts: dict[str, float]
     seconds: float
@@ -85,6 +87,7 @@ class ExplainedCluster:
     map: FloatArray
     bins: list[pd.DataFrame]
     agreement: float
+    target_sizes: list[float]
     losses: list[str]
     quality: pd.DataFrame
     properties: pd.DataFrame
@@ -127,6 +130,7 @@ def joined(
             [of_cluster(one.cluster, table) for one, table in zip(each, bins, strict=True)], ignore_index=True
         ),
         agreements={one.cluster: one.agreement for one in each},
+        target_sizes={one.cluster: one.target_sizes for one in each},
         losses=[sentence for one in each for sentence in one.losses],
         facts=facts,
         seconds=sum(one.seconds for one in each),
@@ -156,6 +160,7 @@ def nothing(n_channels: int, length: int, facts: dict[str, float]) -> ClusterExp
         properties=pd.DataFrame(columns=["cluster", *PROPERTY_COLUMNS]),
         bins=pd.DataFrame(columns=["cluster", "channel", "signed"]),
         agreements={},
+        target_sizes={},
         losses=[],
         facts=facts,
         seconds=0.0,

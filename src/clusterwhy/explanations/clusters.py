@@ -24,7 +24,7 @@ from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.properties import COLUMNS, property_table
 from clusterwhy.explanations.relevance_budget import conservation_table
 from clusterwhy.explanations.replacements import COMPARED, fitting_windows
-from clusterwhy.explanations.replicates import mean_relevance
+from clusterwhy.explanations.replicates import mean_relevance, target_sizes
 from clusterwhy.explanations.settings import ExplanationSettings
 from clusterwhy.explanations.target_function import TargetCache, with_canonical_network
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
@@ -65,25 +65,14 @@ def explain_clusters(
         cache: targets known from earlier calls.
         replicates: the same series with encoders of other seeds; relevance is the mean over all encoders.
     """
-    from clusterwhy.encoders.masked import best_device
-
-    every = [series, *replicates]
-    for one in every:
-        one.encoder.to(best_device())
-    (networks, facts), *others_of = (
-        settings.target.networks(one.encoder, one.embeddings, labels, settings.seed) for one in every
-    )
+    each_of, facts = cluster_tasks(series, labels, settings, replicates)
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
     tasks = []
-    for cluster, network in networks.items():
+    for cluster, own in each_of.items():
         chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)
-        others = series.windows_outside(labels, cluster, settings.seed)
         task = _Task(
             cluster=cluster,
-            tasks=[
-                AttributionTask(found, settings.composite, settings.canonizer.name, series.box, others)
-                for found in (network, *(of[cluster] for of, _ in others_of))
-            ],
+            tasks=own,
             windows=series.windows(chosen),
             ids=series.window_ids(chosen),
             membership=memberships.get(cluster),
@@ -98,6 +87,31 @@ def explain_clusters(
     if not each:
         return nothing(len(series.channels), series.length, facts)
     return joined(each, facts, series.channels, settings.seed)
+
+
+def cluster_tasks(
+    series: EmbeddedSeries, labels: IntArray, settings: ExplanationSettings, replicates: Sequence[EmbeddedSeries]
+) -> tuple[dict[int, list[AttributionTask]], dict[str, float]]:
+    """Cluster -> what is explained of its windows, by each encoder; and figures about the target.
+
+    They are compared with windows outside the cluster.
+    """
+    from clusterwhy.encoders.masked import best_device
+
+    every = [series, *replicates]
+    for one in every:
+        one.encoder.to(best_device())
+    (networks, facts), *others_of = (
+        settings.target.networks(one.encoder, one.embeddings, labels, settings.seed) for one in every
+    )
+    found = {}
+    for cluster, network in networks.items():
+        others = series.windows_outside(labels, cluster, settings.seed)
+        found[cluster] = [
+            AttributionTask(one, settings.composite, settings.canonizer.name, series.box, others)
+            for one in (network, *(of[cluster] for of, _ in others_of))
+        ]
+    return found, facts
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,7 @@ class _Task:
             task.network.to(best_device())
         began = time.monotonic()
         tasks = [with_canonical_network(task, attributor, windows) for task in self.tasks]
-        each = _by(attributor, tasks, windows, seed)
+        each = by_encoders(attributor, tasks, windows, seed)
         explained = mean_relevance(each)
         seconds = time.monotonic() - began
         z_scores = channel_z_scores(windows, tasks[0].references)
@@ -138,7 +152,7 @@ class _Task:
         table = conservation_table(explained, self.ids, cluster)
         losses = [f"cluster {cluster}, {note}" for note in losses_in(explained.provenance)]
         if attributor.has_own_rules:
-            by_rule = mean_relevance(_by(Lrp(batch_size=attributor.batch_size), tasks, windows, seed))
+            by_rule = mean_relevance(by_encoders(Lrp(batch_size=attributor.batch_size), tasks, windows, seed))
             rankings["lrp"] = by_rule.values.sum(axis=2)
             importance["lrp"] = mean_shares(by_rule.values)
             table["lrp_lost_share"] = by_rule.lost_share
@@ -154,6 +168,7 @@ class _Task:
             map=time_map(align(windows, explained.values)),
             bins=[time_bins(align(windows, one.values), self.channels, N_TIME_BINS, self.dt_s, seed) for one in each],
             agreement=member_agreement(explained.values),
+            target_sizes=target_sizes(each),
             losses=losses,
             quality=of_cluster(cluster, self._quality(rankings)),
             properties=of_cluster(cluster, self._properties(mean_shares(explained.values))),
@@ -189,6 +204,8 @@ class _Task:
         return property_table(target, self.windows, similar, ranking, self.channels)
 
 
-def _by(attributor: Attributor, tasks: Sequence[AttributionTask], windows: FloatArray, seed: int) -> "list[Relevance]":
+def by_encoders(
+    attributor: Attributor, tasks: Sequence[AttributionTask], windows: FloatArray, seed: int
+) -> "list[Relevance]":
     """Relevance by each encoder, with random numbers of its own."""
     return [attributor.explain(task, windows, seed + i) for i, task in enumerate(tasks)]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from clusterwhy.data.storage import Prepared
     from clusterwhy.encoders.masked import MaskedEncoder
 
+MOST_DRAWN = 256  # windows to compare with
+
 
 @dataclass(frozen=True)
 class EmbeddedSeries:
@@ -76,15 +78,19 @@ class EmbeddedSeries:
         return windows_at(self.values, self.starts[positions], self.length)
 
     def windows_outside(self, labels: IntArray, cluster: int, seed: int) -> FloatArray:
-        """(window, channel, time) up to 256 windows outside a cluster, drawn at random.
+        """(window, channel, time) up to `MOST_DRAWN` windows outside a cluster, drawn at random (`outside`)."""
+        return self.windows(outside(labels, cluster, seed))
 
-        From the whole series if all windows belong to the cluster.
 
-        Args:
-            labels: (window,) cluster of each window, -1 is noise.
-        """
-        outside = np.flatnonzero(labels != cluster)
-        if not len(outside):
-            outside = np.arange(len(labels))
-        rng = np.random.default_rng([seed, cluster])
-        return self.windows(rng.permutation(outside)[:256])
+def outside(labels: IntArray, cluster: int, seed: int) -> IntArray:
+    """Positions of up to `MOST_DRAWN` windows outside a cluster, drawn at random.
+
+    From the whole series if all windows belong to the cluster.
+
+    Args:
+        labels: (window,) cluster of each window, -1 is noise.
+    """
+    found = np.flatnonzero(labels != cluster)
+    if not len(found):
+        found = np.arange(len(labels))
+    return np.random.default_rng([seed, cluster]).permutation(found)[:MOST_DRAWN]

@@ -19,18 +19,27 @@ BY_ENCODER = "signed_by_"  # and the number of an encoder, from 1: columns of it
 LEADS = ["first_in", "encoders", "behind"]
 
 
-def mean_relevance(found: "Sequence[Relevance]") -> "Relevance":
+def target_sizes(found: "Sequence[Relevance]") -> list[float]:
+    """Mean size of the target by each encoder, over the windows."""
+    return [float(np.abs(one.target).mean()) for one in found]
+
+
+def mean_relevance(found: "Sequence[Relevance]", sizes: Sequence[float] | None = None) -> "Relevance":
     """The mean of relevance of the same windows by several encoders, in units of the first one's target.
 
-    Targets of encoders differ in scale, so each is divided by its mean size over the windows. What relevance adds up to
-    is the mean of the targets in the same way; notes are those of all encoders.
+    Targets of encoders differ in scale, so each is divided by its size. What relevance adds up to is the mean of the
+    targets in the same way; notes are those of all encoders.
+
+    Args:
+        found: by each encoder.
+        sizes: of the targets, one for each encoder; those over the windows unless given.
     """
     from dataclasses import replace
 
     first = found[0]
     if len(found) == 1:
         return first
-    sizes = [float(np.abs(one.target).mean()) for one in found]
+    sizes = target_sizes(found) if sizes is None else sizes
     weights = [sizes[0] / size / len(found) if size > 0 else 0.0 for size in sizes]
     targets = [weight * one.target for weight, one in zip(weights, found, strict=True)]
     whole = np.sum(targets, axis=0)

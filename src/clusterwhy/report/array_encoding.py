@@ -69,6 +69,12 @@ def pack_for_drawing(
     return Packed(name, whole.dtype.name, whole.shape, text(whole), tuple(offset.tolist()), tuple(step.tolist()), turn)
 
 
+def packed_levels(name: str, levels: np.ndarray, step: FloatArray, turn: int = 0) -> Packed:
+    """Values that are quantised already: (row, ...) integers, times the step of each row."""
+    steps = tuple(np.asarray(step, dtype=float).tolist())
+    return Packed(name, levels.dtype.name, levels.shape, text(levels), (0.0,) * len(steps), steps, turn)
+
+
 def scale(flat: FloatArray, dtype: type[np.int8] | type[np.int16]) -> tuple[FloatArray, FloatArray]:
     """Offset and step that map the finite values of each row of (row, position) to the integer range of `dtype`."""
     known = np.isfinite(flat)

@@ -12,7 +12,7 @@ from clusterwhy.report.page_sections import sections
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import figure
-from clusterwhy.report.value_chunks import ValueChunks
+from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
 
 SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
 
@@ -27,7 +27,7 @@ def write_pictures(study: StudyResults, folder: Path) -> None:
 
 
 def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None) -> int:
-    """Write `report.html` and, for a long series, its values in files beside it.
+    """Write `report.html` and, for a long series, its values and the relevance of its windows in files beside it.
 
     Args:
         study: results of the stages.
@@ -37,10 +37,11 @@ def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None
     Returns:
         Size of the page in bytes.
     """
-    chunks = ValueChunks.of(study)
-    for name, text in chunks.files(study) if chunks else ():
-        write_text(folder / name, text)
-    views = view_data(study, chunks)
+    chunks, cells = ValueChunks.of(study), RelevanceChunks.of(study)
+    for some in (chunks, cells):
+        for name, text in some.files(study) if some else ():
+            write_text(folder / name, text)
+    views = view_data(study, chunks, cells)
     html = _render(
         sections(study, folder, ranking) | {"about": script_json(views.about), "arrays": views.arrays},
     )

@@ -10,9 +10,9 @@ import pandas as pd
 from clusterwhy.data.windows import windows_at
 from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.figures import cluster_colour
-from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing
+from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing, packed_levels
 from clusterwhy.report.study_results import StudyResults
-from clusterwhy.report.value_chunks import ValueChunks
+from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
 from clusterwhy.types import FloatArray
 
 N_NEIGHBORS = 5
@@ -31,10 +31,10 @@ def hex_colour(cluster: int) -> str:
     return str(mpl.colors.to_hex(cluster_colour(cluster)))
 
 
-def view_data(study: StudyResults, chunks: ValueChunks | None) -> ViewData:
-    """Everything that the views draw, except the values in chunk files beside the page."""
-    arrays = [*_windows(study), *_series(study, chunks), *_relevance(study)]
-    about = _about(study) | {"chunks": chunks.about if chunks else None}
+def view_data(study: StudyResults, chunks: ValueChunks | None, cells: RelevanceChunks | None) -> ViewData:
+    """Everything that the views draw, except what is in chunk files beside the page."""
+    arrays = [*_windows(study), *_series(study, chunks), *_relevance(study, cells)]
+    about = _about(study) | {"chunks": chunks.about if chunks else None, "cells": cells.about if cells else None}
     return ViewData(about | {"arrays": {one.name: one.about for one in arrays}}, arrays)
 
 
@@ -128,9 +128,18 @@ def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
     ]
 
 
-def _relevance(study: StudyResults) -> list[Packed]:
+def _relevance(study: StudyResults, cells: RelevanceChunks | None) -> list[Packed]:
+    table = study.explained_windows
+    size = table["size"].to_numpy()
+    per_window = 1.0 / np.where(size > 0, size, 1.0)
+    step = per_window * table["step"].to_numpy()
+    levels = study.levels if cells is None else study.levels[:0]
     return [
-        *pack_relevance("explained", study.explained, study.relevance),
+        *_of_windows("explained", table, per_window[:, None] * study.window_channels),
+        pack("explained_cluster", table["explained_cluster"]),
+        pack("explained_reference", table["reference"]),
+        pack("explained_encoders", table["encoders"]),
+        packed_levels("explained_relevance", levels, step, turn=1),
         *pack_relevance("anomaly", study.anomalies, study.anomaly_relevance),
     ]
 
@@ -145,9 +154,15 @@ def pack_relevance(name: str, windows: pd.DataFrame, relevance: FloatArray) -> l
     """
     shares = relevance_shares(relevance)
     return [
-        pack(f"{name}_window", windows["window"]),
-        pack(f"{name}_target", windows["target"]),
-        pack(f"{name}_gap", windows["gap"]),
-        pack(f"{name}_channels", shares.sum(axis=2)),
+        *_of_windows(name, windows, shares.sum(axis=2)),
         pack_for_drawing(f"{name}_relevance", shares, np.int8, turn=1),
+    ]
+
+
+def _of_windows(name: str, windows: pd.DataFrame, channels: FloatArray) -> list[Packed]:
+    return [
+        pack(f"{name}_window", windows["window"].astype(np.int64)),
+        pack(f"{name}_target", windows["target"].astype(float)),
+        pack(f"{name}_gap", windows["gap"].astype(float)),
+        pack(f"{name}_channels", channels),
     ]

@@ -22,7 +22,7 @@ from clusterwhy.report.summaries import (
 )
 from clusterwhy.report.trust import trust_table
 
-N_SIMILAR = 3
+N_SIMILAR, N_KEEPING = 3, 3
 
 
 def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "summaries": _summaries(study),
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
+        "noise": _noise(study),
         "anomaly_target": study.anomaly_target,
         "anomalies": [_anomaly(study, row, folder) for row in range(len(study.anomalies))],
         "trust": trust_table(study),
@@ -121,6 +122,27 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "undefined": undefined(own, explained, similar.rename(columns={"value": "rank correlation"})),
         "nearest": _nearest_cluster(study, cluster),
     }
+
+
+def _noise(study: StudyResults) -> dict[str, Any] | None:
+    """How much is noise, and of which clusters it is kept out by which channels."""
+    n_noise = int((study.labels < 0).sum())
+    if not n_noise:
+        return None
+    windows = study.explained_windows
+    groups, n_explained = [], 0
+    for cluster, own in study.noise.sort_values("n_windows", ascending=False, kind="stable").groupby(
+        "cluster", sort=False
+    ):
+        number, n_windows = int(str(cluster)), int(own["n_windows"].iloc[0])
+        mine = windows[(windows["cluster"] < 0) & (windows["explained_cluster"] == number)]
+        nearest = mine.sort_values("target", ascending=False, kind="stable")["window"].head(N_SIMILAR).tolist()
+        channels = own.sort_values("share", kind="stable").head(N_KEEPING).to_dict("records")
+        group = {"cluster": number, "colour": hex_colour(number), "n_windows": n_windows}
+        groups.append({**group, "channels": channels, "nearest": nearest})
+        n_explained += n_windows
+    share, colour = n_noise / len(study.labels), hex_colour(-1)
+    return {"n_windows": n_noise, "share": share, "colour": colour, "n_explained": n_explained, "groups": groups}
 
 
 def _verdicts(judged: pd.DataFrame) -> list[str]:

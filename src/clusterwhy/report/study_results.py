@@ -15,7 +15,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
-STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "evaluate")
+STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,26 @@ class StudyResults:
     def relevance(self) -> FloatArray:
         """(explained window, channel, time)."""
         return read_array(self.folders["explain"] / "relevance.npy")
+
+    @cached_property
+    def explained_windows(self) -> pd.DataFrame:
+        """One row per window that is explained on its own, in order of time (`WindowExplanations`)."""
+        return read_table(self.folders["explain_windows"] / "explained_windows.parquet")
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """(explained window, channel, time) int8; times the window's `step` it is relevance."""
+        return read_array(self.folders["explain_windows"] / "levels.npy")
+
+    @cached_property
+    def window_channels(self) -> FloatArray:
+        """(explained window, channel) relevance."""
+        return read_array(self.folders["explain_windows"] / "channels.npy")
+
+    @cached_property
+    def noise(self) -> pd.DataFrame:
+        """What keeps noise from the nearest cluster, one row per cluster and channel."""
+        return read_table(self.folders["explain_windows"] / "noise.csv")
 
     @cached_property
     def maps(self) -> FloatArray:

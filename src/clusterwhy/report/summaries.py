@@ -67,7 +67,7 @@ def cluster_summaries(
             if own["signed"].isna().all():
                 lines.append(f"{text}; none of its explained windows has relevance.")
                 continue
-            text += f"; {_leading(own)}"
+            text += f"; {leading_sentence(own)}"
             area = quality[quality["cluster"] == cluster].set_index("ranking")["channel_deletion"].dropna()
             if len(area):
                 random, z_score = area["random"], area["z_score"]
@@ -99,7 +99,7 @@ def property_sentences(properties: pd.DataFrame, most: int = 3) -> list[str]:
     return lines
 
 
-def _leading(importance: pd.DataFrame) -> str:
+def leading_sentence(importance: pd.DataFrame) -> str:
     """Which channels lead in one cluster, and whether another encoder would say the same."""
     own = importance.sort_values("signed", ascending=False, kind="stable")
     encoders, alike = int(own["encoders"].iloc[0]), leading_channels(importance)

@@ -1,6 +1,7 @@
-"""Values of a series too long for the page: chunk files beside it, which the page loads on demand.
+"""Arrays too large for the page: chunk files beside it, which the page loads on demand.
 
-Without the files the page still works: at every zoom level it shows the minimum and maximum of time buckets.
+Without the files the page still works: at every zoom level it shows the minimum and maximum of time buckets, and of
+relevance the channels.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from clusterwhy.types import FloatArray
 MAX_VALUES_IN_PAGE = 4_000_000  # a series with more values is stored in chunk files
 ENVELOPE_VALUES = 1_000_000  # minima and maxima in the page for such a series
 PER_CHUNK = 1_000_000  # values in one chunk file
+MAX_CELLS_IN_PAGE = 3_000_000  # of relevance
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,42 @@ class ValueChunks:
             part = study.data.values[number * self.samples : (number + 1) * self.samples].T
             whole = quantised(part, self.offset, self.step, np.int16)
             yield self.name(number), f'clusterwhyChunk("{self.key}", {number}, "{text(whole)}");\n'
+
+
+@dataclass(frozen=True)
+class RelevanceChunks:
+    """The layout of the files with the relevance of single windows.
+
+    Attributes:
+        windows: in each file except the last.
+        count: number of files.
+        key: hash of the relevance; the page refuses files of another study.
+    """
+
+    windows: int
+    count: int
+    key: str
+
+    @classmethod
+    def of(cls, study: StudyResults) -> "RelevanceChunks | None":
+        """The layout for a study; None if all fits into the page."""
+        if study.levels.size <= MAX_CELLS_IN_PAGE:
+            return None
+        windows = max(1, PER_CHUNK // study.levels[0].size)
+        return cls(windows, -(-len(study.levels) // windows), hashlib.sha256(study.levels.tobytes()).hexdigest()[:16])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Metadata that the page needs to load them."""
+        return {"windows": self.windows, "names": [self.name(number) for number in range(self.count)], "key": self.key}
+
+    @staticmethod
+    def name(number: int) -> str:
+        """File name of a chunk."""
+        return f"relevance_{number:05d}.js"
+
+    def files(self, study: StudyResults) -> Iterator[tuple[str, str]]:
+        """Name and content of each file."""
+        for number in range(self.count):
+            part = np.asarray(study.levels[number * self.windows : (number + 1) * self.windows])
+            yield self.name(number), f'clusterwhyRelevance("{self.key}", {number}, "{text(part)}");\n'

@@ -22,37 +22,23 @@ function real(array, row, at) {
   return level === NOT_FINITE[array.dtype] ? NaN : array.offset[row] + array.step[row] * level;
 }
 
-// Values of a long series, in chunk files beside the page that are loaded on demand.
-class ValueChunks {
-  constructor(about) {
-    Object.assign(this, about);
+// Arrays in chunk files beside the page, which are loaded on demand.
+class Chunks {
+  constructor(about, callback, dtype) {
+    Object.assign(this, about, { dtype });
     this.values = new Map(); // chunk number -> values, most recently used last
     this.pending = new Map();
     this.unavailable = false; // the chunk files are missing or belong to another page
-    window.clusterwhyChunk = (key, number, text) => this.pending.get(number)?.take(key, text);
+    window[callback] = (key, number, text) => this.pending.get(number)?.take(key, text);
   }
 
-  numbers(first, last) {
-    const from = Math.floor(first / this.samples), to = Math.min(this.names.length - 1, Math.floor(last / this.samples));
-    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-  }
-
-  has(first, last) { return this.numbers(first, last).every((number) => this.values.has(number)); }
-
-  value(channel, sample) {
-    const { values, length } = this.values.get(Math.floor(sample / this.samples));
-    const level = values[channel * length + (sample % this.samples)];
-    return level === NOT_FINITE.int16 ? NaN : this.offset[channel] + this.step[channel] * level;
-  }
-
-  // resolves to true if all samples from first to last are available
-  async need(first, last) {
-    const wanted = this.numbers(first, last);
+  // resolves to true if all these chunks are available
+  async needAll(wanted) {
     if (this.unavailable || wanted.length > MAX_CHUNKS / 2) return false;
     await Promise.all(wanted.map((number) => this.read(number)));
     for (const number of wanted) { const kept = this.values.get(number); if (kept) { this.values.delete(number); this.values.set(number, kept); } }
     for (const number of this.values.keys()) if (this.values.size > MAX_CHUNKS) this.values.delete(number);
-    return this.has(first, last);
+    return wanted.every((number) => this.values.has(number));
   }
 
   read(number) {
@@ -64,10 +50,7 @@ class ValueChunks {
       one.take = (key, text) => {
         one.taken = true;
         if (key !== this.key) return fail();
-        return unpack("chunk", { dtype: "int16", shape: [1] }, text).then(({ values }) => {
-          this.values.set(number, { values, length: values.length / this.offset.length });
-          resolve();
-        }, fail);
+        return unpack("chunk", { dtype: this.dtype, shape: [1] }, text).then(({ values }) => { this.values.set(number, values); resolve(); }, fail);
       };
       script.addEventListener("error", fail);
       script.addEventListener("load", () => { if (!one.taken) fail(); }); // damaged file
@@ -77,6 +60,35 @@ class ValueChunks {
     document.head.append(script);
     return one.done;
   }
+}
+
+// Values of a long series.
+class ValueChunks extends Chunks {
+  constructor(about) { super(about, "clusterwhyChunk", "int16"); }
+
+  numbers(first, last) {
+    const from = Math.floor(first / this.samples), to = Math.min(this.names.length - 1, Math.floor(last / this.samples));
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  }
+
+  has(first, last) { return this.numbers(first, last).every((number) => this.values.has(number)); }
+  need(first, last) { return this.needAll(this.numbers(first, last)); }
+
+  value(channel, sample) {
+    const values = this.values.get(Math.floor(sample / this.samples));
+    const level = values[channel * (values.length / this.offset.length) + (sample % this.samples)];
+    return level === NOT_FINITE.int16 ? NaN : this.offset[channel] + this.step[channel] * level;
+  }
+}
+
+// Relevance of many windows, by their rows.
+class RelevanceChunks extends Chunks {
+  constructor(about) { super(about, "clusterwhyRelevance", "int8"); }
+
+  number(row) { return Math.floor(row / this.windows); }
+  has(row) { return this.values.has(this.number(row)); }
+  need(rows) { return this.needAll([...new Set(rows.map((row) => this.number(row)))]); }
+  level(row, at, size) { return this.values.get(this.number(row))[(row % this.windows) * size + at]; }
 }
 
 class Data {
@@ -120,6 +132,7 @@ class Data {
     this.length = about.length;
     this.whole = "values" in arrays;
     this.chunks = about.chunks && new ValueChunks(about.chunks);
+    this.cells = about.cells && new RelevanceChunks(about.cells);
     this.rows = {}; // window -> row of `explained` and `anomaly`
     for (const kind of ["explained", "anomaly"]) {
       this.rows[kind] = new Map(Array.from(arrays[`${kind}_window`].values, (window, row) => [window, row]));
@@ -222,17 +235,26 @@ class Data {
     this.rows.asked = new Map(Array.from(this.arrays.asked_window.values, (window, row) => [window, row]));
   }
 
-  // relevance of one window as shares of its |relevance|: exact per channel, quantised per cell
+  // relevance of one window as shares of its |relevance|: exact per channel, quantised per cell where cells are known
   relevance(window, kind) {
     const row = this.rows[kind].get(window);
     if (row === undefined) return null;
     const cells = this.arrays[`${kind}_relevance`], channels = this.arrays[`${kind}_channels`];
+    const beside = kind === "explained" && this.cells ? this.cells : null, size = this.nChannels * this.length;
+    const of = (name) => this.arrays[`${kind}_${name}`].values[row];
     return {
-      cell: (channel, t) => real(cells, row, channel * this.length + t),
+      known: !beside || beside.has(row),
+      cell: beside ? (channel, t) => cells.step[row] * beside.level(row, channel * this.length + t, size) : (channel, t) => real(cells, row, channel * this.length + t),
       channel: (channel) => channels.values[row * this.nChannels + channel],
-      target: this.arrays[`${kind}_target`].values[row],
-      gap: this.arrays[`${kind}_gap`].values[row],
+      target: of("target"), gap: of("gap"),
+      ...(kind === "explained" ? { cluster: of("cluster"), reference: of("reference"), encoders: of("encoders") } : {}),
     };
+  }
+
+  // resolves to true if the relevance of the cells of windows is available
+  async needCells(windows) {
+    const rows = windows.map((window) => this.rows.explained.get(window)).filter((row) => row !== undefined);
+    return !this.cells || this.cells.need(rows);
   }
 
   clusterName(cluster) { return cluster < 0 ? "noise" : `cluster ${cluster}`; }

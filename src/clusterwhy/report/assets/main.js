@@ -167,7 +167,7 @@ async function main() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-window], [data-cluster]");
     if (!button) return;
-    if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window) });
+    if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window), why: button.dataset.why || "cluster" });
     else state.set({ selected: Array.from(data.cluster.keys()).filter((w) => data.cluster[w] === Number(button.dataset.cluster)) });
     if (!button.closest("#explore")) element("explore").scrollIntoView({ behavior: "smooth" });
   });

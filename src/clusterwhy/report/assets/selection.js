@@ -1,5 +1,7 @@
 // The selected windows: mean values, mean relevance, and differences to other windows.
 
+const MAX_CELLS_OF_SELECTION = 8; // windows drawn from each selection whose relevance is in files beside the page
+
 class SelectionView {
   constructor(root, data, state) {
     Object.assign(this, { data, state });
@@ -63,12 +65,13 @@ class SelectionView {
       return;
     }
     const channels = this.state.channels();
+    this.loadCells(selected, others);
     const own = this.together(selected, channels), beside = others.length ? this.together(others, channels) : null;
     const less = { none: "", rest: " minus all others", other: " minus selection B" }[contrast];
     this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
     this.note.textContent = this.said(own, beside, selected, others, contrast);
     const lane = lanes(data, channels), times = data.times(), traces = [];
-    if (own.nExplained && (!beside || beside.nExplained)) {
+    if (own.nCells && (!beside || beside.nCells)) {
       traces.push(heat(data, lane, channels, times, (channel, t) => 100 * (own.cell(channel, t) - (beside ? beside.cell(channel, t) : 0)), `mean relevance${less ? `,<br>${less.trim()}` : ""}<br>(% of |relevance|)`));
     }
     if (own.nValues) {
@@ -84,6 +87,15 @@ class SelectionView {
     if (own.nExplained) drawBars(this.bars, data, shares, `relevance${less} (% of |relevance|)`, "selection_channels", dots);
   }
 
+  // draws again when cells in files beside the page have arrived; of many windows, as many as are kept in memory
+  loadCells(selected, others) {
+    const { data } = this;
+    if (!data.cells) return;
+    const few = (windows) => windows.filter((_, i) => i % Math.ceil(windows.length / MAX_CELLS_OF_SELECTION) === 0);
+    const missing = [...few(selected), ...few(others)].filter((window) => data.relevance(window, "explained")?.known === false);
+    if (missing.length) data.needCells(missing).then((there) => { if (there && this.state.values.selected === selected) this.draw(); });
+  }
+
   counts(selected) {
     const found = new Map();
     for (const window of selected) found.set(this.data.cluster[window], (found.get(this.data.cluster[window]) || 0) + 1);
@@ -93,7 +105,7 @@ class SelectionView {
 
   said(own, beside, selected, others, contrast) {
     const lines = [`Line: mean of ${own.nValues === selected.length ? "all windows" : `the ${own.nValues} windows with values in the page`}; grey: its 95 % interval.`];
-    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster; bars with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
+    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster, noise for the nearest one; bars with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
     if (beside) lines.push(`Dotted: mean of the ${contrast === "rest" ? "others" : "kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
     if (contrast === "other" && !others.length) lines.push("Selection B is empty.");
     return lines.join(" ");
@@ -113,14 +125,15 @@ class SelectionView {
       }
     }
     const explained = windows.map((w) => data.relevance(w, kind)).filter((found) => found !== null), cells = new Float64Array(size);
-    for (const found of explained) {
+    const known = explained.filter((found) => found.known);
+    for (const found of known) {
       for (const channel of channels) for (let t = 0, at = channel * length; t < length; t++, at++) cells[at] += found.cell(channel, t) || 0;
     }
     const n = valued.length, mean = (channel, t) => sum[channel * length + t] / n;
     return {
-      nValues: n, nExplained: explained.length, mean,
+      nValues: n, nExplained: explained.length, nCells: known.length, mean,
       error: (channel, t) => (n > 1 ? 1.96 * Math.sqrt(Math.max(0, squares[channel * length + t] / n - mean(channel, t) ** 2) / (n - 1)) : 0),
-      cell: (channel, t) => cells[channel * length + t] / Math.max(1, explained.length),
+      cell: (channel, t) => cells[channel * length + t] / Math.max(1, known.length),
       shares: (channel) => explained.map((found) => found.channel(channel)),
       rms: (channel) => Math.sqrt(windows.reduce((total, w) => total + data.moment("mean", channel, w) ** 2 + data.moment("deviation", channel, w) ** 2, 0) / windows.length),
     };

@@ -7,6 +7,7 @@ class State {
     this.values = {
       colour: "cluster", // cluster | score | time | label | mean:CHANNEL | deviation:CHANNEL
       window: null, // the inspected window
+      why: "cluster", // cluster | anomaly: what is explained of a window for which both are known
       selected: [], // windows
       other: [], // selection B, kept for comparison
       contrast: "none", // none | rest | other: what is subtracted from the selection
@@ -41,6 +42,7 @@ class State {
     const now = this.values, parts = new URLSearchParams();
     if (now.colour !== "cluster") parts.set("colour", now.colour);
     if (now.window !== null) parts.set("window", now.window);
+    if (now.why !== "cluster") parts.set("why", now.why);
     for (const name of ["selected", "other", "hiddenClusters", "hiddenChannels"]) {
       if (now[name].length) parts.set(name, runs(now[name]));
     }
@@ -60,6 +62,7 @@ class State {
     const colour = parts.get("colour");
     if (colour && isColour(colour, this.data)) found.colour = colour;
     if (parts.has("window") && isWindow(Number(parts.get("window")))) found.window = Number(parts.get("window"));
+    if (parts.get("why") === "anomaly") found.why = "anomaly";
     for (const name of ["selected", "other"]) if (parts.has(name)) found[name] = unruns(parts.get(name)).filter(isWindow);
     const nClusters = this.data.about.clusters.length;
     if (parts.has("hiddenClusters")) found.hiddenClusters = unruns(parts.get("hiddenClusters")).filter((c) => c >= -1 && c < nClusters);

@@ -3,12 +3,15 @@
 class WindowView {
   constructor(root, data, state) {
     Object.assign(this, { data, state });
-    for (const name of ["plot", "bars", "title", "note", "near"]) this[name] = root.querySelector(`[data-part="${name}"]`);
-    state.listen(["window", "hiddenChannels", "theme"], () => this.draw());
+    for (const name of ["plot", "bars", "title", "note", "near", "why"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    for (const button of this.why.children) button.addEventListener("click", () => state.set({ why: button.value }));
+    state.listen(["window", "why", "hiddenChannels", "theme"], () => this.draw());
   }
 
   draw() {
-    const { data } = this, { window } = this.state.values;
+    const { data } = this, { window, why } = this.state.values;
+    this.why.hidden = window === null || !data.rows.anomaly.has(window) || !data.rows.explained.has(window);
+    for (const button of this.why.children) button.setAttribute("aria-pressed", String(button.value === why));
     this.plot.hidden = this.bars.hidden = window === null;
     if (window === null) {
       this.title.textContent = "No window selected";
@@ -16,27 +19,35 @@ class WindowView {
       this.near.replaceChildren();
       return;
     }
-    const kind = data.rows.anomaly.has(window) && !data.rows.explained.has(window) ? "anomaly" : "explained";
+    const kind = data.rows.anomaly.has(window) && (why === "anomaly" || !data.rows.explained.has(window)) ? "anomaly" : "explained";
     const found = data.relevance(window, kind);
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
     this.title.textContent = `Window ${window}: ${data.formatTime(data.startTime(window))} to ${data.formatTime(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
-    this.note.textContent = this.said(found, kind);
+    this.note.textContent = this.said(window, found, kind);
     this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.formatTime(data.startTime(w))}`, { window: w })));
     const channels = this.state.channels(), lane = lanes(data, channels);
     const times = data.times();
     const traces = [];
-    if (found) traces.push(heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
+    if (found && found.known) traces.push(heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
     if (data.hasValues(window)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(window, channel, t))));
+    const beside = found && found.reference !== undefined ? found.reference : null;
+    if (beside !== null && data.hasValues(beside)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(beside, channel, t), { line: { width: 1.2, color: "#111", dash: "dot" } })));
     draw(this.plot, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config(`window_${window}`));
-    if (!data.hasValues(window)) data.needValues(window).then((there) => { if (there && this.state.values.window === window) this.draw(); });
+    const again = (there) => { if (there && this.state.values.window === window) this.draw(); };
+    for (const one of beside === null ? [window] : [window, beside]) if (!data.hasValues(one)) data.needValues(one).then(again);
+    if (found && !found.known) data.needCells([window]).then(again);
     this.bars.hidden = !found;
     if (found) drawBars(this.bars, data, channels.map((channel) => ({ channel, share: found.channel(channel), low: 0, high: 0 })), "relevance (% of |relevance|)", `window_${window}_channels`);
   }
 
-  said(found, kind) {
-    if (!found) return "This window was not explained: `members` and `anomalies` in params.yaml select the explained windows.";
+  said(window, found, kind) {
+    const { data } = this;
+    if (!found) return data.rows.explained.size ? "This window was not explained: `coverage` in params.yaml says how many are." : "No window was explained: there are not two groups of windows to compare.";
     const gap = Number.isFinite(found.gap) ? `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.` : "The target is 0, so that the gap of relevance is undefined.";
-    return kind === "anomaly" ? `Red marks what differs from the nearest normal windows. ${gap}` : `Red supports its cluster, blue opposes it. ${gap}`;
+    if (kind === "anomaly") return `Red marks what differs from the nearest normal windows. ${gap}`;
+    const own = data.clusterName(found.cluster), other = `Dotted: window ${found.reference}, the most similar one ${data.cluster[window] < 0 ? "in" : "outside"} ${own}.`;
+    const signs = data.cluster[window] < 0 ? `Noise; the nearest cluster is ${own}: blue keeps this window out of it, red speaks for it.` : `Red supports ${own}, blue opposes it, beside similar windows outside it.`;
+    return `${signs} ${other} ${found.encoders > 1 ? `Mean over ${found.encoders} encoders` : "By one encoder"}. ${gap}`;
   }
 }
 

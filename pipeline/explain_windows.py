@@ -1,0 +1,64 @@
+"""Explain windows one by one, up to a budget: why each is in its cluster, or what keeps it from the nearest one."""
+
+import logging
+
+from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.undefined import median_of
+from clusterwhy.config import build_settings
+from clusterwhy.data.storage import Prepared
+from pipeline._stage import StageRun, stage
+
+log = logging.getLogger("clusterwhy")
+
+
+@stage
+def main(run: StageRun) -> None:
+    from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.explanations.embedded_series import EmbeddedSeries
+    from clusterwhy.explanations.every_window import KnownWindows, explain_every_window
+    from clusterwhy.explanations.noise import noise_table
+    from clusterwhy.explanations.settings import ExplanationSettings
+
+    data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
+    series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))
+    labels = read_table(run.take("cluster") / "clusters.parquet")["cluster"].to_numpy()
+    explain = run.take("explain")
+    sizes = read_json(explain / "clusters.json")["target_sizes"]
+    known = KnownWindows(
+        read_table(explain / "explained.parquet"),
+        read_array(explain / "relevance.npy"),
+        {int(cluster): of_encoders for cluster, of_encoders in sizes.items()},
+    )
+    # as their clusters were explained
+    config = read_json(explain / "provenance.json")["config"]
+    settings = build_settings({name: config[name] for name in ExplanationSettings.names()})
+    found = explain_every_window(
+        series,
+        labels,
+        ExplanationSettings.of(settings),
+        run.settings["coverage"],
+        known,
+        run.settings["workers"],
+        series.replicates(run.inputs / "train", run.inputs / "embed"),
+    )
+    write_table(run.out / "explained_windows.parquet", found.windows)
+    write_array(run.out / "levels.npy", found.levels)
+    write_array(run.out / "channels.npy", found.channels)
+    noise = noise_table(found.windows, found.channels, series.channels)
+    write_table(run.out / "noise.csv", noise)
+    write_json(run.out / "windows.json", {"n_windows": len(labels), "losses": found.losses})
+    n_explained, gap = len(found.windows), found.windows["gap"].abs()
+    none = "the target is 0 in every window" if n_explained else "no cluster is explained"
+    run.metrics = {
+        "n_windows": n_explained,
+        "covered_share": n_explained / len(labels),
+        "n_noise": int((found.windows["cluster"] == -1).sum()),
+        "median_abs_gap": median_of(gap, none),
+    }
+    run.tracker.table("noise", noise)
+    which = "" if n_explained == len(labels) else f", {run.settings['coverage'].max_windows} at most (`coverage`)"
+    log.info("explained %d of %d windows one by one%s", n_explained, len(labels), which)
+
+
+if __name__ == "__main__":
+    main()

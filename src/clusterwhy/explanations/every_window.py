@@ -1,0 +1,226 @@
+"""Explain windows one by one: why each is in its cluster, or what keeps it from the nearest one."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from clusterwhy.artifacts.undefined import REASONS, with_reasons
+from clusterwhy.attribution.base import AttributionTask
+from clusterwhy.attribution.baselines import nearest
+from clusterwhy.clustering import NOISE
+from clusterwhy.compute.workers import HERE, Workers
+from clusterwhy.config import Settings
+from clusterwhy.explanations.clusters import by_encoders, cluster_tasks
+from clusterwhy.explanations.embedded_series import MOST_DRAWN, EmbeddedSeries, outside
+from clusterwhy.explanations.noise import nearest_clusters
+from clusterwhy.explanations.replicates import mean_relevance
+from clusterwhy.explanations.settings import ExplanationSettings
+from clusterwhy.explanations.target_function import with_canonical_network
+from clusterwhy.propagation.losses import losses_in
+from clusterwhy.types import FloatArray, IntArray
+
+LEVELS = 127  # of int8 on each side of 0
+COLUMNS = ["window", "cluster", "explained_cluster", "reference", "target", "gap", "encoders", "size", "step"]
+
+
+class Coverage(Settings):
+    """How many windows are explained one by one: a choice of `conf/coverage`.
+
+    All of them up to `max_windows`; beyond, a draw of each cluster and of noise in proportion to its size, beside those
+    that were explained for their cluster. Relevance is the mean over the first `encoders` of those that were trained.
+    `part` windows at a time are a task of a worker.
+    """
+
+    max_windows: int = Field(ge=0)
+    encoders: int = Field(ge=1)
+    part: int = Field(ge=1)
+
+    def choose(self, labels: IntArray, known: IntArray, seed: int) -> IntArray:
+        """Positions of the windows, in ascending order, without those of windows that are known."""
+        rest = np.setdiff1d(np.arange(len(labels)), known)
+        count = min(len(rest), max(0, self.max_windows - len(known)))
+        order = rest[np.lexsort((np.random.default_rng(seed).permutation(len(rest)), labels[rest]))]
+        return np.sort(order[(np.arange(count) * len(rest)) // max(1, count)])
+
+
+@dataclass(frozen=True)
+class KnownWindows:
+    """What the explanations of clusters tell of single windows (`ClusterExplanations`).
+
+    Attributes:
+        windows: one row per explained window: `window`, `cluster`, `target`, `gap`.
+        relevance: (explained window, channel, time), the mean over all encoders.
+        target_sizes: cluster -> mean size of its target by each encoder; other clusters are not explained.
+    """
+
+    windows: pd.DataFrame
+    relevance: FloatArray
+    target_sizes: Mapping[int, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class WindowExplanations:
+    """Relevance of single windows, in 254 levels.
+
+    Attributes:
+        windows: one row per explained window, in order of time: `window`, its `cluster` (-1 is noise),
+            `explained_cluster` (its own, or of noise the nearest one, to which relevance refers), `reference` (the most
+            similar of the windows that it is compared with: outside its cluster, or of noise inside the nearest one),
+            `target`, `gap`, `encoders` (over which relevance is the mean), `size` (sum of |relevance|), `step`
+            (relevance of one level).
+        levels: (explained window, channel, time) int8; times `step` it is relevance, within half a step.
+        channels: (explained window, channel) relevance, before it was rounded.
+        losses: where relevance is lost, in words.
+    """
+
+    windows: pd.DataFrame
+    levels: np.ndarray
+    channels: FloatArray
+    losses: list[str]
+
+
+def explain_every_window(
+    series: EmbeddedSeries,
+    labels: IntArray,
+    settings: ExplanationSettings,
+    coverage: Coverage,
+    known: KnownWindows,
+    workers: Workers = HERE,
+    replicates: Sequence[EmbeddedSeries] = (),
+) -> WindowExplanations:
+    """Explain windows one by one, with the target and the references of their clusters.
+
+    Args:
+        series: with the encoder by whose embeddings the windows were clustered.
+        labels: (window,) cluster, -1 is noise.
+        settings: those of the clusters; `members` are not used.
+        known: what was found for clusters; their explained windows are taken over.
+        workers: where parts of the windows are explained.
+        replicates: the same series with encoders of other seeds.
+    """
+    tasks_of, _ = cluster_tasks(series, labels, settings, replicates[: coverage.encoders - 1])
+    tasks_of = {cluster: tasks for cluster, tasks in tasks_of.items() if cluster in known.target_sizes}
+    if not tasks_of:
+        return _nothing(series)
+    row_of = pd.Series(np.arange(len(labels)), index=series.index["window"])
+    positions = row_of[known.windows["window"]].to_numpy()
+    chosen = coverage.choose(labels, positions, settings.seed)
+    is_noise, explained = labels[chosen] == NOISE, np.array(labels[chosen])
+    if is_noise.any():
+        explained[is_noise] = nearest_clusters(series, labels, chosen[is_noise], settings.seed)
+    taken, parts = [], []
+    for cluster, of_noise in itertools.product(tasks_of, (False, True)):
+        others = _compared_with(labels, cluster, of_noise, settings.seed)
+        similar = _Similar(series.windows(others), series.window_ids(others))
+        rows = np.flatnonzero(known.windows["cluster"] == cluster)
+        if len(rows) and not of_noise:
+            taken.append(_taken(series.windows(positions[rows]), known, rows, similar, 1 + len(replicates)))
+        tasks = [replace(task, references=similar.windows) for task in tasks_of[cluster]]
+        own = chosen[(explained == cluster) & (is_noise == of_noise)]
+        for some in np.split(own, range(coverage.part, len(own), coverage.part)) if len(own) else ():
+            windows, ids = series.windows(some), series.window_ids(some)
+            parts.append(_Part(cluster, windows, ids, tasks, similar, known.target_sizes[cluster], settings).explain)
+    found = dict(workers.map(parts, "explain windows"))
+    return _joined([*taken, *(found[i] for i in range(len(parts)))], series, labels)
+
+
+def _compared_with(labels: IntArray, cluster: int, is_noise: bool, seed: int) -> IntArray:
+    """Positions of windows outside the cluster; for noise, of those inside it."""
+    if not is_noise:
+        return outside(labels, cluster, seed)
+    return np.random.default_rng([seed, cluster]).permutation(np.flatnonzero(labels == cluster))[:MOST_DRAWN]
+
+
+@dataclass(frozen=True)
+class _Similar:
+    """Windows to compare with: (window, channel, time) values, and ids."""
+
+    windows: FloatArray
+    ids: IntArray
+
+    def most(self, windows: FloatArray) -> IntArray:
+        """(window,) id of the most similar one to each window (window, channel, time)."""
+        import torch
+
+        return self.ids[nearest(torch.from_numpy(windows), torch.from_numpy(self.windows), 1)[:, 0].numpy()]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some windows of one cluster, or of the noise nearest to it.
+
+    Attributes:
+        windows: (window, channel, time).
+        ids: (window,).
+        tasks: one for each encoder.
+    """
+
+    cluster: int
+    windows: FloatArray
+    ids: IntArray
+    tasks: list[AttributionTask]
+    similar: _Similar
+    target_sizes: Sequence[float]
+    settings: ExplanationSettings
+
+    def explain(self) -> WindowExplanations:
+        from clusterwhy.encoders.masked import best_device
+
+        for task in self.tasks:
+            task.network.to(best_device())
+        attributor, windows = self.settings.attributor, self.windows
+        tasks = [with_canonical_network(task, attributor, windows) for task in self.tasks]
+        each = by_encoders(attributor, tasks, windows, self.settings.seed)
+        found = mean_relevance(each, self.target_sizes[: len(each)])
+        table = pd.DataFrame({"window": self.ids, "explained_cluster": self.cluster})
+        table = table.assign(reference=self.similar.most(windows), target=found.target, gap=found.gap)
+        losses = [f"cluster {self.cluster}, {note}" for note in losses_in(found.provenance)]
+        return _rounded(table.assign(encoders=len(each)), found.values, losses)
+
+
+def _taken(
+    windows: FloatArray, known: KnownWindows, rows: IntArray, similar: _Similar, n_encoders: int
+) -> WindowExplanations:
+    """Windows (window, channel, time) that are known already, in these rows."""
+    table = known.windows.iloc[rows][["window", "cluster", "target", "gap"]]
+    table = table.rename(columns={"cluster": "explained_cluster"}).reset_index(drop=True)
+    table.insert(2, "reference", similar.most(windows))
+    return _rounded(table.assign(encoders=n_encoders), np.asarray(known.relevance[rows]), [])
+
+
+def _rounded(table: pd.DataFrame, relevance: FloatArray, losses: list[str]) -> WindowExplanations:
+    """Relevance (window, channel, time) in levels."""
+    step = np.abs(relevance).max(axis=(1, 2), initial=0.0) / LEVELS
+    levels = np.round(relevance / np.where(step > 0, step, 1.0)[:, None, None])
+    size = np.abs(relevance).sum(axis=(1, 2), dtype=np.float64)
+    return WindowExplanations(table.assign(size=size, step=step), levels.astype(np.int8), relevance.sum(axis=2), losses)
+
+
+def _joined(parts: Sequence[WindowExplanations], series: EmbeddedSeries, labels: IntArray) -> WindowExplanations:
+    """All parts, in order of time."""
+    table = pd.concat([part.windows for part in parts], ignore_index=True)
+    order = np.argsort(table["window"].to_numpy(), kind="stable")
+    cluster = pd.Series(labels, index=series.index["window"])
+    table = table.iloc[order].reset_index(drop=True)
+    table.insert(1, "cluster", cluster[table["window"]].to_numpy())
+    levels = np.empty((len(table), *parts[0].levels.shape[1:]), dtype=np.int8)
+    # one part at a time: a second copy of all of them would be the largest array there is
+    places = np.split(np.argsort(order), np.cumsum([len(part.windows) for part in parts])[:-1])
+    for part, own in zip(parts, places, strict=True):
+        levels[own] = part.levels
+    return WindowExplanations(
+        windows=with_reasons(table, {"gap": "the target is 0"}),
+        levels=levels,
+        channels=np.concatenate([part.channels for part in parts])[order],
+        losses=list(dict.fromkeys(loss for part in parts for loss in part.losses)),
+    )
+
+
+def _nothing(series: EmbeddedSeries) -> WindowExplanations:
+    shape = (0, len(series.channels), series.length)
+    table = pd.DataFrame(columns=[*COLUMNS, REASONS])
+    return WindowExplanations(table, np.zeros(shape, np.int8), np.zeros(shape[:2], np.float32), [])
