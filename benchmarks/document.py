@@ -21,6 +21,7 @@ TITLES = {
     "rules": "Which LRP rules explain time series best?",
     "references": "Which windows should a cluster be compared with?",
     "repeats": "How far do explanations repeat?",
+    "every_window": "What does it cost to explain every window?",
     "planted": "Are planted faults found?",
     "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",

@@ -199,6 +199,11 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
     download.value.save_as(tmp_path / "windows.csv")
     rows = list(csv.DictReader((tmp_path / "windows.csv").read_text().splitlines()))
     assert [int(row["window"]) for row in rows] == list(range(60))
+    study = StudyResults.of(made.parent.parent / "artifacts")
+    names = [f"relevance of {name}" for name in study.data.channels]
+    shares = study.window_channels / study.explained_windows["size"].to_numpy()[:, None]
+    np.testing.assert_allclose([float(rows[3].pop(name)) for name in names], shares[2], atol=1e-5)  # without window 1
+    assert {rows[1][name] for name in names} == {""}
     assert rows[3] | {"score": ""} == {
         "window": "3",
         "start_sample": "48",
@@ -209,6 +214,7 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
         "strength": rows[3]["strength"],
         "score": "",
         "label": "idle",
+        "explained_cluster": "0",
     }
     tab.locator("#clear").click()
     assert "No windows selected" in title(tab, "selection")

@@ -1,0 +1,108 @@
+"""Why are these windows not like those? Two groups of windows of a finished study, explained against each other."""
+
+import argparse
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
+from clusterwhy.artifacts.validation import check_folder
+from clusterwhy.config import build_settings
+from clusterwhy.errors import ClusterWhyError
+from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups
+from clusterwhy.report.study_results import StudyResults
+from pipeline._parameters import ROOT
+
+log = logging.getLogger("clusterwhy")
+EXAMPLES = """
+examples:
+  python -m pipeline.contrast cluster:2 cluster:5
+  python -m pipeline.contrast "cluster:2 time:2024-03" "cluster:2 time:2024-02"
+  python -m pipeline.contrast anomalies before:1d
+  python -m pipeline.contrast noise cluster:1
+
+"""
+
+
+def window_facts(study: StudyResults) -> WindowFacts:
+    """What windows of a study can be chosen by."""
+    data, time = study.data, read_array(study.folders["prepare"] / "time.npy")
+    labels = data.labels
+    return WindowFacts(
+        labels=np.asarray(study.labels),
+        anomalous=study.scores["anomalous"].to_numpy(dtype=bool),
+        named=None if labels is None else np.array(data.card.label_names, dtype=object)[labels],
+        seconds=study.seconds,
+        stamps=np.asarray(time[data.starts]) if np.issubdtype(time.dtype, np.integer) else None,
+        window_s=study.window_s,
+    )
+
+
+def run(artifacts: Path, these: str, those: str, out: Path) -> None:
+    """Explain both groups and write tables, relevance and a figure into a folder."""
+    from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.explanations.contrasts import contrast
+    from clusterwhy.explanations.embedded_series import EmbeddedSeries
+    from clusterwhy.explanations.properties import Units
+    from clusterwhy.explanations.settings import ExplanationSettings
+    from clusterwhy.report.contrasts import contrast_figure, contrast_sentences
+
+    study, sizes = StudyResults.of(artifacts), dict[str, Any]()
+    for stage in ("prepare", "train", "embed", "cluster", "score", "explain"):
+        check_folder(stage, artifacts / stage, sizes)
+    first, second = window_groups(window_facts(study), these, those)
+    log.info("%d windows of `%s` against %d of `%s`", len(first), these, len(second), those)
+    data, config = study.data, study.provenance("explain")["config"]
+    workers = build_settings({"workers": _default_workers()})["workers"]
+    settings = ExplanationSettings.of(build_settings({name: config[name] for name in ExplanationSettings.names()}))
+    series = EmbeddedSeries.of(data, load_encoder(artifacts / "train"), study.embeddings)
+    replicates = series.replicates(artifacts / "train", artifacts / "embed")
+    found = contrast(series, first, second, settings, replicates, workers)
+    card, explained = data.card, found.explained
+    properties = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz).told(explained.properties)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "importance.csv", explained.importance)
+    write_table(out / "quality.csv", explained.quality)
+    write_table(out / "properties.csv", properties)
+    write_table(out / "explained.parquet", explained.windows)
+    write_array(out / "relevance.npy", explained.relevance)
+    accuracy = found.accuracy if found.accuracy == found.accuracy else None
+    groups = {"these": these, "those": those, "n_these": len(first), "n_those": len(second), "accuracy": accuracy}
+    write_json(out / "contrast.json", groups)
+    for sentence in contrast_sentences(found, properties, these, those):
+        sys.stdout.write(f"{sentence}\n")
+    contrast_figure(found, study, (these, those), (first, second), out / "contrast")
+    log.info("tables and contrast.png in %s", out)
+
+
+def _default_workers() -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "workers" / "default.yaml"), resolve=True)
+
+
+def main() -> None:
+    """Contrast two groups of windows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES + HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("these", help="the group that is explained")
+    parser.add_argument("those", help="what it is compared with")
+    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts", help="of a finished `dvc repro`")
+    parser.add_argument("--out", type=Path, help="default: outputs/contrast/<time>")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    out = options.out or ROOT / "outputs" / "contrast" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        run(options.artifacts, options.these, options.those, out)
+    except (ClusterWhyError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
