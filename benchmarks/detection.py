@@ -24,7 +24,8 @@ from tqdm import tqdm
 from benchmarks.detection_baselines import BASELINES, ideas, mahalanobis, nearest
 from benchmarks.record import Result, benchmark_data, read, record, shown, with_interval
 from benchmarks.studies import Study, archive, chosen, study
-from clusterwhy.anomaly.detectors import DetectorInput, Glosh
+from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.detectors import Glosh
 from clusterwhy.anomaly.thresholds import sample_scores
 from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.series import Series

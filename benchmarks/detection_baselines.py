@@ -10,7 +10,8 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
-from clusterwhy.anomaly.detectors import DetectorInput, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
+from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.detectors import MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, usual_errors
 

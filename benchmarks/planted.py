@@ -27,7 +27,7 @@ from benchmarks.attributions import gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
 from benchmarks.studies import Study, chosen, study
-from clusterwhy.anomaly.detectors import Detector, DetectorInput
+from clusterwhy.anomaly.base import Detector, DetectorInput
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors

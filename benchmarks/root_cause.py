@@ -32,7 +32,7 @@ from benchmarks.attributions import gradient_x_input, gradients, occlusion
 from benchmarks.figures import dots
 from benchmarks.record import Result, benchmark_data, mean_interval, read, record, runs, shown
 from benchmarks.studies import Study, archive, chosen, study
-from clusterwhy.anomaly.detectors import DetectorInput
+from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.thresholds import merge_segments
 from clusterwhy.artifacts.store import write_table
 from clusterwhy.attribution.differences import explain_difference

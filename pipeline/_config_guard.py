@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override, QuotedString, ValueType
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import groups, parameters, parse_overrides
+from pipeline._parameters import ENTRIES, KEYS, groups, parameters, parse_overrides
 
 MAX_BYTES = 100_000  # of one file
 NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study names are folder names
@@ -28,12 +28,12 @@ def check_files() -> None:
     Tags and anchors are not allowed; without them a file cannot be much larger in memory than on disk.
 
     Raises:
-        ConfigError: lists every fault of params.yaml, studies/params.yaml and conf/.
+        ConfigError: lists every fault of params.yaml, those of studies/ and applications/, and conf/.
     """
     root = _parameters.ROOT
     faults: list[str] = []
-    known, of_studies = parameters()
-    for path in (root / "params.yaml", root / "studies" / "params.yaml", *sorted((root / "conf").rglob("*.yaml"))):
+    known, own = parameters(), [root / folder / "params.yaml" for folder in ENTRIES]
+    for path in (root / "params.yaml", *own, *sorted((root / "conf").rglob("*.yaml"))):
         name = path.relative_to(root)
         found = list(_shape_faults(path, str(name)))
         if not found:
@@ -43,7 +43,7 @@ def check_files() -> None:
             elif len(name.parts) == 1:
                 found = list(_choice_faults("params.yaml", content, known))
             else:
-                found = list(_study_faults(content, of_studies))
+                found = list(_entry_faults(name.parts[0], content))
         faults += found
     if faults:
         raise ConfigError("configuration", faults)
@@ -58,7 +58,7 @@ def check_choices(arguments: list[str]) -> None:
     faults = [
         f"`{override.input_line}`: expected the name of a file in conf/{override.key_or_group}, without its folder"
         for override in parse_overrides(arguments)
-        if override.key_or_group in {*groups(), "study"} and not all(map(NAME.fullmatch, _options(override)))
+        if override.key_or_group in {*groups(), *ENTRIES.values()} and not all(map(NAME.fullmatch, _options(override)))
     ]
     faults += [
         f"`{override.input_line}`: the group `{group}` is called `{RENAMED[group]}` now"
@@ -134,14 +134,16 @@ def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> I
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
 
 
-def _study_faults(content: Mapping[str, Any], known: set[str]) -> Iterator[str]:
-    studies = content.get("studies")
-    if not isinstance(studies, Mapping):
-        yield "studies/params.yaml: expected `studies:` with the name of each study"
+def _entry_faults(folder: str, content: Mapping[str, Any]) -> Iterator[str]:
+    key, kind = KEYS[folder], ENTRIES[folder]
+    entries = content.get(key)
+    if not isinstance(entries, Mapping):
+        yield f"{folder}/params.yaml: expected `{key}:` with the name of each {kind}"
         return
-    for study, choices in studies.items():
-        where = f"studies/params.yaml, {study!r}"
-        if not NAME.fullmatch(str(study)):
+    known = parameters(folder)
+    for name, choices in entries.items():
+        where = f"{folder}/params.yaml, {name!r}"
+        if not NAME.fullmatch(str(name)):
             yield f"{where}: expected a name of letters, digits and _, as it is also a folder name"
         elif not isinstance(choices, Mapping):
             yield f"{where}: expected a mapping of groups to options"

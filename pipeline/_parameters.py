@@ -1,4 +1,4 @@
-"""Parameters of the stages, from dvc.yaml, params.yaml, studies/params.yaml and conf/."""
+"""Parameters of the stages, from dvc.yaml, params.yaml, those of studies/ and applications/, and conf/."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,9 @@ from clusterwhy.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 # not tracked by DVC: they affect where a run writes or what a manual run compares, not the result of a stage
+# folders with a dvc.yaml of their own -> the group that chooses one of their entries, and the key of these
+ENTRIES = {"studies": "study", "applications": "recording"}
+KEYS = {"studies": "studies", "applications": "recordings"}
 UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
 
 
@@ -23,17 +26,16 @@ def groups() -> set[str]:
     return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
 
 
-def _stages() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The stages of dvc.yaml, and those of each study in studies/dvc.yaml."""
-    files = (ROOT / "dvc.yaml", ROOT / "studies" / "dvc.yaml")
-    own, of_studies = (yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["stages"] for path in files)
-    return own, {name: stage["do"] for name, stage in of_studies.items()}
+def _stages(folder: str = "") -> dict[str, Any]:
+    """The stages of dvc.yaml, or those of each study or recording in the dvc.yaml of a folder."""
+    path = ROOT / folder / "dvc.yaml"
+    stages = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
 def declared(stage: str) -> dict[str, Any]:
-    """The entry of a stage in dvc.yaml or studies/dvc.yaml."""
-    own, of_studies = _stages()
-    found: dict[str, Any] = own[stage] if stage in own else of_studies[stage]
+    """The entry of a stage in dvc.yaml, studies/dvc.yaml or applications/dvc.yaml."""
+    found: dict[str, Any] = (_stages() | _stages("studies") | _stages("applications"))[stage]
     return found
 
 
@@ -50,10 +52,9 @@ def owned(stage: str) -> set[str]:
     return _params(declared(stage))
 
 
-def parameters() -> tuple[set[str], set[str]]:
-    """The keys allowed in params.yaml, and in a study of studies/params.yaml: those that any stage depends on."""
-    own, of_studies = _stages()
-    return set().union(*map(_params, own.values())), set().union(*map(_params, of_studies.values()))
+def parameters(folder: str = "") -> set[str]:
+    """The keys allowed in params.yaml, or in an entry of that of a folder: those that any of its stages depends on."""
+    return set().union(*map(_params, _stages(folder).values()))
 
 
 def parse_overrides(arguments: list[str]) -> list[Override]:
@@ -81,7 +82,7 @@ def check_overrides(stage: str, overrides: list[str]) -> None:
     Raises:
         ConfigError: an override names a parameter of another stage.
     """
-    own = owned(stage) | ({"study"} if "${key}" in declared(stage)["cmd"] else set())
+    own = owned(stage) | {group for group in ENTRIES.values() if f"{group}=${{key}}" in declared(stage)["cmd"]}
     faults = [
         f"`{override.input_line}`: not a parameter of the stage `{stage}` (it has {', '.join(sorted(own))}), so it has "
         "no effect here; use `dvc exp run -S ...`"
@@ -102,11 +103,25 @@ def register_params() -> None:
     ConfigStore.instance().store("params", node)
 
 
-def register_studies() -> None:
-    """Register each study of studies/params.yaml as an option of the config group `study`."""
-    studies: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "studies" / "params.yaml"))
-    for study, choices in studies["studies"].items():
-        defaults = [{f"/{key}": option} for key, option in choices.items() if key in groups()]
+def register_entries(folder: str) -> None:
+    """Register each study of studies/params.yaml, or recording of applications/params.yaml, as an option of a group."""
+    group = ENTRIES[folder]
+    found: Any = OmegaConf.to_container(OmegaConf.load(ROOT / folder / "params.yaml"))
+    # the choices of a study are all of its own, those of a recording replace some of params.yaml
+    prefix = "/" if folder == "studies" else "override /"
+    for name, choices in found[KEYS[folder]].items():
+        defaults = [{f"{prefix}{key}": option} for key, option in choices.items() if key in groups()]
         values = {key: value for key, value in choices.items() if key not in groups()}
-        node = {"defaults": [*defaults, "_self_"], "place": f"studies/{study}/${{hydra:job.name}}", **values}
-        ConfigStore.instance().store(study, node, group="study", package="_global_")
+        node = {"defaults": [*defaults, "_self_"], "place": f"{folder}/{name}/${{hydra:job.name}}", **values}
+        ConfigStore.instance().store(name, node, group=group, package="_global_")
+
+
+def register_studies() -> None:
+    """Register the studies as options of the config group `study`."""
+    register_entries("studies")
+
+
+def register_recordings() -> None:
+    """Register params.yaml, and the recordings as options of the config group `recording`."""
+    register_params()
+    register_entries("applications")

@@ -22,14 +22,19 @@ def git_revision() -> str:
     return done.stdout.strip() or "none"
 
 
-def run_group(study: str = "") -> str:
-    """The W&B group of all runs of one repro: the experiment's name, else study, revision and parameters."""
+def run_group(folder: str = "", entry: str = "") -> str:
+    """The W&B group of all runs of one repro: the experiment's name, else entry, revision and parameters.
+
+    Args:
+        folder: of the params.yaml, "" for the root.
+        entry: of it: a study, or a recording.
+    """
     if name := os.environ.get("DVC_EXP_NAME"):
         return name
-    digest = hashlib.md5((ROOT / ("studies" if study else "") / "params.yaml").read_bytes())
+    digest = hashlib.md5((ROOT / folder / "params.yaml").read_bytes())
     for path in sorted((ROOT / "conf").rglob("*.yaml")):
         digest.update(path.read_bytes())
-    return f"{study}-" * bool(study) + f"{git_revision()}-{digest.hexdigest()[:6]}"
+    return f"{entry}-" * bool(entry) + f"{git_revision()}-{digest.hexdigest()[:6]}"
 
 
 def main_root() -> Path:
@@ -52,8 +57,11 @@ def linked_from() -> list[Path]:
 
 def check_paths(name: str, place: str, out: Path | None) -> None:
     """Refuse configurations by which a run would clear or replace folders outside artifacts/ and reports/."""
-    if not re.fullmatch(rf"(studies/\w+/)?{name}", place):
-        raise ConfigError("configuration", [f"`place: {place}`; expected {name}, or studies/<study>/{name}"])
+    if not re.fullmatch(rf"((studies|applications)/\w+/)?{name}", place):
+        raise ConfigError(
+            "configuration",
+            [f"`place: {place}`; expected {name}, studies/<study>/{name} or applications/<recording>/{name}"],
+        )
     if out is not None and out != (expected := ROOT / "artifacts" / ".unfinished" / place):
         raise ConfigError("configuration", [f"`hydra.run.dir: {out}`; `run=stage` writes to {expected}"])
 

@@ -46,6 +46,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> 
         "evaluate": (TORCH + PROJECTION + 8 * batch + 2 * embeddings + clustered * steps * channels * 12, 20e6),
         "report": (PLAIN + PROJECTION + 2 * series + windows * 400, series + windows * 400 + 20e6),
         "classify": (TORCH + 8 * file_bytes + 2e9, 3 * file_bytes + 50e6),
+        # of the new recording only its file is known; embeddings are those of the study
+        "apply": (TORCH + PROJECTION + 8 * batch + 4 * embeddings + 8 * file_bytes, 5 * file_bytes + 50e6),
         "attribute": (TORCH + PROJECTION + 16 * batch, 100e6),
     }
     return table.get(stage, (0.0, 0.0))

@@ -31,7 +31,15 @@ from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.checksums import dvc_md5
 from clusterwhy.tracking.run import Tracker, track
 from pipeline._config_guard import check_choices, check_files
-from pipeline._parameters import ROOT, check_overrides, declared, owned, register_params, register_studies
+from pipeline._parameters import (
+    ROOT,
+    check_overrides,
+    declared,
+    owned,
+    register_params,
+    register_recordings,
+    register_studies,
+)
 from pipeline._paths import check_paths, clear, git_revision, linked_from, main_root, prune, run_group
 from pipeline._resource_estimates import check_resources
 
@@ -45,7 +53,8 @@ class StageRun:
     """The context of a stage's main function.
 
     Attributes:
-        place: subfolder of its artifacts and reports: the stage's name, in a study `studies/<study>/<stage>`.
+        place: subfolder of its artifacts and reports: the stage's name, in a study `studies/<study>/<stage>`, of a
+            recording `applications/<recording>/<stage>`.
         settings: the stage's own groups as settings objects, and `seed`.
         config: the same as plain values.
         inputs: folder of the input artifacts, those of the last `dvc repro`.
@@ -88,7 +97,7 @@ class StageRun:
         """The artifact folder of an earlier stage, recorded as an input."""
         folder = self.inputs / stage
         self.used.append(folder)
-        self.tracker.artifact(f"{Path(self.place).parent / stage}", folder, as_input=True)
+        self.tracker.artifact(str(folder.relative_to(ROOT / "artifacts")), folder, as_input=True)
         return folder
 
     def kept(self, name: str) -> Path | None:
@@ -146,11 +155,12 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     own.pop("workers")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
     choices: Any = hydra_config.runtime.choices
-    study, place = str(choices.get("study") or ""), plain["place"]
-    tagged = own | {"preset": 0, "study": 0}
+    place, study, recording = plain["place"], str(choices.get("study") or ""), str(choices.get("recording") or "")
+    group = run_group("studies", study) if study else run_group("", recording)
+    tagged = own | {"preset": 0, "study": 0, "recording": 0}
     tags = [
         str(choices[key])
-        for key in ("study", "classifier", "composite", "preset")
+        for key in ("study", "recording", "classifier", "composite", "preset")
         if choices.get(key) and key in tagged
     ]
     start = time.monotonic()
@@ -160,8 +170,9 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     check_paths(name, place, None if final == out else out)
     by_dvc = final != out
     try:
-        with track(settings["wandb"], main_root(), name, run_group(study), own, metadata, tags) as tracker:
-            inputs = (ROOT / "artifacts" / place).parent
+        with track(settings["wandb"], main_root(), name, group, own, metadata, tags) as tracker:
+            # those of the study itself; a recording has no other
+            inputs = ROOT / "artifacts" / (f"studies/{study}" if study else "")
             run = StageRun(name, place, settings, own, inputs, out, final, tracker)
             out.mkdir(parents=True, exist_ok=True)
             if by_dvc:
@@ -191,6 +202,11 @@ def stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
 def study_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
     """The same for a stage of studies/dvc.yaml, whose command selects the study: `study=<name>`."""
     return _command(body, "study", register_studies)
+
+
+def application_stage(body: Callable[[StageRun], None]) -> Callable[[], None]:
+    """The same for the stage of applications/dvc.yaml, whose command may select a recording: `recording=<name>`."""
+    return _command(body, "apply", register_recordings)
 
 
 interrupted = threading.Event()

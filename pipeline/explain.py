@@ -2,24 +2,19 @@
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
-from clusterwhy.artifacts.undefined import Undefined, column_mean, mean_of, median_of
+from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
     from clusterwhy.explanations.anomaly_targets import Detection
-    from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.properties import Units
     from clusterwhy.explanations.target_function import TargetCache
 
 log = logging.getLogger("clusterwhy")
-NOT_TWO = "there are not two groups of windows to compare"
 
 
 @functools.cache
@@ -33,6 +28,7 @@ def _cache() -> "TargetCache":
 def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", units: "Units") -> None:
     from clusterwhy.explanations.clusters import explain_clusters
     from clusterwhy.explanations.settings import ExplanationSettings
+    from clusterwhy.explanations.storage import NOT_TWO, cluster_figures, save_clusters
 
     table = read_table(run.take("cluster") / "clusters.parquet")
     found = explain_clusters(
@@ -45,21 +41,8 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
         _cache(),
         replicates,
     )
-    write_array(run.out / "relevance.npy", found.relevance)
-    write_array(run.out / "maps.npy", found.maps)
-    write_table(run.out / "explained.parquet", found.windows)
-    write_table(run.out / "importance.csv", found.importance)
-    write_table(run.out / "quality.csv", found.quality)
-    write_table(run.out / "properties.csv", units.told(found.properties))
-    write_table(run.out / "time_bins.csv", found.bins)
-    # NaN is no JSON
-    agreements = {str(cluster): value if value == value else None for cluster, value in found.agreements.items()}
-    sizes = {str(cluster): value for cluster, value in found.target_sizes.items()}
-    write_json(
-        run.out / "clusters.json",
-        {"clusters": found.clusters, "agreements": agreements, "target_sizes": sizes, "losses": found.losses},
-    )
-    run.metrics |= {"n_explained": len(found.windows), **_cluster_figures(found), **found.facts}
+    save_clusters(run.out, found, units)
+    run.metrics |= cluster_figures(found)
     if not found.clusters:
         log.warning("no cluster is explained: %s", NOT_TWO)
         return
@@ -76,27 +59,6 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
     run.tracker.summarise({"attribution_s": found.seconds})
     run.tracker.table("importance", found.importance)
     run.tracker.table("quality", found.quality)
-
-
-def _cluster_figures(found: "ClusterExplanations") -> dict[str, Any]:
-    none = "" if found.clusters else f"no cluster is explained: {NOT_TWO}"
-    gaps, agreements = found.windows["gap"].abs(), list(found.agreements.values())
-    return {
-        "median_abs_gap": median_of(gaps, none or "the target is 0 in every explained window"),
-        **_faithfulness(found.quality, none),
-        "member_agreement": mean_of(agreements, none or "no cluster has two explained windows with relevance"),
-    }
-
-
-def _faithfulness(quality: pd.DataFrame, none: str) -> dict[str, Any]:
-    """Measure -> ranking -> mean over clusters; `none` says why there is no row."""
-    if quality.empty:
-        reason = none or "no target tells a cluster from other windows"
-        return {measure: Undefined(reason) for measure in ("channel_deletion", "flip_rate")}
-    return {
-        measure: {str(name): column_mean(own, measure) for name, own in quality.groupby("ranking")}
-        for measure in ("channel_deletion", "flip_rate")
-    }
 
 
 def _detection(run: StageRun) -> "Detection":
@@ -118,18 +80,11 @@ def _detection(run: StageRun) -> "Detection":
 
 def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") -> None:
     from clusterwhy.explanations.anomalies import explain_anomalies
+    from clusterwhy.explanations.storage import anomaly_figures, save_anomalies
 
     found = explain_anomalies(series, detection, run.settings["anomalies"], run.settings["seed"])
-    write_array(run.out / "anomaly_relevance.npy", found.relevance)
-    write_table(run.out / "anomalies.parquet", found.windows)
-    write_table(run.out / "anomaly_channels.csv", found.channels)
-    write_table(run.out / "anomaly_quality.csv", found.quality)
-    write_json(run.out / "anomalies.json", {"target": found.target})
-    none = "" if len(found.windows) else "no anomaly is explained"
-    gap = median_of(found.windows["gap"].abs(), none or "the explained windows do not differ from their normal windows")
-    figures = {**_faithfulness(found.quality, none), "median_abs_gap": gap}
-    run.metrics |= {"n_anomalies_explained": len(found.windows)}
-    run.metrics |= {f"anomaly_{name}": value for name, value in figures.items()}
+    save_anomalies(run.out, found)
+    run.metrics |= anomaly_figures(found)
     if len(found.windows):
         log.info(
             "explained the %d most anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target

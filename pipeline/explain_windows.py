@@ -2,7 +2,7 @@
 
 import logging
 
-from clusterwhy.artifacts.store import read_array, read_json, read_table, write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.artifacts.undefined import median_of
 from clusterwhy.config import build_settings
 from clusterwhy.data.storage import Prepared
@@ -15,20 +15,15 @@ log = logging.getLogger("clusterwhy")
 def main(run: StageRun) -> None:
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
-    from clusterwhy.explanations.every_window import KnownWindows, explain_every_window
+    from clusterwhy.explanations.every_window import explain_every_window
     from clusterwhy.explanations.noise import noise_table
     from clusterwhy.explanations.settings import ExplanationSettings
+    from clusterwhy.explanations.storage import known_windows, save_windows
 
     data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
     series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))
     labels = read_table(run.take("cluster") / "clusters.parquet")["cluster"].to_numpy()
     explain = run.take("explain")
-    sizes = read_json(explain / "clusters.json")["target_sizes"]
-    known = KnownWindows(
-        read_table(explain / "explained.parquet"),
-        read_array(explain / "relevance.npy"),
-        {int(cluster): of_encoders for cluster, of_encoders in sizes.items()},
-    )
     # as their clusters were explained
     config = read_json(explain / "provenance.json")["config"]
     settings = build_settings({name: config[name] for name in ExplanationSettings.names()})
@@ -37,16 +32,12 @@ def main(run: StageRun) -> None:
         labels,
         ExplanationSettings.of(settings),
         run.settings["coverage"],
-        known,
+        known_windows(explain),
         run.settings["workers"],
         series.replicates(run.inputs / "train", run.inputs / "embed"),
     )
-    write_table(run.out / "explained_windows.parquet", found.windows)
-    write_array(run.out / "levels.npy", found.levels)
-    write_array(run.out / "channels.npy", found.channels)
     noise = noise_table(found.windows, found.channels, series.channels)
-    write_table(run.out / "noise.csv", noise)
-    write_json(run.out / "windows.json", {"n_windows": len(labels), "losses": found.losses})
+    save_windows(run.out, found, noise, len(labels))
     n_explained, gap = len(found.windows), found.windows["gap"].abs()
     none = "the target is 0 in every window" if n_explained else "no cluster is explained"
     run.metrics = {

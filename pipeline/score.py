@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clusterwhy.anomaly.detectors import DetectorInput, MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError, Random
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
+from clusterwhy.encoders.shards import on_shard
 from clusterwhy.types import FloatArray
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
-    from clusterwhy.anomaly.detectors import WindowWork
+    from clusterwhy.anomaly.base import WindowWork
     from clusterwhy.encoders.masked import MaskedEncoder
 
 log = logging.getLogger("clusterwhy")
@@ -32,11 +34,6 @@ def _load(folder: Path) -> "MaskedEncoder":
     return load_encoder(folder)
 
 
-def _part(work: "WindowWork", prepared: Path, encoder: Path, part: slice) -> FloatArray:
-    data = Prepared(prepared)
-    return work(_load(encoder), data.scaled, data.starts[part])
-
-
 @stage
 def main(run: StageRun) -> None:
     prepared, folder = run.take("prepare"), run.take("train")
@@ -44,7 +41,7 @@ def main(run: StageRun) -> None:
 
     def over_windows(work: "WindowWork") -> FloatArray:
         path = run.out / ".shards.npy"
-        part = partial(_part, work, prepared, folder)
+        part = partial(on_shard, work, prepared, folder, True)
         run.settings["workers"].windows(part, len(data.index), path, BATCH_SIZE, "score")
         found = np.array(read_array(path))
         path.unlink()

@@ -14,6 +14,7 @@ from clusterwhy.errors import DataError
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 NOISE = -1
+UNKNOWN = -2  # a label that is not told
 PART = 10_000  # windows that are assigned at a time: each keeps 2 x `min_samples` neighbours
 
 
@@ -105,10 +106,24 @@ class Hdbscan(Settings):
         tree = model.condensed_tree_.to_pandas()
         if not fitted.all():
             number_as_fitted(model.prediction_data_, tree, model.labels_)
-            for part in np.split(np.flatnonzero(~fitted), range(PART, int((~fitted).sum()), PART)):
-                labels[part], strengths[part] = hdbscan.approximate_predict(model, points[part])
+            labels[~fitted], strengths[~fitted] = predicted(model, points[~fitted])
         found = Clusters(labels, strengths, _persistence(model.cluster_persistence_, tree), tree)
         return with_twins(found, points if embeddings is None else embeddings)
+
+
+def predicted(model: Any, points: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Clusters and strengths (point,) of points that were not fitted, some at a time.
+
+    Args:
+        model: has what `hdbscan.approximate_predict` uses.
+    """
+    import hdbscan
+
+    labels, strengths = np.empty(len(points), dtype=np.int64), np.empty(len(points))
+    for first in range(0, len(points), PART):
+        part = slice(first, first + PART)
+        labels[part], strengths[part] = hdbscan.approximate_predict(model, points[part])
+    return labels, strengths
 
 
 def _persistence(scores: FloatArray, tree: pd.DataFrame) -> FloatArray:
@@ -148,11 +163,12 @@ def number_as_fitted(prediction: Any, tree: pd.DataFrame, labels: IntArray) -> N
     Args:
         prediction: `prediction_data_` of a model; its `cluster_map` and `max_lambdas` are replaced.
         tree: condensed tree; a branch has a higher number than the one that it comes from.
-        labels: (point,) clusters of the fitted points.
+        labels: (point,) clusters of the fitted points, `UNKNOWN` where they tell nothing.
     """
     known: dict[int, set[int]] = {}
     for parent, child, size in zip(*(tree[name].tolist() for name in ("parent", "child", "child_size")), strict=True):
-        known.setdefault(parent, set()).update({int(labels[child])} if size == 1 else ())
+        told = {int(labels[child])} - {UNKNOWN} if size == 1 else set()
+        known.setdefault(parent, set()).update(told)
     branches = tree[tree["child_size"] > 1].sort_values("child")
     origins = dict(zip(branches["child"].tolist(), branches["parent"].tolist(), strict=True))
     for branch in reversed(origins):
@@ -225,11 +241,11 @@ def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
 def summarise(
     clusters: Clusters, embeddings: FloatArray, index: pd.DataFrame, n_medoids: int = 5
 ) -> list[dict[str, Any]]:
-    """One record per cluster: size, persistence (None where undefined), mean strength, the most central windows."""
+    """One record per cluster: size, persistence and mean strength (None where undefined), the most central windows."""
     records = []
-    for cluster in range(int(clusters.labels.max(initial=NOISE)) + 1):
+    for cluster in range(len(clusters.persistence)):
         members = np.flatnonzero(clusters.labels == cluster)
-        central = members[central_order(embeddings[members])[:n_medoids]]
+        central = members[central_order(embeddings[members])[:n_medoids]] if len(members) else members
         records.append(
             {
                 "cluster": cluster,
@@ -238,7 +254,7 @@ def summarise(
                 "persistence": float(persistence)
                 if np.isfinite(persistence := clusters.persistence[cluster])
                 else None,
-                "mean_strength": float(clusters.strengths[members].mean()),
+                "mean_strength": float(clusters.strengths[members].mean()) if len(members) else None,
                 "medoid_windows": [int(index["window"].iloc[i]) for i in central],
             }
         )

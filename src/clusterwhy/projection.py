@@ -1,6 +1,7 @@
 """Two-dimensional projections of embeddings."""
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from clusterwhy.types import BoolArray, FloatArray
 PART = 10_000  # windows that are placed at a time
 
 
-class Projection(Settings):
+class Projection(Settings, ABC):
     """The base of every projection.
 
     `standardise` scales each feature of the embedding to mean 0 and variance 1 over all windows first: features with
@@ -28,14 +29,34 @@ class Projection(Settings):
         """(window,) those that it is fitted on: all."""
         return np.ones(n_windows, dtype=bool)
 
-    def points(self, embeddings: FloatArray) -> FloatArray:
-        """(window, feature) embeddings as they are projected: standardised or not."""
+    def points(self, embeddings: FloatArray, fitted: FloatArray | None = None) -> FloatArray:
+        """(window, feature) embeddings as they are projected: standardised or not.
+
+        Args:
+            fitted: (window, feature) embeddings whose moments standardise; None: the same.
+        """
         if not self.standardise:
             return embeddings
         from sklearn.preprocessing import StandardScaler
 
-        scaled = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
-        return np.where(varies(embeddings), scaled, 0.0).astype(np.float32)
+        known = embeddings if fitted is None else fitted
+        scaler = StandardScaler().fit(np.asarray(known, dtype=np.float64))
+        scaled = scaler.transform(np.asarray(embeddings, dtype=np.float64))
+        return np.where(varies(known), scaled, 0.0).astype(np.float32)
+
+    @abstractmethod
+    def fit(self, embeddings: FloatArray, seed: int) -> FloatArray:
+        """(window, feature) -> (window, 2)."""
+
+    @abstractmethod
+    def place(self, new: FloatArray, embeddings: FloatArray, projection: FloatArray, seed: int) -> FloatArray:
+        """(new window, 2) places of new windows in the projection of others.
+
+        Args:
+            new: (new window, feature) embeddings of windows that were not projected.
+            embeddings: (window, feature) of the projected windows.
+            projection: (window, 2) of these, by `fit` with this seed.
+        """
 
 
 class Umap(Projection):
@@ -75,6 +96,11 @@ class Umap(Projection):
         if n_fitted < len(points):
             projection[~fitted] = self._placed(points[~fitted], points[fitted], projection[fitted])
         return projection
+
+    def place(self, new: FloatArray, embeddings: FloatArray, projection: FloatArray, seed: int) -> FloatArray:
+        """(new window, 2), as windows outside the sample are placed."""
+        fitted = self.fitted(len(embeddings), seed)
+        return self._placed(self.points(new, embeddings), self.points(embeddings)[fitted], projection[fitted])
 
     def _of_sample(self, points: FloatArray, seed: int) -> FloatArray:
         from sklearn.neighbors import NearestNeighbors
@@ -121,6 +147,13 @@ class Pca(Projection):
         return np.asarray(
             PCA(n_components=2, random_state=seed).fit_transform(self.points(embeddings)), dtype=np.float32
         )
+
+    def place(self, new: FloatArray, embeddings: FloatArray, projection: FloatArray, seed: int) -> FloatArray:
+        """(new window, 2) by the axes of the others."""
+        from sklearn.decomposition import PCA
+
+        axes = PCA(n_components=2, random_state=seed).fit(self.points(embeddings))
+        return np.asarray(axes.transform(self.points(new, embeddings)), dtype=np.float32)
 
 
 def keep_compiled_kernels() -> None:

@@ -1,4 +1,4 @@
-"""dvc.yaml and studies/dvc.yaml say of each stage exactly what it depends on."""
+"""dvc.yaml, studies/dvc.yaml and applications/dvc.yaml say of each stage exactly what it depends on."""
 
 import ast
 from pathlib import Path
@@ -11,11 +11,18 @@ from tests.conftest import ROOT
 
 LIBRARY = ROOT / "src" / "clusterwhy"
 STUDIES = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())["studies"]
-STUDY_STAGES = {
-    name: stage["do"] for name, stage in yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"].items()
-}
+RECORDINGS = yaml.safe_load((ROOT / "applications" / "params.yaml").read_text())["recordings"]
+
+
+def stages_of_each(folder: str) -> dict[str, dict[str, Any]]:
+    stages = yaml.safe_load((ROOT / folder / "dvc.yaml").read_text())["stages"]
+    return {name: stage["do"] for name, stage in stages.items()}
+
+
+STUDY_STAGES = stages_of_each("studies")
+APPLICATION_STAGES = stages_of_each("applications")
 ROOT_STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STAGES: dict[str, dict[str, Any]] = ROOT_STAGES | STUDY_STAGES
+STAGES: dict[str, dict[str, Any]] = ROOT_STAGES | STUDY_STAGES | APPLICATION_STAGES
 # rooms that every stage goes through; a change there is checked by the tests, and would rerun everything
 EVERYWHERE = {"__init__.py", "artifacts", "config.py", "errors.py", "tracking", "types.py"}
 
@@ -74,7 +81,7 @@ def test_a_stage_depends_on_each_room_that_it_imports_from(stage: str) -> None:
 
 def test_contributing_says_which_stages_an_edit_reruns() -> None:
     rows: dict[str, list[str]] = {}
-    for stage, content in ROOT_STAGES.items():
+    for stage, content in (ROOT_STAGES | APPLICATION_STAGES).items():
         for dep in content["deps"]:
             if dep.startswith("src/"):
                 rows.setdefault(dep.removeprefix("src/clusterwhy/"), []).append(stage)
@@ -104,8 +111,21 @@ def test_every_choice_of_params_yaml_belongs_to_a_stage() -> None:
     assert {group for stage in ROOT_STAGES for group in groups(stage)} | plain == params
 
 
-def test_stages_of_studies_have_other_names_than_those_of_the_root() -> None:
-    assert not set(ROOT_STAGES) & set(STUDY_STAGES)
+def test_all_stages_have_names_of_their_own() -> None:
+    assert len(STAGES) == len(ROOT_STAGES) + len(STUDY_STAGES) + len(APPLICATION_STAGES)
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_a_recording_chooses_one_file_of_each_group_that_its_stage_uses(recording: str) -> None:
+    assert set(RECORDINGS[recording]) == set(groups("apply"))
+    for group, option in RECORDINGS[recording].items():
+        assert (ROOT / "conf" / group / f"{option}.yaml").is_file()
+
+
+def test_recordings_write_to_separate_folders() -> None:
+    (stage,) = APPLICATION_STAGES.values()
+    assert all("/applications/${key}/" in path for path in [*stage["outs"], *stage["metrics"]])
+    assert "recording=${key}" in stage["cmd"]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -75,7 +75,7 @@ class Mine(EncoderSettings):
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.anomaly.detectors import Detector, Scores
+from clusterwhy.anomaly.base import Detector, Scores
 
 
 class Mine(Detector):

@@ -110,6 +110,13 @@ CASES = [
         "'place' is not a parameter",
     ),
     ("a study that is a number", "studies/params.yaml", "|studies:\n  a: 1\n", "expected a mapping of groups"),
+    ("a recording called ../", "applications/params.yaml", "|recordings:\n  ../x: {}\n", "expected a name of letters"),
+    (
+        "a recording with another encoder",
+        "applications/params.yaml",
+        "|recordings:\n  a:\n    encoder: dcae\n",
+        "'encoder' is not a parameter",
+    ),
     ("no studies", "studies/params.yaml", "|study: 1\n", "expected `studies:`"),
 ]
 
@@ -117,7 +124,7 @@ CASES = [
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's configuration in a folder of its own."""
-    for folder in ("conf", "studies"):
+    for folder in ("conf", "studies", "applications"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -190,7 +197,7 @@ def precious(study: Checkout) -> Iterator[Path]:
     ("override", "told"),
     [
         ("hydra.run.dir=precious", "`run=stage` writes to"),
-        ("preset=own", "expected prepare, or studies/<study>/prepare"),
+        ("preset=own", "expected prepare, studies/<study>/prepare or"),
     ],
 )
 def test_a_stage_clears_no_folder_but_its_own(

@@ -14,7 +14,19 @@ from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-NEEDED = ("artifacts", "conf", "data", "pipeline", "reports", "src", "studies", "tests", "dvc.yaml", "params.yaml")
+NEEDED = (
+    "applications",
+    "artifacts",
+    "conf",
+    "data",
+    "pipeline",
+    "reports",
+    "src",
+    "studies",
+    "tests",
+    "dvc.yaml",
+    "params.yaml",
+)
 # a file system of 200 MB at $0, with the project at $1; then the server of stages
 SMALL = """
 set -e

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clusterwhy.anomaly.detectors import DetectorInput, Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
+from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.detectors import Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
 from clusterwhy.clustering import (
     Clusters,

@@ -1,86 +1,26 @@
 """Anomaly scores per window: higher is more anomalous. Everything is fitted on training windows only."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.config import Settings
+from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Scores
 from clusterwhy.data.windows import windows_at
-from clusterwhy.types import BoolArray, FloatArray, IntArray
+from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
 
-    WindowWork = Callable[[MaskedEncoder, FloatArray, IntArray], FloatArray]
-
-# what a detector has learned from training windows, by name
-Fitted = dict[str, FloatArray]
+PART = 1024  # windows of a new recording that are copied at a time
 
 
-@dataclass(frozen=True)
-class DetectorInput:
-    """What a detector may use.
-
-    Attributes:
-        values: (time, channel), scaled.
-        starts: (window,) first sample of each window.
-        length: samples in one window.
-        train: (window,) True where a window may be fitted on.
-        embeddings: (window, feature).
-        projection: (window, 2).
-        load_encoder: loads the trained encoder; called only by detectors that predict values.
-        seed: for detectors that draw random numbers.
-        map: computes `work(encoder, values, starts)` over shards of all windows; None computes all at once.
-    """
-
-    values: FloatArray
-    starts: IntArray
-    length: int
-    train: BoolArray
-    embeddings: FloatArray
-    projection: FloatArray
-    load_encoder: Callable[[], "MaskedEncoder"]
-    seed: int
-    map: "Callable[[WindowWork], FloatArray] | None" = None
-
-    def over_windows(self, work: "WindowWork") -> FloatArray:
-        """`work(encoder, values, starts)` for all windows."""
-        if self.map is not None:
-            return self.map(work)
-        return work(self.load_encoder(), self.values, self.starts)
-
-    @cached_property
-    def windows(self) -> FloatArray:
-        """(window, channel, time)."""
-        return windows_at(self.values, self.starts, self.length)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of all windows.
-
-    Attributes:
-        windows: (window,) score.
-        channels: (window, channel) its contributions, if the detector has them.
-        fitted: what the detector has learned from training windows; the score of another window needs no more.
-    """
-
-    windows: FloatArray
-    channels: FloatArray | None = None
-    fitted: Fitted = field(default_factory=dict)
-
-
-class Detector(Settings, ABC):
-    """A choice of `conf/detector`."""
-
-    @abstractmethod
-    def score(self, inputs: DetectorInput) -> Scores:
-        """A score for each window."""
+def _parts(inputs: DetectorInput) -> Iterator[FloatArray]:
+    """(window, channel, time), some windows at a time: a new recording may be long."""
+    for first in range(0, len(inputs.starts), PART):
+        yield windows_at(inputs.values, inputs.starts[first : first + PART], inputs.length)
 
 
 class Glosh(Detector):
@@ -90,13 +30,21 @@ class Glosh(Detector):
     min_cluster_share: float = Field(gt=0.0, lt=1.0)
 
     def score(self, inputs: DetectorInput) -> Scores:
+        # duplicates have a core distance of zero, hence 0/0: such windows are no outliers
+        return Scores(np.nan_to_num(self._model(inputs).outlier_scores_, nan=0.0))
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        import hdbscan
+
+        model, points = self._model(study), np.asarray(getattr(inputs, self.space), dtype=np.float64)
+        return Scores(np.nan_to_num(hdbscan.approximate_predict_scores(model, points), nan=0.0))
+
+    def _model(self, inputs: DetectorInput) -> Any:
         import hdbscan
 
         points = np.asarray(getattr(inputs, self.space), dtype=np.float64)
         size = max(5, round(self.min_cluster_share * len(points)))
-        model = hdbscan.HDBSCAN(min_cluster_size=size, core_dist_n_jobs=1).fit(points)
-        # duplicates have a core distance of zero, hence 0/0: such windows are no outliers
-        return Scores(np.nan_to_num(model.outlier_scores_, nan=0.0))
+        return hdbscan.HDBSCAN(min_cluster_size=size, core_dist_n_jobs=1, prediction_data=True).fit(points)
 
 
 class NearestNeighbours(Detector):
@@ -105,12 +53,15 @@ class NearestNeighbours(Detector):
     k: int = Field(ge=1)
 
     def score(self, inputs: DetectorInput) -> Scores:
+        return self.score_new(inputs, {}, inputs)
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
         from sklearn.neighbors import NearestNeighbors
 
-        fitted = inputs.embeddings[inputs.train]
+        points = study.embeddings[study.train]
         # a training window finds itself first, so it is inputs one neighbour more
-        k = min(self.k + 1, len(fitted))
-        distances, _ = NearestNeighbors(n_neighbors=k).fit(fitted).kneighbors(inputs.embeddings)
+        k = min(self.k + 1, len(points))
+        distances, _ = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(inputs.embeddings)
         of_others = distances[:, max(k - 2, 0)]
         return Scores(np.where(inputs.train, distances[:, -1], of_others))
 
@@ -126,15 +77,25 @@ class MaskedPredictionError(Detector):
     batch_size: int = Field(ge=1)
 
     def score(self, inputs: DetectorInput) -> Scores:
-        from clusterwhy.encoders.masked import masked_errors, usual_errors
+        from clusterwhy.encoders.masked import usual_errors
+
+        errors = self._errors(inputs)
+        return self._scores(errors, {"usual": usual_errors(errors[inputs.train])})
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        return self._scores(self._errors(inputs), fitted)
+
+    def _errors(self, inputs: DetectorInput) -> FloatArray:
+        from clusterwhy.encoders.masked import masked_errors
 
         errors = partial(
             masked_errors, length=inputs.length, n_parts=self.n_parts, block=self.block, batch_size=self.batch_size
         )
-        channels = inputs.over_windows(errors)
-        usual = usual_errors(channels[inputs.train])
-        channels = channels / usual
-        return Scores(channels.mean(axis=1), channels, {"usual": usual})
+        return inputs.over_windows(errors)
+
+    def _scores(self, errors: FloatArray, fitted: Fitted) -> Scores:
+        channels = errors / fitted["usual"]
+        return Scores(channels.mean(axis=1), channels, fitted)
 
 
 class ClippedPredictionError(Detector):
@@ -157,10 +118,15 @@ class ClippedPredictionError(Detector):
         mean = worst[inputs.train].mean(axis=0)
         # a channel that is constant in training has an error near 0
         usual = np.maximum(mean, 1e-3 * max(float(mean.max()), 1e-12))
-        channels = worst / usual
-        limit = self.clip * np.maximum(np.quantile(channels[inputs.train], self.quantile, axis=0), 1.0)
-        channels = np.minimum(channels, limit)
-        return Scores(channels.mean(axis=1), channels, {"usual": usual, "limit": limit})
+        limit = self.clip * np.maximum(np.quantile(worst[inputs.train] / usual, self.quantile, axis=0), 1.0)
+        return self._scores(worst, {"usual": usual, "limit": limit})
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        return self._scores(inputs.over_windows(partial(self._worst_stretch, inputs.length)), fitted)
+
+    def _scores(self, worst: FloatArray, fitted: Fitted) -> Scores:
+        channels = np.minimum(worst / fitted["usual"], fitted["limit"])
+        return Scores(channels.mean(axis=1), channels, fitted)
 
     def _worst_stretch(self, length: int, encoder: "MaskedEncoder", values: FloatArray, starts: IntArray) -> FloatArray:
         """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
@@ -192,12 +158,25 @@ class PcaError(Detector):
         channels = squared.reshape(inputs.windows.shape).mean(axis=2).astype(np.float64)
         return Scores(channels.mean(axis=1), channels, {"mean": model.mean_, "components": model.components_})
 
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        channels = np.concatenate([self._errors(windows, **fitted) for windows in _parts(inputs)])
+        return Scores(channels.mean(axis=1), channels, fitted)
+
+    @staticmethod
+    def _errors(windows: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
+        centred = windows.reshape(len(windows), -1) - mean
+        squared = (centred - (centred @ components.T) @ components) ** 2
+        return squared.reshape(windows.shape).mean(axis=2).astype(np.float64)
+
 
 class MeanAbsoluteZ(Detector):
     """Mean |z| of a window; the values are already standardised on the training span."""
 
     def score(self, inputs: DetectorInput) -> Scores:
-        channels = np.abs(inputs.windows).mean(axis=2).astype(np.float64)
+        return self.score_new(inputs, {}, inputs)
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        channels = np.concatenate([np.abs(windows).mean(axis=2) for windows in _parts(inputs)]).astype(np.float64)
         return Scores(channels.mean(axis=1), channels)
 
 
@@ -206,3 +185,6 @@ class Random(Detector):
 
     def score(self, inputs: DetectorInput) -> Scores:
         return Scores(np.random.default_rng(inputs.seed).random(len(inputs.starts)))
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        return self.score(inputs)

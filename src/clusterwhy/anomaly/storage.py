@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clusterwhy.anomaly.detectors import Fitted
+from clusterwhy.anomaly.base import Fitted
 from clusterwhy.artifacts.store import write_bytes
 from clusterwhy.errors import ArtifactError
 

@@ -257,3 +257,19 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "predictions.parquet": Table({"window": "i", "split": "s", "label": "s", "predicted": "s"}, "window"),
     },
 }
+# of a recording that a study is applied to: a folder for each stage, without what is fitted or measured for the study
+NEW_CLUSTERS = {"window": "i", "cluster": "i", "strength": "f", "distance": "f", "unknown": "b", "fitted_window": "i"}
+SCHEMAS["apply"] = {
+    **{f"prepare/{name}": schema for name, schema in PREPARED.items()},
+    "embed/window.npy": Array("i", ("window",)),
+    "embed/embeddings.npy": Array("f", ("window", "feature")),
+    "project/projection.npy": Array("f", ("window", 2)),
+    "cluster/labels.npy": Array("i", ("window",)),
+    "cluster/clusters.parquet": Table(NEW_CLUSTERS, "window"),
+    "cluster/summary.json": Record(ClusterSummary),
+    "score/scores.parquet": Table({"window": "i", "score": "f", "anomalous": "b"}, "window"),
+    **{
+        f"score/{name}": SCHEMAS["score"][name] for name in ("channel_scores.npy", "sample_scores.npy", "segments.json")
+    },
+    **{f"{stage}/{name}": s for stage in ("explain", "explain_windows") for name, s in SCHEMAS[stage].items()},
+}

@@ -67,17 +67,34 @@ def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int
     return np.array(chosen, dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A series whose windows have scores; `train` of its index says which of them the detector was fitted on."""
+
+    series: EmbeddedSeries
+    detection: Detection
+
+
 def explain_anomalies(
-    series: EmbeddedSeries, detection: Detection, settings: AnomalySettings, seed: int
+    series: EmbeddedSeries, detection: Detection, settings: AnomalySettings, seed: int, new: Scored | None = None
 ) -> AnomalyExplanations:
-    """Explain the windows with the highest scores by their difference to the nearest normal windows."""
+    """Explain the windows with the highest scores by their difference to the nearest normal windows.
+
+    Args:
+        series: has the normal windows.
+        detection: of its windows.
+        settings: which windows, by what.
+        seed: of the draws.
+        new: another recording whose windows are explained in place of these.
+    """
     from clusterwhy.encoders.masked import best_device
 
-    starts, length = series.starts, series.length
+    starts, length, asked = series.starts, series.length, new or Scored(series, detection)
     if settings.count == 0:
         return _nothing(len(series.channels), length)
-    chosen = most_anomalous(detection.scores, starts, length, settings.count)
-    excluded = starts[np.union1d(chosen, np.flatnonzero(detection.anomalous))]
+    own = most_anomalous(detection.scores, starts, length, settings.count)
+    chosen = own if new is None else most_anomalous(new.detection.scores, new.series.starts, length, settings.count)
+    excluded = starts[np.union1d(own, np.flatnonzero(detection.anomalous))]
     allowed = allowed_starts(starts, length, excluded, len(series.values))
     normal = np.flatnonzero(allowed[starts] & series.index["train"].to_numpy())
     if len(normal) < settings.n_normal_windows:
@@ -91,23 +108,24 @@ def explain_anomalies(
     series.encoder.to(best_device())
     rng = np.random.default_rng(seed)
     usual = np.sort(rng.permutation(normal)[:N_NORMAL])
-    windows = series.windows(chosen)
-    matched = _matching_normal_windows(series, chosen, normal, allowed, settings)
+    windows = asked.series.windows(chosen)
+    matched = _matching_normal_windows(series, asked.series, chosen, normal, allowed, settings)
     normal_windows = windows_at(series.values, matched.ravel(), length).reshape(*matched.shape, *windows.shape[1:])
     wanted = settings.target(series, detection, normal, usual)
     canonical = canonical_network(wanted.network.to(best_device()), windows)
-    seen = series.index["train"].to_numpy()[chosen]
+    seen = asked.series.index["train"].to_numpy()[chosen]
     explained = _explained(wanted, canonical, windows, normal_windows, seen, settings.batch_size)
     seconds = time.monotonic() - began
-    channel_scores = None if detection.channels is None else detection.channels[chosen]
+    parts = asked.detection.channels
+    channel_scores = None if parts is None else parts[chosen]
     rankings = {"relevance": explained.values.sum(axis=2)}
     rankings |= {} if channel_scores is None else {"detector": channel_scores}
     rankings |= {"z_score": channel_z_scores(windows, series.windows(usual))}
     target = TargetCache().function(canonical, windows)
     return AnomalyExplanations(
         relevance=explained.values,
-        windows=_window_table(series, chosen, detection, explained, matched),
-        channels=_channel_table(series, chosen, explained.values, rankings),
+        windows=_window_table(asked, chosen, explained, matched),
+        channels=_channel_table(asked.series, chosen, explained.values, rankings),
         quality=deletion_table(
             lambda batch: target(batch) - wanted.limit, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng
         ),
@@ -141,16 +159,20 @@ def _explained(
 
 
 def _matching_normal_windows(
-    series: EmbeddedSeries, chosen: IntArray, normal: IntArray, allowed: BoolArray, settings: AnomalySettings
+    series: EmbeddedSeries,
+    asked: EmbeddedSeries,
+    chosen: IntArray,
+    normal: IntArray,
+    allowed: BoolArray,
+    settings: AnomalySettings,
 ) -> IntArray:
     """(chosen window, normal window) first samples of the normal windows that each is compared with."""
-    embeddings = series.embeddings
-    near, every = embeddings[chosen], embeddings[normal]
+    near, every = asked.embeddings[chosen], series.embeddings[normal]
     distances = np.stack([np.square(one - every).sum(axis=1) for one in near])  # all at once would not fit
     nearest = np.argsort(distances, axis=1, kind="stable")[:, : 4 * settings.n_normal_windows]
     return matching_starts(
         series.values,
-        series.windows(chosen),
+        asked.windows(chosen),
         series.starts[normal][nearest],
         allowed,
         settings.n_normal_windows,
@@ -158,9 +180,8 @@ def _matching_normal_windows(
     )
 
 
-def _window_table(
-    series: EmbeddedSeries, chosen: IntArray, detection: Detection, explained: "Relevance", matched: IntArray
-) -> pd.DataFrame:
+def _window_table(asked: Scored, chosen: IntArray, explained: "Relevance", matched: IntArray) -> pd.DataFrame:
+    series, detection = asked.series, asked.detection
     table = pd.DataFrame(
         {
             "window": series.window_ids(chosen),

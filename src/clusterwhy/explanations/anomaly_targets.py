@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.anomaly.detectors import Detector, Fitted
+from clusterwhy.anomaly.base import Detector, Fitted
 from clusterwhy.config import Settings
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.types import BoolArray, FloatArray, IntArray

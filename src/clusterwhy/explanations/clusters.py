@@ -20,7 +20,7 @@ from clusterwhy.explanations.aggregation import (
     time_map,
 )
 from clusterwhy.explanations.cluster_tables import ClusterExplanations, ExplainedCluster, joined, nothing, of_cluster
-from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.embedded_series import Clustered, EmbeddedSeries
 from clusterwhy.explanations.properties import COLUMNS, property_table
 from clusterwhy.explanations.relevance_budget import conservation_table
 from clusterwhy.explanations.replacements import COMPARED, fitting_windows
@@ -54,6 +54,7 @@ def explain_clusters(
     workers: Workers = HERE,
     cache: TargetCache | None = None,
     replicates: Sequence[EmbeddedSeries] = (),
+    new: Clustered | None = None,
 ) -> ClusterExplanations:
     """Explain chosen members of each cluster; each cluster is a shard.
 
@@ -64,17 +65,22 @@ def explain_clusters(
         workers: where clusters are explained.
         cache: targets known from earlier calls.
         replicates: the same series with encoders of other seeds; relevance is the mean over all encoders.
+        new: windows of another recording to explain in place of these, which then tell what a cluster is and what lies
+            outside it.
     """
     each_of, facts = cluster_tasks(series, labels, settings, replicates)
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
-    tasks = []
+    asked, tasks = new or Clustered(series, labels, strengths), []
     for cluster, own in each_of.items():
-        chosen = settings.members.choose(cluster, series.embeddings, labels, strengths, settings.seed)
+        if cluster not in asked.labels:
+            continue
+        members = asked.series.embeddings, asked.labels, asked.strengths
+        chosen = settings.members.choose(cluster, *members, settings.seed)
         task = _Task(
             cluster=cluster,
             tasks=own,
-            windows=series.windows(chosen),
-            ids=series.window_ids(chosen),
+            windows=asked.series.windows(chosen),
+            ids=asked.series.window_ids(chosen),
             membership=memberships.get(cluster),
             channels=series.channels,
             dt_s=series.dt_s,

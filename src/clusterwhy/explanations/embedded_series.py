@@ -94,3 +94,18 @@ def outside(labels: IntArray, cluster: int, seed: int) -> IntArray:
     if not len(found):
         found = np.arange(len(labels))
     return np.random.default_rng([seed, cluster]).permutation(found)[:MOST_DRAWN]
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """A series whose windows have clusters.
+
+    Attributes:
+        series: the windows.
+        labels: (window,) cluster, -1 is noise.
+        strengths: (window,) membership strength.
+    """
+
+    series: EmbeddedSeries
+    labels: IntArray
+    strengths: FloatArray

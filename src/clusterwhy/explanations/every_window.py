@@ -15,7 +15,7 @@ from clusterwhy.clustering import NOISE
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.config import Settings
 from clusterwhy.explanations.clusters import by_encoders, cluster_tasks
-from clusterwhy.explanations.embedded_series import MOST_DRAWN, EmbeddedSeries, outside
+from clusterwhy.explanations.embedded_series import MOST_DRAWN, Clustered, EmbeddedSeries, outside
 from clusterwhy.explanations.noise import nearest_clusters
 from clusterwhy.explanations.replicates import mean_relevance
 from clusterwhy.explanations.settings import ExplanationSettings
@@ -24,6 +24,7 @@ from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import FloatArray, IntArray
 
 LEVELS = 127  # of int8 on each side of 0
+NO_REFERENCE = -1
 COLUMNS = ["window", "cluster", "explained_cluster", "reference", "target", "gap", "encoders", "size", "step"]
 
 
@@ -91,6 +92,7 @@ def explain_every_window(
     known: KnownWindows,
     workers: Workers = HERE,
     replicates: Sequence[EmbeddedSeries] = (),
+    new: Clustered | None = None,
 ) -> WindowExplanations:
     """Explain windows one by one, with the target and the references of their clusters.
 
@@ -101,31 +103,37 @@ def explain_every_window(
         known: what was found for clusters; their explained windows are taken over.
         workers: where parts of the windows are explained.
         replicates: the same series with encoders of other seeds.
+        new: windows of another recording to explain in place of these, with which they are compared; `reference` is
+            then -1, since it would be a window of the other recording.
     """
     tasks_of, _ = cluster_tasks(series, labels, settings, replicates[: coverage.encoders - 1])
     tasks_of = {cluster: tasks for cluster, tasks in tasks_of.items() if cluster in known.target_sizes}
     if not tasks_of:
         return _nothing(series)
-    row_of = pd.Series(np.arange(len(labels)), index=series.index["window"])
+    asked = new or Clustered(series, labels, np.ones(len(labels)))
+    row_of = pd.Series(np.arange(len(asked.labels)), index=asked.series.index["window"])
     positions = row_of[known.windows["window"]].to_numpy()
-    chosen = coverage.choose(labels, positions, settings.seed)
-    is_noise, explained = labels[chosen] == NOISE, np.array(labels[chosen])
+    chosen = coverage.choose(asked.labels, positions, settings.seed)
+    is_noise, explained = asked.labels[chosen] == NOISE, np.array(asked.labels[chosen])
     if is_noise.any():
-        explained[is_noise] = nearest_clusters(series, labels, chosen[is_noise], settings.seed)
+        noise = np.asarray(asked.series.embeddings)[chosen[is_noise]]
+        explained[is_noise] = nearest_clusters(series, labels, noise, settings.seed)
     taken, parts = [], []
     for cluster, of_noise in itertools.product(tasks_of, (False, True)):
         others = _compared_with(labels, cluster, of_noise, settings.seed)
-        similar = _Similar(series.windows(others), series.window_ids(others))
+        ids = series.window_ids(others) if new is None else np.full(len(others), NO_REFERENCE)
+        similar = _Similar(series.windows(others), ids)
         rows = np.flatnonzero(known.windows["cluster"] == cluster)
         if len(rows) and not of_noise:
-            taken.append(_taken(series.windows(positions[rows]), known, rows, similar, 1 + len(replicates)))
+            taken.append(_taken(asked.series.windows(positions[rows]), known, rows, similar, 1 + len(replicates)))
         tasks = [replace(task, references=similar.windows) for task in tasks_of[cluster]]
         own = chosen[(explained == cluster) & (is_noise == of_noise)]
         for some in np.split(own, range(coverage.part, len(own), coverage.part)) if len(own) else ():
-            windows, ids = series.windows(some), series.window_ids(some)
+            windows, ids = asked.series.windows(some), asked.series.window_ids(some)
             parts.append(_Part(cluster, windows, ids, tasks, similar, known.target_sizes[cluster], settings).explain)
     found = dict(workers.map(parts, "explain windows"))
-    return _joined([*taken, *(found[i] for i in range(len(parts)))], series, labels)
+    made = [*taken, *(found[i] for i in range(len(parts)))]
+    return _joined(made, asked) if made else _nothing(series)
 
 
 def _compared_with(labels: IntArray, cluster: int, is_noise: bool, seed: int) -> IntArray:
@@ -200,11 +208,11 @@ def _rounded(table: pd.DataFrame, relevance: FloatArray, losses: list[str]) -> W
     return WindowExplanations(table.assign(size=size, step=step), levels.astype(np.int8), relevance.sum(axis=2), losses)
 
 
-def _joined(parts: Sequence[WindowExplanations], series: EmbeddedSeries, labels: IntArray) -> WindowExplanations:
+def _joined(parts: Sequence[WindowExplanations], asked: Clustered) -> WindowExplanations:
     """All parts, in order of time."""
     table = pd.concat([part.windows for part in parts], ignore_index=True)
     order = np.argsort(table["window"].to_numpy(), kind="stable")
-    cluster = pd.Series(labels, index=series.index["window"])
+    cluster = pd.Series(asked.labels, index=asked.series.index["window"])
     table = table.iloc[order].reset_index(drop=True)
     table.insert(1, "cluster", cluster[table["window"]].to_numpy())
     levels = np.empty((len(table), *parts[0].levels.shape[1:]), dtype=np.int8)

@@ -13,17 +13,18 @@ from clusterwhy.types import FloatArray, IntArray
 COLUMNS = ["cluster", "channel", "share", "first_in", "n_windows"]
 
 
-def nearest_clusters(series: EmbeddedSeries, labels: IntArray, positions: IntArray, seed: int) -> IntArray:
-    """(chosen window,) the cluster in which each window at these positions is most nearly a member.
+def nearest_clusters(series: EmbeddedSeries, labels: IntArray, embeddings: FloatArray, seed: int) -> IntArray:
+    """(other window,) the cluster in which each of other windows is most nearly a member.
 
     Args:
         labels: (window,) cluster, -1 is noise; at least one cluster, and something else to compare it with.
+        embeddings: (other window, feature).
     """
     import torch
     from torch import nn
 
     networks, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, seed)
-    points = torch.as_tensor(np.asarray(series.embeddings)[positions]).float()
+    points = torch.as_tensor(embeddings).float()
     memberships = []
     for network in networks.values():
         assert isinstance(network, nn.Sequential)  # the encoder and the head

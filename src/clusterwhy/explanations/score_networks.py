@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from clusterwhy.anomaly.base import Detector, Fitted
 from clusterwhy.anomaly.detectors import (
     ClippedPredictionError,
-    Detector,
-    Fitted,
     MaskedPredictionError,
     MeanAbsoluteZ,
     NearestNeighbours,

@@ -60,6 +60,12 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
     ax.legend(fontsize=7, markerscale=1.6, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
+def draw_behind(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
+    """Windows (window, 2) of a fitted recording, pale, behind those drawn later."""
+    colours = [cluster_colour(cluster) for cluster in labels.tolist()]
+    ax.scatter(projection[:, 0], projection[:, 1], s=5, c=colours, alpha=0.2, zorder=0, linewidths=0)
+
+
 def draw_series(
     axes: Any,
     times: FloatArray,

@@ -67,6 +67,7 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "ranges": _ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
+        "behind": study.behind.says if study.behind else None,
     }
 
 
@@ -97,6 +98,9 @@ def _windows(study: StudyResults) -> list[Packed]:
         pack_for_drawing("mean", mean, turn=2),
         pack_for_drawing("deviation", deviation, turn=2),
     ]
+    if (behind := study.behind) is not None:
+        x, y = behind.projection.T
+        packed += [pack("behind_x", x), pack("behind_y", y), pack("behind_cluster", behind.labels)]
     if data.labels is not None:
         packed.append(pack("label", data.labels))
     if (marked := data.anomalous_samples) is not None:

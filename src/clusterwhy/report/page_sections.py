@@ -10,7 +10,7 @@ import pandas as pd
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
-from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import (
     anomaly_summaries,
     as_rows,
@@ -35,7 +35,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
     """
     return {
         "name": study.data.card.name,
-        "headline": headline(study),
+        "headline": study.headline,
         "summaries": _summaries(study),
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
@@ -48,24 +48,9 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "faithfulness": [
             as_rows(table) for table in faithfulness_tables(study.faithfulness, study.relevance_budget) if len(table)
         ],
-        "stages": [_stage(study, stage) for stage in STAGES],
+        "stages": [_stage(study, stage) for stage in study.stages],
         "notes": study.data.card.notes,
     }
-
-
-def headline(study: StudyResults) -> str:
-    """Numbers of windows, clusters and anomalous segments, in one line."""
-    labels, n_clusters = study.labels, len(study.summary["clusters"])
-    kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
-    n_segments = len(study.segments)
-    segments = f"{n_segments} segment" + ("s are" if n_segments != 1 else " is")
-    text = (
-        f"{len(labels)} windows of {study.data.length} samples form {kinds}; {np.mean(labels < 0):.1%} are noise; "
-        f"{segments} anomalous."
-    )
-    if not study.explained_clusters:
-        text += " Without two groups of windows to compare, no cluster is explained."
-    return text
 
 
 def _picture(path: Path) -> str:
@@ -209,7 +194,7 @@ def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
         "undefined": undefined(own, study.anomalies.iloc[[row]]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
         "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
-        "references": [clock.text(seconds[first]) for first in record["normal_windows"]],
+        "references": [clock.text(study.normal.time_s[first]) for first in record["normal_windows"]],
         "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
     }
 

@@ -39,6 +39,8 @@ def overview(study: StudyResults, stem: Path) -> Files:
         bar.ax.tick_params(labelsize=6)
     else:
         scatter = right.subplots()
+    if (behind := study.behind) is not None:
+        figures.draw_behind(scatter, behind.projection, behind.labels)
     figures.draw_projection(scatter, study.projection, study.labels)
     return save(figure, stem)
 
@@ -73,7 +75,8 @@ def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
     clock = study.window_clock
     image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
     panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    references = np.stack([data.values[first : first + length, leading] for first in anomaly["normal_windows"]])
+    normal = study.normal.values
+    references = np.stack([normal[first : first + length, leading] for first in anomaly["normal_windows"]])
     label = f"{data.channels[leading]} ({card.units[leading] or 'no unit'})"
     times = clock.scaled(np.arange(length) / card.rate_hz)
     figures.draw_beside_references(lines, times, data.values[start : start + length, leading], references, label)

@@ -19,6 +19,15 @@ STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain
 
 
 @dataclass(frozen=True)
+class Behind:
+    """Windows drawn behind those of the page: places (window, 2), clusters (window,), and what they are, in words."""
+
+    projection: FloatArray
+    labels: IntArray
+    says: str
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """The artifacts of a finished pipeline.
 
@@ -33,10 +42,25 @@ class StudyResults:
         """The results of `dvc repro` in one folder."""
         return cls({stage: Path(artifacts) / stage for stage in STAGES})
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Whose provenance is told."""
+        return STAGES
+
     @cached_property
     def data(self) -> Prepared:
         """The series and its windows."""
         return Prepared(self.folders["prepare"])
+
+    @property
+    def normal(self) -> Prepared:
+        """The series whose normal windows anomalies are compared with."""
+        return self.data
+
+    @property
+    def behind(self) -> Behind | None:
+        """Windows behind those of the series in the projection."""
+        return None
 
     @cached_property
     def seconds(self) -> FloatArray:
@@ -219,6 +243,20 @@ class StudyResults:
     def relevance_budget(self) -> pd.DataFrame:
         """Where relevance is lost between target and input, by layer."""
         return read_table(self.folders["evaluate"] / "relevance_budget.csv")
+
+    @property
+    def headline(self) -> str:
+        """Numbers of windows, clusters and anomalous segments, in one line."""
+        n_clusters, n_segments = len(self.summary["clusters"]), len(self.segments)
+        kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
+        segments = f"{n_segments} segment" + ("s are" if n_segments != 1 else " is")
+        text = (
+            f"{len(self.labels)} windows of {self.data.length} samples form {kinds}; {np.mean(self.labels < 0):.1%} "
+            f"are noise; {segments} anomalous."
+        )
+        if not self.explained_clusters:
+            text += " Without two groups of windows to compare, no cluster is explained."
+        return text
 
     def provenance(self, stage: str) -> dict[str, Any]:
         """Settings, checksums of the inputs and versions of a stage."""

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from clusterwhy.anomaly.detectors import ClippedPredictionError, DetectorInput
+from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.detectors import ClippedPredictionError
 from clusterwhy.metrics.detection import (
     best_range_f1,
     event_quality,

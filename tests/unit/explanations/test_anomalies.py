@@ -9,7 +9,8 @@ import pytest
 import torch
 import yaml
 
-from clusterwhy.anomaly.detectors import Detector, DetectorInput, MeanAbsoluteZ, Scores
+from clusterwhy.anomaly.base import Detector, DetectorInput, Scores
+from clusterwhy.anomaly.detectors import MeanAbsoluteZ
 from clusterwhy.anomaly.storage import load_fitted, save_fitted
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.config import build_settings

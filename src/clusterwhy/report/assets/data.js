@@ -247,7 +247,7 @@ class Data {
       cell: beside ? (channel, t) => cells.step[row] * beside.level(row, channel * this.length + t, size) : (channel, t) => real(cells, row, channel * this.length + t),
       channel: (channel) => channels.values[row * this.nChannels + channel],
       target: of("target"), gap: of("gap"),
-      ...(kind === "explained" ? { cluster: of("cluster"), reference: of("reference"), encoders: of("encoders") } : {}),
+      ...(kind === "explained" ? { cluster: of("cluster"), reference: of("reference") < 0 ? null : of("reference"), encoders: of("encoders") } : {}),
     };
   }
 

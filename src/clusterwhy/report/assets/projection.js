@@ -65,6 +65,14 @@ class ProjectionView {
     return [_fullLayout.xaxis, _fullLayout.yaxis].map(({ range: [low, high] }) => [low - (high - low) / 2, high + (high - low) / 2]);
   }
 
+  // the windows of the fitted study, pale, of a recording that it is applied to
+  behind() {
+    const { data } = this, cluster = data.arrays.behind_cluster;
+    if (!cluster) return [];
+    const { behind_x: { values: x }, behind_y: { values: y } } = data.arrays;
+    return [{ type: "scattergl", mode: "markers", x, y, marker: { size: 4, opacity: 0.18, color: Array.from(cluster.values, (one) => data.colour(one)), line: { width: 0 } }, hoverinfo: "skip" }];
+  }
+
   draw() {
     const { data } = this;
     if (this.state.values.colour.includes(":") && !data.hasMoments(() => this.draw())) return;
@@ -74,6 +82,9 @@ class ProjectionView {
     this.note.textContent = this.place.size < this.shown.length ? `${this.place.size} of ${this.shown.length} windows are drawn; zoom in to see more. The lasso selects all.` : "";
     const size = this.place.size < 3000 ? 6 : this.place.size < 15000 ? 4 : 3;
     const showscale = this.drawn.some(({ marker }) => marker.showscale);
+    const behind = this.behind();
+    this.nBehind = behind.length;
+    if (behind.length) this.note.textContent += ` Pale: ${plain(data.about.behind)}.`;
     const traces = this.drawn.map(({ windows, marker }) => ({
       type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.x[w]), y: Float32Array.from(windows, (w) => data.y[w]),
       marker: { size, ...marker, line: { width: 0 } },
@@ -92,7 +103,7 @@ class ProjectionView {
       dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: "projection", height: 400,
       margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
-    draw(this.div, traces, shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
+    draw(this.div, [...behind, ...traces], shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
   }
 
   title(window) {
@@ -101,8 +112,8 @@ class ProjectionView {
     return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
   }
 
-  // the window of a point; null for the path
-  windowOf({ curveNumber, pointNumber }) { return curveNumber < this.drawn.length ? this.drawn[curveNumber].windows[pointNumber] : null; }
+  // the window of a point; null for the path and the windows behind
+  windowOf({ curveNumber, pointNumber }) { return this.drawn[curveNumber - this.nBehind]?.windows[pointNumber] ?? null; }
 
   connect() {
     this.div.on("plotly_selected", (event) => {
@@ -146,7 +157,7 @@ class ProjectionView {
     const { selected } = this.state.values, points = this.drawn.map(() => (selected.length ? [] : null));
     for (const [group, i] of selected.map((w) => this.place.get(w)).filter((place) => place !== undefined)) points[group].push(i);
     // redrawing 100 000 points takes a second, so only if something changed
-    if (selected.length || this.div.data.some((trace) => trace.selectedpoints)) Plotly.restyle(this.div, { selectedpoints: points }, points.map((_, group) => group));
+    if (selected.length || this.div.data.some((trace) => trace.selectedpoints)) Plotly.restyle(this.div, { selectedpoints: points }, points.map((_, group) => group + this.nBehind));
     if (!this.own && (this.div.layout.selections || []).length) Plotly.relayout(this.div, { selections: [] });
   }
 

@@ -30,7 +30,7 @@ class WindowView {
     const traces = [];
     if (found && found.known) traces.push(heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
     if (data.hasValues(window)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(window, channel, t))));
-    const beside = found && found.reference !== undefined ? found.reference : null;
+    const beside = found?.reference ?? null;
     if (beside !== null && data.hasValues(beside)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(beside, channel, t), { line: { width: 1.2, color: "#111", dash: "dot" } })));
     draw(this.plot, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config(`window_${window}`));
     const again = (there) => { if (there && this.state.values.window === window) this.draw(); };
@@ -45,7 +45,8 @@ class WindowView {
     if (!found) return data.rows.explained.size ? "This window was not explained: `coverage` in params.yaml says how many are." : "No window was explained: there are not two groups of windows to compare.";
     const gap = Number.isFinite(found.gap) ? `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.` : "The target is 0, so that the gap of relevance is undefined.";
     if (kind === "anomaly") return `Red marks what differs from the nearest normal windows. ${gap}`;
-    const own = data.clusterName(found.cluster), other = `Dotted: window ${found.reference}, the most similar one ${data.cluster[window] < 0 ? "in" : "outside"} ${own}.`;
+    const own = data.clusterName(found.cluster), where = data.cluster[window] < 0 ? "in" : "outside";
+    const other = found.reference === null ? `Compared with the most similar windows of the study ${where} ${own}.` : `Dotted: window ${found.reference}, the most similar one ${where} ${own}.`;
     const signs = data.cluster[window] < 0 ? `Noise; the nearest cluster is ${own}: blue keeps this window out of it, red speaks for it.` : `Red supports ${own}, blue opposes it, beside similar windows outside it.`;
     return `${signs} ${other} ${found.encoders > 1 ? `Mean over ${found.encoders} encoders` : "By one encoder"}. ${gap}`;
   }

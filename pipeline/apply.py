@@ -1,0 +1,102 @@
+"""Apply the finished study to a new recording: known states, anomaly scores and why, without training."""
+
+import logging
+import time
+
+import matplotlib as mpl
+
+from clusterwhy.application.applying import Application
+from clusterwhy.application.fitted_study import FittedStudy
+from clusterwhy.application.recording import admitted, by_policies_of, save_recording
+from clusterwhy.artifacts.store import write_json
+from clusterwhy.data.series import Series
+from clusterwhy.data.storage import Prepared
+from clusterwhy.readers.data_report import data_report
+from clusterwhy.report.application_results import ApplicationResults
+from clusterwhy.report.page import write_page, write_pictures
+from pipeline._data_report import NAME, faults_reported
+from pipeline._stage import StageRun, application_stage
+
+log = logging.getLogger("clusterwhy")
+
+
+@application_stage
+def main(run: StageRun) -> None:
+    study = _study(run)
+    with faults_reported(run):
+        data = _read(run, study)
+    began = time.monotonic()
+    applied = Application(study, data, run.out, run.settings["workers"], run.settings["application"].risk)
+    placed, scores = applied.placed, applied.scores
+    seconds = time.monotonic() - began
+    log.info("embedded, placed and scored %d windows in %.1f s", len(data.index), seconds)
+    run.tracker.summarise({"application_s": seconds})
+    run.metrics = {
+        "n_windows": len(data.index),
+        "in_clusters": {
+            str(cluster): int((placed.labels == cluster).sum()) for cluster in range(len(study.clusters.persistence))
+        },
+        "noise_share": float((placed.labels < 0).mean()),
+        "unknown_share": float(placed.unknown.mean()),
+        "n_fitted_before": int((placed.twins >= 0).sum()),
+        "threshold": study.threshold,
+        "anomalous_share": float((scores.windows > study.threshold).mean()),
+    }
+    log.info(
+        "%.1f %% in known states, %.1f %% further from them than they reach, %.1f %% above the threshold",
+        *(100 * share for share in (1 - run.metrics["noise_share"], run.metrics["unknown_share"])),
+        100 * run.metrics["anomalous_share"],
+    )
+    _explain(run, applied)
+    mpl.use("agg")
+    results = ApplicationResults.in_folder(run.out, run.inputs)
+    (run.out / "report").mkdir(exist_ok=True)
+    write_pictures(results, run.out / "report")
+    run.metrics["n_bytes"] = write_page(results, run.out / "report")
+    log.info("open %s", run.final / "report" / "report.html")
+
+
+def _study(run: StageRun) -> FittedStudy:
+    """The finished study, each of whose stages is an input."""
+    run.take("prepare"), run.take("train"), run.take("embed"), run.take("project")
+    run.take("cluster"), run.take("score"), run.take("explain"), run.take("explain_windows")
+    return FittedStudy(run.inputs)
+
+
+def _read(run: StageRun, study: FittedStudy) -> Prepared:
+    """The recording, with the study's policies, channels, scaler and windows."""
+    dataset, told = by_policies_of(run.settings["dataset"], study.settings["dataset"])
+    for sentence in told:
+        log.warning("%s", sentence)
+    series: Series = dataset.read()
+    write_json(run.out / NAME, data_report(series))
+    data = save_recording(run.out / "prepare", admitted(series, study.data.card), study.data.card)
+    log.info("%s: %d samples x %d channels, %d windows", series.name, *data.scaled.shape, len(data.index))
+    return data
+
+
+def _explain(run: StageRun, applied: Application) -> None:
+    from clusterwhy.explanations.noise import noise_table
+    from clusterwhy.explanations.properties import Units
+    from clusterwhy.explanations.storage import (
+        anomaly_figures,
+        cluster_figures,
+        save_anomalies,
+        save_clusters,
+        save_windows,
+    )
+
+    card = applied.study.data.card
+    units = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz)
+    clusters, anomalies = applied.explain_clusters(), applied.explain_anomalies()
+    save_clusters(run.out / "explain", clusters, units)
+    save_anomalies(run.out / "explain", anomalies)
+    windows = applied.explain_windows()
+    noise = noise_table(windows.windows, windows.channels, card.channels)
+    save_windows(run.out / "explain_windows", windows, noise, len(applied.data.index))
+    run.metrics |= {"explained": cluster_figures(clusters) | anomaly_figures(anomalies)}
+    log.info("explained windows of %d clusters and %d anomalies", len(clusters.clusters), len(anomalies.windows))
+
+
+if __name__ == "__main__":
+    main()

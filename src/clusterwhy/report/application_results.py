@@ -1,0 +1,109 @@
+"""Results of a study applied to a new recording, for the page."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from clusterwhy.artifacts.store import read_json, read_table
+from clusterwhy.compute.seeding import drawn
+from clusterwhy.data.storage import Prepared
+from clusterwhy.report.study_results import STAGES, Behind, StudyResults
+
+APPLIED = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows")
+MOST_BEHIND = 5000  # fitted windows drawn behind the new ones
+# of a study, not measured for a recording that it is applied to
+NOT_MEASURED = {
+    "results": ["question", "method"],
+    "faithfulness": ["cluster", "measure", "baseline", "ranking", "value", "n_windows"],
+    "stability": ["cluster", "resample", "jaccard", "n_windows"],
+    "relevance_budget": ["step", "category", "share"],
+    "judged": ["judge", "cluster", "ranking", "area", "verdict"],
+}
+
+
+@dataclass(frozen=True)
+class ApplicationResults(StudyResults):
+    """The artifacts of an application; what is missing in them belongs to the study.
+
+    Attributes:
+        study: what was applied.
+        out: folder of the application's own artifacts.
+    """
+
+    study: StudyResults
+    out: Path
+
+    @classmethod
+    def in_folder(cls, out: Path, artifacts: Path) -> Self:
+        """The results in the folder of an application, and those of the study."""
+        return cls({stage: out / stage for stage in APPLIED}, StudyResults.of(artifacts), out)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those of the study."""
+        return STAGES[: len(APPLIED)]
+
+    @property
+    def normal(self) -> Prepared:
+        """The fitted recording, whose normal windows anomalies are compared with."""
+        return self.study.data
+
+    @cached_property
+    def behind(self) -> Behind:
+        """The fitted windows in the projection."""
+        places, labels = self.study.projection, self.study.labels
+        kept = drawn(len(labels), min(MOST_BEHIND, len(labels)), 0)
+        return Behind(places[kept], labels[kept], f"windows of the study {self.study.data.card.name}")
+
+    @cached_property
+    def clusters_of_windows(self) -> pd.DataFrame:
+        """One row per new window: cluster, strength, distance, and whether it belongs to no known state."""
+        return read_table(self.folders["cluster"] / "clusters.parquet")
+
+    @property
+    def headline(self) -> str:
+        """What the recording is, and how much of it is known."""
+        table, card = self.clusters_of_windows, self.study.data.card
+        known, unknown = (table["cluster"] >= 0).mean(), table["unknown"].mean()
+        n_segments = len(self.segments)
+        return (
+            f"{len(table)} windows of {self.data.card.name}, read, placed and scored by the study {card.name}, without "
+            f"training: {known:.1%} are in its clusters, {unknown:.1%} in no known state; "
+            f"{n_segments} segment{'s are' if n_segments != 1 else ' is'} anomalous by its threshold."
+        )
+
+    def provenance(self, stage: str) -> dict[str, Any]:
+        """Settings and versions of a stage of the study."""
+        return read_json(self.study.folders[stage] / "provenance.json")
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Nothing: baselines are measured for the study."""
+        return _nothing("results")
+
+    @cached_property
+    def faithfulness(self) -> pd.DataFrame:
+        """Nothing: measured for the study."""
+        return _nothing("faithfulness")
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """Nothing: measured for the study."""
+        return _nothing("stability")
+
+    @cached_property
+    def relevance_budget(self) -> pd.DataFrame:
+        """Nothing: measured for the study."""
+        return _nothing("relevance_budget")
+
+    @cached_property
+    def judged(self) -> pd.DataFrame:
+        """Nothing: measured for the study."""
+        return _nothing("judged")
+
+
+def _nothing(name: str) -> pd.DataFrame:
+    return pd.DataFrame({column: pd.Series(dtype=object) for column in NOT_MEASURED[name]})

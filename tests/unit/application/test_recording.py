@@ -1,0 +1,84 @@
+"""A new recording as a study reads it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clusterwhy.application.recording import admitted, by_policies_of, save_recording
+from clusterwhy.artifacts.schemas import SeriesCard
+from clusterwhy.data.series import Series
+from clusterwhy.datasets.watch import WatchRecordings
+from clusterwhy.errors import DataError
+from clusterwhy.readers.tables import CsvFile
+
+CARD = SeriesCard(
+    name="fitted",
+    channels=["pressure", "flow"],
+    units=["bar", ""],
+    rate_hz=20.0,
+    label_names=[],
+    notes=[],
+    length=10,
+    stride=5,
+    train_stop=100,
+    segments=[0],
+    constant_channels=["valve"],
+    centre=[1.0, 2.0],
+    scale=[2.0, 4.0],
+)
+
+
+def recording(channels: tuple[str, ...] = ("flow", "pressure"), rate_hz: float = 20.0, n: int = 40) -> Series:
+    values = np.arange(n * len(channels), dtype=float).reshape(n, -1)
+    return Series("new", values, np.arange(n) / rate_hz, rate_hz, channels, ("",) * len(channels), train_stop=n)
+
+
+def test_channels_are_taken_by_name_in_the_order_of_the_study() -> None:
+    found = admitted(recording(), CARD)
+    assert found.channels == ("pressure", "flow") and found.units == ("bar", "")
+    np.testing.assert_array_equal(found.values, recording().values[:, ::-1])
+
+
+def test_a_channel_that_was_constant_and_dropped_is_no_added_channel() -> None:
+    assert admitted(recording(("flow", "valve", "pressure")), CARD).channels == ("pressure", "flow")
+
+
+def test_missing_and_added_channels_and_another_rate_are_refused_in_one_list() -> None:
+    with pytest.raises(DataError) as raised:
+        admitted(recording(("pressure", "flow_1", "speed"), rate_hz=25.0), CARD)
+    assert [fault.kind for fault in raised.value.records] == [
+        *("missing-channel", "added-channel", "added-channel", "other-rate")
+    ]
+    said = str(raised.value)
+    assert "'flow' is missing; is it 'flow_1' now?" in said and "leave_out" in said and "25 samples per second" in said
+
+
+def test_a_recording_is_scaled_by_the_scaler_of_the_study(tmp_path: Path) -> None:
+    data = save_recording(tmp_path, admitted(recording(), CARD), CARD)
+    expected = (recording().values[:, ::-1] - CARD.centre) / CARD.scale
+    np.testing.assert_allclose(data.scaled, expected, rtol=1e-6)
+    assert data.starts.tolist() == [0, 5, 10, 15, 20, 25, 30] and not data.index["train"].any()
+    assert data.card.centre == CARD.centre and data.card.train_stop == 0
+
+
+def test_a_recording_shorter_than_a_window_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"window\.length"):
+        save_recording(tmp_path, admitted(recording(n=9), CARD), CARD)
+
+
+def test_the_policies_are_those_of_the_study_whatever_the_file_says() -> None:
+    study = CsvFile(path="a.csv", time="t", gaps="split", max_gap=9, memory_share=0.5)
+    new = CsvFile(path="b.csv", time="when", decimal=",", max_gap=2)
+    found, told = by_policies_of(new, study)
+    assert (found.path, found.time, found.decimal) == ("b.csv", "when", ",")
+    assert (found.gaps, found.max_gap, found.memory_share) == ("split", 9, new.memory_share)
+    assert told == [
+        "`gaps: split` of the study is used, not `interpolate`",
+        "`max_gap: 9` of the study is used, not `2`",
+    ]
+
+
+def test_data_without_policies_are_read_as_they_are() -> None:
+    watch = WatchRecordings(subject=2, side=1, sha256="x", path=None)
+    assert by_policies_of(watch, CsvFile(path="a.csv", time="t")) == (watch, [])
