@@ -16,6 +16,8 @@ from clusterwhy.data.series import Series, end_to_end
 from clusterwhy.data.windows import WindowSettings
 from clusterwhy.types import FloatArray, IntArray
 
+PART = 1 << 16  # samples that are scaled at a time
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -103,7 +105,10 @@ def save_prepared(
     """
     write_array(folder / "values.npy", series.values)
     write_array(folder / "time.npy", series.time)
-    write_array(folder / "scaled.npy", standardised(series.values, centre, scale).astype(np.float32))
+    scaled = np.empty(series.values.shape, dtype=np.float32)
+    for first in range(0, len(scaled), PART):
+        scaled[first : first + PART] = standardised(series.values[first : first + PART], centre, scale)
+    write_array(folder / "scaled.npy", scaled)
     if series.anomalous is not None:
         write_array(folder / "anomalous.npy", series.anomalous)
     write_table(folder / "windows.parquet", index)

@@ -177,7 +177,8 @@ def _kind(column: pd.Series) -> str:
 
 
 def _size_faults(values: FloatArray, names: Sequence[str], max_abs: float, issues: Issues) -> None:
-    infinite, large = np.isinf(values), np.isfinite(values) & (np.abs(values) > max_abs)
+    infinite = np.isinf(values)
+    large = ((values > max_abs) | (values < -max_abs)) & ~infinite
     for i in map(int, np.flatnonzero(infinite.any(axis=0))):
         where = issues.where(np.flatnonzero(infinite[:, i]))
         issues.notes.append(f"column {names[i]!r}: infinite cells count as missing ({where})")

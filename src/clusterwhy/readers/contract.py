@@ -146,7 +146,8 @@ def _ordered(rows: Rows, raw: RawTable, n_channels: int, policies: Policies, iss
     advice = "" if raw.others is None else advice_of_column(raw.others, rows.time, issues)
     if parallel:
         one_after_another(rows, issues)
-    rows = rows.at(np.argsort(rows.codes["track"], kind="stable"))
+    if (np.diff(rows.codes["track"]) < 0).any():
+        rows = rows.at(np.argsort(rows.codes["track"], kind="stable"))
     rows = without_duplicates(in_order(rows, policies, issues, advice), policies, issues, advice)
     if raw.channel is not None:
         rows = pivoted(rows, n_channels, issues)
@@ -164,7 +165,7 @@ def _regular(
     rows = empty_channels(rows, names, issues)
     rows = replace(rows, codes=rows.codes | {"row": np.arange(len(rows.time))})
     complete = closed(rows, names, policies, issues)
-    n_filled = (~np.isfinite(rows.values[complete.codes["row"]])).sum(axis=0)
+    n_filled = (~np.isfinite(rows.values))[complete.codes["row"]].sum(axis=0)
     rate_hz = 0.0 if pace is None else pace.rate_hz
     if pace is not None and not issues.faults and policies.irregular == "resample":
         kept = complete

@@ -24,7 +24,7 @@ def empty_channels(rows: Rows, names: tuple[str, ...], issues: Issues) -> Rows:
     for i in map(int, np.flatnonzero(empty)):
         text = f"channel {names[i]!r}: 100.00% missing or infinite: it holds no number"
         issues.fault("empty-channel", text, rows.number, names[i])
-    return replace(rows, values=np.where(empty, 0.0, rows.values))
+    return replace(rows, values=np.where(empty, 0.0, rows.values)) if empty.any() else rows
 
 
 def closed(rows: Rows, names: tuple[str, ...], policies: Policies, issues: Issues) -> Rows:

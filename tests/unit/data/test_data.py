@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from clusterwhy.data.scaling import ScalerSettings
 from clusterwhy.data.series import Series
+from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index, windows_at
 from clusterwhy.datasets.watch import WatchRecordings, _wheel_file
 from clusterwhy.errors import DataError
@@ -146,3 +147,17 @@ def test_a_channel_in_tiny_units_is_scaled_and_one_with_rounding_only_is_not() -
     values = np.column_stack([1e-13 * wave, 7.3 + 1e-15 * wave, np.full(100, 2.0)])
     _, scale = ScalerSettings(kind="standard", constant_channels="keep").fit(values)
     np.testing.assert_allclose(scale, [1e-13 * wave.std(), 1.0, 1.0])
+
+
+def test_a_series_is_scaled_part_by_part(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusterwhy.data.storage.PART", 7)
+    values = rng.normal(size=(40, 2))
+    series = Series("s", values, np.arange(40.0), 1.0, ("a", "b"), ("", ""), train_stop=40)
+    settings = WindowSettings(length=8, stride=4)
+    saved = save_prepared(
+        tmp_path, series, window_index(series, settings), settings, np.array([1.0, 2.0]), np.array([3.0, 0.01]), []
+    )
+    expected = np.clip((values - [1.0, 2.0]) / [3.0, 0.01], -50.0, 50.0)
+    np.testing.assert_array_equal(saved.scaled, expected.astype(np.float32))
