@@ -15,6 +15,7 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 NOISE = -1
 UNKNOWN = -2  # a label that is not told
+DISTANCES_MIB = 64  # of memory for distances between windows
 PART = 10_000  # windows that are assigned at a time: each keeps 2 x `min_samples` neighbours
 
 
@@ -204,6 +205,7 @@ def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 500
 
     None below two clusters, or where all windows coincide (0 / 0, scikit-learn says 0).
     """
+    from sklearn import config_context
     from sklearn.metrics import silhouette_score
 
     kept = np.flatnonzero(labels != NOISE)
@@ -211,7 +213,8 @@ def silhouette(points: FloatArray, labels: IntArray, seed: int, limit: int = 500
         kept = np.random.RandomState(seed).permutation(kept)[:limit]
     if len(set(labels[kept])) < 2 or coincide(points[kept]):
         return None
-    return float(silhouette_score(points[kept], labels[kept]))
+    with config_context(working_memory=DISTANCES_MIB):
+        return float(silhouette_score(points[kept], labels[kept]))
 
 
 def central_order(points: FloatArray, limit: int = 5000) -> IntArray:
@@ -223,7 +226,8 @@ def central_order(points: FloatArray, limit: int = 5000) -> IntArray:
 
     points = np.asarray(points, dtype=np.float64)
     others = points if len(points) <= limit else points[drawn(len(points), limit, seed=0)]
-    sums = np.concatenate([chunk.sum(axis=1) for chunk in pairwise_distances_chunked(points, others)])
+    chunks = pairwise_distances_chunked(points, others, working_memory=DISTANCES_MIB)
+    sums = np.concatenate([chunk.sum(axis=1) for chunk in chunks])
     return np.argsort(sums, kind="stable")
 
 

@@ -3,12 +3,15 @@
 import itertools
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
 
+from clusterwhy.anomaly import base
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
 from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
@@ -268,6 +271,34 @@ def test_detectors_rank_the_anomalous_window_first(detector: Any, rng: np.random
     assert found.windows.argmax() == 17
     if found.channels is not None:
         assert found.channels[17].argmax() == 1
+
+
+def test_distances_between_many_windows_take_little_memory(rng: np.random.Generator) -> None:
+    points = rng.normal(size=(5000, 3))
+    tracemalloc.start()
+    order = central_order(points)
+    silhouette(points, (points[:, 0] > 0).astype(int), seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.75 * 5000 * 5000 * 8
+    by_hand = np.array([np.linalg.norm(points - point, axis=1).sum() for point in points])
+    np.testing.assert_array_equal(order[:50], np.argsort(by_hand, kind="stable")[:50])
+
+
+def test_principal_components_of_a_sample_score_every_window(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detector_input(rng, 17)
+    whole = PcaError(explained_share=0.5).score(made)
+    monkeypatch.setattr(base, "PART", 7)
+    np.testing.assert_allclose(PcaError(explained_share=0.5, sample=39).score(made).windows, whole.windows, rtol=1e-5)
+    fitted = made.windows[made.train][drawn(39, 20, seed=0)].reshape(20, -1)
+    model = PCA(n_components=0.5, svd_solver="full").fit(fitted)
+    flat = made.windows.reshape(40, -1)
+    by_hand = ((flat - model.inverse_transform(model.transform(flat))) ** 2).mean(axis=1)
+    found = PcaError(explained_share=0.5, sample=20).score(made).windows
+    np.testing.assert_allclose(found, by_hand, rtol=1e-4)
+    assert not np.allclose(found, whole.windows, rtol=1e-2)
 
 
 def test_random_scores_are_uniform_and_repeatable(rng: np.random.Generator) -> None:

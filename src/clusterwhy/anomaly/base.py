@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ConfigError
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     WindowWork = Callable[[MaskedEncoder, FloatArray, IntArray], FloatArray]
 
+PART = 1024  # windows that are cut out of the series at a time
 # what a detector has learned from training windows, by name
 Fitted = dict[str, FloatArray]
 
@@ -51,6 +54,11 @@ class DetectorInput:
         if self.map is not None:
             return self.map(work)
         return work(self.load_encoder(), self.values, self.starts)
+
+    def in_parts(self, work: "Callable[[FloatArray], FloatArray]") -> FloatArray:
+        """`work` of all windows (window, channel, time), a part of them at a time."""
+        parts = np.split(self.starts, range(PART, len(self.starts), PART))
+        return np.concatenate([work(windows_at(self.values, part, self.length)) for part in parts])
 
     @cached_property
     def windows(self) -> FloatArray:

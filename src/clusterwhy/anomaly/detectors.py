@@ -1,6 +1,5 @@
 """Anomaly scores per window: higher is more anomalous. Everything is fitted on training windows only."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,19 +7,12 @@ import numpy as np
 from pydantic import Field
 
 from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Scores
+from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
-
-PART = 1024  # windows of a new recording that are copied at a time
-
-
-def _parts(inputs: DetectorInput) -> Iterator[FloatArray]:
-    """(window, channel, time), some windows at a time: a new recording may be long."""
-    for first in range(0, len(inputs.starts), PART):
-        yield windows_at(inputs.values, inputs.starts[first : first + PART], inputs.length)
 
 
 class Glosh(Detector):
@@ -145,21 +137,23 @@ class ClippedPredictionError(Detector):
 
 
 class PcaError(Detector):
-    """Reconstruction error of principal components fitted on training windows."""
+    """Reconstruction error of principal components fitted on training windows, on at most `sample` of them."""
 
     explained_share: float = Field(gt=0.0, lt=1.0)
+    sample: int = Field(default=5000, ge=2)
 
     def score(self, inputs: DetectorInput) -> Scores:
         from sklearn.decomposition import PCA
 
-        flat = inputs.windows.reshape(len(inputs.starts), -1)
-        model = PCA(n_components=self.explained_share, svd_solver="full").fit(flat[inputs.train])
-        squared = (flat - model.inverse_transform(model.transform(flat))) ** 2
-        channels = squared.reshape(inputs.windows.shape).mean(axis=2).astype(np.float64)
-        return Scores(channels.mean(axis=1), channels, {"mean": model.mean_, "components": model.components_})
+        starts = inputs.starts[inputs.train]
+        if len(starts) > self.sample:
+            starts = starts[drawn(len(starts), self.sample, inputs.seed)]
+        windows = windows_at(inputs.values, starts, inputs.length)
+        model = PCA(n_components=self.explained_share, svd_solver="full").fit(windows.reshape(len(windows), -1))
+        return self.score_new(inputs, {"mean": model.mean_, "components": model.components_}, inputs)
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
-        channels = np.concatenate([self._errors(windows, **fitted) for windows in _parts(inputs)])
+        channels = inputs.in_parts(lambda windows: self._errors(windows, **fitted))
         return Scores(channels.mean(axis=1), channels, fitted)
 
     @staticmethod
@@ -176,7 +170,7 @@ class MeanAbsoluteZ(Detector):
         return self.score_new(inputs, {}, inputs)
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
-        channels = np.concatenate([np.abs(windows).mean(axis=2) for windows in _parts(inputs)]).astype(np.float64)
+        channels = inputs.in_parts(lambda windows: np.abs(windows).mean(axis=2).astype(np.float64))
         return Scores(channels.mean(axis=1), channels)
 
 
