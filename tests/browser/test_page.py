@@ -19,6 +19,7 @@ from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.report import notebook
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json, write_page, write_pictures
+from clusterwhy.report.page_data import explained_windows
 from clusterwhy.report.study_results import StudyResults
 from tests.conftest import Checkout
 from tests.synthetic_results import synthetic_results
@@ -420,6 +421,28 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
 
 
 @needs_browser
+def test_a_page_of_very_many_windows_leaves_out_what_each_window_would_add(
+    visit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clusterwhy.report.page_data.MOST_NEAR", 100)
+    monkeypatch.setattr("clusterwhy.report.page_data.MOST_MOMENTS", 1200)
+    found = synthetic_results(tmp_path / "artifacts", n_windows=201)
+    path, asked = written(found, tmp_path / "report"), explained_windows(found)
+    near = "#window [data-part=near]"
+    for row, window in enumerate(asked[[0, -1]]):
+        tab = visit(path, f"#window={window}&colour=mean:0&selected=0_40")
+        chips = tab.locator(f"{near} .chip").evaluate_all("all => all.map((one) => Number(one.dataset.window))")
+        assert chips == found.nearest(5, asked)[[0, -1]][row].tolist()
+        # no means: the colour in the address is ignored, and not offered
+        assert tab.locator("#colour").input_value() == "cluster"
+        assert tab.locator("#colour optgroup").count() == 0
+    unknown = next(window for window in range(201) if window not in asked)
+    tab = visit(path, f"#window={unknown}")
+    assert tab.locator(f"{near} .chip").count() == 0
+    assert "only explained ones" in tab.locator(near).inner_text()
+
+
+@needs_browser
 def test_long_series_are_shown_in_days_with_the_labelled_anomalies(visit: Any, tmp_path: Path) -> None:
     found = synthetic_results(tmp_path / "artifacts", n_windows=200, rate_hz=1 / 1800)
     marked = np.zeros(len(found.data.values), dtype=bool)
@@ -574,7 +597,11 @@ def test_empty_arrays_stay_empty() -> None:
         assert packed.shape[0] == 0 and unpacked(packed.text, packed.dtype, packed.shape).size == 0
 
 
-def test_the_envelope_encloses_every_value(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("at_once", [1024, 7])
+def test_the_envelope_encloses_every_value(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("clusterwhy.report.array_encoding.BUCKETS_AT_ONCE", at_once)
     values = rng.normal(size=(2, 1003))
     values[1, 4] = np.nan
     low, high = envelope(values, 100)
@@ -592,13 +619,23 @@ def test_json_in_the_page_cannot_end_the_script() -> None:
 
 def test_neighbours_do_not_overlap_the_window(tmp_path: Path) -> None:
     found = synthetic_results(tmp_path)
-    near, starts = found.nearest(5), found.data.starts
+    near, starts = found.nearest(5, np.arange(len(found.labels))), found.data.starts
     assert (np.abs(starts[near] - starts[:, None]) >= found.data.length).all()
     distances = np.linalg.norm(found.embeddings[near] - found.embeddings[:, None], axis=2)
     assert (np.diff(distances, axis=1) >= -1e-6).all()
     others = np.linalg.norm(found.embeddings - found.embeddings[8], axis=1)
     others[np.abs(starts - starts[8]) < found.data.length] = np.inf
     assert others.argmin() == near[8, 0]
+
+
+def test_the_level_of_a_cluster_is_the_mean_of_its_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = synthetic_results(tmp_path)
+    own = found.moments[0][:, found.labels == 1]
+    np.testing.assert_allclose(found.level(1), own.mean(axis=1), rtol=1e-6)
+    monkeypatch.setattr("clusterwhy.report.study_results.MOST_MEMBERS", own.shape[1] // 2)
+    np.testing.assert_allclose(
+        found.level(1), own[:, :: -(-own.shape[1] // (own.shape[1] // 2))].mean(axis=1), rtol=1e-6
+    )
 
 
 def test_notebook_figures_show_the_same_numbers_as_the_page(tmp_path: Path) -> None:

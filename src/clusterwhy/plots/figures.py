@@ -14,6 +14,8 @@ from clusterwhy.types import FloatArray, IntArray
 
 NOISE_COLOUR = "#b5b5b5"
 LINE = "#222222"  # signals, and text on colours
+MOST_POINTS = 20_000  # windows drawn in a projection
+MOST_RUNS = 2_000  # places along a series that a picture tells apart
 
 
 def cluster_colour(cluster: int) -> Any:
@@ -41,7 +43,9 @@ def cluster_name(cluster: int) -> str:
 
 
 def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
-    """Windows (window, 2) coloured by cluster; noise is grey and behind."""
+    """Windows (window, 2) coloured by cluster; noise is grey and behind. Of more than `MOST_POINTS`, every n-th."""
+    step = -(-len(labels) // MOST_POINTS) or 1
+    projection, labels = projection[::step], labels[::step]
     for cluster in sorted(set(labels.tolist())):
         chosen = labels == cluster
         ax.scatter(
@@ -90,9 +94,26 @@ def draw_series(
         ax.margins(x=0)
 
 
+def visible_runs(runs: list[dict[str, int]], places: int = MOST_RUNS) -> list[dict[str, int]]:
+    """Runs of clusters as they are seen at so many places along the series, each in the colour of its middle.
+
+    Args:
+        runs: `cluster`, `start` and `stop` (samples) of each, in order; returned as they are if there are not more.
+    """
+    if len(runs) <= places:
+        return runs
+    starts, clusters = (np.array([run[name] for run in runs]) for name in ("start", "cluster"))
+    edges = np.linspace(starts[0], runs[-1]["stop"], places + 1).astype(int)
+    seen = clusters[np.searchsorted(starts, (edges[:-1] + edges[1:]) // 2, side="right") - 1]
+    ends = [0, *(np.flatnonzero(np.diff(seen)) + 1), places]
+    return [
+        {"cluster": int(seen[a]), "start": int(edges[a]), "stop": int(edges[b])} for a, b in itertools.pairwise(ends)
+    ]
+
+
 def draw_timeline(ax: Axes, runs: list[dict[str, int]], times: FloatArray) -> None:
     """When each cluster occurs."""
-    for run in runs:
+    for run in visible_runs(runs):
         start, stop = times[run["start"]], times[run["stop"] - 1]
         ax.axvspan(start, stop, color=cluster_colour(run["cluster"]), linewidth=0)
     ax.set_yticks([])

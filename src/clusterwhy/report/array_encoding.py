@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clusterwhy.types import FloatArray
 
+BUCKETS_AT_ONCE = 1024  # whose minima and maxima are taken at a time
 STEPS = {np.int8: 127, np.int16: 32767}
 
 
@@ -111,8 +112,14 @@ def envelope(values: FloatArray, n_buckets: int) -> tuple[FloatArray, FloatArray
         Two arrays (channel, bucket); NaN where a bucket has no finite value.
     """
     n_samples = values.shape[1]
-    starts = (np.arange(n_buckets) * n_samples) // n_buckets
-    known = np.isfinite(values)
-    low = np.minimum.reduceat(np.where(known, values, np.inf), starts, axis=1)
-    high = np.maximum.reduceat(np.where(known, values, -np.inf), starts, axis=1)
-    return np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)
+    edges = (np.arange(n_buckets + 1) * n_samples) // n_buckets
+    found = []
+    for first in range(0, n_buckets, BUCKETS_AT_ONCE):
+        own = edges[first : first + BUCKETS_AT_ONCE + 1]
+        part = values[:, own[0] : own[-1]]
+        known, starts = np.isfinite(part), own[:-1] - own[0]
+        low = np.minimum.reduceat(np.where(known, part, np.inf), starts, axis=1)
+        high = np.maximum.reduceat(np.where(known, part, -np.inf), starts, axis=1)
+        found.append((np.where(np.isfinite(low), low, np.nan), np.where(np.isfinite(high), high, np.nan)))
+    lows, highs = zip(*found, strict=True)
+    return np.concatenate(lows, axis=1), np.concatenate(highs, axis=1)

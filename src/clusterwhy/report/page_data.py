@@ -13,9 +13,11 @@ from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing, packed_levels
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
-from clusterwhy.types import FloatArray
+from clusterwhy.types import FloatArray, IntArray
 
 N_NEIGHBORS = 5
+MOST_NEAR = 20_000  # windows that each get nearest ones; of more, only those that are explained
+MOST_MOMENTS = 8_000_000  # means and deviations of windows in the page; it does without where there are more
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,6 @@ def _ranges(values: FloatArray) -> list[tuple[float, float]]:
 def _windows(study: StudyResults) -> list[Packed]:
     """Arrays with one value per window."""
     data = study.data
-    mean, deviation = study.moments
     packed = [
         pack("start", data.starts),
         pack("x", study.projection[:, 0]),
@@ -93,11 +94,12 @@ def _windows(study: StudyResults) -> list[Packed]:
         pack("cluster", study.labels),
         pack("strength", study.strengths),
         pack("score", study.scores["score"]),
-        pack("near", study.nearest(N_NEIGHBORS), turn=1),
-        # (channel, window), in standard deviations of the training span; to 1/65 534 of the range
-        pack_for_drawing("mean", mean, turn=2),
-        pack_for_drawing("deviation", deviation, turn=2),
+        *_near(study),
     ]
+    if 2 * len(data.channels) * len(data.starts) <= MOST_MOMENTS:
+        # (channel, window), in standard deviations of the training span; to 1/65 534 of the range
+        names = ("mean", "deviation")
+        packed += [pack_for_drawing(name, array, turn=2) for name, array in zip(names, study.moments, strict=True)]
     if (behind := study.behind) is not None:
         x, y = behind.projection.T
         packed += [pack("behind_x", x), pack("behind_y", y), pack("behind_cluster", behind.labels)]
@@ -107,6 +109,19 @@ def _windows(study: StudyResults) -> list[Packed]:
         # starts and stops of expert-labelled anomalies, alternating
         packed.append(pack("marked", np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))))
     return packed
+
+
+def explained_windows(study: StudyResults) -> IntArray:
+    """Windows of clusters and anomalies that are explained, ascending."""
+    return np.union1d(study.explained["window"], study.anomalies["window"]).astype(np.int64)
+
+
+def _near(study: StudyResults) -> list[Packed]:
+    """The nearest windows of each, or of each explained one."""
+    if len(study.data.starts) <= MOST_NEAR:
+        return [pack("near", study.nearest(N_NEIGHBORS, np.arange(len(study.data.starts))), turn=1)]
+    asked = explained_windows(study)
+    return [pack("near", study.nearest(N_NEIGHBORS, asked), turn=1), pack("near_of", asked, turn=1)]
 
 
 def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
@@ -120,7 +135,7 @@ def _series(study: StudyResults, chunks: ValueChunks | None) -> list[Packed]:
     if chunks is None:
         return [*packed, pack_for_drawing("values", values)]
     low, high = envelope(values, n_buckets)
-    kept = np.union1d(study.explained["window"], study.anomalies["window"])
+    kept = explained_windows(study)
     windows = windows_at(data.values, data.starts[kept], data.length)
     return [
         *packed,

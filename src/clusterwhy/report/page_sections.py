@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.metrics.verdicts import compared
+from clusterwhy.plots.figures import visible_runs
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.study_results import StudyResults
@@ -76,10 +77,11 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
     shown: dict[str, Any] = {
         **record,
         "colour": hex_colour(cluster),
-        # start and width of each run, in per cent of the series
+        # start and width of each run that can be seen, in per cent of the series
         "strip": [
             (100 * seconds[run["start"]] / total, 100 * (seconds[run["stop"] - 1] - seconds[run["start"]]) / total)
-            for run in runs
+            for run in visible_runs(study.summary["timeline"])
+            if run["cluster"] == cluster
         ],
         "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],
         "strongest": strongest(study, cluster, 3),
@@ -164,7 +166,7 @@ def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None
     centres = {c: study.embeddings[study.labels == c].mean(axis=0) for c in [cluster, *others]}
     nearest = min(others, key=lambda other: float(np.linalg.norm(centres[other] - centres[cluster])))
     shares = study.importance.pivot(index="channel", columns="cluster", values="signed")
-    levels = {c: study.moments[0][:, study.labels == c].mean(axis=1) for c in (cluster, nearest)}
+    levels = {c: study.level(c) for c in (cluster, nearest)}
     table = pd.DataFrame(
         {
             "difference": shares[cluster] - shares[nearest],

@@ -15,6 +15,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.clock import Clock
 from clusterwhy.types import FloatArray, IntArray
 
+MOST_MEMBERS = 10_000  # of a cluster that a mean of its values is taken over
 STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
 
 
@@ -91,6 +92,14 @@ class StudyResults:
             parts.append((windows.mean(axis=2, dtype=np.float64).T, windows.std(axis=2, dtype=np.float64).T))
         means, deviations = zip(*parts, strict=True)
         return np.concatenate(means, axis=1), np.concatenate(deviations, axis=1)
+
+    def level(self, cluster: int) -> FloatArray:
+        """(channel,) mean z of a cluster (deviations of the training span), over `MOST_MEMBERS` windows at most."""
+        data, members = self.data, np.flatnonzero(self.labels == cluster)
+        members = members[:: -(-len(members) // MOST_MEMBERS)]
+        parts = np.split(data.starts[members], range(1024, len(members), 1024))
+        found = [windows_at(data.scaled, part, data.length).mean(axis=2, dtype=np.float64) for part in parts]
+        return np.asarray(np.concatenate(found).mean(axis=0))
 
     @cached_property
     def embeddings(self) -> FloatArray:
@@ -262,14 +271,14 @@ class StudyResults:
         """Settings, checksums of the inputs and versions of a stage."""
         return read_json(self.folders[stage] / "provenance.json")
 
-    def nearest(self, count: int) -> IntArray:
-        """(window, count) nearest windows in the embedding, nearest first; overlapping ones come last."""
+    def nearest(self, count: int, windows: IntArray) -> IntArray:
+        """(asked window, count) nearest windows in the embedding, nearest first; overlapping ones come last."""
         from sklearn.neighbors import NearestNeighbors
 
         starts, length = self.data.starts, self.data.length
         overlapping = int((np.searchsorted(starts, starts + length) - np.arange(len(starts))).max())
         asked = min(len(starts), count + 2 * overlapping + 1)
-        _, found = NearestNeighbors(n_neighbors=asked).fit(self.embeddings).kneighbors(self.embeddings)
-        apart = np.abs(starts[found] - starts[:, None]) >= length
+        _, found = NearestNeighbors(n_neighbors=asked).fit(self.embeddings).kneighbors(self.embeddings[windows])
+        apart = np.abs(starts[found] - starts[windows, None]) >= length
         order = np.argsort(~apart, axis=1, kind="stable")[:, :count]
         return np.take_along_axis(found, order, axis=1)

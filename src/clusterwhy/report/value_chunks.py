@@ -48,8 +48,10 @@ class ValueChunks:
             return None
         samples = max(1, PER_CHUNK // values.shape[1])
         offset, step = scale(values.T, np.int16)
-        n_buckets, key = ENVELOPE_VALUES // (2 * values.shape[1]), hashlib.sha256(values.tobytes()).hexdigest()[:16]
-        return cls(samples, -(-len(values) // samples), n_buckets, key, offset, step)
+        n_buckets, digest = ENVELOPE_VALUES // (2 * values.shape[1]), hashlib.sha256()
+        for first in range(0, len(values), samples):
+            digest.update(values[first : first + samples].tobytes())
+        return cls(samples, -(-len(values) // samples), n_buckets, digest.hexdigest()[:16], offset, step)
 
     @property
     def about(self) -> dict[str, Any]:

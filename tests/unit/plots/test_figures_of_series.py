@@ -1,9 +1,11 @@
-"""The picture of a series: every segment is drawn, and nothing joins two of them."""
+"""The picture of a series: every segment is drawn, nothing joins two of them, and of very much a part is drawn."""
+
+import itertools
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from clusterwhy.plots.figures import draw_series
+from clusterwhy.plots.figures import MOST_POINTS, draw_projection, draw_series, visible_runs
 
 
 def test_no_line_crosses_a_gap() -> None:
@@ -18,3 +20,29 @@ def test_no_line_crosses_a_gap() -> None:
     (thin,) = np.atleast_1d(Figure().subplots(1, 1))
     draw_series([thin], times, values[:, :1], ("a",), ("bar",), (0, 50), limit=10)
     assert sum(len(line.get_xdata()) for line in thin.lines) <= 12
+
+
+def test_of_many_runs_each_place_has_the_colour_of_its_middle(rng: np.random.Generator) -> None:
+    edges = np.unique(rng.integers(10, 4000, 900))
+    pairs = zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    runs = [{"cluster": i % 3 - 1, "start": start, "stop": stop} for i, (start, stop) in enumerate(pairs)]
+    assert visible_runs(runs, places=len(runs)) is runs
+    seen = visible_runs(runs, places=100)
+    assert len(seen) <= 100
+    of_sample = np.full(4000, -9)
+    for run in runs:
+        of_sample[run["start"] : run["stop"]] = run["cluster"]
+    places = np.linspace(edges[0], edges[-1], 101).astype(int)
+    for first, last in itertools.pairwise(places.tolist()):
+        (own,) = [run for run in seen if run["start"] <= first and last <= run["stop"]]
+        assert own["cluster"] == of_sample[(first + last) // 2]
+    assert (seen[0]["start"], seen[-1]["stop"]) == (edges[0], edges[-1])
+
+
+def test_of_many_windows_every_nth_is_drawn(rng: np.random.Generator) -> None:
+    n_windows = 2 * MOST_POINTS + 2
+    projection, labels = rng.normal(size=(n_windows, 2)), np.arange(n_windows) // 3 % 2
+    ax = Figure().subplots()
+    draw_projection(ax, projection, labels)
+    drawn = np.concatenate([np.asarray(points.get_offsets()) for points in ax.collections])
+    np.testing.assert_array_equal(np.sort(drawn[:, 0]), np.sort(projection[::3, 0]))

@@ -111,8 +111,9 @@ class Data {
     await this.read(2);
   }
 
-  // true if `moment` is available; otherwise `callback` is called once it is
+  // true if `moment` is available; otherwise `callback` is called once it is; a page of very many windows has none
   hasMoments(callback) {
+    if (!this.about.arrays.mean) return false;
     if (!this.arrays.mean) this.background.then(callback);
     return Boolean(this.arrays.mean);
   }
@@ -222,9 +223,12 @@ class Data {
 
   moment(name, channel, window) { return real(this.arrays[name], channel, window); }
 
+  // the nearest windows; null if the page does not know them, as of most of very many windows
   near(window) {
-    const { values, shape } = this.arrays.near;
-    return Array.from(values.subarray(window * shape[1], (window + 1) * shape[1]));
+    const { values, shape } = this.arrays.near, asked = this.arrays.near_of;
+    const row = asked ? lowerBound(asked.values, window) : window;
+    if (asked && asked.values[row] !== window) return null;
+    return Array.from(values.subarray(row * shape[1], (row + 1) * shape[1]));
   }
 
   // stores relevance that the server sent, under `asked`

@@ -32,7 +32,7 @@ function asCsv(data, windows) {
 function addOptions(select, data) {
   const add = (value, text, group = select) => { const option = document.createElement("option"); option.value = value; option.textContent = text; group.append(option); };
   for (const name of ["cluster", "score", "time", ...(data.label ? ["label"] : [])]) add(name, name);
-  for (const [what, title] of [["mean", "mean of a channel"], ["deviation", "deviation of a channel"]]) {
+  for (const [what, title] of data.about.arrays.mean ? [["mean", "mean of a channel"], ["deviation", "deviation of a channel"]] : []) {
     const group = document.createElement("optgroup");
     group.label = title;
     data.about.channels.forEach((name, channel) => add(`${what}:${channel}`, `${what} of ${Array.from(name).slice(0, 60).join("")}`, group));

@@ -167,7 +167,7 @@ class ProjectionView {
       type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", xanchor: data.x[w], yanchor: data.y[w],
       x0: -r, x1: r, y0: -r, y1: r, line: { width, dash, color: css("--text") },
     });
-    const shapes = window === null ? [] : [ring(window, 8, 2.5, "solid"), ...data.near(window).map((w) => ring(w, 5, 1.2, "solid"))];
+    const shapes = window === null ? [] : [ring(window, 8, 2.5, "solid"), ...(data.near(window) || []).map((w) => ring(w, 5, 1.2, "solid"))];
     return this.hovered === null || this.hovered === undefined ? shapes : [...shapes, ring(this.hovered, 7, 1.5, "dot")];
   }
 

@@ -82,7 +82,7 @@ function isColour(name, data) {
   if (["cluster", "score", "time"].includes(name)) return true;
   if (name === "label") return data.label !== null;
   const [what, channel] = name.split(":");
-  return ["mean", "deviation"].includes(what) && Number(channel) >= 0 && Number(channel) < data.nChannels;
+  return ["mean", "deviation"].includes(what) && what in data.about.arrays && Number(channel) >= 0 && Number(channel) < data.nChannels;
 }
 
 // [3, 4, 5, 9] <-> "3_5.9": `-` would be a sign, since noise is -1

@@ -24,7 +24,8 @@ class WindowView {
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
     this.title.textContent = `Window ${window}: ${data.formatTime(data.startTime(window))} to ${data.formatTime(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
     this.note.textContent = this.said(window, found, kind);
-    this.near.replaceChildren("Nearest in the embedding: ", ...data.near(window).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.formatTime(data.startTime(w))}`, { window: w })));
+    const near = data.near(window);
+    this.near.replaceChildren(near ? "Nearest in the embedding: " : "Of so many windows, only those explained for their cluster have their nearest in the page.", ...(near || []).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.formatTime(data.startTime(w))}`, { window: w })));
     const channels = this.state.channels(), lane = lanes(data, channels);
     const times = data.times();
     const traces = [];
