@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clusterwhy.attribution.differences import explain_difference
+    from clusterwhy.attribution.frequencies import FrequencyRelevance, difference_by_frequency, relevance_by_frequency
     from clusterwhy.attribution.registry import explain, list_methods, method_of
     from clusterwhy.concepts.propagation import concept_relevance
     from clusterwhy.concepts.tables import concept_difference, concept_scores, concept_table, reference_windows
@@ -21,11 +22,13 @@ _MODULES = {
     "ClusterMembership": "explanations.target_heads",
     "Distance": "explanations.target_heads",
     "EmbeddingSum": "explanations.target_heads",
+    "FrequencyRelevance": "attribution.frequencies",
     "Relevance": "propagation.explainer",
     "concept_difference": "concepts.tables",
     "concept_relevance": "concepts.propagation",
     "concept_scores": "concepts.tables",
     "concept_table": "concepts.tables",
+    "difference_by_frequency": "attribution.frequencies",
     "explain": "attribution.registry",
     "explain_difference": "attribution.differences",
     "layer_graph": "propagation.layer_graph",
@@ -35,17 +38,20 @@ _MODULES = {
     "method_of": "attribution.registry",
     "prototypes": "explanations.target_heads",
     "reference_windows": "concepts.tables",
+    "relevance_by_frequency": "attribution.frequencies",
 }
 __all__ = [
     "COMPOSITES",
     "ClusterMembership",
     "Distance",
     "EmbeddingSum",
+    "FrequencyRelevance",
     "Relevance",
     "concept_difference",
     "concept_relevance",
     "concept_scores",
     "concept_table",
+    "difference_by_frequency",
     "explain",
     "explain_difference",
     "layer_graph",
@@ -55,6 +61,7 @@ __all__ = [
     "method_of",
     "prototypes",
     "reference_windows",
+    "relevance_by_frequency",
 ]
 
 
