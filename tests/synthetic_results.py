@@ -28,10 +28,12 @@ def synthetic_results(
     rate_hz: float = 10.0,
     clock: float = 1.0,
     gap_s: float = 0.0,
+    start: str | None = None,
 ) -> StudyResults:
     """Consecutive clusters, each with its own leading channel; the last windows are noise and one is anomalous.
 
-    With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says; `gap_s` seconds are missing after half.
+    With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says; `gap_s` seconds are missing after half;
+    `start` is the date of the first sample.
     """
     rng = np.random.default_rng(0)
     n_samples = (n_windows - 1) * stride + length
@@ -39,10 +41,11 @@ def synthetic_results(
     values = 0.2 * rng.standard_normal((n_samples, len(channels)))
     for cluster in range(N_CLUSTERS):
         values[regime == cluster, cluster % len(channels)] += 3.0 + np.sin(np.arange((regime == cluster).sum()))
+    time = clock * np.arange(n_samples) / rate_hz + gap_s * (2 * np.arange(n_samples) >= n_samples)
     series = Series(
         name,
         values,
-        clock * np.arange(n_samples) / rate_hz + gap_s * (2 * np.arange(n_samples) >= n_samples),
+        time if start is None else pd.Timestamp(start).value + (1e9 * time).astype(np.int64),
         rate_hz,
         channels,
         tuple("bar" if i % 2 else "" for i in range(len(channels))),

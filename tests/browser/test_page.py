@@ -379,6 +379,26 @@ def test_times_are_those_of_the_data(visit: Any, tmp_path: Path) -> None:
 
 
 @needs_browser
+def test_data_with_dates_are_told_by_dates(visit: Any, tmp_path: Path) -> None:
+    """One sample a minute; a month after half."""
+    study = synthetic_results(
+        tmp_path / "artifacts", rate_hz=1 / 60, start="2024-02-28T23:30", gap_s=30 * 86400.0, n_windows=60
+    )
+    path = written(study, tmp_path / "report")
+    tab = visit(path, "#window=2&selected=2_3")
+    # windows begin every 16 minutes
+    assert title(tab, "window").startswith("Window 2: 2024-02-29 00:02 UTC to 2024-02-29 00:34 UTC")
+    assert "2024-02-28 23:30 to " in tab.locator("#cluster-0").inner_text()
+    assert "2024-03-" in tab.locator("#cluster-2").inner_text()
+    axis = tab.evaluate("document.getElementById('series').layout.xaxis.title.text")
+    assert axis == "time since 2024-02-28 23:30 UTC (d)"
+    with tab.expect_download() as download:
+        tab.locator("#csv").click()
+    (first, _) = csv.DictReader(Path(download.value.path()).read_text().splitlines())
+    assert first["start"] == "2024-02-29 00:02 UTC" and first["stop"] == "2024-02-29 00:34 UTC"
+
+
+@needs_browser
 def test_a_phone_shows_the_views_one_below_the_other(visit: Any, made: Path) -> None:
     tab = visit(made)
     tab.set_viewport_size({"width": 390, "height": 800})

@@ -66,6 +66,17 @@ class Prepared:
         """(time,) seconds since the first sample; recordings of one clock follow one another, see `end_to_end`."""
         return end_to_end(read_array(self.folder / "time.npy"))
 
+    @cached_property
+    def start_ms(self) -> float | None:
+        """When the first sample was recorded, in milliseconds since 1970 UTC.
+
+        None without dates, or where time goes back, since recordings then follow one another.
+        """
+        time = read_array(self.folder / "time.npy")
+        if not np.issubdtype(time.dtype, np.integer) or (np.diff(time) <= 0).any():
+            return None
+        return float(time[0]) / 1e6
+
     @property
     def labels(self) -> IntArray | None:
         """(window,) most frequent label, if the series has labels."""

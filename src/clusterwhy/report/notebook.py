@@ -97,7 +97,7 @@ def series(study: StudyResults) -> "Figure":
     )
     figure.add_hline(y=study.threshold, line={"dash": "dash", "color": "#d55e00"}, row=n + 1, col=1)
     figure.update_yaxes(title_text="score<br>(by cluster)", row=n + 1, col=1)
-    figure.update_xaxes(title_text=f"time since the first sample ({study.clock.unit})", row=n + 1, col=1)
+    figure.update_xaxes(title_text=f"time since {study.clock.since} ({study.clock.unit})", row=n + 1, col=1)
     figure.update_layout(template="plotly_white", height=140 + 70 * (n + 1), showlegend=False)
     return figure
 

@@ -30,7 +30,7 @@ def overview(study: StudyResults, stem: Path) -> Files:
     figures.draw_timeline(axes[shown], study.summary["timeline"], times)
     if data.labels is not None:
         figures.draw_labels(axes[-1], data.index, data.card.label_names, times)
-    axes[-1].set_xlabel(f"time since the first sample ({study.clock.unit})", fontsize=8)
+    axes[-1].set_xlabel(f"time since {study.clock.since} ({study.clock.unit})", fontsize=8)
     if explained:
         scatter, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
         image = figures.draw_matrix(matrix, study.importance, explained)

@@ -70,8 +70,8 @@ class StudyResults:
 
     @cached_property
     def clock(self) -> Clock:
-        """Unit and digits for times of the series; fine enough to distinguish overlapping windows."""
-        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20)
+        """For times of the series, fine enough to distinguish overlapping windows; dates if it has them."""
+        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20, self.data.start_ms)
 
     @cached_property
     def window_clock(self) -> Clock:

@@ -181,7 +181,14 @@ class Data {
   times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }
 
   // a formatted time
-  formatTime(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
+  formatTime(time) {
+    const { start_ms, seconds, date_digits } = this.about.clock;
+    return start_ms === null ? `${this.plainTime(time)}` : `${new Date(start_ms + 1000 * time * seconds).toISOString().replace("T", " ").slice(0, date_digits)} UTC`;
+  }
+  plainTime(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
+
+  // what times on axes count from
+  since() { return this.about.clock.start_ms === null ? "the first sample" : this.formatTime(0); }
 
   // the last sample at or before a time
   sampleAt(time) {

@@ -17,13 +17,14 @@ function csvCell(value) {
 
 function asCsv(data, windows) {
   const relevance = data.about.channels.map((name) => `relevance of ${name}`); // shares of |relevance|; empty where not explained
-  const head = ["window", "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
+  const dated = data.about.clock.start_ms !== null;
+  const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
   const explained = (w) => {
     const found = data.relevance(w, "explained");
     return found ? [found.cluster, ...data.about.channels.map((_, c) => found.channel(c))] : ["", ...relevance.map(() => "")];
   };
   const rows = windows.map((w) => [
-    w, data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.strength[w], data.score[w],
+    w, ...(dated ? [data.formatTime(data.startTime(w)), data.formatTime(data.stopTime(w))] : []), data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.strength[w], data.score[w],
     ...(data.label ? [data.about.label_names[data.label[w]]] : []), ...explained(w),
   ]);
   return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";

@@ -28,7 +28,7 @@ class SeriesView {
     const shape = layout({
       height, uirevision: "series", hovermode: "closest",
       dragmode: this.div.layout ? this.div.layout.dragmode : "select", selectdirection: "h", selections: [],
-      xaxis: axis({ title: `time since the first sample (${data.about.clock.unit})`, range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
+      xaxis: axis({ title: `time since ${data.since()} (${data.about.clock.unit})`, range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
       yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
