@@ -6,6 +6,7 @@ BIN    := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 # the package itself, built with the setuptools of the lock
 EDITABLE := --no-deps --no-build-isolation --editable .
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 # what DVC and matplotlib would keep in the home folder or below /var
 export DVC_SITE_CACHE_DIR := $(abspath $(VENV))/var/dvc
 export MPLCONFIGDIR := $(abspath $(VENV))/var/matplotlib
@@ -23,16 +24,19 @@ help:
 	@echo "make audit  compare the locked versions with known faults (uses the network)"
 	@echo "make lock   pin the ranges of pyproject.toml again (needs uv)"
 
-$(VENV)/.ready: requirements.lock
+# uv takes half the time of pip: the user's own, or one in the environment, whose cache goes when it is done
+$(VENV)/.ready: requirements.lock requirements.uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("clusterwhy needs Python >= 3.11, found " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
 	@echo "creating the environment in $(VENV) (once; 7 GB, a few minutes)"
 	@if command -v uv >/dev/null; then \
-		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r $< && \
-		uv pip install -q --python $(BIN)/python $(EDITABLE); \
+		uv=uv && uv venv -q --allow-existing --python $(PYTHON) $(VENV); \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $< && \
-		$(BIN)/python -m pip install -q --disable-pip-version-check $(EDITABLE); \
-	fi
+		uv=$(BIN)/uv && export UV_CACHE_DIR=$(abspath $(VENV))/var/uv && $(PYTHON) -m venv $(VENV) && $(PIP) --require-hashes -r requirements.uv.lock; \
+	fi && $$uv pip install -q --python $(BIN)/python --require-hashes -r $< && $$uv pip install -q --python $(BIN)/python $(EDITABLE) || { \
+		echo "uv failed, see above: pip installs, which reads settings of its own and takes twice as long" && \
+		$(PYTHON) -m venv $(VENV) && $(PIP) --require-hashes -r $< && $(PIP) $(EDITABLE); \
+	}
+	@rm -rf $(VENV)/var/uv
 	@python -c "from clusterwhy.projection import compile_kernels; compile_kernels()"  # numba, once: half a minute
 	@touch $@
 
@@ -78,3 +82,5 @@ audit:
 lock:
 	echo "zennit<0.6" | uv pip compile -q pyproject.toml --extra dev --universal --no-emit-index-url --generate-hashes -c - \
 		--custom-compile-command "make lock" --python-version 3.11 -o requirements.lock
+	echo "uv>=0.8" | uv pip compile -q - --universal --no-emit-index-url --generate-hashes \
+		--custom-compile-command "make lock" --python-version 3.11 -o requirements.uv.lock
