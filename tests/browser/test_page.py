@@ -387,7 +387,7 @@ def test_data_with_dates_are_told_by_dates(visit: Any, tmp_path: Path) -> None:
     path = written(study, tmp_path / "report")
     tab = visit(path, "#window=2&selected=2_3")
     # windows begin every 16 minutes
-    assert title(tab, "window").startswith("Window 2: 2024-02-29 00:02 UTC to 2024-02-29 00:34 UTC")
+    assert title(tab, "window").startswith("Window 2: 2024-02-29 00:02 to 00:34 UTC, cluster 0")
     assert "2024-02-28 23:30 to " in tab.locator("#cluster-0").inner_text()
     assert "2024-03-" in tab.locator("#cluster-2").inner_text()
     axis = tab.evaluate("document.getElementById('series').layout.xaxis.title.text")

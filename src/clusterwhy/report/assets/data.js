@@ -181,14 +181,20 @@ class Data {
   times() { return Array.from({ length: this.length }, (_, t) => t / this.about.rate_hz / this.about.window_clock.seconds); }
 
   // a formatted time
-  formatTime(time) {
-    const { start_ms, seconds, date_digits } = this.about.clock;
-    return start_ms === null ? `${this.plainTime(time)}` : `${new Date(start_ms + 1000 * time * seconds).toISOString().replace("T", " ").slice(0, date_digits)} UTC`;
+  formatTime(time) { return this.dated ? `${this.date(time)} UTC` : `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
+  formatRange(from, to) {
+    if (!this.dated) return `${this.formatTime(from)} to ${this.formatTime(to)}`;
+    const [day, other] = [from, to].map((time) => this.date(time).slice(0, 10));
+    return `${this.date(from)} to ${day === other ? this.date(to).slice(11) : this.date(to)} UTC`;
   }
-  plainTime(time) { return `${time.toFixed(this.about.clock.digits + 1)} ${this.about.clock.unit}`; }
+  get dated() { return this.about.clock.start_ms !== null; }
+  date(time) {
+    const { start_ms, seconds, date_digits } = this.about.clock;
+    return new Date(start_ms + 1000 * time * seconds).toISOString().replace("T", " ").slice(0, date_digits);
+  }
 
   // what times on axes count from
-  since() { return this.about.clock.start_ms === null ? "the first sample" : this.formatTime(0); }
+  since() { return this.dated ? this.formatTime(0) : "the first sample"; }
 
   // the last sample at or before a time
   sampleAt(time) {

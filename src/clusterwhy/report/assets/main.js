@@ -17,7 +17,7 @@ function csvCell(value) {
 
 function asCsv(data, windows) {
   const relevance = data.about.channels.map((name) => `relevance of ${name}`); // shares of |relevance|; empty where not explained
-  const dated = data.about.clock.start_ms !== null;
+  const { dated } = data;
   const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
   const explained = (w) => {
     const found = data.relevance(w, "explained");
@@ -85,7 +85,7 @@ function addThreshold(root, data, state) {
     const { threshold } = state.values, found = data.segments(threshold), n = found.reduce((total, one) => total + one.windows, 0);
     slider.value = threshold;
     words.textContent = `${number(threshold, 4)}: ${count(n, "window")} in ${count(found.length, "segment")} above${threshold === data.about.threshold ? " (of the study)" : ""}`;
-    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.formatTime(data.time(one.start))} to ${data.formatTime(data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
+    list.replaceChildren(...found.slice(0, 12).map((one) => chip(`${data.formatRange(data.time(one.start), data.time(one.start) + data.span(one.stop - one.start))}, peak ${number(one.score)}`, { window: one.peak })));
   };
   slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
   state.listen(["threshold"], draw);

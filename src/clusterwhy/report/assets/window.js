@@ -22,7 +22,7 @@ class WindowView {
     const kind = data.rows.anomaly.has(window) && (why === "anomaly" || !data.rows.explained.has(window)) ? "anomaly" : "explained";
     const found = data.relevance(window, kind);
     const label = data.label ? `, label ${data.about.label_names[data.label[window]]}` : "";
-    this.title.textContent = `Window ${window}: ${data.formatTime(data.startTime(window))} to ${data.formatTime(data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
+    this.title.textContent = `Window ${window}: ${data.formatRange(data.startTime(window), data.stopTime(window))}, ${data.clusterName(data.cluster[window])} (membership ${number(data.strength[window], 2)}), score ${number(data.score[window])}${label}`;
     this.note.textContent = this.said(window, found, kind);
     const near = data.near(window);
     this.near.replaceChildren(near ? "Nearest in the embedding: " : "Of so many windows, only those explained for their cluster have their nearest in the page.", ...(near || []).map((w) => chip(`window ${w}, ${data.clusterName(data.cluster[w])}, ${data.formatTime(data.startTime(w))}`, { window: w })));
