@@ -7,7 +7,8 @@ import matplotlib as mpl
 
 from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
-from clusterwhy.application.recording import admitted, by_policies_of, save_recording
+from clusterwhy.application.news import News
+from clusterwhy.application.recording import admitted, by_policies_of, channel_differences, save_recording
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared
@@ -24,9 +25,14 @@ log = logging.getLogger("clusterwhy")
 def main(run: StageRun) -> None:
     study = _study(run)
     with faults_reported(run):
-        data = _read(run, study)
+        data, masked = _read(run, study)
     began = time.monotonic()
-    applied = Application(study, data, run.out, run.settings["workers"], run.settings["application"].risk)
+    applied = Application(study, data, run.out, run.settings["workers"], run.settings["application"], masked)
+    news = News(applied)
+    if news.masking:
+        log.warning("%s", news.masking.says)
+    for row in news.checks.itertuples():
+        log.warning("%s: channel %r %s", row.check, row.channel, row.says)
     placed, scores = applied.placed, applied.scores
     seconds = time.monotonic() - began
     log.info("embedded, placed and scored %d windows in %.1f s", len(data.index), seconds)
@@ -47,6 +53,13 @@ def main(run: StageRun) -> None:
         *(100 * share for share in (1 - run.metrics["noise_share"], run.metrics["unknown_share"])),
         100 * run.metrics["anomalous_share"],
     )
+    run.metrics |= news.figures
+    log.info(
+        "%d channels have drifted, %d candidates for new states",
+        run.metrics["n_drifted_channels"],
+        run.metrics["n_candidate_states"],
+    )
+    run.tracker.table("drift", news.drift)
     _explain(run, applied)
     mpl.use("agg")
     results = ApplicationResults.in_folder(run.out, run.inputs)
@@ -63,16 +76,17 @@ def _study(run: StageRun) -> FittedStudy:
     return FittedStudy(run.inputs)
 
 
-def _read(run: StageRun, study: FittedStudy) -> Prepared:
-    """The recording, with the study's policies, channels, scaler and windows."""
+def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]:
+    """The recording, with the study's policies, channels, scaler and windows, and the channels that are masked."""
     dataset, told = by_policies_of(run.settings["dataset"], study.settings["dataset"])
     for sentence in told:
         log.warning("%s", sentence)
     series: Series = dataset.read()
     write_json(run.out / NAME, data_report(series))
-    data = save_recording(run.out / "prepare", admitted(series, study.data.card), study.data.card)
+    card = study.data.card
+    data = save_recording(run.out / "prepare", admitted(series, card, run.settings["application"]), card)
     log.info("%s: %d samples x %d channels, %d windows", series.name, *data.scaled.shape, len(data.index))
-    return data
+    return data, tuple(channel_differences(series.channels, card)[0])
 
 
 def _explain(run: StageRun, applied: Application) -> None:

@@ -27,10 +27,10 @@ def recordings(study: Checkout) -> Iterator[Checkout]:
     path = study.root / "applications" / "params.yaml"
     kept = path.read_bytes()
     table = pd.read_csv(study.root / "data" / "pump.csv")
-    new = table.iloc[:1200].assign(time=lambda part: part["time"] + 1e4)
+    new, rng = table.iloc[:1800].assign(time=lambda part: part["time"] + 1e4), np.random.default_rng(2)
     # other noise, as another week has
-    new.iloc[:, 1:] += 0.02 * np.random.default_rng(2).normal(size=(len(new), 3))
-    new.loc[1000:, "flow"] += 3.0
+    new.iloc[:, 1:] += 0.02 * rng.normal(size=(len(new), 3))
+    new.iloc[1200:, 1:] = 0.1 * rng.normal(size=(600, 3)) + [0.0, 3.0, 0.0]
     new[["current", "time", "flow", "pressure"]].to_csv(study.root / OTHER, index=False)
     text = (study.root / OWN).read_text().replace("data/pump.csv", OTHER)
     (study.root / "conf" / "dataset" / "next_week.yaml").write_text(text)
@@ -88,7 +88,7 @@ def test_the_artifacts_of_an_application_meet_their_schemas(applied: Callable[[s
 def test_known_regimes_are_known_and_a_new_one_is_told(recordings: Checkout, applied: Callable[[str], Path]) -> None:
     folder = applied("next_week")
     windows, table = read_table(folder / "prepare/windows.parquet"), read_table(folder / "cluster/clusters.parquet")
-    before, after = windows["stop"] <= 1000, windows["start"] >= 1000
+    before, after = windows["stop"] <= 1200, windows["start"] >= 1200
     fitted = read_table(recordings.root / "artifacts/cluster/clusters.parquet")
     # the same moments of the fitted recording, whose windows start at the same samples
     same = table.loc[before, "cluster"].to_numpy() == fitted["cluster"].to_numpy()[: before.sum()]
@@ -102,6 +102,28 @@ def test_known_regimes_are_known_and_a_new_one_is_told(recordings: Checkout, app
     assert (leading == "flow").all()
 
 
+def test_what_is_new_is_told(applied: Callable[[str], Path]) -> None:
+    folder = applied("next_week")
+    checks, drift = pd.read_csv(folder / "new/checks.csv"), pd.read_csv(folder / "new/drift.csv")
+    assert ("outside its range", "flow") in set(zip(checks["check"], checks["channel"], strict=True))
+    assert drift.loc[drift["channel"] == "flow", "drifted"].item()
+    windows, found = read_table(folder / "prepare/windows.parquet"), read_table(folder / "new/windows.parquet")
+    inside = found["candidate"] >= 0
+    assert (windows.loc[inside, "start"] >= 1100).all() and inside[windows["start"] >= 1200].mean() > 0.8
+    (record,) = json.loads((folder / "new/candidates.json").read_text())["candidates"]
+    importance = pd.read_csv(folder / "new/importance.csv")
+    assert record["n_windows"] == inside.sum() and set(importance["cluster"]) == {record["candidate"]}
+    assert importance.loc[importance["signed"].idxmax(), "channel"] == "flow"
+    page = (folder / "report/report.html").read_text()
+    assert f"Candidate state {record['candidate']}" in page and "flow: outside its range" in page
+
+
+def test_nothing_is_new_in_the_recording_of_the_study(applied: Callable[[str], Path]) -> None:
+    metrics = json.loads((applied("own").parents[3] / "reports/applications/own/apply.json").read_text())
+    found = {name: metrics[name] for name in ("n_sensor_faults", "n_drifted_channels", "n_candidate_states")}
+    assert set(found.values()) == {0} and not metrics["embedding_drifted"]
+
+
 def test_the_scaler_the_threshold_and_the_normal_windows_are_those_of_the_study(
     recordings: Checkout, applied: Callable[[str], Path]
 ) -> None:
@@ -111,7 +133,7 @@ def test_the_scaler_the_threshold_and_the_normal_windows_are_those_of_the_study(
     segments = [json.loads((one / "score/segments.json").read_text()) for one in (artifacts, folder)]
     assert segments[0]["threshold"] == segments[1]["threshold"]
     normal = read_table(folder / "explain/anomalies.parquet")["normal_windows"]
-    assert max(max(one) for one in normal) > 1200, "normal windows lie in the fitted recording, which is longer"
+    assert max(max(one) for one in normal) > 1800, "normal windows lie in the fitted recording, which is longer"
 
 
 def test_the_page_shows_new_windows_over_those_of_the_study(applied: Callable[[str], Path]) -> None:
@@ -153,6 +175,25 @@ def test_a_recording_that_does_not_fit_is_refused_before_anything_is_written(
     }
     name = request.node.callspec.id
     fault(AREA, what.get(name, f"a {name} channel"), "apply", "one error that lists all faults")
+
+
+def test_a_missing_channel_can_be_masked_and_the_page_says_what_that_costs(
+    recordings: Checkout, stages: StageServer, fault: Callable[..., None]
+) -> None:
+    path = recordings.root / "data" / "unfit.csv"
+    pd.read_csv(recordings.root / OTHER).drop(columns="current").to_csv(path, index=False)
+    options = ("dataset=next_week", "dataset.path=data/unfit.csv", "application.missing_channels=mask")
+    done = stages.run("pipeline.apply", *options)
+    path.unlink()
+    assert done.returncode == 0 and "Without current, " in done.said, done.said
+    folder = max((recordings.root / "outputs" / "apply").glob("*/report")).parent
+    assert not np.load(folder / "prepare/scaled.npy")[:, 2].any()
+    cost = json.loads((folder / "new/masking.json").read_text())
+    # one of the three regimes is told by this channel alone
+    assert cost["channels"] == ["current"] and 0.2 < cost["same_cluster"] < 0.95
+    assert cost["says"].replace("'", "&#39;") in (folder / "report/report.html").read_text()
+    assert set(pd.read_csv(folder / "new/drift.csv")["channel"].dropna()) == {"pressure", "flow"}
+    fault(AREA, "a missing channel that is masked", "apply", "goes on; what it costs is told")
 
 
 def test_only_what_belongs_to_the_recording_can_be_chosen(stages: StageServer, recordings: Checkout) -> None:

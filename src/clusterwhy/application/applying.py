@@ -12,6 +12,7 @@ from clusterwhy.anomaly.base import DetectorInput, Scores
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import NONE, Placed, place, twins_of
+from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.clustering import Clusters, summarise, timeline
 from clusterwhy.compute.workers import Workers
@@ -39,14 +40,16 @@ class Application:
         data: the new recording, of `save_recording`.
         out: folder of the artifacts: a subfolder for each stage, with what that stage writes.
         workers: where windows and clusters are computed.
-        risk: as in `ApplicationSettings`.
+        limits: of what still counts as known.
+        masked: channels that the recording lacks.
     """
 
     study: FittedStudy
     data: Prepared
     out: Path
     workers: Workers
-    risk: float
+    limits: ApplicationSettings
+    masked: tuple[str, ...] = ()
 
     @cached_property
     def embeddings(self) -> FloatArray:
@@ -65,7 +68,7 @@ class Application:
     @cached_property
     def placed(self) -> Placed:
         """Places and clusters, which are written."""
-        placed = place(self.study, self.embeddings, twins_of(self.data, self.study.data), self.risk)
+        placed = place(self.study, self.embeddings, twins_of(self.data, self.study.data), self.limits)
         x, y = placed.projection.T
         index, labels = self.data.index, placed.labels
         write_array(self.out / "project" / "projection.npy", placed.projection)

@@ -2,21 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clusterwhy.application.assigning import assigned
 from clusterwhy.application.fitted_study import FittedStudy
+from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.clustering import NOISE
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.projection import Projection
 from clusterwhy.types import BoolArray, FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from sklearn.neighbors import NearestNeighbors
 
 PART = 4096  # windows at a time
 K = 5  # the neighbour whose distance says how far a window lies from known ones
@@ -34,6 +31,7 @@ class Placed:
         strengths: (window,) membership strength in [0, 1]; 0 for noise.
         distances: (window,) how far it lies from known windows: the distance to the `K`-th nearest fitted window, as a
             multiple of the one that all but a share `risk` of the fitted windows of its cluster keep.
+        unknown: (window,) True where it lies further away than `reach`.
         twins: (window,) position of a fitted window with the same values, -1 where there is none.
     """
 
@@ -41,15 +39,11 @@ class Placed:
     labels: IntArray
     strengths: FloatArray
     distances: FloatArray
+    unknown: BoolArray
     twins: IntArray
 
-    @property
-    def unknown(self) -> BoolArray:
-        """(window,) True where it lies further from known windows than these from each other."""
-        return (self.distances > 1.0) & (self.twins == NONE)
 
-
-def place(study: FittedStudy, embeddings: FloatArray, twins: IntArray, risk: float) -> Placed:
+def place(study: FittedStudy, embeddings: FloatArray, twins: IntArray, limits: ApplicationSettings) -> Placed:
     """Places and clusters of new windows.
 
     A window has the place that UMAP gives to windows outside its sample, and the cluster that HDBSCAN predicts there. A
@@ -59,7 +53,7 @@ def place(study: FittedStudy, embeddings: FloatArray, twins: IntArray, risk: flo
     Args:
         embeddings: (window, feature) of the new windows.
         twins: of `twins_of`.
-        risk: share of fitted windows of a cluster that lie further out than what still counts as known.
+        limits: of what still counts as known.
     """
     settings, clusters, seed = study.settings, study.clusters, study.settings["seed"]
     projecting: Projection = settings["projection"]
@@ -70,10 +64,10 @@ def place(study: FittedStudy, embeddings: FloatArray, twins: IntArray, risk: flo
     new, points = (projection, study.projection) if in_projection else (embeddings, study.embeddings)
     labels, strengths = assigned(settings["clusterer"], new, points, clusters, study.embeddings)
     labels[twin], strengths[twin] = clusters.labels[own], clusters.strengths[own]
-    distances = _relative_distances(study, embeddings, labels, risk)
-    unknown = (distances > 1.0) & ~twin
+    distances = _relative_distances(study, embeddings, labels, limits.risk)
+    unknown = (distances > limits.reach) & ~twin
     labels[unknown], strengths[unknown] = NOISE, 0.0
-    return Placed(projection, labels, strengths, distances, twins)
+    return Placed(projection, labels, strengths, distances, unknown, twins)
 
 
 def twins_of(data: Prepared, study: Prepared) -> IntArray:
@@ -104,16 +98,23 @@ def _relative_distances(study: FittedStudy, embeddings: FloatArray, labels: IntA
     new = settings.points(embeddings, fitted)
     parts = [new[first : first + PART] for first in range(0, len(new), PART)]
     distances = np.concatenate([search.kneighbors(part, n_neighbors=k)[0][:, -1] for part in parts])
-    usual = _apart(search, points, starts, study.data.length, k)
+    usual = apart_distances(points, starts, study.data.length, k)
     return distances / _limits(usual, study.clusters.labels[kept], risk)[labels]
 
 
-def _apart(search: "NearestNeighbors", points: FloatArray, starts: IntArray, length: int, k: int) -> FloatArray:
-    """(window,) distance of fitted windows to their k-th nearest that shares no samples with them."""
-    ordered = np.sort(starts)
+def apart_distances(points: FloatArray, starts: IntArray, length: int, k: int) -> FloatArray:
+    """(window,) distance to the k-th nearest window that shares no samples; infinite where there are not so many.
+
+    Args:
+        points: (window, feature).
+        starts: (window,) first samples.
+        length: samples in a window.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    search, ordered, found = NearestNeighbors().fit(points), np.sort(starts), []
     overlapping = int((np.searchsorted(ordered, ordered + length) - np.arange(len(ordered))).max())
     asked = min(len(points), k + 2 * overlapping + 1)
-    found = []
     for first in range(0, len(points), PART):
         part = slice(first, first + PART)
         distances, nearest = search.kneighbors(points[part], n_neighbors=asked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.schemas import SeriesCard
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
@@ -32,34 +33,51 @@ def by_policies_of(dataset: Any, study: Any) -> tuple[Any, list[str]]:
     return dataset.model_copy(update=other), told
 
 
-def admitted(series: Series, card: SeriesCard) -> Series:
+def admitted(series: Series, card: SeriesCard, settings: ApplicationSettings) -> Series:
     """The series with the channels of the study, in their order, and no training span.
 
+    A masked channel has the study's centre everywhere, which is 0 in scaled units.
+
     Raises:
-        DataError: lists missing and added channels, and another rate.
+        DataError: lists missing and added channels that are faults, and another rate.
     """
-    if faults := [*_channel_faults(series.channels, card), *_rate_faults(series.rate_hz, card)]:
+    missing, added = channel_differences(series.channels, card)
+    wrong_missing = missing if settings.missing_channels == "error" or len(missing) == len(card.channels) else []
+    wrong_added = added if settings.added_channels == "error" else []
+    if faults := [*_channel_faults(wrong_missing, wrong_added, added), *_rate_faults(series.rate_hz, card)]:
         raise DataError(series.name, faults)
-    order = [series.channels.index(name) for name in card.channels]
+    values, units = np.tile(np.asarray(card.centre), (len(series.values), 1)), list(card.units)
+    for i, name in enumerate(card.channels):
+        if name not in missing:
+            found = series.channels.index(name)
+            values[:, i], units[i] = series.values[:, found], series.units[found] or units[i]
+    told = [f"channel {name!r} is missing and masked: at its mean in the study" for name in missing]
+    told += [f"channel {name!r} is not in the study and left out" for name in added]
     return replace(
         series,
-        values=series.values[:, order],
+        values=values,
         channels=tuple(card.channels),
-        units=tuple(card.units),
+        units=tuple(units),
         train_stop=len(series.values),
+        notes=(*series.notes, *told),
     )
 
 
-def _channel_faults(channels: tuple[str, ...], card: SeriesCard) -> Iterator[Fault]:
+def channel_differences(channels: tuple[str, ...], card: SeriesCard) -> tuple[list[str], list[str]]:
+    """Channels of the study that are missing, and those that it does not know."""
     known = {*card.channels, *card.constant_channels}
-    missing = [name for name in card.channels if name not in channels]
-    added = [name for name in channels if name not in known]
+    return [name for name in card.channels if name not in channels], [name for name in channels if name not in known]
+
+
+def _channel_faults(missing: list[str], wrong_added: list[str], added: list[str]) -> Iterator[Fault]:
     for name in missing:
         alike = difflib.get_close_matches(name, added, n=1)
-        renamed = f"; is it {alike[0]!r} now?" if alike else ""
+        renamed = (
+            f"; is it {alike[0]!r} now?" if alike else " (`application.missing_channels: mask` goes on without it)"
+        )
         yield Fault("missing-channel", f"the study's channel {name!r} is missing{renamed}", column=name)
-    for name in added:
-        advice = "name it in `dataset.leave_out`, or fit a new study"
+    for name in wrong_added:
+        advice = "name it in `dataset.leave_out`, set `application.added_channels: leave_out`, or fit a new study"
         yield Fault("added-channel", f"channel {name!r} is not in the study: {advice}", column=name)
 
 

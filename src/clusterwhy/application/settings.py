@@ -1,5 +1,7 @@
 """How a study is applied to a new recording: a choice of `conf/application`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from clusterwhy.config import Settings
@@ -9,8 +11,14 @@ class ApplicationSettings(Settings):
     """A choice of `conf/application`.
 
     Attributes:
-        risk: share of the fitted windows of a cluster that lie further from their neighbours than what still counts as
-            known. A new window that lies further belongs to no known state.
+        risk: what all but this share of the fitted windows of a cluster keep is the usual distance to their neighbours.
+        reach: a new window further from fitted ones than so many usual distances belongs to no known state.
+        missing_channels: channels of the study that the recording lacks are faults, or masked: at their mean, as the
+            encoder has seen values that were hidden from it.
+        added_channels: channels that the study does not know are faults, or left out.
     """
 
     risk: float = Field(gt=0.0, lt=0.5)
+    reach: float = Field(ge=1.0)
+    missing_channels: Literal["error", "mask"] = "error"
+    added_channels: Literal["error", "leave_out"] = "error"

@@ -267,6 +267,9 @@ SCHEMAS["apply"] = {
     "cluster/labels.npy": Array("i", ("window",)),
     "cluster/clusters.parquet": Table(NEW_CLUSTERS, "window"),
     "cluster/summary.json": Record(ClusterSummary),
+    "new/checks.csv": Table({"channel": "s", "check": "s", "share": "n", "says": "s"}),
+    "new/drift.csv": Table({"kind": "s", "distance": "f", "low": "f", "high": "f", "usual": "f", "drifted": "b"}),
+    "new/windows.parquet": Table({"window": "i", "candidate": "i"}, "window"),
     "score/scores.parquet": Table({"window": "i", "score": "f", "anomalous": "b"}, "window"),
     **{
         f"score/{name}": SCHEMAS["score"][name] for name in ("channel_scores.npy", "sample_scores.npy", "segments.json")

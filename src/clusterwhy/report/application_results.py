@@ -10,7 +10,8 @@ import pandas as pd
 from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
-from clusterwhy.report.study_results import STAGES, Behind, StudyResults
+from clusterwhy.report.news import Behind, PageNews
+from clusterwhy.report.study_results import STAGES, StudyResults
 
 APPLIED = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows")
 MOST_BEHIND = 5000  # fitted windows drawn behind the new ones
@@ -50,6 +51,11 @@ class ApplicationResults(StudyResults):
     def normal(self) -> Prepared:
         """The fitted recording, whose normal windows anomalies are compared with."""
         return self.study.data
+
+    @cached_property
+    def news(self) -> PageNews:
+        """Faults of sensors, drift, candidates for new states."""
+        return PageNews(self.out / "new", self.data, self.clock)
 
     @cached_property
     def behind(self) -> Behind:

@@ -37,7 +37,8 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
     return {
         "name": study.data.card.name,
         "headline": study.headline,
-        "summaries": _summaries(study),
+        "news": study.news.shown if study.news else None,
+        "summaries": [*(study.news.sentences if study.news else []), *_summaries(study)],
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
         "noise": _noise(study),

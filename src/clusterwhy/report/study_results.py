@@ -13,19 +13,11 @@ from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.clock import Clock
+from clusterwhy.report.news import Behind, PageNews
 from clusterwhy.types import FloatArray, IntArray
 
 MOST_MEMBERS = 10_000  # of a cluster that a mean of its values is taken over
 STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
-
-
-@dataclass(frozen=True)
-class Behind:
-    """Windows drawn behind those of the page: places (window, 2), clusters (window,), and what they are, in words."""
-
-    projection: FloatArray
-    labels: IntArray
-    says: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +49,11 @@ class StudyResults:
     def normal(self) -> Prepared:
         """The series whose normal windows anomalies are compared with."""
         return self.data
+
+    @property
+    def news(self) -> PageNews | None:
+        """What is new in a recording that a study is applied to."""
+        return None
 
     @property
     def behind(self) -> Behind | None:
@@ -257,15 +254,13 @@ class StudyResults:
     def headline(self) -> str:
         """Numbers of windows, clusters and anomalous segments, in one line."""
         n_clusters, n_segments = len(self.summary["clusters"]), len(self.segments)
-        kinds = f"{n_clusters} cluster" + ("s" if n_clusters != 1 else "")
-        segments = f"{n_segments} segment" + ("s are" if n_segments != 1 else " is")
-        text = (
-            f"{len(self.labels)} windows of {self.data.length} samples form {kinds}; {np.mean(self.labels < 0):.1%} "
-            f"are noise; {segments} anomalous."
+        noise = f"{np.mean(self.labels < 0):.1%} are noise"
+        alone = " Without two groups of windows to compare, no cluster is explained."
+        return (
+            f"{len(self.labels)} windows of {self.data.length} samples form {n_clusters} "
+            f"cluster{'s' if n_clusters != 1 else ''}; {noise}; {n_segments} "
+            f"segment{'s are' if n_segments != 1 else ' is'} anomalous.{'' if self.explained_clusters else alone}"
         )
-        if not self.explained_clusters:
-            text += " Without two groups of windows to compare, no cluster is explained."
-        return text
 
     def provenance(self, stage: str) -> dict[str, Any]:
         """Settings, checksums of the inputs and versions of a stage."""

@@ -9,10 +9,11 @@ import pytest
 
 from clusterwhy.application.assigning import assigned
 from clusterwhy.application.placing import NONE, Placed, place, twins_of
+from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.clustering import NOISE, Hdbscan, number_as_fitted
 from clusterwhy.projection import Pca, Umap
 
-LENGTH, STRIDE, RISK = 10, 5, 0.01
+LENGTH, STRIDE, LIMITS = 10, 5, ApplicationSettings(risk=0.01, reach=1.5)
 CENTRES = np.zeros((3, 8))
 CENTRES[1, 0], CENTRES[2, 1] = 40.0, 40.0
 CLUSTERER = Hdbscan(space="projection", min_cluster_share=0.1, min_samples_share=0.02)
@@ -36,7 +37,7 @@ def blobs(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def placed(study: Any, embeddings: np.ndarray, twins: np.ndarray | None = None) -> Placed:
-    return place(study, embeddings, np.full(len(embeddings), NONE) if twins is None else twins, RISK)
+    return place(study, embeddings, np.full(len(embeddings), NONE) if twins is None else twins, LIMITS)
 
 
 def test_a_tree_without_its_model_predicts_as_the_model_does(rng: np.random.Generator) -> None:
@@ -93,11 +94,11 @@ def test_a_state_that_was_never_seen_is_noise_wherever_the_projection_puts_it(rn
 
 
 def test_far_means_further_than_fitted_windows_that_share_no_samples(rng: np.random.Generator) -> None:
-    embeddings = np.repeat(rng.normal(size=(100, 8)), 3, axis=0).astype(np.float32)
-    embeddings += 1e-3 * rng.normal(size=embeddings.shape).astype(np.float32)
-    # three windows in a row are alike because they overlap: a new one has no such neighbours
-    found = placed(study_of(embeddings), rng.normal(size=(200, 8)).astype(np.float32))
-    assert found.unknown.mean() < 0.2
+    embeddings = np.repeat(rng.normal(size=(40, 8)), LENGTH, axis=0).astype(np.float32)
+    study = study_of(embeddings + 1e-3 * rng.normal(size=embeddings.shape).astype(np.float32))
+    study.data.starts = np.arange(len(embeddings))
+    # ten windows in a row are alike because they overlap: a new one has no such neighbours
+    assert placed(study, rng.normal(size=(200, 8)).astype(np.float32)).unknown.mean() < 0.2
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e-3])

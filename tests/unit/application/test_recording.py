@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from clusterwhy.application.recording import admitted, by_policies_of, save_recording
+from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.schemas import SeriesCard
 from clusterwhy.data.series import Series
 from clusterwhy.datasets.watch import WatchRecordings
 from clusterwhy.errors import DataError
 from clusterwhy.readers.tables import CsvFile
 
+STRICT = ApplicationSettings(risk=0.01, reach=1.5)
+LENIENT = STRICT.model_copy(update={"missing_channels": "mask", "added_channels": "leave_out"})
 CARD = SeriesCard(
     name="fitted",
     channels=["pressure", "flow"],
@@ -35,18 +38,18 @@ def recording(channels: tuple[str, ...] = ("flow", "pressure"), rate_hz: float =
 
 
 def test_channels_are_taken_by_name_in_the_order_of_the_study() -> None:
-    found = admitted(recording(), CARD)
+    found = admitted(recording(), CARD, STRICT)
     assert found.channels == ("pressure", "flow") and found.units == ("bar", "")
     np.testing.assert_array_equal(found.values, recording().values[:, ::-1])
 
 
 def test_a_channel_that_was_constant_and_dropped_is_no_added_channel() -> None:
-    assert admitted(recording(("flow", "valve", "pressure")), CARD).channels == ("pressure", "flow")
+    assert admitted(recording(("flow", "valve", "pressure")), CARD, STRICT).channels == ("pressure", "flow")
 
 
 def test_missing_and_added_channels_and_another_rate_are_refused_in_one_list() -> None:
     with pytest.raises(DataError) as raised:
-        admitted(recording(("pressure", "flow_1", "speed"), rate_hz=25.0), CARD)
+        admitted(recording(("pressure", "flow_1", "speed"), rate_hz=25.0), CARD, STRICT)
     assert [fault.kind for fault in raised.value.records] == [
         *("missing-channel", "added-channel", "added-channel", "other-rate")
     ]
@@ -54,8 +57,21 @@ def test_missing_and_added_channels_and_another_rate_are_refused_in_one_list() -
     assert "'flow' is missing; is it 'flow_1' now?" in said and "leave_out" in said and "25 samples per second" in said
 
 
+def test_a_masked_channel_is_zero_in_scaled_units_and_an_added_one_is_left_out(tmp_path: Path) -> None:
+    series = admitted(recording(("speed", "flow")), CARD, LENIENT)
+    assert series.channels == ("pressure", "flow") and len(series.notes) == 2
+    data = save_recording(tmp_path, series, CARD)
+    assert not np.asarray(data.scaled[:, 0]).any() and np.asarray(data.scaled[:, 1]).any()
+    np.testing.assert_array_equal(series.values[:, 1], recording(("speed", "flow")).values[:, 1])
+
+
+def test_a_recording_without_any_channel_of_the_study_is_refused_also_where_channels_may_be_masked() -> None:
+    with pytest.raises(DataError, match="'pressure' is missing"):
+        admitted(recording(("speed", "torque")), CARD, LENIENT)
+
+
 def test_a_recording_is_scaled_by_the_scaler_of_the_study(tmp_path: Path) -> None:
-    data = save_recording(tmp_path, admitted(recording(), CARD), CARD)
+    data = save_recording(tmp_path, admitted(recording(), CARD, STRICT), CARD)
     expected = (recording().values[:, ::-1] - CARD.centre) / CARD.scale
     np.testing.assert_allclose(data.scaled, expected, rtol=1e-6)
     assert data.starts.tolist() == [0, 5, 10, 15, 20, 25, 30] and not data.index["train"].any()
@@ -64,7 +80,7 @@ def test_a_recording_is_scaled_by_the_scaler_of_the_study(tmp_path: Path) -> Non
 
 def test_a_recording_shorter_than_a_window_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"window\.length"):
-        save_recording(tmp_path, admitted(recording(n=9), CARD), CARD)
+        save_recording(tmp_path, admitted(recording(n=9), CARD, STRICT), CARD)
 
 
 def test_the_policies_are_those_of_the_study_whatever_the_file_says() -> None:
