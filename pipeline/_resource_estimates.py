@@ -1,69 +1,165 @@
 """Estimates memory and disk space of a stage from the sizes of its inputs, before it starts."""
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clusterwhy.compute.resources import require
 
-# bytes of the imported packages: base, with torch and tsai, with umap and numba; measured on Linux, rounded up
-PLAIN, TORCH, PROJECTION = 300e6, 1000e6, 500e6
+# bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
+TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 175e6, 720e6, 345e6, 260e6, 365e6
+DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
 FILTERS = 128  # activations per time step that are alive at once, in channels
+HEAD = 1 << 16  # bytes of a text file whose cells are counted
+GZIP = b"\x1f\x8b"
+UNPACKED = 5.0  # times the size of a gzip file
 
 
-def estimated_needs(stage: str, sizes: Mapping[str, Any], file_bytes: float) -> tuple[float, float]:
-    """Bytes of memory and of disk, as rough upper estimates.
+def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]:
+    """Bytes of memory, in one process, and of disk, as estimates from above.
 
     Args:
-        sizes: axis name -> size, of the input artifacts; `clustered` windows at most are clustered again by `evaluate`,
-            and `explained` ones are explained by `explain_windows`.
-        file_bytes: size of the dataset's file; 0 without one.
+        sizes: axis name -> size, of the input artifacts; `found`, the number of clusters; of a file `cell`, its
+            numbers, and `reading`, bytes of memory to read it; `encoder`, the number of encoders, and `weight`, of
+            weights of one; `member`, explained windows of each cluster; `clustered`, windows that `evaluate` clusters
+            again; `explained`, windows that are explained one by one; `fitted`, windows that principal components are
+            fitted on.
     """
     samples, channels, windows, steps, features = (
         float(sizes.get(axis, 0)) for axis in ("sample", "channel", "window", "step", "feature")
     )
+    encoders, clusters, members, anomalies = (
+        float(sizes.get(name, otherwise))
+        for name, otherwise in (("encoder", 1), ("found", 8), ("member", 32), ("anomaly", 8))
+    )
+    cells, values, window = float(sizes.get("cell", 0)), samples * channels, steps * channels
     clustered = min(windows, float(sizes.get("clustered", windows)))
-    explained = min(windows, float(sizes.get("explained", windows))) * steps * channels
-    series = samples * channels * 8
-    # in memory: text, table and numbers of the file; on disk: raw and scaled numbers
-    reading = PLAIN + 8 * file_bytes, 3 * file_bytes
-    batch = BATCH * steps * (channels + FILTERS) * 4 * 4
-    embeddings = windows * features * 4
+    explained = min(windows, float(sizes.get("explained", windows))) * window
+    batch = BATCH * steps * (channels + FILTERS) * 16
+    embeddings, distances = windows * features * 4, min(DISTANCES, 8 * min(windows, 5000) ** 2)
+    held_out = min(1024, 0.1 * windows) * window
+    fitted = min(windows, float(sizes.get("fitted", 5000)))
+    explaining = TORCH + 120e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
+    pictures = (float(sizes.get("cluster", 0)) + anomalies) * (3e5 + 1e4 * channels)
+    shown = windows * 55 + 100 * min(windows, 20_000) + 5.4 * min(windows * channels, 4e6)
     table: dict[str, tuple[float, float]] = {
-        "prepare": reading,
-        # a tenth of the windows is kept for validation, with masks
-        "train": (TORCH + batch + 0.1 * windows * steps * channels * 5, 50e6),
-        "embed": (TORCH + batch, 2 * embeddings + windows * 8),
-        "project": (PROJECTION + 4 * embeddings + windows * 600, windows * 60),
-        "cluster": (PLAIN + 4 * embeddings + windows * 300, windows * 100),
-        "score": (TORCH + batch + 2 * embeddings + windows * (channels + 8) * 16, windows * (channels + 8) * 8),
-        "explain": (TORCH + 8 * batch + 2 * embeddings, 2 * batch),
-        # their values, and relevance in levels before and after parts are put in order
-        "explain_windows": (TORCH + 8 * batch + 2 * embeddings + explained * 6, explained + windows * channels * 4),
-        # for comparison, raw windows are clustered in double precision
-        "evaluate": (TORCH + PROJECTION + 8 * batch + 2 * embeddings + clustered * steps * channels * 12, 20e6),
-        "report": (PLAIN + PROJECTION + 2 * series + windows * 400, series + windows * 400 + 20e6),
-        "classify": (TORCH + 8 * file_bytes + 2e9, 3 * file_bytes + 50e6),
+        "prepare": (TABLES + float(sizes.get("reading", 0)), 13 * cells + 5e3),
+        "train": (
+            TORCH + 160e6 + 4 * batch + 4 * values + 40 * held_out,
+            encoders * (4.2 * sizes.get("weight", 0) + 5e3) + 4e3,
+        ),
+        "embed": (
+            TORCH + 1.5 * batch + 400 * windows + 0.5 * values,
+            windows * (4 * features * (encoders + 1) + 8) * 1.02 + 5e3,
+        ),
+        "project": (PLACING + 25 * min(windows, 3000) ** 2 + 4 * embeddings, windows * 41 + 1.5e3),
+        "cluster": (
+            CLUSTERING + 33e3 * min(windows, 3000) + distances + 3 * embeddings + 300 * windows,
+            17.5 * windows + min(29 * windows, 9e4) + 9e3,
+        ),
+        "score": (
+            TORCH + 70e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
+            (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
+        ),
+        "explain": (
+            explaining,
+            (4 * window * (clusters * (members + 1) + anomalies) + 1600 * clusters * channels) * 1.05 + 20e3,
+        ),
+        # their values, and relevance in levels before and after its parts are put in order
+        "explain_windows": (explaining + 6 * explained, explained + windows * (4 * channels + 90) + 20e3),
+        # for comparison, raw windows with labels are clustered in double precision
+        "evaluate": (explaining + 130e6 + 0.5 * batch + clustered * (24e3 + 12 * window), 5.5e3 * clusters + 8e3),
+        "report": (
+            FIGURES
+            + 9.5 * values
+            + 80e6 * min(1.0, values / 4e6)
+            + 24 * min(windows * channels, 4e6)
+            + 100 * windows
+            + 4 * explained,
+            5.6e6 + pictures + 2.7 * values + 2.7 * min(values, 1e6) * (values > 4e6) + shown + 1.3 * explained,
+        ),
+        "classify": (TABLES + TORCH + sizes.get("reading", 0) + 2e9, 13 * cells + 50e6),
         # of the new recording only its file is known; embeddings are those of the study
-        "apply": (TORCH + PROJECTION + 8 * batch + 4 * embeddings + 8 * file_bytes, 5 * file_bytes + 50e6),
-        "attribute": (TORCH + PROJECTION + 16 * batch, 100e6),
+        "apply": (explaining + PLACING + CLUSTERING + sizes.get("reading", 0) + 30 * cells, 20 * cells + 50e6),
+        "attribute": (TORCH + 16 * batch + 5e8, 100e6),
     }
     return table.get(stage, (0.0, 0.0))
 
 
-def check_resources(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a stage that exceeds the available memory or disk space.
+def reading_sizes(path: Path) -> dict[str, float]:
+    """`cell`, numbers in a user's file, and `reading`, bytes of memory that its reader takes; of another, nothing."""
+    if not path.is_file():
+        return {}
+    if path.suffix == ".npy":
+        return _array_sizes(path)
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    size = path.stat().st_size * (UNPACKED if head.startswith(GZIP) or path.suffix == ".parquet" else 1.0)
+    n_cells = len(re.findall(rb"[;,\t\n]| +", head)) if size == path.stat().st_size else len(head) / 8
+    cells = size * n_cells / max(len(head), 1)
+    return {"cell": cells, "reading": 64 * cells}
+
+
+def _array_sizes(path: Path) -> dict[str, float]:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError):
+        return {}  # the reader says why
+    return {"cell": float(array.size), "reading": array.size * (18.0 + array.itemsize)}
+
+
+def trained_sizes(folder: Path) -> dict[str, float]:
+    """`encoder`, the number of encoders that `train` has left, and `feature`, of their embeddings."""
+    with (folder / "encoder.safetensors").open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    n_features = header["predictor.1.weight"]["shape"][1]
+    return {"encoder": 1 + len(list(folder.glob("replicate_*"))), "feature": n_features}
+
+
+def _settings_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if (evaluation := settings.get("evaluation")) is not None:
+        found["clustered"] = evaluation.n_clustered
+    if (coverage := settings.get("coverage")) is not None:
+        found["explained"] = coverage.max_windows
+    if (members := settings.get("members")) is not None:
+        found["member"] = members.count
+    if stage == "train":
+        import torch
+
+        with torch.device("meta"):
+            encoder = settings["encoder"].build(sizes["channel"], sizes["step"])
+        found["weight"] = sum(one.numel() for one in encoder.parameters())
+        if isinstance(settings["encoders"], int):  # the stage refuses others
+            found["encoder"] = settings["encoders"]
+    return found
+
+
+def all_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], inputs: Path) -> dict[str, Any]:
+    """What `estimated_needs` takes: sizes of the input artifacts, of the file, and of what the settings ask for."""
+    found = {**sizes, **_settings_sizes(stage, sizes, settings)}
+    found |= reading_sizes(Path(str(getattr(settings.get("dataset"), "path", None) or "")).expanduser())
+    return found | trained_sizes(inputs / "train") if stage == "embed" else found
+
+
+def check_resources(
+    stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], inputs: Path, folder: Path
+) -> tuple[float, float]:
+    """Refuse a stage that exceeds the available memory or disk space; its estimated needs, bytes of both.
+
+    Args:
+        inputs: where the artifacts of earlier stages are.
+        folder: where this one writes.
 
     Raises:
         ResourceError: states what it needs and what is available.
     """
-    path = Path(str(getattr(settings.get("dataset"), "path", None) or "")).expanduser()
-    file_bytes = float(path.stat().st_size) if path.is_file() else 0.0
-    if (evaluation := settings.get("evaluation")) is not None:
-        sizes = {**sizes, "clustered": evaluation.n_clustered}
-    if (coverage := settings.get("coverage")) is not None:
-        sizes = {**sizes, "explained": coverage.max_windows}
-    memory, disk = estimated_needs(stage, sizes, file_bytes)
+    memory, disk = estimated_needs(stage, all_sizes(stage, sizes, settings, inputs))
     require(f"the stage `{stage}`", memory, disk, folder, ADVICE)
+    return memory, disk

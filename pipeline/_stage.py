@@ -178,7 +178,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             if by_dvc:
                 clear(out, (ROOT / "reports" / place).parent)
             run.check_inputs()
-            check_resources(name, run.sizes, settings, out)
+            memory, disk = check_resources(name, run.sizes, settings, inputs, out)
             body(run)
             run.finish()
             if by_dvc:
@@ -190,7 +190,15 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             shutil.rmtree(out, ignore_errors=True)
             prune(out.parent)
     peak = peak_memory() / 1e6
-    log.info("%s done in %.1f s (%d threads), peak memory %.0f MB", name, time.monotonic() - start, n_threads(), peak)
+    log.info(
+        "%s done in %.1f s (%d threads), peak memory %.0f MB (estimated before: %.0f MB, and %.3f MB of disk)",
+        name,
+        time.monotonic() - start,
+        n_threads(),
+        peak,
+        memory / 1e6,
+        disk / 1e6,
+    )
     return run.metrics
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, Array, Card, Record, SeriesCard, Table
+from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, Array, Card, ClusterSummary, Record, SeriesCard, Table
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.errors import ArtifactError
 
@@ -104,6 +104,8 @@ def _record_faults(path: Path, schema: Record, sizes: dict[str, Any]) -> Iterato
         return
     if isinstance(card, SeriesCard):
         yield from _series_faults(card, sizes)
+    if isinstance(card, ClusterSummary):
+        sizes["found"] = len(card.clusters)
 
 
 def _series_faults(card: SeriesCard, sizes: dict[str, Any]) -> Iterator[str]:
@@ -141,7 +143,7 @@ def check_folder(stage: str, folder: Path, sizes: dict[str, Any]) -> None:
 
     Args:
         sizes: sizes of axes that are already known; extended by those of this folder, so that artifacts of different
-            runs are detected. `ids`: the window ids.
+            runs are detected. `ids`: the window ids; `found`: the number of clusters.
 
     Raises:
         ArtifactError: lists every missing or invalid artifact.

@@ -1,0 +1,53 @@
+"""What a stage is said to need: from the file's numbers and the sizes of its inputs, more of them never need less."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline._resource_estimates import estimated_needs, reading_sizes, trained_sizes
+from tests.conftest import ROOT
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+SIZES = {"sample": 2400, "channel": 3, "window": 147, "step": 64, "feature": 32, "cell": 9600, "reading": 614_400}
+SIZES |= {"encoder": 2, "weight": 9000, "found": 3, "member": 32, "cluster": 3, "anomaly": 3, "clustered": 2500}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+def test_the_numbers_of_a_text_file_are_counted_by_its_beginning(
+    tmp_path: Path, rng: np.random.Generator, separator: str
+) -> None:
+    table = pd.DataFrame(rng.normal(size=(20_000, 7)).round(3))
+    table.to_csv(tmp_path / "own.csv", sep=separator, index=False)
+    assert reading_sizes(tmp_path / "own.csv")["cell"] == pytest.approx(140_000, rel=0.05)
+    packed = gzip.compress((tmp_path / "own.csv").read_bytes())
+    (tmp_path / "own.csv.gz").write_bytes(packed)
+    assert 70_000 < reading_sizes(tmp_path / "own.csv.gz")["cell"] < 280_000
+
+
+def test_the_numbers_of_an_array_are_in_its_header(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", np.zeros((300, 4), dtype=np.float32))
+    # two copies in double precision, masks, and the file itself, which is mapped
+    assert reading_sizes(tmp_path / "own.npy") == {"cell": 1200.0, "reading": 1200 * 22.0}
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    assert reading_sizes(tmp_path / "broken.npy") == reading_sizes(tmp_path / "none.csv") == {}
+
+
+def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) -> None:
+    header = json.dumps(
+        {"predictor.1.weight": {"dtype": "F32", "shape": [3, 32, 1], "data_offsets": [0, 384]}}
+    ).encode()
+    (tmp_path / "encoder.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(384))
+    (tmp_path / "replicate_1").mkdir()
+    assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 32}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("size", SIZES)
+def test_more_never_needs_less(stage: str, size: str) -> None:
+    few, many = estimated_needs(stage, SIZES), estimated_needs(stage, SIZES | {size: 100 * SIZES[size]})
+    assert 1e8 < few[0] <= many[0] and 1e3 < few[1] <= many[1]
