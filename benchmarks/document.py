@@ -30,6 +30,7 @@ TITLES = {
     "embedding": "How fast are windows embedded?",
     "training": "How fast does the encoder learn?",
     "scaling": "How do windowing, projection and clustering grow?",
+    "million": "What does a million windows cost?",
     "page": "How large is the page, and how soon is it there?",
     "fuzz": "Do readers name every fault of a broken file?",
     "file_fuzz": "Are files of known content read right?",
