@@ -25,6 +25,8 @@ TITLES = {
     "planted": "Are planted faults found?",
     "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",
+    "randomisation": "Does relevance depend on what a network learned?",
+    "frequencies": "Does relevance name the right frequency?",
     "engine": "What does LRP cost?",
     "sweep": "What does a sweep of rules cost?",
     "embedding": "How fast are windows embedded?",
