@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clusterwhy.application.settings import ApplicationSettings
-from clusterwhy.artifacts.schemas import SeriesCard
+from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index

@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-
-from clusterwhy.artifacts.names import name_faults
+from clusterwhy.artifacts.cards import (
+    AnomalousSegments,
+    Card,
+    ClusterSummary,
+    EncoderRecord,
+    ExplainedAnomalies,
+    ExplainedClusters,
+    ExplainedWindows,
+    SeriesCard,
+)
 
 KINDS = {"f": "float", "i": "integer", "b": "boolean", "n": "number", "s": "text"}
 
@@ -30,115 +36,12 @@ class Table:
     optional: bool = False
 
 
-class Card(BaseModel):
-    """A JSON object: the entries that later stages read, validated without type conversions."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-# no text: figures are found by the numbers of clusters and windows
-FIGURES = dict[str, int | float | list[int] | None]
-
-
-class SeriesCard(Card):
-    """`series.json`: how a prepared series is named, sampled, cut and scaled.
-
-    Attributes:
-        units: of each channel, "" where unknown.
-        group_names: None for a series without groups.
-        notes: what the reader changed or noticed.
-        length, stride: of the windows, in samples.
-        train_stop: samples before this one are the training span.
-        segments: first sample of each contiguous segment.
-        constant_channels: names of the channels that are constant in the training span.
-        centre, scale: of each channel, as subtracted and divided by.
-    """
-
-    name: str
-    channels: list[str]
-    units: list[str]
-    rate_hz: float = Field(gt=0.0, allow_inf_nan=False)
-    label_names: list[str]
-    group_names: list[str] | None = None
-    notes: list[str]
-    length: int = Field(ge=1)
-    stride: int
-    train_stop: int
-    segments: list[int]
-    constant_channels: list[str]
-    centre: list[float]
-    scale: list[float]
-
-    @field_validator("channels", "units", "label_names", "group_names")
-    @classmethod
-    def _printable(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        kind = str(info.field_name).removesuffix("_names").removesuffix("s")
-        if wrong := name_faults(kind, names or []):
-            raise ValueError(wrong)
-        return names
-
-    @model_validator(mode="after")
-    def _one_of_each_channel(self) -> Self:
-        if {len(self.units), len(self.centre), len(self.scale)} != {len(self.channels)}:
-            raise ValueError(f"expected units, centre and scale of {len(self.channels)} channels")
-        return self
-
-
-class EncoderRecord(Card):
-    """`encoder.json`, as far as stages that load no weights need it."""
-
-    encoder: dict[str, Any]
-    n_channels: int
-    length: int
-
-
-class ClusterSummary(Card):
-    """`summary.json`: one record per cluster, and the runs of each cluster in time."""
-
-    clusters: list[FIGURES]
-    timeline: list[FIGURES]
-
-
-class AnomalousSegments(Card):
-    """`segments.json`: the threshold of the score and the segments above it."""
-
-    threshold: float
-    segments: list[FIGURES]
-
-
-class ExplainedClusters(Card):
-    """`clusters.json`: the clusters that were explained, and how similar the relevance of their windows is.
-
-    Attributes:
-        target_sizes: of each cluster, the mean size of its target by each encoder.
-        losses: sentences about lost relevance, for the page.
-    """
-
-    clusters: list[int]
-    agreements: dict[str, float | None]
-    target_sizes: dict[str, list[float]]
-    losses: list[str] = []
-
-
 @dataclass(frozen=True)
 class Record:
     """A JSON file, validated by a card."""
 
     card: type[Card]
     optional: bool = False
-
-
-class ExplainedAnomalies(Card):
-    """`anomalies.json`: what is explained of anomalies, in words; "" if nothing is."""
-
-    target: str
-
-
-class ExplainedWindows(Card):
-    """`windows.json`: of how many windows some were explained, and sentences about lost relevance, for the page."""
-
-    n_windows: int
-    losses: list[str]
 
 
 Schema = Array | Table | Record

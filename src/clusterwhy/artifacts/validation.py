@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, Array, Card, ClusterSummary, Record, SeriesCard, Table
+from clusterwhy.artifacts.cards import Card, ClusterSummary, SeriesCard
+from clusterwhy.artifacts.schemas import KINDS, SCHEMAS, Array, Record, Table
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.errors import ArtifactError
 

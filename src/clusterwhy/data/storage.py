@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts.schemas import SeriesCard
+from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
 from clusterwhy.artifacts.validation import read_card
 from clusterwhy.data.scaling import standardised

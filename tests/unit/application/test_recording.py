@@ -7,7 +7,7 @@ import pytest
 
 from clusterwhy.application.recording import admitted, by_policies_of, save_recording
 from clusterwhy.application.settings import ApplicationSettings
-from clusterwhy.artifacts.schemas import SeriesCard
+from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.data.series import Series
 from clusterwhy.datasets.watch import WatchRecordings
 from clusterwhy.errors import DataError
