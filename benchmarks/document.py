@@ -23,6 +23,7 @@ TITLES = {
     "repeats": "How far do explanations repeat?",
     "every_window": "What does it cost to explain every window?",
     "planted": "Are planted faults found?",
+    "two_faults": "Does each of two faults get its own name?",
     "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",
     "randomisation": "Does relevance depend on what a network learned?",
