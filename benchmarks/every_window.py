@@ -156,7 +156,7 @@ def figure(result: Result, figure: Figure) -> None:
     left.set(xlabel="windows", ylabel="ms per window, one core", xscale="log", xticks=found["windows"])
     left.set_xticklabels([str(n) for n in found["windows"]])
     left.minorticks_off()
-    left.set_ylim(0, None)
+    left.set_ylim(0, 1.2 * found["ms per window"].max())
     table = result.table("agreement")
     for i, name in enumerate(("cells", "channels", "same leading channel")):
         errors = np.abs(table[[f"{name} low", f"{name} high"]].to_numpy().T - table[name].to_numpy())
