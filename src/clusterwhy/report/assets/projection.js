@@ -84,7 +84,7 @@ class ProjectionView {
     const showscale = this.drawn.some(({ marker }) => marker.showscale);
     const behind = this.behind();
     this.nBehind = behind.length;
-    if (behind.length) this.note.textContent += ` Pale: ${plain(data.about.behind)}.`;
+    if (behind.length) this.note.textContent += ` Pale: ${Array.from(data.about.behind).slice(0, 120).join("")}.`;
     const traces = this.drawn.map(({ windows, marker }) => ({
       type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.x[w]), y: Float32Array.from(windows, (w) => data.y[w]),
       marker: { size, ...marker, line: { width: 0 } },
