@@ -459,7 +459,7 @@ def test_a_page_of_very_many_windows_leaves_out_what_each_window_would_add(
     unknown = next(window for window in range(201) if window not in asked)
     tab = visit(path, f"#window={unknown}")
     assert tab.locator(f"{near} .chip").count() == 0
-    assert "only explained ones" in tab.locator(near).inner_text()
+    assert "only those explained for their cluster" in tab.locator(near).inner_text()
 
 
 @needs_browser

@@ -50,8 +50,8 @@ def test_a_dying_worker_loses_only_its_own_shard(backend: str, tmp_path: Path, m
     assert {name: os.environ.get(name) for name in THREADS} == threads
     assert np.array_equal(np.load(path)[:, 0], np.arange(N_WINDOWS) ** 2.0)
     n_shards = -(-N_WINDOWS // SHARD)
-    # two workers, so at most two shards were under way
-    assert n_shards < len(list(runs.glob("ran-*"))) <= n_shards + 2
+    # two workers, so at most two shards were under way; the result of a third may have been on its way back
+    assert n_shards < len(list(runs.glob("ran-*"))) <= n_shards + 3
 
 
 def test_a_shard_that_always_kills_its_worker_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
