@@ -63,7 +63,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             17.5 * windows + min(29 * windows, 9e4) + 9e3,
         ),
         "score": (
-            TORCH + 70e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
+            TORCH + 150e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
             (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
         ),
         "explain": (
