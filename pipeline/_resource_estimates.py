@@ -44,7 +44,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
     embeddings, distances = windows * features * 4, min(DISTANCES, 8 * min(windows, 5000) ** 2)
     held_out = min(1024, 0.1 * windows) * window
     fitted = min(windows, float(sizes.get("fitted", 5000)))
-    explaining = TORCH + 190e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
+    explaining = TORCH + 240e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
     pictures = (float(sizes.get("cluster", 0)) + anomalies) * (3e5 + 1e4 * channels)
     shown = windows * 55 + 100 * min(windows, 20_000) + 5.4 * min(windows * channels, 4e6)
     table: dict[str, tuple[float, float]] = {
@@ -63,7 +63,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             17.5 * windows + min(29 * windows, 9e4) + 9e3,
         ),
         "score": (
-            TORCH + 150e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
+            TORCH + 200e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
             (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
         ),
         "explain": (

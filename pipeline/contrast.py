@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
+from clusterwhy.artifacts.store import UNFINISHED, read_array, replace_folder, write_array, write_json, write_table
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ClusterWhyError
+from clusterwhy.errors import ArtifactError, ClusterWhyError
 from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups
 from clusterwhy.report.study_results import StudyResults
 from pipeline._parameters import ROOT
@@ -51,6 +51,8 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     from clusterwhy.explanations.settings import ExplanationSettings
     from clusterwhy.report.contrasts import contrast_figure, contrast_sentences
 
+    if out.exists():
+        raise ArtifactError(f"{out} exists: give `--out` a folder that does not, or leave it out")
     study, sizes = StudyResults.of(artifacts), dict[str, Any]()
     for stage in ("prepare", "train", "embed", "cluster", "score", "explain"):
         check_folder(stage, artifacts / stage, sizes)
@@ -64,6 +66,7 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     found = contrast(series, first, second, settings, replicates, workers)
     card, explained = data.card, found.explained
     properties = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz).told(explained.properties)
+    final, out = out, out.with_name(f"{out.name}{UNFINISHED}")
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "importance.csv", explained.importance)
     write_table(out / "quality.csv", explained.quality)
@@ -76,7 +79,8 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     for sentence in contrast_sentences(found, properties, these, those):
         sys.stdout.write(f"{sentence}\n")
     contrast_figure(found, study, (these, those), (first, second), out / "contrast")
-    log.info("tables and contrast.png in %s", out)
+    replace_folder(out, final)
+    log.info("tables and contrast.png in %s", final)
 
 
 def _default_workers() -> Any:

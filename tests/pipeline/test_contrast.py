@@ -22,6 +22,9 @@ def test_two_clusters_are_contrasted(study: Checkout, tmp_path: Path) -> None:
     groups = json.loads((out / "contrast.json").read_text())
     assert groups["n_these"] == (labels == 0).sum() and groups["these"] == "cluster:0"
     assert {path.name for path in out.iterdir()} >= {"importance.csv", "quality.csv", "properties.csv", "contrast.png"}
+    assert not list(tmp_path.glob("*.tmp"))
+    again = study.run("python", "-m", "pipeline.contrast", "cluster:0", "cluster:1", "--out", os.fspath(out), ok=False)
+    assert again.returncode == 1 and f"{out} exists" in again.stderr
     assert before == sorted((path, path.stat().st_mtime_ns) for path in (study.root / "artifacts").rglob("*"))
 
 
