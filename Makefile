@@ -32,7 +32,7 @@ $(VENV)/.ready: requirements.lock requirements.uv.lock
 		uv=uv && uv venv -q --allow-existing --python $(PYTHON) $(VENV); \
 	else \
 		uv=$(BIN)/uv && export UV_CACHE_DIR=$(abspath $(VENV))/var/uv && $(PYTHON) -m venv $(VENV) && $(PIP) --require-hashes -r requirements.uv.lock; \
-	fi && $$uv pip install -q --python $(BIN)/python --require-hashes -r $< && $$uv pip install -q --python $(BIN)/python $(EDITABLE) || { \
+	fi && $$uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $< && $$uv pip install -q --python $(BIN)/python $(EDITABLE) || { \
 		echo "uv failed, see above: pip installs, which reads settings of its own and takes twice as long" && \
 		$(PYTHON) -m venv $(VENV) && $(PIP) --require-hashes -r $< && $(PIP) $(EDITABLE); \
 	}

@@ -10,7 +10,7 @@ import numpy as np
 from clusterwhy.compute.resources import require
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
-TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 210e6, 790e6, 375e6, 285e6, 395e6
+TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
 DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
@@ -44,13 +44,13 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
     embeddings, distances = windows * features * 4, min(DISTANCES, 8 * min(windows, 5000) ** 2)
     held_out = min(1024, 0.1 * windows) * window
     fitted = min(windows, float(sizes.get("fitted", 5000)))
-    explaining = TORCH + 240e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
+    explaining = TORCH + 220e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
     pictures = (float(sizes.get("cluster", 0)) + anomalies) * (3e5 + 1e4 * channels)
     shown = windows * 55 + 100 * min(windows, 20_000) + 5.4 * min(windows * channels, 4e6)
     table: dict[str, tuple[float, float]] = {
         "prepare": (TABLES + float(sizes.get("reading", 0)), 13 * cells + 5e3),
         "train": (
-            TORCH + 160e6 + 4 * batch + 4 * values + 40 * held_out,
+            TORCH + 200e6 + 4 * batch + 4 * values + 40 * held_out,
             encoders * (4.2 * sizes.get("weight", 0) + 5e3) + 4e3,
         ),
         "embed": (
@@ -63,7 +63,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             17.5 * windows + min(29 * windows, 9e4) + 9e3,
         ),
         "score": (
-            TORCH + 200e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
+            TORCH + 90e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
             (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
         ),
         "explain": (
