@@ -166,7 +166,7 @@ def _secant(
     """The slope of the line through both values of an activation; of the curve halfway where they differ by no more
     than `smallest`, 0 where that is infinite (a root at 0)."""
     if isinstance(module, nn.ReLU):
-        return share_above(here, there).mul_(arriving)
+        return share_above(here, there, arriving)
     run = here - there
     small = run.abs() <= smallest
     slope = _gradient(module, (here + there) / 2, (), torch.ones_like(arriving)).nan_to_num(0.0, 0.0, 0.0)

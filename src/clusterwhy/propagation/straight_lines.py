@@ -1,11 +1,13 @@
 """Mean gradients of activations, maxima and smallest values on the line between two inputs, in closed form.
 
-Only arithmetic, no masks: torch selects by a mask ten times slower than it adds.
+Compiled loops on the CPU (`propagation.compiled`), torch's operations elsewhere: only arithmetic, no masks, since torch
+selects by a mask ten times slower than it adds.
 """
 
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -14,15 +16,25 @@ from clusterwhy.propagation.fixed_rules import pooling_sizes
 from clusterwhy.propagation.head_layers import MeanOfSmallest
 
 SHORTEST = 1e-4  # interval of a line that is not halved further
-PART = 4  # windows at a time, so that intermediate values stay in the processor's cache
 
 
-def share_above(start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
-    """The share of the way from `start` to `end` that lies above 0; 0 where both are 0.
+def _is_compiled(*tensors: torch.Tensor) -> bool:
+    """Whether `propagation.compiled` has loops for them."""
+    return all(tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64) for tensor in tensors)
 
-    It is also the slope of the secant of a ReLU through both values.
+
+def share_above(start: torch.Tensor, end: torch.Tensor, arriving: torch.Tensor) -> torch.Tensor:
+    """`arriving` times the share of the way from `start` to `end` that lies above 0; 0 where both are 0.
+
+    The share is also the slope of the secant of a ReLU through both values. Shapes are broadcast.
     """
-    return (start.relu() + end.relu()).div_((start.abs() + end.abs()).clamp_(min=torch.finfo(start.dtype).tiny))
+    if _is_compiled(start, end, arriving):
+        from clusterwhy.propagation.compiled import times_share_above
+
+        with np.errstate(all="ignore"):  # as torch does
+            return torch.from_numpy(times_share_above(*(x.detach().numpy() for x in (start, end, arriving))))
+    size = (start.abs() + end.abs()).clamp_(min=torch.finfo(start.dtype).tiny)
+    return (start.relu() + end.relu()).div_(size) * arriving
 
 
 def shares_of_leaders(first: Sequence[torch.Tensor], last: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -61,10 +73,8 @@ def maxima_on_line(
         here, there: (window, channel, time) both ends; `there` may be one window for all.
         arriving: (window, channel, place) multipliers of its output.
     """
-    if len(here) > PART:
-        theirs = there.split(PART) if len(there) > 1 else [there] * -(-len(here) // PART)
-        parts = zip(here.split(PART), theirs, arriving.split(PART), strict=True)
-        return torch.cat([maxima_on_line(module, *part) for part in parts])
+    if _is_compiled(here, there, arriving):
+        return _compiled_maxima(module, here, there, arriving)
     (_, kernel), (_, stride), (_, padding), (_, dilation), _ = pooling_sizes(module)
     n_places, length = arriving.shape[2], here.shape[2]
     reach = (n_places - 1) * stride + 1
@@ -83,6 +93,20 @@ def maxima_on_line(
         # a place has one input per tap: threads never add to the same number, whose sum would depend on their order
         found[:, tap].addcmul_(share, arriving.transpose(1, 2))
     return found[:, padding : padding + length].transpose(1, 2)
+
+
+def _compiled_maxima(
+    module: nn.MaxPool1d, here: torch.Tensor, there: torch.Tensor, arriving: torch.Tensor
+) -> torch.Tensor:
+    from clusterwhy.propagation.compiled import add_shares_of_leaders
+
+    (_, kernel), (_, stride), (_, padding), (_, dilation), _ = pooling_sizes(module)
+    # the engine's values have channels last in memory
+    ends = [values.detach().transpose(1, 2).contiguous().numpy() for values in (here, there, arriving)]
+    found = np.zeros_like(ends[0])
+    bounds = np.empty((2, kernel, here.shape[1]), found.dtype)
+    add_shares_of_leaders(*ends, found, bounds, stride, padding, dilation)  # type: ignore[call-arg, arg-type]
+    return torch.from_numpy(found).transpose(1, 2)
 
 
 def smallest_on_line(
