@@ -90,26 +90,12 @@ def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]
 
 
 def _explain(run: StageRun, applied: Application) -> None:
-    from clusterwhy.explanations.noise import noise_table
-    from clusterwhy.explanations.properties import Units
-    from clusterwhy.explanations.storage import (
-        anomaly_figures,
-        cluster_figures,
-        save_anomalies,
-        save_clusters,
-        save_windows,
-    )
+    from clusterwhy.application.writing import write_explanations
 
-    card = applied.study.data.card
-    units = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz)
-    clusters, anomalies = applied.explain_clusters(), applied.explain_anomalies()
-    save_clusters(run.out / "explain", clusters, units)
-    save_anomalies(run.out / "explain", anomalies)
-    windows = applied.explain_windows()
-    noise = noise_table(windows.windows, windows.channels, card.channels)
-    save_windows(run.out / "explain_windows", windows, noise, len(applied.data.index))
-    run.metrics |= {"explained": cluster_figures(clusters) | anomaly_figures(anomalies)}
-    log.info("explained windows of %d clusters and %d anomalies", len(clusters.clusters), len(anomalies.windows))
+    found = write_explanations(applied)
+    n_clusters, n_anomalies = found.pop("n_clusters"), found.pop("n_anomalies")
+    run.metrics |= {"explained": found}
+    log.info("explained windows of %d clusters and %d anomalies", n_clusters, n_anomalies)
 
 
 if __name__ == "__main__":

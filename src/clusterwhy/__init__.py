@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.composites import COMPOSITES
     from clusterwhy.propagation.explainer import Relevance, lrp
     from clusterwhy.propagation.layer_graph import layer_graph, layer_names
+    from clusterwhy.study.study import Study
 
 _MODULES = {
     "COMPOSITES": "propagation.composites",
@@ -24,6 +25,7 @@ _MODULES = {
     "EmbeddingSum": "explanations.target_heads",
     "FrequencyRelevance": "attribution.frequencies",
     "Relevance": "propagation.explainer",
+    "Study": "study.study",
     "concept_difference": "concepts.tables",
     "concept_relevance": "concepts.propagation",
     "concept_scores": "concepts.tables",
@@ -47,6 +49,7 @@ __all__ = [
     "EmbeddingSum",
     "FrequencyRelevance",
     "Relevance",
+    "Study",
     "concept_difference",
     "concept_relevance",
     "concept_scores",

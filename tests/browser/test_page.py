@@ -16,11 +16,11 @@ import pytest
 
 from clusterwhy.errors import DataError
 from clusterwhy.propagation.explainer import Relevance
-from clusterwhy.report import notebook
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json, write_page, write_pictures
 from clusterwhy.report.page_data import explained_windows
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.study import views
 from tests.conftest import Checkout
 from tests.synthetic_results import synthetic_results
 
@@ -660,20 +660,20 @@ def test_the_level_of_a_cluster_is_the_mean_of_its_windows(tmp_path: Path, monke
 
 def test_notebook_figures_show_the_same_numbers_as_the_page(tmp_path: Path) -> None:
     found = synthetic_results(tmp_path, channels=(HOSTILE[0], "a$b$", "current"))
-    places = notebook.projection(found)
+    places = views.projection(found)
     assert [trace.name for trace in places.data] == ["noise", "cluster 0", "cluster 1", "cluster 2"]
     assert sum(len(trace.x) for trace in places.data) == 60
-    by_score = notebook.projection(found, "score").data[0]
+    by_score = views.projection(found, "score").data[0]
     np.testing.assert_array_equal(by_score.marker.color, found.scores["score"])
     which = int(found.explained["window"].iloc[5])
-    heat = notebook.window(found, which).data[0]
+    heat = views.window(found, which).data[0]
     np.testing.assert_allclose(np.abs(heat.z).sum(), 100.0, rtol=1e-5)
     start = found.data.starts[which]
     np.testing.assert_array_equal(heat.customdata, found.data.values[start : start + found.data.length].T)
-    names = notebook.window(found, which).layout.yaxis.ticktext
+    names = views.window(found, which).layout.yaxis.ticktext
     assert names[0].startswith("&lt;script&gt;") and names[1] == "a&#36;b&#36; (bar)"
-    np.testing.assert_array_equal(notebook.cluster(found, 1).data[0].z, 100 * found.maps[1])
-    said = notebook.summary(found, 1)
+    np.testing.assert_array_equal(views.cluster(found, 1).data[0].z, 100 * found.maps[1])
+    said = views.summary(found, 1)
     assert (
         said.n_windows == 20
         and said.jaccard == pytest.approx(0.7)
@@ -682,13 +682,13 @@ def test_notebook_figures_show_the_same_numbers_as_the_page(tmp_path: Path) -> N
     html = said._repr_html_()
     assert "cluster 1" in html and "Jaccard overlap 0.70" in html and html.count("<tr") == 4
     with pytest.raises(DataError, match="expected one of the clusters 0, 1, 2, got 9"):
-        notebook.summary(found, 9)
-    lines = notebook.series(found).data
+        views.summary(found, 9)
+    lines = views.series(found).data
     assert lines[0].y.max() == found.data.values[:, 0].max() and len(lines) == 4
     for wrong in (
-        lambda: notebook.window(found, 59),
-        lambda: notebook.cluster(found, 9),
-        lambda: notebook.projection(found, "x"),
+        lambda: views.window(found, 59),
+        lambda: views.cluster(found, 9),
+        lambda: views.projection(found, "x"),
     ):
         with pytest.raises(DataError, match="expected"):
             wrong()

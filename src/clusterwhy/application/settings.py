@@ -18,7 +18,7 @@ class ApplicationSettings(Settings):
         added_channels: channels that the study does not know are faults, or left out.
     """
 
-    risk: float = Field(gt=0.0, lt=0.5)
-    reach: float = Field(ge=1.0)
+    risk: float = Field(default=0.01, gt=0.0, lt=0.5)
+    reach: float = Field(default=1.5, ge=1.0)
     missing_channels: Literal["error", "mask"] = "error"
     added_channels: Literal["error", "leave_out"] = "error"

@@ -162,6 +162,7 @@ class Workers(Settings):
 
 
 HERE = Workers(backend="here", count=1, address=None, shard=8192, attempts=1)
+AUTO = Workers(backend="auto", count=None, address=None, shard=8192, attempts=3)
 
 
 class _Shard:

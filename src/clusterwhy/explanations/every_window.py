@@ -3,28 +3,24 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
-from clusterwhy.attribution.base import AttributionTask
-from clusterwhy.attribution.baselines import nearest
 from clusterwhy.clustering import NOISE
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.config import Settings
-from clusterwhy.explanations.clusters import by_encoders, cluster_tasks
-from clusterwhy.explanations.embedded_series import MOST_DRAWN, Clustered, EmbeddedSeries, outside
+from clusterwhy.explanations.clusters import cluster_tasks
+from clusterwhy.explanations.embedded_series import Clustered, EmbeddedSeries
 from clusterwhy.explanations.noise import nearest_clusters
-from clusterwhy.explanations.replicates import mean_relevance
 from clusterwhy.explanations.settings import ExplanationSettings
-from clusterwhy.explanations.target_function import with_canonical_network
-from clusterwhy.propagation.losses import losses_in
+from clusterwhy.explanations.single_windows import NO_REFERENCE, SimilarWindows, WindowPart, compared_with
 from clusterwhy.types import FloatArray, IntArray
 
 LEVELS = 127  # of int8 on each side of 0
-NO_REFERENCE = -1
 COLUMNS = ["window", "cluster", "explained_cluster", "reference", "target", "gap", "encoders", "size", "step"]
 
 
@@ -120,9 +116,9 @@ def explain_every_window(
         explained[is_noise] = nearest_clusters(series, labels, noise, settings.seed)
     taken, parts = [], []
     for cluster, of_noise in itertools.product(tasks_of, (False, True)):
-        others = _compared_with(labels, cluster, of_noise, settings.seed)
+        others = compared_with(labels, cluster, of_noise, settings.seed)
         ids = series.window_ids(others) if new is None else np.full(len(others), NO_REFERENCE)
-        similar = _Similar(series.windows(others), ids)
+        similar = SimilarWindows(series.windows(others), ids)
         rows = np.flatnonzero(known.windows["cluster"] == cluster)
         if len(rows) and not of_noise:
             taken.append(_taken(asked.series.windows(positions[rows]), known, rows, similar, 1 + len(replicates)))
@@ -130,68 +126,20 @@ def explain_every_window(
         own = chosen[(explained == cluster) & (is_noise == of_noise)]
         for some in np.split(own, range(coverage.part, len(own), coverage.part)) if len(own) else ():
             windows, ids = asked.series.windows(some), asked.series.window_ids(some)
-            parts.append(_Part(cluster, windows, ids, tasks, similar, known.target_sizes[cluster], settings).explain)
+            part = WindowPart(cluster, windows, ids, tasks, similar, known.target_sizes[cluster], settings)
+            parts.append(partial(_explained, part))
     found = dict(workers.map(parts, "explain windows"))
     made = [*taken, *(found[i] for i in range(len(parts)))]
     return _joined(made, asked) if made else _nothing(series)
 
 
-def _compared_with(labels: IntArray, cluster: int, is_noise: bool, seed: int) -> IntArray:
-    """Positions of windows outside the cluster; for noise, of those inside it."""
-    if not is_noise:
-        return outside(labels, cluster, seed)
-    return np.random.default_rng([seed, cluster]).permutation(np.flatnonzero(labels == cluster))[:MOST_DRAWN]
-
-
-@dataclass(frozen=True)
-class _Similar:
-    """Windows to compare with: (window, channel, time) values, and ids."""
-
-    windows: FloatArray
-    ids: IntArray
-
-    def most(self, windows: FloatArray) -> IntArray:
-        """(window,) id of the most similar one to each window (window, channel, time)."""
-        import torch
-
-        return self.ids[nearest(torch.from_numpy(windows), torch.from_numpy(self.windows), 1)[:, 0].numpy()]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some windows of one cluster, or of the noise nearest to it.
-
-    Attributes:
-        windows: (window, channel, time).
-        ids: (window,).
-        tasks: one for each encoder.
-    """
-
-    cluster: int
-    windows: FloatArray
-    ids: IntArray
-    tasks: list[AttributionTask]
-    similar: _Similar
-    target_sizes: Sequence[float]
-    settings: ExplanationSettings
-
-    def explain(self) -> WindowExplanations:
-        from clusterwhy.encoders.masked import best_device
-
-        for task in self.tasks:
-            task.network.to(best_device())
-        attributor, windows = self.settings.attributor, self.windows
-        tasks = [with_canonical_network(task, attributor, windows) for task in self.tasks]
-        each = by_encoders(attributor, tasks, windows, self.settings.seed)
-        found = mean_relevance(each, self.target_sizes[: len(each)])
-        table = pd.DataFrame({"window": self.ids, "explained_cluster": self.cluster})
-        table = table.assign(reference=self.similar.most(windows), target=found.target, gap=found.gap)
-        losses = [f"cluster {self.cluster}, {note}" for note in losses_in(found.provenance)]
-        return _rounded(table.assign(encoders=len(each)), found.values, losses)
+def _explained(part: WindowPart) -> WindowExplanations:
+    table, relevance, losses = part.relevance()
+    return _rounded(table, relevance, losses)
 
 
 def _taken(
-    windows: FloatArray, known: KnownWindows, rows: IntArray, similar: _Similar, n_encoders: int
+    windows: FloatArray, known: KnownWindows, rows: IntArray, similar: SimilarWindows, n_encoders: int
 ) -> WindowExplanations:
     """Windows (window, channel, time) that are known already, in these rows."""
     table = known.windows.iloc[rows][["window", "cluster", "target", "gap"]]

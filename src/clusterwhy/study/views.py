@@ -1,11 +1,4 @@
-"""The page's views as Plotly figures, for notebooks.
-
-from clusterwhy.report.study_results import StudyResults
-from clusterwhy.report import notebook
-
-study = StudyResults.of("artifacts")
-notebook.projection(study).show()
-"""
+"""The page's views as Plotly figures, for notebooks: the methods of `Study`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -108,13 +101,17 @@ def window(study: StudyResults, which: int) -> "Figure":
     Raises:
         DataError: the window does not exist or was not explained.
     """
-    for table, relevance in ((study.explained, study.relevance), (study.anomalies, study.anomaly_relevance)):
+    start = study.data.starts[which : which + 1]
+    for table, stored in (
+        (study.explained, study.relevance),
+        (study.anomalies, study.anomaly_relevance),
+        (study.explained_windows, study.levels),
+    ):
         rows = np.flatnonzero(table["window"].to_numpy() == which)
         if len(rows):
-            start = study.data.starts[which : which + 1]
             values = windows_at(study.data.values, start, study.data.length)[0]
-            return _heat(study, relevance_shares(relevance[rows[:1]])[0], values)
-    known = np.union1d(study.explained["window"], study.anomalies["window"])
+            return _heat(study, relevance_shares(stored[rows[:1]].astype(np.float64))[0], values)
+    known = np.unique(np.concatenate([study.explained_windows["window"], study.anomalies["window"]]))
     raise DataError(
         "window", [f"expected one of the {len(known)} explained windows, such as {known[:5].tolist()}, got {which}"]
     )

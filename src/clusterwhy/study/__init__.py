@@ -1,0 +1,1 @@
+"""A finished study in Python: tables with real times, relevance of chosen windows, figures, new data."""

@@ -1,0 +1,278 @@
+"""`Study`: a finished study, or one applied to a new recording, in a few lines of Python."""
+
+import shutil
+import sys
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.application.applying import Application
+from clusterwhy.application.fitted_study import FittedStudy
+from clusterwhy.application.news import News
+from clusterwhy.application.recording import admitted, channel_differences, save_recording
+from clusterwhy.application.settings import ApplicationSettings
+from clusterwhy.artifacts.store import read_table
+from clusterwhy.artifacts.validation import check_folder
+from clusterwhy.compute.threads import configure_threads
+from clusterwhy.compute.workers import AUTO, Workers
+from clusterwhy.data.windows import windows_at
+from clusterwhy.errors import ArtifactError, DataError, MethodError
+from clusterwhy.report.application_results import ApplicationResults
+from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.study import tables, views
+from clusterwhy.study.explained import ExplainedWindows
+from clusterwhy.study.frames import series_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure, FigureWidget
+
+    from clusterwhy.explanations.embedded_series import Clustered, EmbeddedSeries
+
+STANDARD = ApplicationSettings()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study: `Study.load("artifacts")`.
+
+    Attributes:
+        results: its artifacts, for whatever has no table here.
+        fitted: what it has learned.
+    """
+
+    results: StudyResults
+    fitted: FittedStudy
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """The study that `dvc repro` made in a folder, usually `artifacts`.
+
+        Raises:
+            ArtifactError: lists what is missing or not valid, stage by stage.
+        """
+        if "torch" not in sys.modules:
+            configure_threads()
+        artifacts, sizes = Path(folder), dict[str, Any]()
+        faults = []
+        for stage in (*STAGES[:1], "train", *STAGES[1:]):
+            try:
+                check_folder(stage, artifacts / stage, sizes)
+            except ArtifactError as error:
+                faults.append(str(error))
+        if faults:
+            raise ArtifactError("\n".join(faults))
+        return cls(StudyResults.of(artifacts), FittedStudy(artifacts))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.results.data.card.name!r}: {self.results.headline})"
+
+    @cached_property
+    def windows(self) -> pd.DataFrame:
+        """One row per window: times, cluster, score, leading channel (`tables.windows`)."""
+        return tables.windows(self.results)
+
+    @cached_property
+    def window_channels(self) -> pd.DataFrame:
+        """(explained window, channel) relevance, summed over time."""
+        return tables.window_channels(self.results)
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """One row per cluster: size, times, stability, leading channels (`tables.clusters`)."""
+        return tables.clusters(self.results)
+
+    @cached_property
+    def channels(self) -> pd.DataFrame:
+        """One row per cluster and channel: relevance with its interval, how the channel differs (`tables.channels`)."""
+        return tables.channels(self.results)
+
+    @cached_property
+    def anomalies(self) -> pd.DataFrame:
+        """One row per anomalous segment: times, score, leading channels (`tables.anomalies`)."""
+        return tables.anomalies(self.results)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The score of each sample, by time."""
+        return tables.scores(self.results)
+
+    @property
+    def threshold(self) -> float:
+        """Windows with a higher score are anomalous."""
+        return self.results.threshold
+
+    def relevance(
+        self, windows: Sequence[int], method: str | None = None, composite: str | None = None
+    ) -> ExplainedWindows:
+        """Why windows belong to their clusters, each explained on its own; of noise, what keeps it out of the nearest.
+
+        Args:
+            windows: ids, as in the index of `self.windows`; any order, repeats are allowed.
+            method: a name of `list_methods()`, with or without parameters; None: as the study, by all of its encoders.
+            composite: `"epsilon_gamma"` is short for the method `"lrp_epsilon_gamma"`: LRP of the windows.
+
+        Raises:
+            DataError: unknown windows, or windows of a cluster that was not explained.
+            MethodError: no such method, with similar names, or a method and a composite.
+        """
+        from clusterwhy.explanations.settings import ExplanationSettings
+        from clusterwhy.explanations.single_windows import explain_chosen
+        from clusterwhy.explanations.storage import known_windows
+
+        rows = self._rows(windows)
+        series, replicates, new = self._explaining
+        settings = ExplanationSettings.of(self.fitted.settings | _choices(method, composite))
+        labels = self.fitted.clusters.labels
+        sizes = known_windows(self.fitted.artifacts / "explain").target_sizes
+        table, values = explain_chosen(series, labels, rows, settings, sizes, replicates, new)
+        table.insert(1, "cluster", np.asarray(self.results.labels)[rows])
+        data = self.results.data
+        signals = windows_at(data.values, data.starts[rows], data.length)
+        return ExplainedWindows(table, values, signals, data.channels, 1.0 / data.card.rate_hz)
+
+    @cached_property
+    def _explaining(self) -> "tuple[EmbeddedSeries, list[EmbeddedSeries], Clustered | None]":
+        """The fitted windows, by each encoder, and new windows to explain in their place."""
+        from clusterwhy.explanations.embedded_series import EmbeddedSeries
+
+        folder = self.fitted.artifacts
+        series = EmbeddedSeries.of(self.fitted.data, self.fitted.encoder(), self.fitted.embeddings)
+        return series, series.replicates(folder / "train", folder / "embed"), None
+
+    def _rows(self, windows: Sequence[int]) -> np.ndarray:
+        known = pd.Index(self.results.data.index["window"])
+        rows = known.get_indexer(np.asarray(windows, dtype=np.int64).ravel())
+        if not len(rows) or (rows < 0).any():
+            wrong = [int(one) for one, row in zip(windows, rows, strict=True) if row < 0]
+            said = f"got {wrong[:5]}" if wrong else "got none"
+            raise DataError("windows", [f"expected ids of `study.windows` ({known[0]} to {known[-1]}), {said}"])
+        return rows
+
+    def apply(
+        self,
+        frame: pd.DataFrame,
+        name: str = "new data",
+        out: Path | str | None = None,
+        settings: ApplicationSettings = STANDARD,
+        workers: Workers = AUTO,
+    ) -> "AppliedStudy":
+        """Place, score and explain a new recording, without training (`python -m pipeline.apply` for files).
+
+        Args:
+            frame: one column per channel of the study. Its index are dates, or seconds (floats), or a plain range:
+                samples at the study's rate. It is read with the study's policies.
+            name: of the recording.
+            out: an empty or new folder for the artifacts; None: a temporary one, which goes with the result.
+            settings: what still counts as known, and whether missing channels are masked.
+            workers: where it is computed.
+
+        Raises:
+            DataError: lists every fault of the table, missing and added channels; or `out` is not empty.
+        """
+        card, fitted = self.fitted.data.card, self.fitted
+        units = dict(zip(card.channels, card.units, strict=True))
+        series = series_of(frame, name, fitted.settings["dataset"], card.rate_hz, units)
+        folder = Path(mkdtemp(prefix="clusterwhy-") if out is None else out)
+        if folder.exists() and any(folder.iterdir()):
+            raise DataError(str(folder), ["the folder is not empty: name a new one"])
+        data = save_recording(folder / "prepare", admitted(series, card, settings), card)
+        masked = tuple(channel_differences(series.channels, card)[0])
+        applied = Application(fitted, data, folder, workers, settings, masked)
+        AppliedStudy.write(applied)
+        found = AppliedStudy(ApplicationResults.in_folder(folder, fitted.artifacts), fitted)
+        if out is None:
+            weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+        return found
+
+    def projection(self, colour: str = "cluster") -> "Figure":
+        """The windows in the projection, coloured by `cluster`, `score` or `time`."""
+        return views.projection(self.results, colour)
+
+    def lasso(self, colour: str = "cluster") -> "FigureWidget":
+        """The same in a notebook, where a lasso selects windows: their ids are `.selected` of the figure.
+
+        Needs `pip install "clusterwhy[notebook]"`.
+        """
+        from clusterwhy.study.lasso import lasso
+
+        return lasso(self.results, colour)
+
+    def series(self) -> "Figure":
+        """Every channel, the clusters, the score and the threshold on one time axis."""
+        return views.series(self.results)
+
+    def window(self, window: int) -> "Figure":
+        """Relevance of one window (channel, time), in per cent of its |relevance|, as the study has stored it."""
+        return views.window(self.results, window)
+
+    def cluster(self, cluster: int) -> "Figure":
+        """Mean relevance of a cluster's explained windows (channel, time)."""
+        return views.cluster(self.results, cluster)
+
+    def summary(self, cluster: int) -> views.ClusterSummary:
+        """Size, times, stability and channels of a cluster, which a notebook shows as a table."""
+        return views.summary(self.results, cluster)
+
+
+@dataclass(frozen=True, repr=False)
+class AppliedStudy(Study):
+    """A study applied to a new recording; its tables are about the new windows."""
+
+    @staticmethod
+    def write(applied: Application) -> None:
+        """Everything that `python -m pipeline.apply` writes, but the page."""
+        from clusterwhy.application.writing import write_explanations
+
+        news = News(applied)
+        _ = news.checks, news.masking, applied.placed, applied.scores, news.figures
+        write_explanations(applied)
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """Sensors that fail a check: one row per `channel` and `check`, with what it `says`."""
+        return self._new("checks.csv")
+
+    @property
+    def drift(self) -> pd.DataFrame:
+        """How far each channel and the embedding have moved from the fitted recording, with an interval."""
+        return self._new("drift.csv")
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """One row per new window: the candidate for a new state that it belongs to, -1 for none."""
+        return self._new("windows.parquet")
+
+    def _new(self, name: str) -> pd.DataFrame:
+        assert isinstance(self.results, ApplicationResults)
+        return read_table(self.results.out / "new" / name)
+
+    @cached_property
+    def _explaining(self) -> "tuple[EmbeddedSeries, list[EmbeddedSeries], Clustered | None]":
+        from clusterwhy.explanations.embedded_series import Clustered
+
+        series, replicates, _ = super()._explaining
+        data, found = self.results.data, self.results
+        new = replace(series, values=data.scaled, index=data.index, embeddings=np.asarray(found.embeddings))
+        return series, replicates, Clustered(new, np.asarray(found.labels), found.strengths)
+
+
+def _choices(method: str | None, composite: str | None) -> dict[str, Any]:
+    """The settings of an explanation that differ from those of the study."""
+    from clusterwhy.attribution.registry import method_of
+    from clusterwhy.propagation.canonizer import CanonizerSettings
+
+    if method is not None and composite is not None:
+        raise MethodError(f"expected a method or a composite, got {method!r} and {composite!r}")
+    name = f"lrp_{composite}" if composite is not None else method
+    if name is None:
+        return {}
+    found = method_of(name)
+    canonizer = CanonizerSettings(name=found.canonizer)
+    return {"attributor": found.attributor, "composite": found.composite, "canonizer": canonizer}

@@ -1,0 +1,122 @@
+"""The results of a study as tidy tables, with the times that the data have.
+
+Times are dates in UTC where the data have dates, else seconds since the first sample.
+"""
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts.store import read_array
+from clusterwhy.data.storage import Prepared
+from clusterwhy.report.study_results import StudyResults
+from clusterwhy.types import IntArray
+
+
+def times(data: Prepared, samples: IntArray) -> pd.Series:
+    """When samples were recorded: dates in UTC, or seconds since the first sample."""
+    recorded = read_array(data.folder / "time.npy")
+    if np.issubdtype(recorded.dtype, np.integer):
+        return pd.Series(pd.to_datetime(recorded[samples], utc=True))
+    return pd.Series(data.time_s[samples])
+
+
+def windows(study: StudyResults) -> pd.DataFrame:
+    """One row per window.
+
+    Columns: `start` and `stop` (times of its first and last sample), what the window index knows (`train`, and `label`
+    or `group` by name), `x` and `y` in the projection, `cluster` (-1 is noise) and membership `strength`, `score` and
+    `anomalous`, and of windows that were explained `explained_cluster` and the `leading_channel`.
+    """
+    data, index = study.data, study.data.index
+    table = pd.DataFrame({"window": index["window"].to_numpy()})
+    table["start"], table["stop"] = times(data, data.starts), times(data, data.starts + data.length - 1)
+    table["train"] = index["train"].to_numpy()
+    for column, names in (("label", data.card.label_names), ("group", data.card.group_names)):
+        if column in index and names:
+            table[column] = pd.Series(index[column].to_numpy()).map(dict(enumerate(names)))
+    table[["x", "y"]] = study.projection
+    table["cluster"], table["strength"] = np.asarray(study.labels), study.strengths
+    scores = study.scores.set_index("window")[["score", "anomalous"]]
+    table = table.join(scores, on="window").set_index("window")
+    of = window_channels(study)
+    table["explained_cluster"] = study.explained_windows.set_index("window")["explained_cluster"].astype("Int64")
+    table["leading_channel"] = of.idxmax(axis=1) if len(of) else pd.Series(dtype=object)
+    return table
+
+
+def window_channels(study: StudyResults) -> pd.DataFrame:
+    """(explained window, channel) relevance, summed over time: one row per window, one column per channel."""
+    index = pd.Index(study.explained_windows["window"], name="window")
+    columns = pd.Index(study.data.channels, name="channel")
+    return pd.DataFrame(np.asarray(study.window_channels), index=index, columns=columns)
+
+
+def clusters(study: StudyResults) -> pd.DataFrame:
+    """One row per cluster.
+
+    Columns: `n_windows`, `share`, `persistence`, `strength` (mean), `medoid` (its most central window), `first` and
+    `last` (times), `visits` (runs of consecutive windows), `jaccard` (overlap with clusterings of resampled windows),
+    and `leading` (the channels that lead, more than one where they are not told apart).
+    """
+    from clusterwhy.explanations.replicates import leading_channels
+
+    runs = pd.DataFrame(study.summary["timeline"], columns=["cluster", "start", "stop", "n_windows"])
+    overlap = study.stability.groupby("cluster")["jaccard"].mean()
+    rows = []
+    for record in study.summary["clusters"]:
+        cluster = record["cluster"]
+        own = study.importance[study.importance["cluster"] == cluster]
+        row = {name: record[name] for name in ("cluster", "n_windows", "share", "persistence")}
+        of = runs[runs["cluster"] == cluster]
+        row |= {"strength": record["mean_strength"], "medoid": next(iter(record["medoid_windows"]), None)}
+        row |= {"first": of["start"].min(), "last": of["stop"].max() - 1, "visits": len(of)}
+        row |= {"jaccard": overlap.get(cluster, np.nan), "leading": tuple(leading_channels(own)) if len(own) else ()}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for column in ("first", "last") if len(table) else ():
+        table[column] = times(study.data, table[column].to_numpy(dtype=np.int64))
+    return table.set_index("cluster") if len(table) else table
+
+
+def channels(study: StudyResults) -> pd.DataFrame:
+    """One row per explained cluster and channel, the leading channel of each cluster first.
+
+    Columns: `unit`, `relevance` (signed share, with `low` and `high` of its 95 % interval over windows and encoders),
+    `first_in` (encoders in which it leads, of `encoders`), `z_score` (mean |z|, a baseline), and the property whose
+    change costs most membership: `property`, its value `own` in the cluster and `usual` in the most similar other
+    windows, `fall` of the membership, `n_left` of `n_windows` that would leave.
+    """
+    units = dict(zip(study.data.channels, study.data.card.units, strict=True))
+    renamed = {"signed": "relevance", "signed_low": "low", "signed_high": "high"}
+    kept = ["cluster", "channel", "unit", "relevance", "low", "high", "first_in", "encoders", "z_score"]
+    table = study.importance.rename(columns=renamed)
+    table = table.assign(unit=table["channel"].map(units))[kept]
+    most = study.properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates(["cluster", "channel"])
+    of_property = ["property", "own", "usual", "fall", "n_left", "n_windows"]
+    table = table.merge(most[["cluster", "channel", *of_property]], on=["cluster", "channel"], how="left")
+    table = table.sort_values(["cluster", "relevance"], ascending=[True, False], kind="stable")
+    return table.set_index(["cluster", "channel"])
+
+
+def anomalies(study: StudyResults) -> pd.DataFrame:
+    """One row per anomalous segment, highest score first.
+
+    Columns: `start` and `stop` (times of its first and last sample), `n_windows`, `score` (highest), `window` (with
+    that score), and where that window was explained the `leading` channels, highest share first.
+    """
+    table = pd.DataFrame(study.segments, columns=["start", "stop", "n_windows", "peak_score", "peak_window"])
+    shares = study.anomaly_channels.sort_values("share", ascending=False, kind="stable")
+    leading = shares[shares["share"] > 0].groupby("window", sort=False)["channel"].agg(tuple)
+    table = table.assign(
+        start=times(study.data, table["start"].to_numpy(dtype=np.int64)),
+        stop=times(study.data, table["stop"].to_numpy(dtype=np.int64) - 1),
+        leading=table["peak_window"].map(leading),
+    )
+    return table.rename(columns={"peak_score": "score", "peak_window": "window"})
+
+
+def scores(study: StudyResults) -> pd.DataFrame:
+    """One row per sample: its `score` (the mean over the windows that cover it; NaN where none does), by time."""
+    values = read_array(study.folders["score"] / "sample_scores.npy")
+    time = times(study.data, np.arange(len(values)))
+    return pd.DataFrame({"score": values}, index=pd.Index(time, name="time"))
