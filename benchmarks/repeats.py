@@ -135,10 +135,15 @@ def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
         row = {"ranking": ranking} | dict(zip(("area", "area low", "area high"), found, strict=True))
         deletion.append(row | dict(zip(("less z", "less z low", "less z high"), less, strict=True)))
     by_series = of_series[of_series["encoders"] == 3].drop(columns="encoders")
+    n_clusters = runs[runs["what"] == "deletion"].groupby("series")["cluster"].nunique()
+    by_three = runs[(runs["what"] == "repeats") & (runs["encoders"] == 3)]
+    named = by_three["named alone"] * by_three["series"].map(n_clusters)
+    pooled = {"named alone": round(named.sum()), "same": round((named * by_three["same"]).sum())}
     return {
         "repeats": pd.DataFrame(rows),
         "deletion": pd.DataFrame(deletion).sort_values("area"),
         "series": by_series,
+        "pooled": pd.DataFrame([pooled]),
     }
 
 
@@ -147,10 +152,12 @@ def section(result: Result) -> str:
     found = result.table("repeats").set_index("encoders")
     three, one = found.loc[3], found.loc[1]
     deletion = result.table("deletion").set_index("ranking")
+    pooled = result.table("pooled").iloc[0]
     return f"""
 The share of a channel by a further encoder lies in the interval of three in {three["covered"]:.0%} of cases; in the
 interval of one encoder, which covers windows only, in {one["covered"]:.0%}. Three encoders name a leading channel alone
-in {three["named alone"]:.0%} of clusters, and a further encoder has the same one first in {three["same"]:.0%} of these.
+in {three["named alone"]:.0%} of clusters. A further encoder has the same one first in {pooled["same"]} of the
+{pooled["named alone"]} cases; as a mean over series, of which one has a single case, in {three["same"]:.0%}.
 
 {result.setup["series"]} series ({result.setup["names"]}), {result.setup["encoders"]} encoders each, every choice of
 `encoders` of them, judged by the others: `covered` is the share of channel shares of these inside the interval, `width`
@@ -173,7 +180,7 @@ encoders: {deletion.loc[OWN, "area"]:.3f}.
 
 def figure(result: Result, figure: Figure) -> None:
     """Coverage by number of encoders, and channel deletion."""
-    figure.set_size_inches(9, 3)
+    figure.set_size_inches(9, 3.6)
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.2])
     found = result.table("repeats")
     for name, colour in (("covered", "#0072B2"), ("same", "#D55E00")):
@@ -181,10 +188,10 @@ def figure(result: Result, figure: Figure) -> None:
         label = {"covered": "shares inside the interval", "same": "same leading channel"}[name]
         left.errorbar(found["encoders"], found[name], errors, color=colour, marker="o", capsize=3, label=label)
     left.axhline(0.95, color="#666666", linewidth=0.8, linestyle="--")
-    left.set(xlabel="encoders", ylabel="share that a further encoder agrees with", xticks=found["encoders"])
+    left.set(xlabel="encoders", ylabel="agreement of a further encoder", xticks=found["encoders"])
     left.legend(fontsize=8)
     dots(right, result.table("deletion"), "ranking", "area", [OWN])
-    right.set_xlabel("channel deletion, judged by another encoder (lower is better)")
+    right.set_xlabel("channel deletion by another encoder (lower is better)")
 
 
 def main() -> None:
