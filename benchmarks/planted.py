@@ -3,7 +3,8 @@
 Smartwatch windows get one of eight faults in one or two of six channels, for half of their time. The encoder
 learned from the untouched series. Each method ranks channels (precision at the true number) and, where it can,
 channel x time cells (AUROC of |relevance| against the planted mask). Normal windows that methods compare with never
-overlap the window that a fault was planted into. Half an hour on two cores:
+overlap the window that a fault was planted into. Seeds that are done are kept in `.tmp/planted`, so a run that was cut
+off goes on, and its minutes are those of the last part. Half an hour on two cores:
 
     python -m benchmarks.planted
     python -m benchmarks.planted --quick                # one subject, one fault, a few steps; writes nothing
@@ -25,9 +26,10 @@ from tqdm import tqdm
 
 from benchmarks.attributions import gradients, occlusion
 from benchmarks.figures import dots
-from benchmarks.record import RESULTS, Result, mean_interval, read, record, runs, shown, with_interval
+from benchmarks.record import RESULTS, ROOT, Result, mean_interval, read, record, runs, shown, with_interval
 from benchmarks.studies import Study, chosen, study
 from clusterwhy.anomaly.base import Detector, DetectorInput
+from clusterwhy.artifacts.store import write_table
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
@@ -115,10 +117,19 @@ def scores_of(channels: np.ndarray, cells: np.ndarray | None, masks: np.ndarray)
     return found
 
 
+def kept_run(seed: int) -> pd.DataFrame:
+    """What `run` gives for all faults, from an earlier run that was cut off if it was done."""
+    path = ROOT / ".tmp" / "planted" / f"{seed}.csv"
+    if not path.is_file():
+        write_table(path, pd.DataFrame(run(seed, FAULTS, N_PER_FAULT, {})))
+    return pd.read_csv(path)
+
+
 def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]) -> list[dict[str, Any]]:
     """One row per fault and method, from `count` windows each; the seed chooses the subject, too."""
     settings = chosen(choices, dataset={"subject": seed + 1})
-    made = study(settings["dataset"].read(), settings, seed)
+    kept = ROOT / ".tmp" / "planted" / f"{seed}.pt" if not choices else None
+    made = study(settings["dataset"].read(), settings, seed, kept)
     values, starts, length, labels = made.values, made.starts, made.length, made.index["label"].to_numpy()
     encoder, windows, embeddings = made.encoder.cpu(), made.windows, made.embeddings
     rng = np.random.default_rng(seed)
@@ -315,7 +326,7 @@ def main() -> None:
         setup["tables from runs of"] = options.tables
         every, began = runs("planted"), began - (read("planted").seconds if (RESULTS / "planted.json").exists() else 0)
     else:
-        every = pd.DataFrame([r for seed in tqdm(SEEDS, unit="seed") for r in run(seed, FAULTS, N_PER_FAULT, {})])
+        every = pd.concat([kept_run(seed) for seed in tqdm(SEEDS, unit="seed")], ignore_index=True)
     record("planted", "", began, setup, tables(every), every)
 
 
