@@ -239,7 +239,7 @@ def test_a_brush_after_a_lasso_selects_at_once(visit: Any, made: Path) -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("n_windows", [60, 4000])
+@pytest.mark.parametrize("n_windows", [60, 4000, 4050])
 def test_a_series_with_a_gap_is_drawn_and_nothing_joins_its_sides(visit: Any, tmp_path: Path, n_windows: int) -> None:
     """All values, and the envelope of a long series."""
     gap_s = 40.0 * n_windows / 60
@@ -266,6 +266,14 @@ def test_a_series_with_a_gap_is_drawn_and_nothing_joins_its_sides(visit: Any, tm
         assert min(known) < 0.1 * half and max(known) > gap[1] + 0.8 * half
     inside = {code for x, code in zip(*strip, strict=True) if gap[0] < x < gap[1]}
     assert inside == {None}
+    # the strip in the card of the cluster on both sides, in per cent of the series
+    rows = tab.locator("#cluster-1 .strip rect:not(.ground)").evaluate_all(
+        "all => all.map((one) => [Number(one.getAttribute('x')), Number(one.getAttribute('width'))])"
+    )
+    end = study.data.time_s[-1] / unit
+    assert [x * end / 100 > half for x, _ in rows] == [False, True]
+    assert all((x + width) * end / 100 < gap[0] or x * end / 100 > gap[1] for x, width in rows)
+    assert "Occurs 2 times" in tab.locator("#cluster-1").inner_text()
 
 
 @needs_browser

@@ -122,10 +122,13 @@ def draw_timeline(ax: Axes, runs: list[dict[str, int]], times: FloatArray) -> No
     ax.set_xlim(times[0], times[-1])
 
 
-def draw_labels(ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray) -> None:
-    """The held-out labels over time."""
+def draw_labels(
+    ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray, segments: Sequence[int] = (0,)
+) -> None:
+    """The held-out labels over time; none reaches across the start of a segment (samples)."""
     labels = index["label"].to_numpy()
-    change = np.flatnonzero(np.diff(labels)) + 1
+    segment = np.searchsorted(np.asarray(segments), index["start"].to_numpy(), side="right")
+    change = np.flatnonzero((np.diff(labels) != 0) | (np.diff(segment) != 0)) + 1
     for first, last in zip([0, *change], [*change, len(labels)], strict=True):
         start, stop = times[index["start"].iloc[first]], times[index["stop"].iloc[last - 1] - 1]
         ax.axvspan(start, stop, color="#dddddd" if labels[first] % 2 else "#f2f2f2", linewidth=0)

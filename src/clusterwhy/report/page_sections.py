@@ -73,7 +73,7 @@ def _summaries(study: StudyResults) -> list[str]:
 def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One cluster: size, times, central windows and, if explained, its channels, quality and nearest cluster."""
     cluster, seconds, clock = record["cluster"], study.data.time_s, study.clock
-    runs = [run for run in study.summary["timeline"] if run["cluster"] == cluster]
+    runs = [run for run in study.runs if run["cluster"] == cluster]
     total = float(seconds[-1]) or 1.0
     shown: dict[str, Any] = {
         **record,
@@ -81,7 +81,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         # start and width of each run that can be seen, in per cent of the series
         "strip": [
             (100 * seconds[run["start"]] / total, 100 * (seconds[run["stop"] - 1] - seconds[run["start"]]) / total)
-            for run in visible_runs(study.summary["timeline"])
+            for run in visible_runs(study.runs)
             if run["cluster"] == cluster
         ],
         "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],

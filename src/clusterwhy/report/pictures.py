@@ -27,9 +27,9 @@ def overview(study: StudyResults, stem: Path) -> Files:
     units, times = tuple(data.card.units)[:shown], study.clock.scaled(data.time_s)
     values, channels = data.values[:, :shown], data.channels[:shown]
     figures.draw_series(axes[:shown], times, values, channels, units, data.card.segments)
-    figures.draw_timeline(axes[shown], study.summary["timeline"], times)
+    figures.draw_timeline(axes[shown], study.runs, times)
     if data.labels is not None:
-        figures.draw_labels(axes[-1], data.index, data.card.label_names, times)
+        figures.draw_labels(axes[-1], data.index, data.card.label_names, times, data.card.segments)
     axes[-1].set_xlabel(f"time since {study.clock.since} ({study.clock.unit})", fontsize=8)
     if explained:
         scatter, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])

@@ -1,5 +1,6 @@
 """Results of the stages, loaded lazily from their artifacts."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,6 +123,22 @@ class StudyResults:
     def summary(self) -> dict[str, Any]:
         """`clusters`: size, persistence, medoids; `timeline`: runs of consecutive windows of one cluster."""
         return read_json(self.folders["cluster"] / "summary.json")
+
+    @cached_property
+    def runs(self) -> list[dict[str, int]]:
+        """When each cluster occurs: `cluster`, `start` and `stop` (samples) of its runs, none of them across a gap."""
+        starts, length = self.data.starts, self.data.length
+        breaks = np.asarray(self.data.card.segments[1:], dtype=np.int64)
+        found = []
+        for run in self.summary["timeline"]:
+            inside = breaks[(breaks > run["start"]) & (breaks < run["stop"])]
+            edges = np.searchsorted(starts, [run["start"], *inside, run["stop"]])
+            found += [
+                {"cluster": run["cluster"], "start": int(starts[first]), "stop": int(starts[stop - 1] + length)}
+                for first, stop in itertools.pairwise(edges)
+                if first < stop
+            ]
+        return found
 
     @cached_property
     def scores(self) -> pd.DataFrame:

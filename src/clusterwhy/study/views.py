@@ -177,7 +177,7 @@ def summary(study: StudyResults, which: int) -> ClusterSummary:
         known = ", ".join(str(one["cluster"]) for one in study.summary["clusters"]) or "none"
         raise DataError("cluster", [f"expected one of the clusters {known}, got {which}"])
     seconds = study.data.time_s
-    runs = [run for run in study.summary["timeline"] if run["cluster"] == which]
+    runs = [run for run in study.runs if run["cluster"] == which]
     again = study.stability.loc[study.stability["cluster"] == which, "jaccard"]
     own = study.importance[study.importance["cluster"] == which].sort_values("signed", ascending=False)
     return ClusterSummary(

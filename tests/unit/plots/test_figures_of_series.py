@@ -3,9 +3,10 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from clusterwhy.plots.figures import MOST_POINTS, draw_projection, draw_series, visible_runs
+from clusterwhy.plots.figures import MOST_POINTS, draw_labels, draw_projection, draw_series, visible_runs
 
 
 def test_no_line_crosses_a_gap() -> None:
@@ -20,6 +21,18 @@ def test_no_line_crosses_a_gap() -> None:
     (thin,) = np.atleast_1d(Figure().subplots(1, 1))
     draw_series([thin], times, values[:, :1], ("a",), ("bar",), (0, 50), limit=10)
     assert sum(len(line.get_xdata()) for line in thin.lines) <= 12
+
+
+def test_no_label_reaches_across_a_gap() -> None:
+    """Five windows of ten samples; the third begins a segment, the last one another label."""
+    starts = np.array([0, 10, 20, 30, 40])
+    index = pd.DataFrame({"start": starts, "stop": starts + 10, "label": [0, 0, 0, 0, 1]})
+    times = np.arange(50.0) + 100.0 * (np.arange(50) >= 20)
+    ax = Figure().subplots()
+    draw_labels(ax, index, ["run", "stop"], times, (0, 20))
+    assert [text.get_text() for text in ax.texts] == ["run", "run", "stop"]
+    drawn = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
+    assert all(stop <= 20 or start >= 120 for start, stop in drawn)
 
 
 def test_of_many_runs_each_place_has_the_colour_of_its_middle(rng: np.random.Generator) -> None:
