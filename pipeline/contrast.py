@@ -76,7 +76,7 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     accuracy = found.accuracy if found.accuracy == found.accuracy else None
     groups = {"these": these, "those": those, "n_these": len(first), "n_those": len(second), "accuracy": accuracy}
     write_json(out / "contrast.json", groups)
-    for sentence in contrast_sentences(found, properties, these, those):
+    for sentence in contrast_sentences(found, properties, these, those, study.window_s):
         sys.stdout.write(f"{sentence}\n")
     contrast_figure(found, study, (these, those), (first, second), out / "contrast")
     replace_folder(out, final)

@@ -68,9 +68,8 @@ def synthetic_results(
     starts = index["start"].to_numpy()
     found = regime[starts + length // 2].copy()
     found[-2:] = -1
-    position = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [9.0, 9.0]])[found] + rng.standard_normal(
-        (len(starts), 2)
-    )
+    centres = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], *([10.0 * i, 20.0] for i in range(N_CLUSTERS - 3)), [9.0, 9.0]]
+    position = np.array(centres)[found] + rng.standard_normal((len(starts), 2))
     write_array(root / "embed" / "embeddings.npy", np.repeat(position, 4, axis=1).astype(np.float32))
     write_array(root / "project" / "projection.npy", position.astype(np.float32))
     _write_clusters(root / "cluster", found, position, index)

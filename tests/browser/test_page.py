@@ -3,39 +3,24 @@
 import csv
 import itertools
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
 from clusterwhy.errors import DataError
 from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
-from clusterwhy.report.page import script_json, write_page, write_pictures
+from clusterwhy.report.page import script_json
 from clusterwhy.report.page_data import explained_windows
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.study import views
+from tests.browser.opening import area, dragged, needs_browser, title, written
 from tests.conftest import Checkout
 from tests.synthetic_results import synthetic_results
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install Debian's package `chromium`")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 HOSTILE = (
     '<script>document.title="taken"</script>',
     '"><img src=x onerror=document.title="taken">',
@@ -43,75 +28,6 @@ HOSTILE = (
     "😀 العربية שלום",
     "n" * 200,
 )
-
-
-def written(study: StudyResults, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    mpl.use("agg")
-    write_pictures(study, folder)
-    write_page(study, folder)
-    return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Opens a file; no request but for the file itself is answered, and no error is allowed.
-
-    How each page looked in the end is kept in the folder that the variable SCREENSHOTS names.
-    """
-    context = browser.new_context(viewport={"width": 1280, "height": 1600}, accept_downloads=True)
-    faults: list[str] = []
-
-    def opened(path: Path, fragment: str = "", missing: bool = False) -> Any:
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        # a browser reports files that are not there
-        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" and not missing else None)
-        tab.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
-        tab.goto(f"{path.as_uri()}{fragment}")
-        tab.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=120_000)
-        tab.wait_for_timeout(300)
-        return tab
-
-    yield opened
-    if folder := os.environ.get("SCREENSHOTS"):
-        for i, tab in enumerate(context.pages):
-            tab.screenshot(path=Path(folder) / f"{request.node.name}_{i}.png", full_page=True)
-    context.close()
-    assert not faults
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
-    return written(synthetic_results(root / "artifacts"), root / "report")
-
-
-def area(tab: Any, name: str, axes: str = "xy") -> dict[str, float]:
-    """Where the drawing area of a plot lies on the screen."""
-    tab.locator(f"#{name}").scroll_into_view_if_needed()
-    box = tab.locator(f"#{name} .draglayer .{axes} .nsewdrag").bounding_box()
-    assert box is not None
-    return box
-
-
-def dragged(tab: Any, points: list[tuple[float, float]]) -> None:
-    tab.mouse.move(*points[0])
-    tab.mouse.down()
-    for point in points[1:]:
-        tab.mouse.move(*point, steps=5)
-    tab.mouse.up()
-    tab.wait_for_timeout(400)
 
 
 PLOT = "document.querySelector('#window [data-part=plot]')"
@@ -132,10 +48,6 @@ def expected_cells(study: StudyResults, window: int) -> np.ndarray:
     row = study.explained_windows["window"].tolist().index(window)
     levels = np.asarray(study.levels[row], dtype=float)
     return 100 * levels / np.abs(levels).sum()
-
-
-def title(tab: Any, panel: str) -> str:
-    return str(tab.locator(f"#{panel} [data-part=title]").inner_text())
 
 
 @needs_browser
@@ -267,9 +179,8 @@ def test_a_series_with_a_gap_is_drawn_and_nothing_joins_its_sides(visit: Any, tm
     inside = {code for x, code in zip(*strip, strict=True) if gap[0] < x < gap[1]}
     assert inside == {None}
     # the strip in the card of the cluster on both sides, in per cent of the series
-    rows = tab.locator("#cluster-1 .strip rect:not(.ground)").evaluate_all(
-        "all => all.map((one) => [Number(one.getAttribute('x')), Number(one.getAttribute('width'))])"
-    )
+    path = str(tab.locator("#cluster-1 .strip path").get_attribute("d"))
+    rows = [(float(x), float(width)) for x, width in re.findall(r"M([\d.]+),0h([\d.]+)v", path)]
     end = study.data.time_s[-1] / unit
     assert [x * end / 100 > half for x, _ in rows] == [False, True]
     assert all((x + width) * end / 100 < gap[0] or x * end / 100 > gap[1] for x, width in rows)
@@ -480,7 +391,7 @@ def test_long_series_are_shown_in_days_with_the_labelled_anomalies(visit: Any, t
     tab = visit(written(found, tmp_path / "report"), "#window=3")
     start = 3 * 16 * 1800 / 86400
     assert f"Window 3: {start:.3f} d to {start + 32 / 48:.3f} d" in title(tab, "window")
-    assert f"{5 * 16 / 48:.2f} to" in tab.locator("details.summaries").inner_text()
+    assert f"{5 * 16 / 48:.2f} to" in tab.locator(".tile.alarm").inner_text()
     figure = "document.getElementById('series')"
     assert tab.evaluate(f"{figure}.layout.xaxis.title.text") == "time since the first sample (d)"
     plot = "document.querySelector('#window [data-part=plot]')"

@@ -19,7 +19,8 @@ from clusterwhy.errors import DataError
 from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.server import PageServer
 from clusterwhy.report.study_results import StudyResults
-from tests.browser.test_page import CHROMIUM, FLAGS, needs_browser, unpacked
+from tests.browser.opening import CHROMIUM, FLAGS, needs_browser
+from tests.browser.test_page import unpacked
 from tests.conftest import ROOT, Checkout
 
 VALUES = np.arange(24.0).reshape(2, 3, 4) - 5.0

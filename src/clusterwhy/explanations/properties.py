@@ -136,6 +136,27 @@ def property_table(
     return table.assign(n_windows=len(windows))[COLUMNS]
 
 
+def deviation_table(window: FloatArray, normal: FloatArray, channels: Sequence[str]) -> pd.DataFrame:
+    """How much each channel of one window changes when one property is as in normal windows; no network is asked.
+
+    Args:
+        window: (channel, time) scaled values.
+        normal: (other, channel, time) what is usual.
+
+    Returns:
+        One row per channel and property but the shape: `own` and `usual` value and `size`, the root mean square of the
+        change.
+    """
+    rows = [
+        {"channel": channels[i], "property": name, "own": value, "usual": usual}
+        | {"size": float(np.sqrt(np.mean((made - window[i]) ** 2)))}
+        for i in range(len(channels))
+        for name, value, usual, made in _changes(window[None, i], normal[None, :, i])
+        if name != SHAPE
+    ]
+    return pd.DataFrame(rows, columns=["channel", "property", "own", "usual", "size"])
+
+
 def _changes(own: FloatArray, others: FloatArray) -> list[tuple[str, float, float, FloatArray]]:
     """Name, own and usual value of each property that windows (window, time) have, and the windows with the usual one.
 

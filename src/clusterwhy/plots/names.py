@@ -5,16 +5,21 @@ import html
 ELLIPSIS = "…"
 
 
-def shown(name: object, limit: int = 24) -> str:
-    """A name as a label: one line, at most `limit` characters, `$` escaped so that it starts no formula.
+def short(name: object, limit: int = 24) -> str:
+    """A name in one line of at most `limit` characters.
 
     Long names lose their middle, since many differ only at their ends.
     """
     line = " ".join(str(name).split())
-    if len(line) > limit:
-        tail = (limit - 1) // 2
-        line = line[: limit - 1 - tail].rstrip() + ELLIPSIS + line[-tail:].lstrip()
-    return line.replace("$", r"\$")
+    if len(line) <= limit:
+        return line
+    tail = (limit - 1) // 2
+    return line[: limit - 1 - tail].rstrip() + ELLIPSIS + line[-tail:].lstrip()
+
+
+def shown(name: object, limit: int = 24) -> str:
+    """A short name as a label of matplotlib: `$` is escaped so that it starts no formula."""
+    return short(name, limit).replace("$", r"\$")
 
 
 def with_unit(name: object, unit: str, limit: int = 24) -> str:
@@ -24,5 +29,5 @@ def with_unit(name: object, unit: str, limit: int = 24) -> str:
 
 def plain(name: object, limit: int = 40) -> str:
     """A name as a label of Plotly, which interprets some HTML and `$`: both are escaped."""
-    escaped = html.escape(shown(name, limit).replace(r"\$", "$"), quote=False)
+    escaped = html.escape(short(name, limit), quote=False)
     return escaped.replace("$", "&#36;")

@@ -21,11 +21,12 @@ MOST_DRAWN = 1000  # windows of a group
 COLOURS = ("#0072B2", "#D55E00")
 
 
-def contrast_sentences(found: Contrast, properties: pd.DataFrame, these: str, those: str) -> list[str]:
+def contrast_sentences(found: Contrast, properties: pd.DataFrame, these: str, those: str, window_s: float) -> list[str]:
     """What sets `these` apart from `those`, how surely, and how faithful that is.
 
     Args:
         properties: of both groups, in units.
+        window_s: length of a window in seconds.
     """
     explained = found.explained
     lines = [_accuracy(found.accuracy)]
@@ -33,7 +34,7 @@ def contrast_sentences(found: Contrast, properties: pd.DataFrame, these: str, th
     if not len(own) or own["signed"].isna().all():
         return [*lines, f"Nothing sets `{these}` apart from `{those}` for these encoders: no window has relevance."]
     lines.append(f"`{these}`, unlike `{those}`: {leading_sentence(own)}.")
-    for differs in property_sentences(properties[properties["cluster"] == THESE]):
+    for differs in property_sentences(properties[properties["cluster"] == THESE], window_s):
         lines.append(f"{differs}.")
     quality = explained.quality[explained.quality["cluster"] == THESE]
     area = quality.set_index("ranking")["channel_deletion"].dropna()

@@ -78,9 +78,10 @@ class PageNews:
         importance = read_table(self.folder / "importance.csv")
         own = importance[importance["cluster"] == number].sort_values("signed", ascending=False).head(MOST_CHANNELS)
         properties = read_table(self.folder / "properties.csv")
+        window_s = self.data.length / self.data.card.rate_hz
         return record | {
             "channels": own.to_dict("records"),
-            "differs": property_sentences(properties[properties["cluster"] == number]),
+            "differs": property_sentences(properties[properties["cluster"] == number], window_s),
             "when": self._times(number),
         }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clusterwhy.artifacts.store import write_text
+from clusterwhy.plots.names import short
 from clusterwhy.report import pictures
 from clusterwhy.report.page_data import view_data
 from clusterwhy.report.page_sections import sections
@@ -57,12 +58,13 @@ def script_json(values: Any) -> str:
 
 def _render(variables: dict[str, Any]) -> str:
     """The filled template; every name from data is escaped."""
-    from jinja2 import Environment
+    from jinja2 import Environment, PackageLoader
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["figure"] = figure
-    template = environment.from_string(_asset("page.html"))
+    loader = PackageLoader("clusterwhy.report", "assets")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": figure, "shown": short}
+    template = environment.get_template("page.html")
     script = "\n".join(_asset(name) for name in SCRIPTS)
     return template.render(style=_asset("page.css"), plotly=get_plotlyjs(), script=script, **variables)
 

@@ -66,14 +66,14 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "train_stop": card.train_stop,
         "label_names": card.label_names if data.labels is not None else [],
         "threshold": study.threshold,
-        "ranges": _ranges(data.values),
+        "ranges": drawing_ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
         "behind": study.behind.says if study.behind else None,
     }
 
 
-def _ranges(values: FloatArray) -> list[tuple[float, float]]:
+def drawing_ranges(values: FloatArray) -> list[tuple[float, float]]:
     """Lower and upper drawing limit of each channel of (time, channel): the 0.2 % and 99.8 % quantiles."""
     few = values[:: max(1, len(values) // 20_000)]
     found = []

@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.metrics.verdicts import compared
-from clusterwhy.plots.figures import visible_runs
+from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.ranking import Ranking
+from clusterwhy.report.sparklines import strip
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import (
-    anomaly_summaries,
     as_rows,
-    cluster_summaries,
     faithfulness_tables,
     figure,
+    leading_sentence,
     property_sentences,
+    stability_verdict,
     undefined,
 )
+from clusterwhy.report.tiles import Tiles
 from clusterwhy.report.trust import trust_table
 
 N_SIMILAR, N_KEEPING = 3, 3
@@ -38,7 +40,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "name": study.data.card.name,
         "headline": study.headline,
         "news": study.news.shown if study.news else None,
-        "summaries": [*(study.news.sentences if study.news else []), *_summaries(study)],
+        "tiles": Tiles(study).shown(),
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
         "noise": _noise(study),
@@ -59,31 +61,14 @@ def _picture(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def _summaries(study: StudyResults) -> list[str]:
-    clusters = cluster_summaries(
-        study.importance, study.quality, study.properties, study.summary["clusters"], study.explained_clusters
-    )
-    data = study.data
-    anomalies = anomaly_summaries(
-        study.anomalies, study.anomaly_channels, data.time_s, data.starts, data.length, study.clock
-    )
-    return [*clusters, *anomalies]
-
-
 def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One cluster: size, times, central windows and, if explained, its channels, quality and nearest cluster."""
     cluster, seconds, clock = record["cluster"], study.data.time_s, study.clock
     runs = [run for run in study.runs if run["cluster"] == cluster]
-    total = float(seconds[-1]) or 1.0
     shown: dict[str, Any] = {
         **record,
         "colour": hex_colour(cluster),
-        # start and width of each run that can be seen, in per cent of the series
-        "strip": [
-            (100 * seconds[run["start"]] / total, 100 * (seconds[run["stop"] - 1] - seconds[run["start"]]) / total)
-            for run in visible_runs(study.runs)
-            if run["cluster"] == cluster
-        ],
+        "strip": strip(study.runs, cluster, seconds, MOST_RUNS),
         "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],
         "strongest": strongest(study, cluster, 3),
         "stability": _stability(study.stability[study.stability["cluster"] == cluster]["jaccard"]),
@@ -102,7 +87,8 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "channels": own.to_dict("records"),
         "encoders": int(own["encoders"].iloc[0]),
         "quality": as_rows(quality),
-        "differs": property_sentences(study.properties[study.properties["cluster"] == cluster]),
+        "leading": leading_sentence(own) if own["signed"].notna().any() else "",
+        "differs": property_sentences(study.properties[study.properties["cluster"] == cluster], study.window_s),
         "judged": _verdicts(study.judged[study.judged["cluster"] == cluster]),
         "similar": {row["ranking"]: row["value"] for row in similar.to_dict("records")},
         "gap": float(explained["gap"].abs().median()),
@@ -147,16 +133,13 @@ def _verdicts(judged: pd.DataFrame) -> list[str]:
 
 
 def _stability(jaccard: "pd.Series[float]") -> str:
-    """How well a cluster is recovered when resampled windows are clustered again (thresholds of Hennig 2007)."""
+    """How well a cluster is recovered when resampled windows are clustered again."""
     if not len(jaccard):
         return ""
     mean = jaccard.mean()
-    verdict = (
-        "very stable" if mean >= 0.85 else "stable" if mean >= 0.75 else "uncertain" if mean >= 0.6 else "not reliable"
-    )
     overlap = f"Mean Jaccard overlap {mean:.2f} (lowest {jaccard.min():.2f})"
     plural = "" if len(jaccard) == 1 else "s"
-    return f"{overlap} with {len(jaccard)} clustering{plural} of resampled windows: {verdict}"
+    return f"{overlap} with {len(jaccard)} clustering{plural} of resampled windows: {stability_verdict(mean)}"
 
 
 def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None:

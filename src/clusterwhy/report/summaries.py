@@ -1,4 +1,4 @@
-"""Summaries of clusters and anomalies as sentences, and tables as text."""
+"""Sentences about channels, and tables as text."""
 
 from typing import Any
 
@@ -7,18 +7,9 @@ import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, reasons_of
 from clusterwhy.explanations.replicates import leading_channels
-from clusterwhy.plots.clock import Clock
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.report.words import LEAST_FALL, difference
 
-LEAST_FALL = 0.1  # of the membership
-# of a property that is higher or lower than in the most similar windows outside the cluster
-DIRECTIONS = {
-    "level": ("is higher", "is lower"),
-    "spread": ("swings wider", "swings less"),
-    "slope": ("rises more", "falls more"),
-    "frequency": ("is faster", "is slower"),
-    "shape": ("has another course", "has another course"),
-}
+STABLE = 0.75  # Jaccard overlap
 MOST_ALIKE = 3  # channels named in a sentence
 CURVE = ["measure", "baseline"]  # what tells curves of one ranking apart
 
@@ -50,53 +41,29 @@ def as_rows(table: pd.DataFrame) -> dict[str, Any]:
     return {"columns": list(table.columns), "rows": [[cell(v) for v in row] for row in table.itertuples(index=False)]}
 
 
-def cluster_summaries(
-    importance: pd.DataFrame,
-    quality: pd.DataFrame,
-    properties: pd.DataFrame,
-    clusters: list[dict[str, Any]],
-    explained: list[int],
-) -> list[str]:
-    """Sentences per cluster: its size, its leading channels, how faithful their order is, and how they differ."""
-    lines = []
-    for record in clusters:
-        cluster = record["cluster"]
-        text = f"Cluster {cluster}: {record['n_windows']} windows ({record['share']:.0%} of all)"
-        if cluster in explained:
-            own = importance[importance["cluster"] == cluster]
-            if own["signed"].isna().all():
-                lines.append(f"{text}; none of its explained windows has relevance.")
-                continue
-            text += f"; {leading_sentence(own)}"
-            area = quality[quality["cluster"] == cluster].set_index("ranking")["channel_deletion"].dropna()
-            if len(area):
-                random, z_score = area["random"], area["z_score"]
-                text += f"; channel deletion {area['relevance']:.2f} (random {random:.2f}, z-score {z_score:.2f})"
-            for differs in property_sentences(properties[properties["cluster"] == cluster], most=1):
-                text += f". Unlike the most similar other windows, {differs}"
-        lines.append(text + ".")
-    return lines
-
-
-def property_sentences(properties: pd.DataFrame, most: int = 3) -> list[str]:
+def property_sentences(properties: pd.DataFrame, window_s: float, most: int = 3) -> list[str]:
     """How the channels of one cluster differ, the property whose change costs most membership first.
 
     Args:
         properties: of one cluster, with values in units.
+        window_s: length of a window in seconds.
         most: sentences, one for each channel; changes that cost less than `LEAST_FALL` say nothing.
     """
-    lines: list[str] = []
-    ordered = properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates("channel").head(most)
-    for row in ordered[ordered["fall"] >= LEAST_FALL].to_dict("records"):
-        more, less = DIRECTIONS[str(row["property"])]
-        unit = f" {row['unit']}" if isinstance(row["unit"], str) and row["unit"] else ""
-        known = row["own"] is not None and row["own"] == row["own"]
-        values = f": {row['own']:.3g} against {row['usual']:.3g}{unit}" if known else ""
-        left = f"{row['n_left']} of {row['n_windows']} windows would leave" if row["n_left"] else "none would leave"
-        words = less if known and row["own"] < row["usual"] else more
-        line = f"{row['channel']} {words}{values}; set to theirs, membership falls by {row['fall']:.0%} and {left}"
-        lines.append(line)
-    return lines
+    rows = properties[properties["fall"] >= LEAST_FALL].sort_values("fall", ascending=False, kind="stable")
+    told: dict[str, str] = {}
+    for row in rows.to_dict("records"):
+        words, values = difference(row, window_s)
+        if words and row["channel"] not in told:
+            left = f"{row['n_left']} of {row['n_windows']} windows would leave" if row["n_left"] else "none would leave"
+            much = f"set to theirs, membership falls by {row['fall']:.0%} and {left}"
+            told[row["channel"]] = f"{row['channel']} {words}{f': {values}' if values else ''}; {much}"
+    return list(told.values())[:most]
+
+
+def stability_verdict(jaccard: float) -> str:
+    """What a mean Jaccard overlap with clusterings of resampled windows means (thresholds of Hennig 2007)."""
+    steps = ((0.85, "very stable"), (STABLE, "stable"), (0.6, "uncertain"))
+    return next((words for least, words in steps if jaccard >= least), "not reliable")
 
 
 def leading_sentence(importance: pd.DataFrame) -> str:
@@ -118,26 +85,6 @@ def leading_sentence(importance: pd.DataFrame) -> str:
     if encoders > 1:
         return f"its leading channel is {rows[0]}" + (f", followed by {rows[1]}" if len(rows) > 1 else "")
     return f"its leading channels are {' and '.join(rows)}, by one encoder"
-
-
-def anomaly_summaries(
-    windows: pd.DataFrame, channels: pd.DataFrame, time_s: FloatArray, starts: IntArray, length: int, clock: Clock
-) -> list[str]:
-    """One sentence per explained window above the threshold, or for the highest score if there is none."""
-    chosen = windows[windows["anomalous"].astype(bool)] if len(windows) else windows
-    lines = (
-        []
-        if len(chosen) or not len(windows)
-        else ["No window is anomalous; the one with the highest score is explained."]
-    )
-    for row in (chosen if len(chosen) else windows.head(1)).to_dict("records"):
-        own = channels[channels["window"] == row["window"]].sort_values("share", ascending=False)
-        leading = " and ".join(f"{one.channel} ({one.share:+.0%})" for one in own.head(2).itertuples())
-        first = int(starts[row["window"]])
-        when = f"{clock.number(time_s[first])} to {clock.text(time_s[first + length - 1])} (score {row['score']:.3g})"
-        differs = f"differs from its nearest normal windows mainly in {leading}"
-        lines.append(f"{when} {'equals its nearest normal windows' if own['share'].isna().all() else differs}.")
-    return lines
 
 
 def faithfulness_tables(faithfulness: pd.DataFrame, budget: pd.DataFrame, n_steps: int = 8) -> list[pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from clusterwhy.explanations.replicates import leading_channels
@@ -11,6 +12,8 @@ from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import undefined
 
 Answer = tuple[str, str, str]
+RANDOM, UNJUDGED = "random", "unjudged"
+KINDS = (WORSE, RANDOM, EQUAL, BETTER)  # the least favourable first
 NO_ANSWER = "These data do not answer it."
 
 
@@ -28,6 +31,33 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
         *_labels(study),
     ]
     return [dict(zip(("question", "measured", "meaning"), row, strict=True)) for row in rows]
+
+
+def earned(judged: pd.DataFrame) -> tuple[str, str]:
+    """What judges say of one cluster's order of channels, the least favourable judge first: a kind and words.
+
+    It is better only if every judge says so, and finds it ahead of random orders, too.
+
+    Args:
+        judged: rows of one cluster, of judges that took no part in the explanation.
+    """
+    found = [_by_judge(own) for _, own in judged.groupby("judge", sort=False)]
+    found = [one for one in found if one]
+    if not found:
+        return UNJUDGED, "order of channels not judged"
+    worst = min(found, key=KINDS.index)
+    of = f"{found.count(worst)} of {len(found)} judge{'s' if len(found) > 1 else ''}"
+    return worst, f"{'no better than a random order' if worst == RANDOM else compared(worst, 'z-score')}: {of}"
+
+
+def _by_judge(own: pd.DataFrame) -> str:
+    """The verdict of one judge, "" where it is undefined."""
+    rows = own.set_index("ranking")
+    area = rows["area"].astype(float)
+    if not np.isfinite(area.get("relevance", np.nan)):
+        return ""
+    said = str(rows.loc["relevance", "verdict"])
+    return said if said == WORSE or area["relevance"] < area.get("random", np.inf) else RANDOM
 
 
 def _sums(study: StudyResults) -> Iterator[Answer]:

@@ -97,7 +97,7 @@ def test_the_channel_that_sets_two_groups_apart_leads(series: EmbeddedSeries) ->
     importance = found.explained.importance.set_index(["cluster", "channel"])["signed"]
     assert importance[THESE].idxmax() == "c" and importance[THOSE].idxmax() == "c"
     properties = found.explained.properties.assign(unit="bar")
-    said = " ".join(contrast_sentences(found, properties, "noise", "cluster:0"))
+    said = " ".join(contrast_sentences(found, properties, "noise", "cluster:0", 1.0))
     assert "balanced accuracy 100%" in said and "`noise`, unlike `cluster:0`: its leading channel" in said
     assert "c is higher" in said
 
@@ -108,5 +108,5 @@ def test_groups_that_are_alike_are_said_to_be(series: EmbeddedSeries) -> None:  
     assert found.accuracy < 0.8
     unknown = contrast(series, one[:3], one[3:], SETTINGS)
     assert np.isnan(unknown.accuracy)
-    said = contrast_sentences(unknown, unknown.explained.properties.assign(unit=""), "a", "b")
+    said = contrast_sentences(unknown, unknown.explained.properties.assign(unit=""), "a", "b", 1.0)
     assert "is not known" in said[0]

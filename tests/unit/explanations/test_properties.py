@@ -8,6 +8,7 @@ from clusterwhy.explanations.properties import (
     PROPERTIES,
     SHAPE,
     Units,
+    deviation_table,
     frequency,
     level,
     property_table,
@@ -98,3 +99,20 @@ def test_values_are_told_in_units() -> None:
     assert found["own"].tolist()[:4] == [14.0, 8.0, 100.0, 5.0]
     assert found["usual"].tolist()[0] == 10.0
     assert found["unit"].tolist() == ["bar", "bar", "bar/s", "Hz", ""]
+
+
+def test_deviations_say_which_property_would_change_a_window_most() -> None:
+    """Channel a is 2 higher, b swings three times as wide, c oscillates twice as fast."""
+    at = np.arange(64)
+    slow, fast = np.sin(2 * np.pi * 2 * at / 64), np.sin(2 * np.pi * 4 * at / 64)
+    usual = np.stack([slow, slow, slow])
+    window = np.stack([slow + 2.0, 3.0 * slow, fast])
+    table = deviation_table(window, np.stack([usual, usual]), ["a", "b", "c"])
+    first = table.sort_values("size", ascending=False).drop_duplicates("channel").set_index("channel")
+    assert first["property"].to_dict() == {"a": "level", "b": "spread", "c": "frequency"}
+    assert first.loc["a", "own"] - first.loc["a", "usual"] == pytest.approx(2.0)
+    assert first.loc["b", "own"] == pytest.approx(3 * first.loc["b", "usual"], rel=1e-6)
+    assert first.loc["c", "own"] == 2 * first.loc["c", "usual"]
+    # what is as usual needs no change
+    same = table[(table["channel"] == "a") & (table["property"] != "level")]
+    assert (same["size"] < 1e-6).all() and first.loc["a", "size"] == pytest.approx(2.0)

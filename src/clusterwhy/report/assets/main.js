@@ -111,6 +111,14 @@ function addKeys(data, state) {
   });
 }
 
+// scrolls to a part of the page, without changing the address, which stores the view
+function jumpTo(id) {
+  const target = document.getElementById(id);
+  if (!target) return;
+  for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+  target.scrollIntoView({ behavior: "smooth" });
+}
+
 function dress(theme) {
   const dark = theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
@@ -171,6 +179,8 @@ async function main() {
   data.startBackground();
   addKeys(data, state);
   document.addEventListener("click", (event) => {
+    const jump = event.target.closest("[data-jump]");
+    if (jump) { event.preventDefault(); jumpTo(jump.hash.slice(1)); return; }
     const button = event.target.closest("[data-window], [data-cluster]");
     if (!button) return;
     if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window), why: button.dataset.why || "cluster" });

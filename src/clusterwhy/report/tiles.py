@@ -1,0 +1,202 @@
+"""The first screen: a tile for each cluster and each anomaly, with what its leading channels do."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.data.windows import windows_at
+from clusterwhy.explanations.properties import Units, deviation_table
+from clusterwhy.explanations.replicates import leading_channels
+from clusterwhy.report.page_data import drawing_ranges, hex_colour
+from clusterwhy.report.sparklines import sparkline, strip
+from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.summaries import STABLE, stability_verdict
+from clusterwhy.report.trust import earned
+from clusterwhy.report.words import LEAST_FALL, OTHER_COURSE, difference, pair
+from clusterwhy.types import FloatArray
+
+N_LANES = 3  # leading channels of a tile
+LEAST_SHARE = 0.1  # of the leading channel's relevance, to be shown beside it
+LEAST_SIZE = 0.25  # root mean square, in standard deviations of the training span, of a property that is told
+MOST_ALARMS = 4  # anomalies that have a tile
+
+
+class Tiles:
+    """What the tiles of a study show.
+
+    Args:
+        study: results of the stages.
+    """
+
+    def __init__(self, study: StudyResults) -> None:
+        card = study.data.card
+        self.study, self.ranges = study, drawing_ranges(study.data.values)
+        self.units = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz)
+        self.references = dict(
+            zip(study.explained_windows["window"], study.explained_windows["reference"], strict=True)
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """The variables of `tiles.html`."""
+        study, anomalies = self.study, self.anomalies()
+        clock, n_alarms = study.window_clock, len(study.segments)
+        highest = study.scores["score"].max()
+        quiet = f"No window is anomalous: the highest score is {highest:.3g}, the threshold {study.threshold:.3g}."
+        return {
+            "clusters": self.clusters(),
+            "noise": self.noise(),
+            "anomalies": anomalies,
+            "n_more": n_alarms - len(anomalies),
+            "quiet": "" if n_alarms else quiet,
+            "window": f"{clock.scaled(study.window_s):.3g} {clock.unit}",
+            "news": study.news.sentences if study.news else [],
+        }
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """One tile per cluster, in their order."""
+        return [self._cluster(record) for record in self.study.summary["clusters"]]
+
+    def noise(self) -> dict[str, Any] | None:
+        """How much belongs to no cluster, and which cluster most of it is nearest to."""
+        study = self.study
+        n_noise = int((study.labels < 0).sum())
+        if not n_noise:
+            return None
+        groups = study.noise.drop_duplicates("cluster").sort_values("n_windows", ascending=False, kind="stable")
+        nearest = [f"{row.n_windows} nearest to cluster {row.cluster}" for row in groups.head(N_LANES).itertuples()]
+        return {
+            "n_windows": n_noise,
+            "share": n_noise / len(study.labels),
+            "colour": hex_colour(-1),
+            "when": self._when(-1),
+            "strip": strip(study.runs, -1, study.data.time_s),
+            "nearest": nearest,
+        }
+
+    def anomalies(self) -> list[dict[str, Any]]:
+        """A tile for each of the highest alarms that is explained."""
+        study = self.study
+        rows = {int(window): row for row, window in enumerate(study.anomalies["window"])}
+        alarms = [one for one in study.segments if one["peak_window"] in rows]
+        return [self._anomaly(one, rows[one["peak_window"]]) for one in alarms[:MOST_ALARMS]]
+
+    def _cluster(self, record: dict[str, Any]) -> dict[str, Any]:
+        study, cluster = self.study, record["cluster"]
+        medoids = record["medoid_windows"]
+        importance = study.importance[study.importance["cluster"] == cluster]
+        kind, words = earned(study.judged[study.judged["cluster"] == cluster])
+        again = study.stability.loc[study.stability["cluster"] == cluster, "jaccard"].astype(float)
+        alike = leading_channels(importance) if len(importance) else []
+        return {
+            **record,
+            "colour": hex_colour(cluster),
+            "when": self._when(cluster),
+            "strip": strip(study.runs, cluster, study.data.time_s),
+            "lanes": self._cluster_lanes(importance, medoids[0]) if medoids else [],
+            "explained": cluster in study.explained_clusters,
+            "badge": {"kind": kind, "words": words},
+            "unstable": f"cluster {stability_verdict(again.mean())}: overlap {again.mean():.2f}"
+            if len(again) and again.mean() < STABLE
+            else "",
+            "alike": alike if len(alike) > 1 else [],
+        }
+
+    def _cluster_lanes(self, importance: pd.DataFrame, window: int) -> list[dict[str, Any]]:
+        """The leading channels of a cluster, drawn in its most central window over a similar one outside."""
+        properties = self.study.properties
+        own = properties[properties["cluster"] == importance["cluster"].iloc[0]] if len(importance) else properties[:0]
+        values, beside = self._values(window), self.references.get(window, -1)
+        other = self._values(int(beside)) if beside >= 0 else None
+        return [
+            self._lane(row, _told(own[own["channel"] == row["channel"]], "fall", LEAST_FALL, self.study), values, other)
+            for row in _leading(importance, "signed")
+        ]
+
+    def _anomaly(self, segment: dict[str, Any], row: int) -> dict[str, Any]:
+        study, window = self.study, segment["peak_window"]
+        score, threshold = pair(segment["peak_score"], study.threshold)
+        when = {"cluster": 0, "start": segment["start"], "stop": segment["stop"]}
+        data, clock = study.data, study.clock
+        channels = study.anomaly_channels[study.anomaly_channels["window"] == window]
+        first = int(data.starts[window])
+        normal = np.asarray(study.anomalies["normal_windows"].iloc[row], dtype=np.int64)
+        usual = windows_at(study.normal.values, normal, data.length)
+        scaled = windows_at(study.normal.scaled, normal, data.length)
+        table = deviation_table(data.scaled[first : first + data.length].T, scaled, data.channels)
+        told = self.units.told(table)
+        return {
+            "window": window,
+            "from": clock.number(data.time_s[segment["start"]]),
+            "to": clock.text(data.time_s[segment["stop"] - 1]),
+            "strip": strip([when], 0, data.time_s),
+            "colour": "var(--alarm)",
+            "score": score,
+            "threshold": threshold,
+            "lanes": [
+                self._lane(
+                    one,
+                    _told(told[told["channel"] == one["channel"]], "size", LEAST_SIZE, study),
+                    self._values(window),
+                    usual[0],
+                )
+                for one in _leading(channels, "share")
+            ],
+        }
+
+    def _values(self, window: int) -> FloatArray:
+        """(channel, time) of one window, as recorded."""
+        start = int(self.study.data.starts[window])
+        return np.asarray(self.study.data.values[start : start + self.study.data.length].T)
+
+    def _lane(
+        self, row: dict[str, Any], told: tuple[str, str], values: FloatArray, other: FloatArray | None
+    ) -> dict[str, Any]:
+        """One channel of a tile: its name and share, what it does, and its course over that of another window."""
+        i = self.study.data.channels.index(str(row["channel"]))
+        drawn = [values[i]] if other is None else [values[i], other[i]]
+        low, high = self.ranges[i]
+        known = np.concatenate(drawn)
+        known = known[np.isfinite(known)]
+        limits = (min([low, *known]), max([high, *known]))
+        lines = [sparkline(one, limits) for one in drawn]
+        words, shown = told
+        return {
+            "channel": row["channel"],
+            "share": row["led"],
+            "words": words,
+            "values": shown,
+            "line": lines[0],
+            "beside": lines[1] if len(lines) > 1 else "",
+        }
+
+    def _when(self, cluster: int) -> str:
+        """When a cluster occurs, in a few words."""
+        seconds, clock = self.study.data.time_s, self.study.clock
+        runs = [run for run in self.study.runs if run["cluster"] == cluster]
+        if not runs:
+            return "never"
+        ends = f"{clock.number(seconds[runs[0]['start']])} to {clock.text(seconds[runs[-1]['stop'] - 1])}"
+        return ends if len(runs) == 1 else f"{len(runs)} times, {ends}"
+
+
+def _leading(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """The channels that lead a table, with their share as `led`: positive, and not far below the first one."""
+    own = table.dropna(subset=[column]).sort_values(column, ascending=False, kind="stable").head(N_LANES)
+    return [
+        {"channel": row["channel"], "led": row[column]}
+        for row in own.to_dict("records")
+        if row[column] > 0 and row[column] >= LEAST_SHARE * own[column].iloc[0]
+    ]
+
+
+def _told(rows: pd.DataFrame, by: str, least: float, study: StudyResults) -> tuple[str, str]:
+    """What one channel does: the property that counts most of those that are higher or lower, else its course."""
+    course = ""
+    for row in rows[rows[by] >= least].sort_values(by, ascending=False, kind="stable").to_dict("records"):
+        words, values = difference(row, study.window_s)
+        if words == OTHER_COURSE:
+            course = OTHER_COURSE
+        elif words:
+            return (f"{course}, {words}" if course else words), values
+    return course or "differs in no single property", ""

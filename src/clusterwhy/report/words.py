@@ -1,0 +1,60 @@
+"""How a channel differs, in words and units."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from clusterwhy.plots.clock import UNITS
+
+LEAST_FALL = 0.1  # of the membership
+LEAST_RATIO = 1.05  # of two frequencies that are told apart
+# of a property that is higher or lower than in the windows that it is compared with
+DIRECTIONS = {
+    "level": ("is higher", "is lower"),
+    "spread": ("swings wider", "swings less"),
+    "slope": ("rises more", "falls more"),
+    "frequency": ("oscillates {ratio}x faster", "oscillates {ratio}x slower"),
+}
+OTHER_COURSE = "has another course"
+
+
+def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
+    """What is different, as "is higher", and the values, as "0.43 against -0.07 g"; both "" if nothing is.
+
+    Args:
+        row: `property`, `own` and `usual` value, and `unit`, as `clusterwhy.explanations.properties` tells them.
+        window_s: length of a window: slopes and frequencies are per the largest unit of time that fits in it.
+    """
+    name, own, usual = str(row["property"]), row["own"], row["usual"]
+    if name not in DIRECTIONS:
+        return OTHER_COURSE, ""
+    unit = row["unit"] if isinstance(row["unit"], str) else ""
+    if name in {"slope", "frequency"}:
+        own, usual, unit = _per_time(name, own, usual, unit, window_s)
+    first, second = pair(own, usual)
+    ratio = max(own, usual) / min(own, usual) if name == "frequency" else math.inf
+    if first == second or ratio < LEAST_RATIO:
+        return "", ""
+    words = DIRECTIONS[name][int(own < usual)].format(ratio=f"{ratio:.2g}")
+    return words, f"{first} against {second}{f' {unit}' if unit else ''}"
+
+
+def pair(own: float, usual: float) -> tuple[str, str]:
+    """Two numbers with so many decimals that their difference has two digits, three where it begins with 1."""
+    apart = abs(own - usual)
+    if not apart > 0:
+        return f"{own:.3g}", f"{usual:.3g}"
+    decimals = 1 - math.floor(math.log10(apart))
+    if decimals > 6 or max(abs(own), abs(usual)) >= 1e7:
+        return f"{own:.4g}", f"{usual:.4g}"
+    return f"{own:z.{max(0, decimals)}f}", f"{usual:z.{max(0, decimals)}f}"
+
+
+def _per_time(name: str, own: float, usual: float, unit: str, window_s: float) -> tuple[float, float, str]:
+    """Values per second as values per a unit of time that fits."""
+    time, seconds = next(((key, one) for key, one in reversed(UNITS.items()) if window_s >= one), ("s", 1.0))
+    own, usual = own * seconds, usual * seconds
+    if name == "frequency":
+        return own, usual, "Hz" if time == "s" else f"per {time}"
+    unit = unit.removesuffix("per s").removesuffix("/s").strip()
+    return own, usual, f"{unit} per {time}".strip()
