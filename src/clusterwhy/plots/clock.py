@@ -56,6 +56,12 @@ class Clock:
         when = datetime.fromtimestamp(self.start_ms / 1000, UTC) + timedelta(seconds=float(seconds))
         return when.isoformat(" ", "milliseconds")[: self.date_digits]
 
+    def span(self, first: float, last: float) -> str:
+        """Two times (seconds) and their unit or zone; the day of the second one only if it is another."""
+        start, stop = self.number(first), self.text(last)
+        same = self.start_ms is not None and start[:10] == stop[:10]
+        return f"{start} to {stop[11:] if same else stop}"
+
     def text(self, seconds: float) -> str:
         """A time and its unit, or its zone."""
         return f"{self.number(seconds)} {self.unit if self.start_ms is None else 'UTC'}"

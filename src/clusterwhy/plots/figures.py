@@ -1,7 +1,7 @@
 """Plots of a study; each function draws on the given axes."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +13,7 @@ from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.types import FloatArray, IntArray
 
 NOISE_COLOUR = "#b5b5b5"
+ALARM = "#c1121f"
 LINE = "#222222"  # signals, and text on colours
 MOST_POINTS = 20_000  # windows drawn in a projection
 MOST_RUNS = 2_000  # places along a series that a picture tells apart
@@ -62,6 +63,11 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
     ax.tick_params(labelsize=6)
     # beside the windows: where there is no room, "best" covers some
     ax.legend(fontsize=7, markerscale=1.6, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def draw_alarms(ax: Axes, places: FloatArray) -> None:
+    """Rings around anomalous windows (window, 2) of a projection."""
+    ax.scatter(places[:, 0], places[:, 1], s=60, facecolors="none", edgecolors=ALARM, zorder=3, linewidths=1.4)
 
 
 def draw_behind(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
@@ -120,6 +126,13 @@ def draw_timeline(ax: Axes, runs: list[dict[str, int]], times: FloatArray) -> No
     ax.set_ylabel("cluster", rotation=0, ha="right", va="center", fontsize=7)
     ax.tick_params(labelsize=6)
     ax.set_xlim(times[0], times[-1])
+
+
+def draw_alarm_spans(axes: Any, segments: Sequence[Mapping[str, Any]], times: FloatArray) -> None:
+    """Anomalous segments (`start` and `stop` in samples) across panels of a series."""
+    for ax in axes:
+        for one in segments:
+            ax.axvspan(times[one["start"]], times[one["stop"] - 1], color=ALARM, alpha=0.3, linewidth=1)
 
 
 def draw_labels(

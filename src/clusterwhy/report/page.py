@@ -15,7 +15,17 @@ from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import figure
 from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
 
-SCRIPTS = ("data.js", "state.js", "plots.js", "projection.js", "series.js", "window.js", "selection.js", "main.js")
+SCRIPTS = (
+    "data.js",
+    "state.js",
+    "plots.js",
+    "projection.js",
+    "series.js",
+    "window.js",
+    "selection.js",
+    "scores.js",
+    "main.js",
+)
 
 
 def write_pictures(study: StudyResults, folder: Path) -> None:

@@ -12,7 +12,7 @@ from clusterwhy.plots.saving import save
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
-MAX_CHANNELS = 12  # in the overview
+MAX_CHANNELS, MAX_ALARMS = 12, 300  # in the overview
 Files = tuple[Path, Path]
 
 
@@ -27,6 +27,7 @@ def overview(study: StudyResults, stem: Path) -> Files:
     units, times = tuple(data.card.units)[:shown], study.clock.scaled(data.time_s)
     values, channels = data.values[:, :shown], data.channels[:shown]
     figures.draw_series(axes[:shown], times, values, channels, units, data.card.segments)
+    figures.draw_alarm_spans(axes[:shown], study.segments[:MAX_ALARMS], times)
     figures.draw_timeline(axes[shown], study.runs, times)
     if data.labels is not None:
         figures.draw_labels(axes[-1], data.index, data.card.label_names, times, data.card.segments)
@@ -42,6 +43,7 @@ def overview(study: StudyResults, stem: Path) -> Files:
     if (behind := study.behind) is not None:
         figures.draw_behind(scatter, behind.projection, behind.labels)
     figures.draw_projection(scatter, study.projection, study.labels)
+    figures.draw_alarms(scatter, study.projection[study.scores["anomalous"].to_numpy(dtype=bool)])
     return save(figure, stem)
 
 

@@ -13,7 +13,7 @@ from clusterwhy.report.sparklines import sparkline, strip
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import STABLE, stability_verdict
 from clusterwhy.report.trust import earned
-from clusterwhy.report.words import LEAST_FALL, OTHER_COURSE, difference, pair
+from clusterwhy.report.words import LEAST_FALL, OTHER_COURSE, difference
 from clusterwhy.types import FloatArray
 
 N_LANES = 3  # leading channels of a tile
@@ -115,9 +115,9 @@ class Tiles:
 
     def _anomaly(self, segment: dict[str, Any], row: int) -> dict[str, Any]:
         study, window = self.study, segment["peak_window"]
-        score, threshold = pair(segment["peak_score"], study.threshold)
+        score, threshold = f"{segment['peak_score']:.3g}", f"{study.threshold:.3g}"
         when = {"cluster": 0, "start": segment["start"], "stop": segment["stop"]}
-        data, clock = study.data, study.clock
+        data = study.data
         channels = study.anomaly_channels[study.anomaly_channels["window"] == window]
         first = int(data.starts[window])
         normal = np.asarray(study.anomalies["normal_windows"].iloc[row], dtype=np.int64)
@@ -127,12 +127,11 @@ class Tiles:
         told = self.units.told(table)
         return {
             "window": window,
-            "from": clock.number(data.time_s[segment["start"]]),
-            "to": clock.text(data.time_s[segment["stop"] - 1]),
+            "when": study.clock.span(data.time_s[segment["start"]], data.time_s[segment["stop"] - 1]),
             "strip": strip([when], 0, data.time_s),
             "colour": "var(--alarm)",
             "score": score,
-            "threshold": threshold,
+            "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
             "lanes": [
                 self._lane(
                     one,
@@ -172,11 +171,11 @@ class Tiles:
 
     def _when(self, cluster: int) -> str:
         """When a cluster occurs, in a few words."""
-        seconds, clock = self.study.data.time_s, self.study.clock
+        seconds = self.study.data.time_s
         runs = [run for run in self.study.runs if run["cluster"] == cluster]
         if not runs:
             return "never"
-        ends = f"{clock.number(seconds[runs[0]['start']])} to {clock.text(seconds[runs[-1]['stop'] - 1])}"
+        ends = self.study.clock.span(seconds[runs[0]["start"]], seconds[runs[-1]["stop"] - 1])
         return ends if len(runs) == 1 else f"{len(runs)} times, {ends}"
 
 

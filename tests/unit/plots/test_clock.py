@@ -33,3 +33,10 @@ def test_dates_have_the_digits_that_tell_times_apart(resolution_s: float, said: 
 
 def test_dates_before_1970_are_dates() -> None:
     assert Clock.of(100.0, 60.0, pd.Timestamp("1950-01-01").value / 1e6).text(60.0) == "1950-01-01 00:01 UTC"
+
+
+def test_a_span_within_a_day_names_it_once() -> None:
+    clock = Clock.of(86400.0, 60.0, START)
+    assert clock.span(60.0, 7200.0) == "2024-02-29 00:00 to 01:59 UTC"
+    assert clock.span(0.0, 7200.0) == "2024-02-28 23:59 to 2024-02-29 01:59 UTC"
+    assert Clock.of(20.0, 0.01).span(1.0, 2.0) == "1.00 to 2.00 s"

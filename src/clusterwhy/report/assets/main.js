@@ -162,6 +162,7 @@ async function main() {
   addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c) })), state, "hiddenClusters");
   addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
   addThreshold(element("threshold"), data, state);
+  const scores = new ScoresView(element("scores"), data, state);
   addLegend(element("labels"), data.about.label_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
   reflect();
@@ -175,7 +176,7 @@ async function main() {
   const early = state.values.window === null ? 2 : 0;
   if (early) show(views.slice(0, early));
   await data.read(1);
-  show(views.slice(early));
+  show([...views.slice(early), scores]);
   data.startBackground();
   addKeys(data, state);
   document.addEventListener("click", (event) => {

@@ -45,11 +45,11 @@ function layout(changes) {
 }
 
 // left margin for tick labels; Plotly's own `automargin` draws everything twice
-function leftOf(texts) {
+function leftOf(texts, least = 46) {
   const pen = leftOf.pen || (leftOf.pen = document.createElement("canvas").getContext("2d"));
   pen.font = "11px system-ui, sans-serif";
   const shown = texts.map((text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&"));
-  return Math.max(46, 10 + Math.ceil(Math.max(...shown.map((text) => pen.measureText(text).width))));
+  return Math.max(least, 10 + Math.ceil(Math.max(...shown.map((text) => pen.measureText(text).width))));
 }
 
 function config(name, changes = {}) {
@@ -90,8 +90,13 @@ function steps(colours) {
   return colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
 }
 
-// colours of labels, distinct from those of clusters
 function labelColour(code) {
   const hues = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"];
   return hues[code % hues.length];
+}
+
+// the colour of a label in a strip, where its name is written on it: pale, so that it is not taken for a cluster's
+function labelTint(code) {
+  const parts = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)), ground = parts(css("--plot"));
+  return `rgb(${parts(labelColour(code)).map((part, i) => Math.round(0.4 * part + 0.6 * ground[i])).join(",")})`;
 }

@@ -11,6 +11,7 @@ class ProjectionView {
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
     state.listen(["selected"], () => this.light());
     state.listen(["window"], () => this.ring());
+    state.listen(["threshold"], () => this.mark());
   }
 
   // a colour for each window
@@ -98,12 +99,28 @@ class ProjectionView {
         line: { width: 0.7, color: css("--soft") }, opacity: 0.5, hoverinfo: "skip",
       });
     }
+    traces.push(this.alarms());
     const shape = layout({
       xaxis: axis({ title: "projection 1 (no unit)" }), yaxis: axis({ title: "projection 2 (no unit)", scaleanchor: "x" }),
       dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: "projection", height: 400,
       margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
     draw(this.div, [...behind, ...traces], shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
+  }
+
+  // rings around the anomalous windows; the last trace
+  alarms() {
+    const { data } = this, { threshold } = this.state.values, found = this.shown.filter((w) => data.score[w] > threshold);
+    return {
+      type: "scattergl", mode: "markers", name: "alarms", x: Float32Array.from(found, (w) => data.x[w]), y: Float32Array.from(found, (w) => data.y[w]),
+      marker: { symbol: "circle-open", size: 12, color: css("--alarm"), line: { width: 2 } }, unselected: { marker: { opacity: 1 } }, hoverinfo: "skip",
+    };
+  }
+
+  mark() {
+    if (!this.div.data) return;
+    const { x, y } = this.alarms();
+    Plotly.restyle(this.div, { x: [x], y: [y] }, [this.div.data.length - 1]);
   }
 
   title(window) {

@@ -8,6 +8,7 @@ class SeriesView {
     Object.assign(this, { div, data, state });
     state.listen(["range"], () => { if (!this.own) this.draw(); });
     state.listen(["hiddenChannels", "theme"], () => this.draw());
+    state.listen(["colour"], () => this.legend());
     state.listen(["threshold", "window", "selected"], () => Plotly.relayout(this.div, { shapes: this.shapes() }));
   }
 
@@ -32,7 +33,7 @@ class SeriesView {
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
       yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
-      shapes: this.shapes(), margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
+      shapes: this.shapes(), annotations: this.names(shown), margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
     });
     draw(this.div, traces, shape, config("series", { scrollZoom: true })).then((isFirst) => { if (isFirst) this.connect(); });
     this.refine(from, to, first, last, source);
@@ -101,13 +102,38 @@ class SeriesView {
     const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
     const row = data.marked ? 1 : 0;
     const found = [strip(row + (data.label ? 1 : 0), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
-    if (data.label) found.push(strip(row, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelColour(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
+    if (data.label) found.push(strip(row, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelTint(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
     if (data.marked) {
       const codes = x.map((time) => Number(this.isMarked(time - each / 2, time + each / 2)));
       found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "labelled as an anomaly" : "not labelled")));
     }
     return found;
   }
+
+  // names of labels, written on their strip wherever they fit
+  names(shown) {
+    const { data } = this;
+    if (!data.label) return [];
+    const written = new Set(), unwritten = new Set();
+    const perPixel = (shown[1] - shown[0]) / Math.max(1, (this.div.clientWidth || 800) - 80), found = [];
+    const [first, last] = shown.map((time) => data.windowAt(data.sampleAt(time)));
+    for (let start = first, stop; start <= last; start = stop) {
+      stop = start + 1;
+      while (stop <= last && data.label[stop] === data.label[start] && !data.breakBetween(data.start[stop - 1], data.start[stop])) stop += 1;
+      const from = Math.max(shown[0], data.startTime(start)), to = Math.min(shown[1], data.stopTime(stop - 1));
+      const text = plain(data.about.label_names[data.label[start]], 40);
+      if ((to - from) / perPixel > leftOf([text], 4)) {
+        written.add(data.label[start]);
+        found.push({ x: (from + to) / 2, y: data.marked ? 1 : 0, xref: "x", yref: "y2", text, showarrow: false, font: { size: 11, color: css("--text") } });
+      } else unwritten.add(data.label[start]);
+    }
+    this.unwritten = [...unwritten].filter((code) => !written.has(code));
+    this.legend();
+    return found;
+  }
+
+  // the legend of labels, only where it says more than the strip
+  legend() { document.getElementById("labels").hidden = !this.data.label || (this.state.values.colour !== "label" && !this.unwritten.length); }
 
   // whether an expert-labelled anomaly lies between two times
   isMarked(from, to) {
@@ -137,7 +163,7 @@ class SeriesView {
     const { data } = this, { threshold, window, selected } = this.state.values;
     const across = (x0, x1, fillcolor, opacity, yref = "paper", y = [0, 1]) => ({ type: "rect", xref: "x", yref, x0, x1, y0: y[0], y1: y[1], fillcolor, opacity, line: { width: 0 }, layer: "below" });
     const times = (start, stop) => [data.time(start), data.time(start) + data.span(stop - start)];
-    const found = data.segments(threshold).slice(0, MOST_SHAPES).map((one) => across(...times(one.start, one.stop), css("--alarm"), 0.3));
+    const found = data.segments(threshold).slice(0, MOST_SHAPES).map((one) => ({ ...across(...times(one.start, one.stop), css("--alarm"), 0.3), line: { width: 1, color: css("--alarm") } }));
     for (const [start, stop] of this.stretches(selected)) found.push(across(...times(start, stop), css("--accent"), 0.22));
     if (window !== null) found.push({ ...across(data.startTime(window), data.stopTime(window), css("--text"), 0.28), line: { width: 1.5, color: css("--text") } });
     if (this.hovered !== null && this.hovered !== undefined) found.push(across(data.startTime(this.hovered), data.stopTime(this.hovered), css("--text"), 0.18));
