@@ -164,7 +164,15 @@ def _write_explanations(
     ]
     write_table(folder / "quality.csv", pd.DataFrame(quality))
     properties = [
-        {"cluster": cluster, "channel": channels[0], "property": name, "own": own, "usual": 1.0, "unit": "bar"}
+        {
+            "cluster": cluster,
+            "channel": channels[0],
+            "property": name,
+            "partner": "",
+            "own": own,
+            "usual": 1.0,
+            "unit": "bar",
+        }
         | {"fall": fall, "n_left": round(8 * fall), "n_windows": 8}
         for cluster in range(N_CLUSTERS)
         for name, own, fall in (("level", 2.0, 0.5), ("spread", 0.5, 0.25), ("shape", None, 0.0))

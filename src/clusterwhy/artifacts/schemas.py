@@ -103,6 +103,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
                 "cluster": "i",
                 "channel": "s",
                 "property": "s",
+                "partner": "s",
                 "own": "n",
                 "usual": "n",
                 "fall": "n",

@@ -1,9 +1,9 @@
-"""How a channel differs: its level, spread, slope, dominant frequency or shape, each checked by changing it alone.
+"""How a channel differs: its level, spread, slope, frequency or shape, its relation to another channel or its timing.
 
 Relevance says which channel makes a cluster, not what it does there. For the leading channels each property of a window
-is set to what it is in the most similar windows outside the cluster, and everything else is left as it is. Where the
-membership then falls, the property is what counts: a counterfactual (Wachter et al. 2018) in one property of one
-channel.
+is changed alone: set to what it is in the most similar windows outside the cluster, and everything else is left as it
+is. Where the membership then falls, the property is what counts: a counterfactual (Wachter et al. 2018) in one property
+of one channel. Relation and timing refer to a partner, the channel to which they differ most.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,37 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from clusterwhy.explanations.relations import RELATION, RELATIONS, TIMING
+from clusterwhy.explanations.signal_lines import TINY, level, slope, spread, straightened, times
 from clusterwhy.types import FloatArray
 
 N_CHANNELS, N_WINDOWS = 3, 16  # leading ones of a cluster; changed windows of it
 PEAK = 0.3  # share of the power beside a dominant frequency, below which there is none
-TINY = 1e-9  # of values in standard deviations of the training span: constant
-COLUMNS = ["channel", "property", "own", "usual", "fall", "n_left", "n_windows"]
+COLUMNS = ["channel", "property", "partner", "own", "usual", "fall", "n_left", "n_windows"]
 SHAPE = "shape"
 
 Measure = Callable[[FloatArray], FloatArray]
 Change = Callable[[FloatArray, FloatArray], FloatArray]
 
 
-def level(values: FloatArray) -> FloatArray:
-    """(...,) mean over time of (..., time)."""
-    return np.asarray(values.mean(axis=-1))
-
-
-def spread(values: FloatArray) -> FloatArray:
-    """(...,) standard deviation over time, around the straight line."""
-    return np.asarray(_straightened(values).std(axis=-1))
-
-
-def slope(values: FloatArray) -> FloatArray:
-    """(...,) least-squares slope per sample."""
-    at = _times(values.shape[-1])
-    return np.asarray((values * at).sum(axis=-1) / (at**2).sum())
-
-
 def frequency(values: FloatArray) -> FloatArray:
     """(...,) dominant frequency in cycles per sample; NaN where it has less than `PEAK` of the power."""
-    power = np.abs(np.fft.rfft(_straightened(values), axis=-1)) ** 2
+    power = np.abs(np.fft.rfft(straightened(values), axis=-1)) ** 2
     power[..., 0] = 0.0
     peak = power.argmax(axis=-1)
     near = np.abs(np.arange(power.shape[-1]) - peak[..., None]) <= 1
@@ -58,32 +43,32 @@ def with_level(values: FloatArray, wanted: FloatArray) -> FloatArray:
 
 def with_spread(values: FloatArray, wanted: FloatArray) -> FloatArray:
     """(window, time) of another standard deviation around the same straight line."""
-    around, own = _straightened(values), spread(values)
+    around, own = straightened(values), spread(values)
     return np.asarray(values + around * (wanted / np.maximum(own, TINY) - 1.0)[:, None])
 
 
 def with_slope(values: FloatArray, wanted: FloatArray) -> FloatArray:
     """(window, time) of another slope and the same mean."""
-    return np.asarray(values + (wanted - slope(values))[:, None] * _times(values.shape[1]))
+    return np.asarray(values + (wanted - slope(values))[:, None] * times(values.shape[1]))
 
 
 def with_frequency(values: FloatArray, wanted: FloatArray) -> FloatArray:
     """(window, time) played faster or slower, to and fro where it ends too early, around the same straight line."""
-    length, around, own = values.shape[1], _straightened(values), frequency(values)
+    length, around, own = values.shape[1], straightened(values), frequency(values)
     made = []
     for one, ratio in zip(around, wanted / own, strict=True):
         at = np.arange(length) * ratio % (2 * (length - 1))
         made.append(np.interp(np.minimum(at, 2 * (length - 1) - at), np.arange(length), one))
-    played = _straightened(np.stack(made))
+    played = straightened(np.stack(made))
     played = played * (spread(values) / np.maximum(played.std(axis=1), TINY))[:, None]
     return np.asarray(values - around + played)
 
 
 def with_shape(values: FloatArray, others: FloatArray) -> FloatArray:
     """(window, time) with the course of other windows, of the same straight line and spread as before."""
-    course = _straightened(others)
+    course = straightened(others)
     course = course * (spread(values) / np.maximum(course.std(axis=1), TINY))[:, None]
-    return np.asarray(values - _straightened(values) + course)
+    return np.asarray(values - straightened(values) + course)
 
 
 PROPERTIES: Mapping[str, tuple[Measure, Change]] = {
@@ -110,8 +95,9 @@ def property_table(
         ranking: (channel,) the higher, the more it leads.
 
     Returns:
-        One row per channel and property: `own` and `usual` value (medians; NaN of a shape), `fall` (share of the
-        mean membership that is lost), `n_left` of `n_windows` whose membership falls to 0 or below.
+        One row per channel and property: the `partner` of a relation or a timing, else ""; `own` and `usual` value
+        (medians; NaN of a shape), `fall` (share of the mean membership that is lost), `n_left` of `n_windows` whose
+        membership falls to 0 or below.
     """
     before = membership(windows)
     inside = np.flatnonzero(before > 0)[:N_WINDOWS]
@@ -122,10 +108,12 @@ def property_table(
     changed: list[FloatArray] = []
     for channel in np.argsort(-np.nan_to_num(ranking, nan=-np.inf), kind="stable")[:N_CHANNELS]:
         own, others = windows[:, channel], similar[:, :, channel]
-        for name, value, usual, made in _changes(own, others):
-            rows.append({"channel": channels[channel], "property": name, "own": value, "usual": usual})
+        for change in [*_changes(own, others), *_relation_changes(windows, similar, channel)]:
+            partner = "" if change.partner is None else channels[change.partner]
+            rows.append({"channel": channels[channel], "property": change.name, "partner": partner})
+            rows[-1] |= {"own": change.own, "usual": change.usual}
             whole = windows.copy()
-            whole[:, channel] = made
+            whole[:, channel] = change.made
             changed.append(whole)
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
@@ -148,17 +136,34 @@ def deviation_table(window: FloatArray, normal: FloatArray, channels: Sequence[s
         change.
     """
     rows = [
-        {"channel": channels[i], "property": name, "own": value, "usual": usual}
-        | {"size": float(np.sqrt(np.mean((made - window[i]) ** 2)))}
+        {"channel": channels[i], "property": one.name, "own": one.own, "usual": one.usual}
+        | {"size": float(np.sqrt(np.mean((one.made - window[i]) ** 2)))}
         for i in range(len(channels))
-        for name, value, usual, made in _changes(window[None, i], normal[None, :, i])
-        if name != SHAPE
+        for one in _changes(window[None, i], normal[None, :, i])
+        if one.name != SHAPE
     ]
     return pd.DataFrame(rows, columns=["channel", "property", "own", "usual", "size"])
 
 
-def _changes(own: FloatArray, others: FloatArray) -> list[tuple[str, float, float, FloatArray]]:
-    """Name, own and usual value of each property that windows (window, time) have, and the windows with the usual one.
+@dataclass(frozen=True)
+class _Changed:
+    """One property of one channel, changed alone.
+
+    Attributes:
+        own, usual: medians.
+        made: (window, time) with the usual one.
+        partner: position of the channel that it refers to.
+    """
+
+    name: str
+    own: float
+    usual: float
+    made: FloatArray
+    partner: int | None = None
+
+
+def _changes(own: FloatArray, others: FloatArray) -> list[_Changed]:
+    """The properties that windows (window, time) have.
 
     Args:
         others: (window, other, time).
@@ -171,9 +176,38 @@ def _changes(own: FloatArray, others: FloatArray) -> list[tuple[str, float, floa
             continue
         made = own.copy()
         made[known] = change(own[known], usual[known])
-        found.append((name, float(np.median(value[known])), float(np.median(usual[known])), made))
+        found.append(_Changed(name, float(np.median(value[known])), float(np.median(usual[known])), made))
     if (spread(own) > TINY).all() and (spread(others[:, 0]) > TINY).all():
-        found.append((SHAPE, float("nan"), float("nan"), with_shape(own, others[:, 0])))
+        found.append(_Changed(SHAPE, float("nan"), float("nan"), with_shape(own, others[:, 0])))
+    return found
+
+
+def _relation_changes(windows: FloatArray, similar: FloatArray, channel: int) -> list[_Changed]:
+    """Relation and timing to the partner where they differ most, if they differ.
+
+    Args:
+        windows: (window, channel, time).
+        similar: (window, other, channel, time).
+    """
+    found = []
+    for name, (measure, change, least) in RELATIONS.items():
+        best: tuple[float, int, FloatArray, FloatArray] | None = None
+        for partner in range(windows.shape[1]):
+            if partner == channel:
+                continue
+            value = measure(windows[:, channel], windows[:, partner])
+            usual = _median(measure(similar[:, :, channel], similar[:, :, partner]))
+            known = np.isfinite(value) & np.isfinite(usual)
+            differs = abs(float(np.median(value[known]) - np.median(usual[known]))) if known.mean() > 0.5 else 0.0
+            if differs >= (best[0] if best else least) and differs > 0:
+                best = differs, partner, value, usual
+        if best is None:
+            continue
+        _, partner, value, usual = best
+        known, made = np.isfinite(value) & np.isfinite(usual), windows[:, channel].copy()
+        made[known] = change(made[known], windows[known, partner], usual[known])
+        own, theirs = float(np.median(value[known])), float(np.median(usual[known]))
+        found.append(_Changed(name, own, theirs, made, partner))
     return found
 
 
@@ -183,16 +217,6 @@ def _median(values: FloatArray) -> FloatArray:
     found = np.full(len(values), np.nan)
     found[known] = np.nanmedian(values[known], axis=1)
     return found
-
-
-def _times(length: int) -> FloatArray:
-    """(time,) samples from the middle."""
-    return np.arange(length) - (length - 1) / 2.0
-
-
-def _straightened(values: FloatArray) -> FloatArray:
-    """Values (..., time) less their straight line."""
-    return np.asarray(values - level(values)[..., None] - slope(values)[..., None] * _times(values.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -223,9 +247,12 @@ class Units:
                 "spread": (self.scale[i], 0.0),
                 "slope": (self.scale[i] * self.rate_hz, 0.0),
                 "frequency": (self.rate_hz, 0.0),
+                TIMING: (1.0 / self.rate_hz, 0.0),
             }.get(str(name), (1.0, 0.0))
             for values in columns.values():
                 values[row] = values[row] * times + plus
             unit = self.units[i]
-            texts.append({"frequency": "Hz", "slope": f"{unit}/s" if unit else "per s", SHAPE: ""}.get(str(name), unit))
+            slopes = f"{unit}/s" if unit else "per s"
+            others = {"frequency": "Hz", "slope": slopes, SHAPE: "", RELATION: "", TIMING: "s"}
+            texts.append(others.get(str(name), unit))
         return table.assign(**columns, unit=texts)

@@ -14,6 +14,8 @@ DIRECTIONS = {
     "spread": ("swings wider", "swings less"),
     "slope": ("rises more", "falls more"),
     "frequency": ("oscillates {ratio}x faster", "oscillates {ratio}x slower"),
+    "relation": ("goes more with {partner}", "goes less with {partner}"),
+    "timing": ("trails {partner} by more", "trails {partner} by less"),
 }
 OTHER_COURSE = "has another course"
 
@@ -22,7 +24,8 @@ def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
     """What is different, as "is higher", and the values, as "0.43 against -0.07 g"; both "" if nothing is.
 
     Args:
-        row: `property`, `own` and `usual` value, and `unit`, as `clusterwhy.explanations.properties` tells them.
+        row: `property`, its `partner`, `own` and `usual` value, and `unit`, as `clusterwhy.explanations.properties`
+            tells them.
         window_s: length of a window: slopes and frequencies are per the largest unit of time that fits in it.
     """
     name, own, usual = str(row["property"]), row["own"], row["usual"]
@@ -35,8 +38,9 @@ def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
     ratio = max(own, usual) / min(own, usual) if name == "frequency" else math.inf
     if first == second or ratio < LEAST_RATIO:
         return "", ""
-    words = DIRECTIONS[name][int(own < usual)].format(ratio=f"{ratio:.2g}")
-    return words, f"{first} against {second}{f' {unit}' if unit else ''}"
+    words = DIRECTIONS[name][int(own < usual)].format(ratio=f"{ratio:.2g}", partner=row.get("partner"))
+    what = "correlation " if name == "relation" else ""
+    return words, f"{what}{first} against {second}{f' {unit}' if unit else ''}"
 
 
 def pair(own: float, usual: float) -> tuple[str, str]:

@@ -83,8 +83,9 @@ def channels(study: StudyResults) -> pd.DataFrame:
 
     Columns: `unit`, `relevance` (signed share, with `low` and `high` of its 95 % interval over windows and encoders),
     `first_in` (encoders in which it leads, of `encoders`), `z_score` (mean |z|, a baseline), and the property whose
-    change costs most membership: `property`, its value `own` in the cluster and `usual` in the most similar other
-    windows, `fall` of the membership, `n_left` of `n_windows` that would leave.
+    change costs most membership: `property` (of a relation or timing with its `partner`), its value `own` in the
+    cluster and `usual` in the most similar other windows, `fall` of the membership, `n_left` of `n_windows` that would
+    leave.
     """
     units = dict(zip(study.data.channels, study.data.card.units, strict=True))
     renamed = {"signed": "relevance", "signed_low": "low", "signed_high": "high"}
@@ -92,7 +93,7 @@ def channels(study: StudyResults) -> pd.DataFrame:
     table = study.importance.rename(columns=renamed)
     table = table.assign(unit=table["channel"].map(units))[kept]
     most = study.properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates(["cluster", "channel"])
-    of_property = ["property", "own", "usual", "fall", "n_left", "n_windows"]
+    of_property = ["property", "partner", "own", "usual", "fall", "n_left", "n_windows"]
     table = table.merge(most[["cluster", "channel", *of_property]], on=["cluster", "channel"], how="left")
     table = table.sort_values(["cluster", "relevance"], ascending=[True, False], kind="stable")
     return table.set_index(["cluster", "channel"])
