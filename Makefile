@@ -41,11 +41,13 @@ $(VENV)/.ready: requirements.lock requirements.uv.lock
 	@touch $@
 
 repro: $(VENV)/.ready
+	@python -m pipeline.check
 	@python -m pipeline.unlock
 	dvc repro
 	@echo "open artifacts/report/report.html"
 
 study-%: $(VENV)/.ready
+	@python -m pipeline.check
 	@python -m pipeline.unlock
 	dvc repro studies/dvc.yaml:attribute@$*
 	@echo "look at artifacts/studies/$*"

@@ -65,7 +65,7 @@ def finished_study(
 
 def _prepared(artifacts: Path, series: Series, settings: dict[str, Any]) -> Prepared:
     index = window_index(series, settings["window"])
-    centre, scale = settings["scaler"].fit(series.values[: series.train_stop])
+    centre, scale = settings["scaler"].fit(series.fitted_values)
     return save_prepared(artifacts / "prepare", series, index, settings["window"], centre, scale, [])
 
 

@@ -115,7 +115,7 @@ def study(series: Series, settings: dict[str, Any], seed: int, keep: Path | None
     """Prepare a series and train its encoder as the pipeline does; `keep` is a file for the encoder."""
     import copy
 
-    centre, scale = settings["scaler"].fit(series.values[: series.train_stop])
+    centre, scale = settings["scaler"].fit(series.fitted_values)
     values = ((series.values - centre) / scale).astype(np.float32)
     index, length = window_index(series, settings["window"]), settings["window"].length
     seed_torch(seed)

@@ -105,7 +105,7 @@ def prepared(subject: int) -> dict[str, Any]:
     """Windows to learn from and windows to be judged by, which overlap none of them."""
     settings = chosen(dataset={"subject": subject})
     series = settings["dataset"].read()
-    centre, scale = settings["scaler"].fit(series.values[: series.train_stop])
+    centre, scale = settings["scaler"].fit(series.fitted_values)
     values = ((series.values - centre) / scale).astype(np.float32)
     index, length = window_index(series, settings["window"]), settings["window"].length
     starts = index["start"].to_numpy()[index["train"].to_numpy()]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,18 @@ def _shape_faults(path: Path, name: str) -> Iterator[str]:
                 where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
                 yield f"{where}: {' and '.join(sorted(marks))}; only plain values are allowed"
                 return
-        yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        dates = list(_dates(yaml.load(path.read_text(), Loader=yaml.CSafeLoader)))
+        yield from (f'{name}: put dates in quotes: "{one}"; DVC cannot store them otherwise' for one in dates)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         yield f"{name}: {' '.join(str(error).split())}"
+
+
+def _dates(content: object) -> Iterator[str]:
+    if isinstance(content, date):  # also with a time of day
+        yield str(content)
+    elif isinstance(content, Mapping | list):
+        for value in content.values() if isinstance(content, Mapping) else content:
+            yield from _dates(value)
 
 
 def _option_faults(name: Path, text: str, content: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,13 @@ import matplotlib as mpl
 from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.news import News
-from clusterwhy.application.recording import admitted, by_policies_of, channel_differences, save_recording
+from clusterwhy.application.recording import (
+    admitted,
+    by_policies_of,
+    channel_differences,
+    save_recording,
+    without_normal,
+)
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared
@@ -78,14 +84,17 @@ def _study(run: StageRun) -> FittedStudy:
 
 def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]:
     """The recording, with the study's policies, channels, scaler and windows, and the channels that are masked."""
-    dataset, told = by_policies_of(run.settings["dataset"], study.settings["dataset"])
-    for sentence in told:
+    of_study = study.settings["dataset"]
+    dataset, told = by_policies_of(run.settings["dataset"], of_study)
+    dataset, more = without_normal(dataset, of_study)
+    for sentence in (*told, *more):
         log.warning("%s", sentence)
     series: Series = dataset.read()
     write_json(run.out / NAME, data_report(series))
     card = study.data.card
     data = save_recording(run.out / "prepare", admitted(series, card, run.settings["application"]), card)
     log.info("%s: %d samples x %d channels, %d windows", series.name, *data.scaled.shape, len(data.index))
+    log.info("%s", study.data.fitted_says("the study was fitted"))
     return data, tuple(channel_differences(series.channels, card)[0])
 
 

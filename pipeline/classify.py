@@ -12,6 +12,7 @@ from clusterwhy.data.series import Series, constant_channels, without_channels
 from clusterwhy.data.splits import PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import window_index
+from clusterwhy.errors import ConfigError
 from clusterwhy.readers.data_report import data_report
 from clusterwhy.types import FloatArray
 from pipeline._data_report import NAME, faults_reported
@@ -26,6 +27,9 @@ log = logging.getLogger("clusterwhy")
 
 def _prepare(run: StageRun) -> Prepared:
     """Read, split, and scale by the training windows only; the artifacts are those of the stage `prepare`."""
+    if getattr(run.settings["dataset"], "normal", ()):
+        text = "`normal` is not for supervised studies: their split says which windows everything is fitted on"
+        raise ConfigError("dataset", [text])
     series: Series = run.settings["dataset"].read()
     write_json(run.out / NAME, data_report(series))
     window, scaler = run.settings["window"], run.settings["scaler"]

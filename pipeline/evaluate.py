@@ -80,7 +80,7 @@ def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for column in ("score", "pca_error", "mean_abs_z", "random"):
         per_sample = sample_scores(scores[column].to_numpy(), data.starts, data.length, len(data.scaled))
-        per_sample[: int(data.card.train_stop)] = float("nan")
+        per_sample[data.fitted] = float("nan")
         quality = ranking_quality(data.anomalous_samples, per_sample)
         figures: dict[str, Any] = {**quality} or dict.fromkeys(("auroc", "average_precision"), Undefined(NOT_BOTH))
         rows.append({"question": "detection", "method": "ours" if column == "score" else column, **figures})

@@ -28,7 +28,7 @@ def _prepare(run: StageRun) -> None:
     write_json(run.out / NAME, data_report(series))
     _tell(series.notes)
     scaler, window = run.settings["scaler"], run.settings["window"]
-    constant = constant_channels(series.values[: series.train_stop])
+    constant = constant_channels(series.fitted_values)
     names = [series.channels[i] for i in constant]
     if constant and scaler.constant_channels == "drop":
         series = without_channels(series, constant)
@@ -39,8 +39,8 @@ def _prepare(run: StageRun) -> None:
             ", ".join(names),
         )
     index = window_index(series, window)
-    centre, scale = scaler.fit(series.values[: series.train_stop])
-    save_prepared(run.out, series, index, window, centre, scale, names)
+    centre, scale = scaler.fit(series.fitted_values)
+    data = save_prepared(run.out, series, index, window, centre, scale, names)
     covered = int((np.diff(np.append(index["start"], np.inf)).clip(max=window.length)).sum())
     run.metrics = {
         "n_samples": len(series.values),
@@ -52,6 +52,7 @@ def _prepare(run: StageRun) -> None:
         "n_constant_channels": len(constant),
     }
     log.info("%s: %d samples x %d channels, %d windows", series.name, *series.values.shape, len(index))
+    log.info("%s", data.fitted_says())
 
 
 def _tell(notes: Sequence[str]) -> None:

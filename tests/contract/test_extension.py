@@ -32,16 +32,16 @@ MODULES = {
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.config import Settings
+from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 
 
-class Mine(Settings):
+class Mine(Dataset):
     """Two channels, 10 Hz."""
 
     n_samples: int = Field(ge=2)
 
-    def read(self) -> Series:
+    def recording(self) -> Series:
         """Make the series."""
         time = np.arange(self.n_samples) / 10.0
         values = np.stack([np.sin(time), -np.sin(time)], axis=1)

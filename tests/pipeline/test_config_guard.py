@@ -28,6 +28,7 @@ CASES = [
     ("anchors that expand exponentially", "conf/window/short.yaml", BOMB, "anchor; only plain"),
     ("anchors that expand exponentially", "studies/params.yaml", BOMB, "anchor; only plain"),
     ("100 kB and more", "conf/window/short.yaml", "# " + "x" * MAX_BYTES, f"more than {MAX_BYTES}"),
+    ("a date without quotes", "conf/dataset/csv.yaml", "x: {from: 2024-03-01}\n", 'put dates in quotes: "2024-03-01"'),
     ("invalid YAML", "conf/window/short.yaml", "x: [1,\n", "while parsing a flow"),
     ("deeply nested lists", "conf/window/short.yaml", "|" + "[" * 90_000, "window/short.yaml"),
     ("bytes that are not text", "conf/window/short.yaml", b"\xff\xfe\x00x", "can't decode"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.cards import SeriesCard
+from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
@@ -31,6 +32,15 @@ def by_policies_of(dataset: Any, study: Any) -> tuple[Any, list[str]]:
     other = {name: getattr(study, name) for name in names if getattr(study, name) != getattr(dataset, name)}
     told = [f"`{name}: {value}` of the study is used, not `{getattr(dataset, name)}`" for name, value in other.items()]
     return dataset.model_copy(update=other), told
+
+
+def without_normal(dataset: Any, study: Any) -> tuple[Any, list[str]]:
+    """A dataset without a known-good period of its own, and a sentence if it has another than the study's."""
+    if not isinstance(dataset, Dataset) or not dataset.normal:
+        return dataset, []
+    told = "`normal` of the recording is not used: the study's own is what everything was fitted on"
+    same = isinstance(study, Dataset) and study.normal == dataset.normal
+    return dataset.model_copy(update={"normal": ()}), [] if same else [told]
 
 
 def admitted(series: Series, card: SeriesCard, settings: ApplicationSettings) -> Series:

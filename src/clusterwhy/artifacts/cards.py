@@ -1,10 +1,11 @@
 """What JSON artifacts hold: their entries, as far as later stages read them, validated without type conversions."""
 
+from itertools import pairwise
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from clusterwhy.artifacts.names import name_faults
+from clusterwhy.artifacts.names import MOST_CHARACTERS, name_faults
 
 
 class Card(BaseModel):
@@ -17,6 +18,34 @@ class Card(BaseModel):
 FIGURES = dict[str, int | float | list[int] | None]
 
 
+class NormalPeriod(Card):
+    """The known-good period of a series.
+
+    Attributes:
+        says: which period it is, in words.
+        spans: (first sample, sample after the last) of each of its parts, in order and without overlap.
+    """
+
+    says: str
+    spans: list[list[int]] = Field(min_length=1)
+
+    @field_validator("says")
+    @classmethod
+    def _printable(cls, says: str) -> str:
+        parts = [says[i : i + MOST_CHARACTERS] for i in range(0, len(says), MOST_CHARACTERS)]
+        if wrong := name_faults("period", parts):
+            raise ValueError(wrong)
+        return says
+
+    @field_validator("spans")
+    @classmethod
+    def _in_order(cls, spans: list[list[int]]) -> list[list[int]]:
+        ends = [end for span in spans for end in span]
+        if any(len(span) != 2 for span in spans) or min(ends) < 0 or any(b <= a for a, b in pairwise(ends)):
+            raise ValueError("entry 'normal': expected spans [first sample, sample after the last] in increasing order")
+        return spans
+
+
 class SeriesCard(Card):
     """`series.json`: how a prepared series is named, sampled, cut and scaled.
 
@@ -25,10 +54,11 @@ class SeriesCard(Card):
         group_names: None for a series without groups.
         notes: what the reader changed or noticed.
         length, stride: of the windows, in samples.
-        train_stop: samples before this one are the training span.
+        train_stop: samples before this one are the training span, unless `normal` says which are.
         segments: first sample of each contiguous segment.
         constant_channels: names of the channels that are constant in the training span.
         centre, scale: of each channel, as subtracted and divided by.
+        normal: the known-good period, None without one.
     """
 
     name: str
@@ -45,6 +75,12 @@ class SeriesCard(Card):
     constant_channels: list[str]
     centre: list[float]
     scale: list[float]
+    normal: NormalPeriod | None = None
+
+    @property
+    def fitted_spans(self) -> list[list[int]]:
+        """(first sample, sample after the last) of each part that fits the scaler, the encoder and the detectors."""
+        return [[0, self.train_stop]] if self.normal is None else self.normal.spans
 
     @field_validator("channels", "units", "label_names", "group_names")
     @classmethod

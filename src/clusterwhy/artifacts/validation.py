@@ -116,6 +116,8 @@ def _series_faults(card: SeriesCard, sizes: dict[str, Any]) -> Iterator[str]:
         yield f"entry 'length': {card.length} samples in a series of {sizes.get('sample')}"
     else:
         sizes["step"] = card.length
+    if (last := card.fitted_spans[-1][1]) > sizes.get("sample", last):
+        yield f"the training span ends at sample {last} of a series of {sizes.get('sample')}"
 
 
 def _index_faults(index: pd.DataFrame, card: SeriesCard, sizes: dict[str, Any]) -> Iterator[str]:

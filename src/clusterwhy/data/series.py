@@ -1,5 +1,6 @@
 """A recorded multivariate series, and checks that it is usable."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,19 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Normal:
+    """A known-good period.
+
+    Attributes:
+        spans: (first sample, sample after the last) of each of its parts, in order and without overlap.
+        says: which period it is, in words.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    says: str
+
+
+@dataclass(frozen=True)
 class Series:
     """A recording with its names and units.
 
@@ -39,7 +53,7 @@ class Series:
         channels: name of each channel.
         units: unit of each channel, "" where unknown.
         segments: first sample of each contiguous segment; no window crosses a boundary.
-        train_stop: samples before this one fit the scaler, the encoder and the detectors.
+        train_stop: samples before this one fit the scaler, the encoder and the detectors, unless `normal` does.
         labels: (time,) index into `label_names`, or None. Only classifiers use them in training.
         label_ranks: one rank per label name: a window takes the label of the highest rank inside, such as its most
             abnormal beat. Empty: the most frequent label inside.
@@ -48,6 +62,7 @@ class Series:
         anomalous: (time,) True where an expert labelled an anomaly, or None.
         notes: what the reader changed or noticed, for the data report.
         reading: counts from a user's file; None for other data.
+        normal: the known-good period, whose samples fit the scaler, the encoder and the detectors; None: `train_stop`.
     """
 
     name: str
@@ -66,6 +81,18 @@ class Series:
     anomalous: BoolArray | None = None
     notes: tuple[str, ...] = field(default=())
     reading: Reading | None = None
+    normal: Normal | None = None
+
+    @property
+    def fitted_spans(self) -> tuple[tuple[int, int], ...]:
+        """(first sample, sample after the last) of each part that fits the scaler, the encoder and the detectors."""
+        return ((0, self.train_stop),) if self.normal is None else self.normal.spans
+
+    @property
+    def fitted_values(self) -> FloatArray:
+        """(fitted sample, channel) values of `fitted_spans`; a view of one span."""
+        parts = [self.values[start:stop] for start, stop in self.fitted_spans]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @property
     def time_s(self) -> FloatArray:
@@ -91,6 +118,20 @@ def end_to_end(time: FloatArray | IntArray) -> FloatArray:
         return elapsed
     usual = float(np.median(steps[~back])) if not back.all() else 1.0
     return elapsed + np.append(0.0, np.cumsum(np.where(back, usual - steps, 0.0)))
+
+
+def in_spans(spans: Sequence[Sequence[int]], n_samples: int) -> BoolArray:
+    """(time,) True for samples of any of the spans (first sample, sample after the last)."""
+    inside = np.zeros(n_samples, dtype=bool)
+    for start, stop in spans:
+        inside[start:stop] = True
+    return inside
+
+
+def spans_of(inside: BoolArray) -> tuple[tuple[int, int], ...]:
+    """(first sample, sample after the last) of each run of True in (time,)."""
+    edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
+    return tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
 def constant_channels(values: FloatArray) -> list[int]:

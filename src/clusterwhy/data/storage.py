@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts.cards import SeriesCard
+from clusterwhy.artifacts.cards import NormalPeriod, SeriesCard
 from clusterwhy.artifacts.store import read_array, read_table, write_array, write_json, write_table
 from clusterwhy.artifacts.validation import read_card
 from clusterwhy.data.scaling import standardised
-from clusterwhy.data.series import Series, end_to_end
+from clusterwhy.data.series import Normal, Series, end_to_end, in_spans
 from clusterwhy.data.windows import WindowSettings
-from clusterwhy.types import FloatArray, IntArray
+from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 PART = 1 << 16  # samples that are scaled at a time
 
@@ -88,6 +88,21 @@ class Prepared:
         return self.index["group"].to_numpy() if "group" in self.index else None
 
     @cached_property
+    def fitted(self) -> BoolArray:
+        """(time,) True for samples that fitted the scaler, the encoder and the detectors."""
+        return in_spans(self.card.fitted_spans, len(self.values))
+
+    def fitted_says(self, subject: str = "Fitted") -> str:
+        """What was fitted on, and what anomalies are relative to, in one sentence that begins with the subject."""
+        card, n_samples = self.card, len(self.values)
+        if card.normal is None and card.train_stop >= n_samples:
+            return f"{subject} on all windows; anomalies are relative to the whole recording."
+        share = float(self.index["train"].mean())
+        first = f"the first {100 * card.train_stop / n_samples:.2g} % of the samples"
+        what = card.normal.says if card.normal else first
+        return f"{subject} on {what} ({100 * share:.2g} % of windows); anomalies are relative to it."
+
+    @cached_property
     def anomalous_samples(self) -> Any:
         """(time,) bool, or None if no anomalies are labelled."""
         path = self.folder / "anomalous.npy"
@@ -138,6 +153,11 @@ def save_prepared(
         constant_channels=constant_channels,
         centre=centre.tolist(),
         scale=scale.tolist(),
+        normal=_period(series.normal),
     )
     write_json(folder / "series.json", card.model_dump(exclude_none=True))
     return Prepared(folder)
+
+
+def _period(normal: Normal | None) -> NormalPeriod | None:
+    return None if normal is None else NormalPeriod(says=normal.says, spans=[list(span) for span in normal.spans])

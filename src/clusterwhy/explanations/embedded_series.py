@@ -1,5 +1,6 @@
 """A series, its windows and their embeddings: what every explanation starts from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ class EmbeddedSeries:
         embeddings: (window, feature).
         channels: their names.
         dt_s: seconds between samples.
+        fitted_spans: (first sample, sample after the last) of each part that was fitted on; empty: the whole series.
     """
 
     encoder: "MaskedEncoder"
@@ -38,12 +40,13 @@ class EmbeddedSeries:
     embeddings: FloatArray
     channels: tuple[str, ...]
     dt_s: float
+    fitted_spans: Sequence[Sequence[int]] = ()
 
     @classmethod
     def of(cls, data: "Prepared", encoder: "MaskedEncoder", embeddings: FloatArray) -> Self:
         """From the artifacts of the stages `prepare`, `train` and `embed`."""
-        rate_hz = data.card.rate_hz
-        return cls(encoder, data.scaled, data.index, np.asarray(embeddings), data.channels, 1.0 / rate_hz)
+        known, step = np.asarray(embeddings), 1.0 / data.card.rate_hz
+        return cls(encoder, data.scaled, data.index, known, data.channels, step, data.card.fitted_spans)
 
     def replicates(self, train: Path, embed: Path) -> list[Self]:
         """The same series with the encoders of other seeds, from the artifacts of the stages `train` and `embed`."""

@@ -42,9 +42,20 @@ def data_report(series: Series) -> dict[str, Any]:
             | _group(series, start)
             for start, stop in zip(series.segments, stops, strict=True)
         ],
+        "normal": _normal(series),
         "notes": list(series.notes),
         "policies": reading.policies if reading else {},
     }
+
+
+def _normal(series: Series) -> dict[str, Any] | None:
+    if series.normal is None:
+        return None
+    spans = [
+        {"start": start, "stop": stop, "from": _time(series, start), "to": _time(series, stop - 1)}
+        for start, stop in series.normal.spans
+    ]
+    return {"says": series.normal.says, "spans": spans}
 
 
 def _group(series: Series, row: int) -> dict[str, str]:

@@ -60,7 +60,7 @@ class CsvFile(CsvLayout, WideTable):
         if not proposal.settings or layout_proposal(text.lines, proposed, proposed.time).faults:
             return []
         try:
-            proposed.read()
+            proposed.recording()
         except DataError as error:
             return error.records
         return []
@@ -111,7 +111,7 @@ class NumpyFile(FileSettings):
             raise ValueError(f"expected a .npy file, got {self.path!r}")
         return self
 
-    def read(self) -> Series:
+    def recording(self) -> Series:
         """Read and check the array.
 
         Raises:

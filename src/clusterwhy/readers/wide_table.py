@@ -7,6 +7,7 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
+from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 from clusterwhy.readers.cells import Cells, read_cells, typed
 from clusterwhy.readers.channels import binary_columns, channel_names, doubtful_points, read_channels, time_column
@@ -21,7 +22,7 @@ from clusterwhy.readers.policies import Policies
 SHOWN = 12
 
 
-class FileSettings(Policies):
+class FileSettings(Policies, Dataset):
     """Settings shared by all readers of user files."""
 
     path: str
@@ -105,7 +106,7 @@ class WideTable(FileSettings):
         """The unchecked table of the file, and the units that it names."""
         raise NotImplementedError
 
-    def read(self) -> Series:
+    def recording(self) -> Series:
         """Read and check the table.
 
         Raises:

@@ -63,7 +63,6 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "n_samples": len(data.values),
         "breaks": card.segments[1:],
         "n_windows": len(data.starts),
-        "train_stop": card.train_stop,
         "label_names": card.label_names if data.labels is not None else [],
         "threshold": study.threshold,
         "ranges": drawing_ranges(data.values),

@@ -39,6 +39,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
     return {
         "name": study.data.card.name,
         "headline": study.headline,
+        "fitted": study.normal.fitted_says("The study was fitted" if study.news else "Fitted"),
         "news": study.news.shown if study.news else None,
         "tiles": Tiles(study).shown(),
         "overview": _picture(folder / "overview.png"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterwhy.application.recording import admitted, by_policies_of, save_recording
+from clusterwhy.application.recording import admitted, by_policies_of, save_recording, without_normal
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.data.series import Series
@@ -98,3 +98,12 @@ def test_the_policies_are_those_of_the_study_whatever_the_file_says() -> None:
 def test_data_without_policies_are_read_as_they_are() -> None:
     watch = WatchRecordings(subject=2, side=1, sha256="x", path=None)
     assert by_policies_of(watch, CsvFile(path="a.csv", time="t")) == (watch, [])
+
+
+def test_a_recording_is_read_without_a_known_good_period_and_another_one_is_told() -> None:
+    study = CsvFile(path="pump.csv", time="t", normal={"from": "2024-03-01", "to": "2024-03-14"})
+    same, told = without_normal(study.model_copy(update={"path": "next.csv"}), study)
+    assert same.normal == () and told == []
+    other, told = without_normal(CsvFile(path="next.csv", time="t", normal={"label": "ok"}), study)
+    assert other.normal == () and "is not used" in told[0]
+    assert without_normal(CARD, study) == (CARD, [])

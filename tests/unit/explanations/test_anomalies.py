@@ -1,5 +1,6 @@
 """Anomalies: which windows are explained, compared with which normal windows, for which scalar."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,23 @@ def test_the_channel_that_stopped_is_named(encoder: Any, how: Any) -> None:
     assert found.relevance.shape == (2, 3, LENGTH)
     quality = found.quality.set_index("ranking")["channel_deletion"]
     assert quality["relevance"] < quality["random"]
+
+
+def test_normal_windows_stay_inside_the_known_good_period_also_where_they_are_shifted(encoder: Any) -> None:
+    study = a_study()
+    starts = study["starts"]
+    index = study["index"].assign(train=(starts >= 100) & (starts + LENGTH <= 180))
+    series = embedded(encoder, study | {"index": index})
+    overlap = np.minimum(starts + LENGTH, 352) - np.maximum(starts, 320)
+    scores = np.maximum(overlap, 0).astype(float)
+    firsts = {}
+    for spans in ((), ((100, 180),)):
+        limited = dataclasses.replace(series, fitted_spans=spans)
+        found = explain_anomalies(limited, detection_of(scores, scores > 16), KINDS[1], 0)
+        firsts[spans] = np.array(found.windows["normal_windows"].tolist())
+    assert (firsts[()] < 100).any() or (firsts[()] + LENGTH > 180).any(), "the case needs no limit"
+    inside = firsts[((100, 180),)]
+    assert (inside >= 100).all() and (inside + LENGTH <= 180).all()
 
 
 def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,66 @@
+"""A known-good period, as a user sets it: what `prepare` keeps and says of it, and what it refuses."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from clusterwhy.artifacts.validation import check_folder
+from clusterwhy.data.storage import Prepared
+from tests.conftest import Checkout
+from tests.stage_server import StageServer
+
+
+def test_a_period_on_the_command_line_decides_what_is_fitted(study: Checkout, stages: StageServer) -> None:
+    done = stages.run("pipeline.prepare", "dataset.normal=[{from:20,to:39.95},{from:100}]")
+    assert done.returncode == 0, done.said
+    folder = max((study.root / "outputs" / "prepare").iterdir())
+    data, table = Prepared(folder), pd.read_csv(study.root / "data" / "pump.csv")
+    check_folder("prepare", folder, {})
+    good = np.r_[400:800, 2000:2400]
+    np.testing.assert_allclose(data.card.centre, table.iloc[good, 1:].mean(), rtol=1e-9)
+    np.testing.assert_allclose(data.card.scale, table.iloc[good, 1:].std(ddof=0), rtol=1e-9)
+    assert data.card.normal is not None and data.card.normal.spans == [[400, 800], [2000, 2400]]
+    starts = data.starts[data.index["train"]]
+    assert {int(start) // 400 for start in starts} == {1, 5} and starts.max() + data.length <= 2400
+    assert data.fitted_says().startswith("Fitted on 20 s to 39.95 s and 100 s to the last sample (")
+    assert data.fitted_says() in done.said
+    told = json.loads((folder / "data_report.json").read_text())["normal"]
+    assert told["spans"] == [
+        {"start": 400, "stop": 800, "from": 20.0, "to": 39.95},
+        {"start": 2000, "stop": 2400, "from": 100.0, "to": 119.95},
+    ]
+
+
+def test_a_period_that_fits_nothing_ends_with_one_message(
+    stages: StageServer, study: Checkout, fault: Callable[..., None]
+) -> None:
+    done = stages.run("pipeline.prepare", "dataset.normal=[{from:500,to:600},{from:9,to:3},{label:good}]")
+    assert done.returncode == 1 and "Traceback" not in done.said and "3 faults" in done.said, done.said
+    told = ("runs from 0 s to 119.95 s", "begins after it ends", "the recording has no labels")
+    assert all(text in done.said for text in told), done.said
+    fault(
+        "Input files",
+        "a known-good period outside the recording, backwards, or of unknown labels",
+        "prepare",
+        "one error that lists all faults",
+    )
+    few = stages.run("pipeline.prepare", "dataset.normal={from:0,to:5}")
+    assert few.returncode == 1 and "holds 3 windows, 10 are needed" in few.said, few.said
+    both = stages.run("pipeline.prepare", "dataset.normal={from:0,to:50}", "dataset.train_share=0.5")
+    assert both.returncode == 1 and "both say what everything is fitted on" in both.said, both.said
+
+
+def test_a_recording_that_a_study_is_applied_to_needs_no_period_of_its_own(
+    stages: StageServer, study: Checkout
+) -> None:
+    done = stages.run("pipeline.apply", "dataset=pump", "dataset.normal={from:500,to:600}")
+    assert done.returncode == 0, done.said
+    assert "`normal` of the recording is not used" in done.said
+    assert "the study was fitted on all windows; anomalies are relative to the whole recording" in done.said
+
+
+def test_the_page_says_what_anomalies_are_relative_to(study: Checkout) -> None:
+    page = (study.root / "artifacts/report/report.html").read_text()
+    assert "Fitted on all windows; anomalies are relative to the whole recording." in page
