@@ -14,6 +14,7 @@ from clusterwhy.application.recording import (
     channel_differences,
     save_recording,
     without_normal,
+    without_range_of,
 )
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
@@ -84,11 +85,11 @@ def _study(run: StageRun) -> FittedStudy:
 
 def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]:
     """The recording, with the study's policies, channels, scaler and windows, and the channels that are masked."""
-    of_study = study.settings["dataset"]
-    dataset, told = by_policies_of(run.settings["dataset"], of_study)
-    dataset, more = without_normal(dataset, of_study)
-    for sentence in (*told, *more):
-        log.warning("%s", sentence)
+    dataset = run.settings["dataset"]
+    for adapted in (by_policies_of, without_normal, without_range_of):
+        dataset, told = adapted(dataset, study.settings["dataset"])
+        for sentence in told:
+            log.warning("%s", sentence)
     series: Series = dataset.read()
     write_json(run.out / NAME, data_report(series))
     card = study.data.card

@@ -33,6 +33,16 @@ def test_a_period_on_the_command_line_decides_what_is_fitted(study: Checkout, st
     ]
 
 
+def test_a_range_and_patterns_on_the_command_line_choose_what_is_read(study: Checkout, stages: StageServer) -> None:
+    done = stages.run("pipeline.prepare", "dataset.from=20", "dataset.to=99.95", "dataset.exclude=[curr*]")
+    assert done.returncode == 0, done.said
+    assert "1600 of 2400 rows are read" in done.said
+    data = Prepared(max((study.root / "outputs" / "prepare").iterdir()))
+    table = pd.read_csv(study.root / "data" / "pump.csv")
+    assert data.channels == ("pressure", "flow")
+    np.testing.assert_array_equal(data.values, table[["pressure", "flow"]].iloc[400:2000])
+
+
 def test_a_period_that_fits_nothing_ends_with_one_message(
     stages: StageServer, study: Checkout, fault: Callable[..., None]
 ) -> None:

@@ -15,6 +15,7 @@ from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.errors import DataError, Fault
+from clusterwhy.readers.file_settings import FileSettings
 from clusterwhy.readers.policies import Policies
 
 RATE_TOLERANCE = 0.01  # of the rate: windows have as many samples as those of the study
@@ -41,6 +42,16 @@ def without_normal(dataset: Any, study: Any) -> tuple[Any, list[str]]:
     told = "`normal` of the recording is not used: the study's own is what everything was fitted on"
     same = isinstance(study, Dataset) and study.normal == dataset.normal
     return dataset.model_copy(update={"normal": ()}), [] if same else [told]
+
+
+def without_range_of(dataset: Any, study: Any) -> tuple[Any, list[str]]:
+    """A dataset that reads the whole of another file, if its range is that of the study's file; a sentence then."""
+    if not (isinstance(dataset, FileSettings) and isinstance(study, FileSettings)):
+        return dataset, []
+    if dataset.span.is_open or dataset.span != study.span or dataset.path == study.path:
+        return dataset, []
+    told = f"`from` and `to` are those of the study's file, {study.path}: {dataset.path} is read from beginning to end"
+    return dataset.model_copy(update={"from_": None, "to": None}), [told]
 
 
 def admitted(series: Series, card: SeriesCard, settings: ApplicationSettings) -> Series:

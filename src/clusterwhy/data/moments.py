@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field
 
 from clusterwhy.config import Settings
+from clusterwhy.errors import Fault
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,6 +89,26 @@ class Range(Settings):
         if dated(time):
             return (time >= low) & (time < high)
         return (time >= low - TOLERANCE * step_s) & (time <= high + TOLERANCE * step_s)
+
+
+def range_faults(span: Range, time: FloatArray | IntArray, zone: str, where: str) -> list[Fault]:
+    """Why a range holds nothing of a recording: other kinds of moments, backwards, or outside; at most one fault.
+
+    Args:
+        time: of each sample, as in `Series`.
+        zone: time zone of dates.
+        where: which range, for messages.
+    """
+    with_dates, first, last = dated(time), time.min(), time.max()
+    runs = f"the recording runs from {shown(first, with_dates)} to {shown(last, with_dates)}"
+    if wrong := span.wrong_clock(with_dates):
+        return [Fault("wrong-clock", f"{where}: {wrong}; {runs}")]
+    low, high = span.limits(zone)
+    if low > high or (with_dates and low == high):
+        return [Fault("backward-span", f"{where}: it begins after it ends")]
+    if low > last or high < first or (with_dates and high == first):
+        return [Fault("span-outside", f"{where}: outside the recording; {runs}")]
+    return []
 
 
 def dated(time: FloatArray | IntArray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, model_validator
 
 from clusterwhy.config import Settings
-from clusterwhy.data.moments import Range, dated, shown
+from clusterwhy.data.moments import Range, dated, range_faults, shown
 from clusterwhy.data.series import Normal, Series, spans_of
 from clusterwhy.errors import DataError, Fault
 from clusterwhy.types import BoolArray
@@ -59,23 +59,10 @@ class NormalSpan(Range):
     def faults(self, series: Series, zone: str) -> Iterator[Fault]:
         """Why the series has no such samples."""
         where = f"`normal`, {self.says(zone)}"
-        wrong = [*_range_faults(self, series, zone, where), *_label_faults(self, series, where)]
+        wrong = [*range_faults(self, series.time, zone, where), *_label_faults(self, series, where)]
         yield from wrong
         if not wrong and not self.inside_of(series, zone).any():
             yield Fault("empty-span", f"{where}: the recording has no sample there")
-
-
-def _range_faults(span: Range, series: Series, zone: str, where: str) -> Iterator[Fault]:
-    with_dates, first, last = dated(series.time), series.time.min(), series.time.max()
-    runs = f"the recording runs from {shown(first, with_dates)} to {shown(last, with_dates)}"
-    if wrong := span.wrong_clock(with_dates):
-        yield Fault("wrong-clock", f"{where}: {wrong}; {runs}")
-        return
-    low, high = span.limits(zone)
-    if low > high or (with_dates and low == high):
-        yield Fault("backward-span", f"{where}: it begins after it ends")
-    elif low > last or high < first or (with_dates and high == first):
-        yield Fault("span-outside", f"{where}: outside the recording; {runs}")
 
 
 def _label_faults(span: NormalSpan, series: Series, where: str) -> Iterator[Fault]:

@@ -47,6 +47,12 @@ class TimeAxis:
     resolution_s: float
 
 
+def even_times(first_row: int, count: int, rate_hz: float) -> TimeAxis:
+    """The times of rows of a file without a time column, whose first row is at 0."""
+    # a rate has no stamps that could be rounded
+    return TimeAxis((first_row + np.arange(count)) / rate_hz, 0.0)
+
+
 def time_axis(column: pd.Series, tracks: IntArray, policies: Policies, issues: Issues) -> TimeAxis | None:
     """The times of a column; None if there are faults.
 

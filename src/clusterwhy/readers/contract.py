@@ -21,7 +21,7 @@ import pandas as pd
 from clusterwhy.artifacts.names import name_faults
 from clusterwhy.data.series import Reading, Series
 from clusterwhy.readers.cells import codes, numbers
-from clusterwhy.readers.clock import TimeAxis, time_axis
+from clusterwhy.readers.clock import TimeAxis, even_times, time_axis
 from clusterwhy.readers.gaps import closed, empty_channels
 from clusterwhy.readers.grid import in_order, on_grid, resampled, without_duplicates
 from clusterwhy.readers.groups import (
@@ -37,6 +37,7 @@ from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.long_table import pivoted
 from clusterwhy.readers.pace import pace_of
 from clusterwhy.readers.policies import Policies
+from clusterwhy.readers.ranges import Kept
 from clusterwhy.readers.rows import Rows
 from clusterwhy.types import IntArray
 
@@ -48,22 +49,30 @@ class RawTable:
     Attributes:
         name: of the series.
         cells: one column per channel, as read; of a long table the column of values.
-        time: the time column, or the sampling rate in Hz if there is none.
+        time: the time column, or its times if they are known, or the sampling rate in Hz if there is none.
         label: column of labels, if any.
         group: column of groups, if any.
         units: unit of each channel, if known.
         channel: column of the names of the channels, of a long table.
         others: the columns that may tell recordings apart, if there is no group.
+        first_row: number of the first row in a file without a time column.
     """
 
     name: str
     cells: pd.DataFrame
-    time: pd.Series | float
+    time: pd.Series | TimeAxis | float
     label: pd.Series | None
     group: pd.Series | None
     units: dict[str, str]
     channel: pd.Series | None = None
     others: pd.DataFrame | None = None
+    first_row: int = 0
+
+    def at(self, kept: Kept) -> "RawTable":
+        """The same table, of which only these rows were read, with their times."""
+        if isinstance(self.time, float):
+            return replace(self, first_row=int(kept.rows[0]))
+        return replace(self, time=kept.axis)
 
 
 def admit(raw: RawTable, policies: Policies, train_share: float, issues: Issues) -> Series:
@@ -132,8 +141,9 @@ def admit(raw: RawTable, policies: Policies, train_share: float, issues: Issues)
 def _time(raw: RawTable, known: dict[str, IntArray], policies: Policies, issues: Issues) -> TimeAxis | None:
     if isinstance(raw.time, pd.Series):
         return time_axis(raw.time, recordings_of_stamps(raw.time, known), policies, issues)
-    # a rate has no stamps that could be rounded
-    return TimeAxis(np.arange(len(raw.cells)) / raw.time, 0.0)
+    if isinstance(raw.time, TimeAxis):
+        return raw.time
+    return even_times(raw.first_row, len(raw.cells), raw.time)
 
 
 def _ordered(rows: Rows, raw: RawTable, n_channels: int, policies: Policies, issues: Issues) -> Rows:

@@ -31,6 +31,10 @@ class Issues:
     file_rows: np.ndarray | None = None
     hint: str = ""
 
+    def keep(self, rows: np.ndarray) -> None:
+        """Go on with these rows of the table only; messages name their rows in the file."""
+        self.file_rows = rows if self.file_rows is None else self.file_rows[rows]
+
     def where(self, rows: Sequence[int] | np.ndarray) -> str:
         """Rows as text: "3 rows, first at 4, 7, 9 (line 6)"; rows count from 0 below the header."""
         first = self._in_file(rows)

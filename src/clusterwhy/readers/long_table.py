@@ -42,7 +42,7 @@ def chosen_rows(
     if channels is None:
         return table
     kept = names.astype(str).isin(channels).to_numpy()
-    issues.file_rows = np.flatnonzero(kept)
+    issues.keep(np.flatnonzero(kept))
     return table[kept].reset_index(drop=True)
 
 

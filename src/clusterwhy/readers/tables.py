@@ -13,13 +13,17 @@ from pydantic import Field, model_validator
 
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, Fault
+from clusterwhy.readers.clock import even_times
 from clusterwhy.readers.contract import RawTable, admit
 from clusterwhy.readers.csv_table import csv_table
+from clusterwhy.readers.file_settings import FileSettings
 from clusterwhy.readers.files import Text, check_size, existing_file, scan
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.layout import WHITESPACE, CsvLayout
+from clusterwhy.readers.patterns import chosen
 from clusterwhy.readers.proposals import Proposal, layout_proposal
-from clusterwhy.readers.wide_table import FileSettings, WideTable
+from clusterwhy.readers.ranges import kept_rows
+from clusterwhy.readers.wide_table import WideTable
 
 # NumPy parses the header of an array with Python's parser
 HEADER_ERRORS = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, RecursionError, TokenError)
@@ -120,6 +124,8 @@ class NumpyFile(FileSettings):
         file, issues = existing_file(self.path), Issues(self.path)
         array = self._array(file)
         names = self.channels or [f"c{i:02d}" for i in range(array.shape[1])]
+        kept = kept_rows(even_times(0, len(array), self.rate_hz), {}, self.span, self, issues)
+        rows = slice(None) if kept is None else slice(int(kept.rows[0]), int(kept.rows[-1]) + 1)
         if len(names) != array.shape[1]:
             text = f"{len(names)} channel names are given for {array.shape[1]} channels"
             issues.fault("channel-count", text)
@@ -130,9 +136,14 @@ class NumpyFile(FileSettings):
                 )
         if array.shape[1] > len(array):
             issues.notes.append(f"{array.shape[1]} channels, but {len(array)} samples: is the array (channel, time)?")
+        wanted = chosen(names, self.include, self.exclude, issues)
+        if not wanted:
+            issues.fault("no-channel", "`exclude` leaves no channel")
         issues.raise_any()
-        cells = pd.DataFrame(array, columns=names)
-        return admit(RawTable(file.stem, cells, self.rate_hz, None, None, self.units), self, self.train_share, issues)
+        part = array[rows] if wanted == names else array[rows, [names.index(name) for name in wanted]]
+        cells = pd.DataFrame(part, columns=wanted)
+        raw = RawTable(file.stem, cells, self.rate_hz, None, None, self.units, first_row=rows.start or 0)
+        return admit(raw, self, self.train_share, issues)
 
     def _array(self, file: Path) -> np.ndarray:
         """The array (time, channel), memory-mapped, which refuses a header that claims more data than the file has."""

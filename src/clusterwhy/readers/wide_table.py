@@ -1,4 +1,4 @@
-"""Settings of users' files, and the reader of tables with one column per channel, or with one row per value."""
+"""The reader of tables with one column per channel, or with one row per value."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,35 +7,21 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 from clusterwhy.readers.cells import Cells, read_cells, typed
 from clusterwhy.readers.channels import binary_columns, channel_names, doubtful_points, read_channels, time_column
+from clusterwhy.readers.clock import TimeAxis, even_times
 from clusterwhy.readers.contract import RawTable, admit
+from clusterwhy.readers.file_settings import FileSettings
 from clusterwhy.readers.files import existing_file
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.long_table import LongTable, chosen_rows
 from clusterwhy.readers.number_format import NumberFormat
-from clusterwhy.readers.policies import Policies
+from clusterwhy.readers.patterns import chosen
+from clusterwhy.readers.ranges import kept_rows
 
 # column names shown in a message; a file may have thousands
 SHOWN = 12
-
-
-class FileSettings(Policies, Dataset):
-    """Settings shared by all readers of user files."""
-
-    path: str
-    units: dict[str, str] = Field(default_factory=dict)
-    train_share: float = Field(default=1.0, gt=0.0, le=1.0)
-    channels: list[str] | None = Field(default=None, min_length=1)
-
-    @field_validator("channels")
-    @classmethod
-    def _once(cls, channels: list[str] | None) -> list[str] | None:
-        if channels is not None and len(set(channels)) < len(channels):
-            raise ValueError("a channel is listed twice")
-        return channels
 
 
 class WideTable(FileSettings):
@@ -82,6 +68,12 @@ class WideTable(FileSettings):
         return self
 
     @model_validator(mode="after")
+    def _names_or_patterns(self) -> Self:
+        if self.channels is not None and (self.include or self.exclude):
+            raise ValueError("`channels` lists names, `include` and `exclude` are patterns: set one or the other")
+        return self
+
+    @model_validator(mode="after")
     def _different_marks(self) -> Self:
         if self.thousands is not None and self.thousands == self.decimal:
             raise ValueError(f"`decimal` and `thousands` are both {self.decimal!r}")
@@ -116,12 +108,34 @@ class WideTable(FileSettings):
         table, units = self.read_table(file, issues)
         self._column_faults(table, issues)
         issues.raise_any()
+        if self.long is not None:
+            table = chosen_rows(table, self.long, self._of_long(table, self.long, issues), self.units, issues)
+            issues.raise_any()
+        kept = None if self.span.is_open else kept_rows(*self._times(table), self.span, self, issues)
+        if kept is not None:
+            table = table.iloc[kept.rows].reset_index(drop=True)
         table = binary_columns(table, self.binary, self.missing_values, issues)
         if self.long is None:
             raw = self._wide(file.stem, table, units, issues)
         else:
             raw = self._long(file.stem, table, self.long, issues)
-        return admit(raw, self, self.train_share, issues)
+        return admit(raw if kept is None else raw.at(kept), self, self.train_share, issues)
+
+    def _times(self, table: pd.DataFrame) -> tuple[pd.Series | TimeAxis | None, dict[str, pd.Series]]:
+        """The time of each row, None if it is not readable, and the columns that tell recordings apart."""
+        known = self.number_format
+        tracks = {"channel": table[self.long.channel]} if self.long else {}
+        tracks |= {"group": typed(table[self.group], known)} if self.group else {}
+        if self.time is None:
+            return even_times(0, len(table), self.rate_hz or 1.0), tracks
+        time = self._time(table, Issues(self.path))
+        return None if isinstance(time, float) else time, tracks
+
+    def _of_long(self, table: pd.DataFrame, long: LongTable, issues: Issues) -> list[str] | None:
+        """Names of the channels of a long table that are read; None for all."""
+        if not (self.include or self.exclude):
+            return self.channels
+        return chosen(sorted(table[long.channel].dropna().astype(str).unique()), self.include, self.exclude, issues)
 
     def _wide(self, name: str, table: pd.DataFrame, units: Mapping[str, str], issues: Issues) -> RawTable:
         cells = self._channels(table, issues)
@@ -136,8 +150,6 @@ class WideTable(FileSettings):
         )
 
     def _long(self, name: str, table: pd.DataFrame, long: LongTable, issues: Issues) -> RawTable:
-        table = chosen_rows(table, long, self.channels, self.units, issues)
-        issues.raise_any()
         found = {long.value: read_cells(table[long.value], self.number_format, self.missing_values)}
         cells = self._numbers(table, found, issues)
         time = self._time(table, issues)
@@ -174,12 +186,14 @@ class WideTable(FileSettings):
     def _channels(self, table: pd.DataFrame, issues: Issues) -> pd.DataFrame:
         """One column of numbers per channel."""
         others = [self.time, self.label, self.group, *self.no_channels]
-        listed = self.channels or [str(column) for column in table.columns if column not in others]
+        every = [str(column) for column in table.columns if column not in others]
+        listed = self.channels or chosen(every, self.include, self.exclude, issues)
         wanted = [name for name in listed if name not in self.leave_out]
         found = {name: read_cells(table[name], self.number_format, self.missing_values) for name in wanted}
         names = wanted if self.channels else channel_names(table, found, issues)
         if not names:
-            why = "; ".join([f"no numeric column besides {self.time!r}", *issues.notes[:SHOWN]])
+            left = " that `include` and `exclude` leave" if self.include or self.exclude else ""
+            why = "; ".join([f"no numeric column besides {self.time!r}{left}", *issues.notes[:SHOWN]])
             issues.fault("no-channel", why)
             issues.raise_any()
         return self._numbers(table, {name: found[name] for name in names}, issues)

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterwhy.application.recording import admitted, by_policies_of, save_recording, without_normal
+from clusterwhy.application.recording import (
+    admitted,
+    by_policies_of,
+    save_recording,
+    without_normal,
+    without_range_of,
+)
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.data.series import Series
@@ -107,3 +113,12 @@ def test_a_recording_is_read_without_a_known_good_period_and_another_one_is_told
     other, told = without_normal(CsvFile(path="next.csv", time="t", normal={"label": "ok"}), study)
     assert other.normal == () and "is not used" in told[0]
     assert without_normal(CARD, study) == (CARD, [])
+
+
+def test_a_range_of_the_file_of_the_study_is_not_that_of_another_file() -> None:
+    study = CsvFile(path="pump.csv", time="t", **{"from": "2024-03-01", "to": "2024-03-14"})
+    other, told = without_range_of(study.model_copy(update={"path": "next.csv"}), study)
+    assert other.span.is_open and "pump.csv: next.csv is read from beginning to end" in told[0]
+    assert without_range_of(study, study) == (study, [])
+    chosen = CsvFile(path="next.csv", time="t", **{"from": "2024-04-01"})
+    assert without_range_of(chosen, study) == (chosen, [])
