@@ -2,8 +2,9 @@
 
     python -m benchmarks.pictures
 
-`docs/overview.png` and `docs/anomalies.png` are copies of the report's figures. `docs/the_page.png` shows the page
-itself, with the most anomalous window inspected and its cluster selected; it needs Debian's package `chromium`.
+`docs/overview.png` and `docs/anomalies.png` are copies of the report's figures. `docs/tiles.png` and `docs/the_page.png`
+are of the page, the views with the most anomalous window inspected and its cluster selected; they need Debian's package
+`chromium`.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def page_address(artifacts: Path, window: int) -> str:
 
 
 def take_screenshot(address: str, path: Path) -> None:
-    """The upper part of the page as PNG.
+    """The tiles and, in a picture of their own, the views of the page as PNG.
 
     Raises:
         SystemExit: there is no Chromium.
@@ -61,7 +62,7 @@ def take_screenshot(address: str, path: Path) -> None:
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
             page.goto(address)
             page.wait_for_function("document.documentElement.dataset.ready !== undefined", timeout=120_000)
-            # without the title and the summary above the views
+            page.locator(".tiles").screenshot(path=path.with_name("tiles.png"))
             page.evaluate("document.getElementById('explore').scrollIntoView()")
             page.wait_for_timeout(1_000)
             page.screenshot(path=path)

@@ -129,3 +129,23 @@ def test_without_alarms_the_page_says_so(visit: Any, tmp_path: Path) -> None:
     tab = visit(written(StudyResults.of(tmp_path / "artifacts"), tmp_path / "report"))
     assert tab.locator(".tile.alarm").count() == 0
     assert "No window is anomalous: the highest score is 9, the threshold 9.5." in tab.locator("#tiles").inner_text()
+
+
+@needs_browser
+def test_a_card_of_many_channels_fits_the_screen(visit: Any, tmp_path: Path) -> None:
+    names = tuple(f"XMEAS{i}" for i in range(52))
+    study = synthetic_results(tmp_path / "artifacts", channels=names)
+    tab = visit(written(study, tmp_path / "report"))
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.wait_for_timeout(600)
+    for card in tab.locator(".card:visible").all():
+        assert card.bounding_box()["height"] <= 900
+    rest = tab.locator("#cluster-0 details").first
+    assert not rest.locator("table").is_visible()
+    rest.locator("summary").click()
+    assert rest.locator("tbody tr").count() == 52, "the rest on demand"
+    assert "no unit" not in tab.locator("body").inner_text()
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.wait_for_timeout(600)
+    assert tab.locator("#cluster-0 img").bounding_box()["width"] >= 700, "the picture is scrolled, not shrunk"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390

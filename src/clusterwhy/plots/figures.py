@@ -58,8 +58,8 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
             zorder=1 + (cluster >= 0),
             linewidths=0,
         )
-    ax.set_xlabel("projection 1 (no unit)", fontsize=8)
-    ax.set_ylabel("projection 2 (no unit)", fontsize=8)
+    ax.set_xlabel("projection 1", fontsize=8)
+    ax.set_ylabel("projection 2", fontsize=8)
     ax.tick_params(labelsize=6)
     # beside the windows: where there is no room, "best" covers some
     ax.legend(fontsize=7, markerscale=1.6, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
@@ -150,34 +150,6 @@ def draw_labels(
     ax.set_ylabel("label", rotation=0, ha="right", va="center", fontsize=7)
     ax.tick_params(labelsize=6)
     ax.set_xlim(times[0], times[-1])
-
-
-def draw_shares(ax: Axes, table: pd.DataFrame) -> None:
-    """Signed share of relevance of each channel of one window; negative bars are blue."""
-    positions = np.arange(len(table))
-    ax.barh(positions, table["share"] * 100, color=np.where(table["share"] > 0, "#b2182b", "#2166ac"))
-    ax.axvline(0, color="#333333", linewidth=0.6)
-    ax.set_yticks(positions, [shown(name) for name in table["channel"]], fontsize=7)
-    ax.set_ylim(len(table) - 0.5, -0.5)  # same order as in the map
-    ax.tick_params(axis="x", labelsize=6)
-
-
-def draw_beside_references(
-    ax: Axes, seconds: FloatArray, window: FloatArray, references: FloatArray, label: str
-) -> None:
-    """One channel of a window (time,) over the same channel of its references (reference, time)."""
-    for i, reference in enumerate(references):
-        ax.plot(
-            seconds,
-            reference,
-            color=NOISE_COLOUR,
-            linewidth=0.8,
-            label="similar normal windows" if i == 0 else None,
-        )
-    ax.plot(seconds, window, color="#b2182b", linewidth=1.2, label="this window")
-    ax.set_ylabel(shown(label, 40), fontsize=7)
-    ax.tick_params(labelsize=6)
-    ax.margins(x=0)
 
 
 def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:

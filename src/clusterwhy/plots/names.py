@@ -23,8 +23,8 @@ def shown(name: object, limit: int = 24) -> str:
 
 
 def with_unit(name: object, unit: str, limit: int = 24) -> str:
-    """A name with its unit on a second line."""
-    return f"{shown(name, limit)}\n({shown(unit or 'no unit', limit)})"
+    """A name with its unit, if it has one, on a second line."""
+    return f"{shown(name, limit)}\n({shown(unit, limit)})" if unit else shown(name, limit)
 
 
 def plain(name: object, limit: int = 40) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.contrasts import THESE, Contrast
 from clusterwhy.plots import figures
-from clusterwhy.plots.names import shown
+from clusterwhy.plots.names import shown, with_unit
 from clusterwhy.plots.saving import save
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import leading_sentence, property_sentences
@@ -78,7 +78,7 @@ def contrast_figure(
             lines, times, windows_at(data.values[:, [channel]], data.starts[chosen], data.length)[:, 0], colour, name
         )
     lines.set_xlabel(f"time in window ({clock.unit}); median and half of the windows", fontsize=8)
-    lines.set_ylabel(f"{shown(data.channels[channel])} ({data.card.units[channel] or 'no unit'})", fontsize=8)
+    lines.set_ylabel(with_unit(data.channels[channel], data.card.units[channel]).replace("\n", " "), fontsize=8)
     lines.tick_params(labelsize=6)
     lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
     save(figure, stem)

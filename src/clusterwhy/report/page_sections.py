@@ -1,15 +1,18 @@
 """The sections of the page: what the template shows of a study's clusters, anomalies, rankings and stages."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report.page_data import hex_colour, strongest
+from clusterwhy.report.pictures import MOST_LANES
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.sparklines import strip
 from clusterwhy.report.study_results import StudyResults
@@ -26,6 +29,7 @@ from clusterwhy.report.tiles import Tiles
 from clusterwhy.report.trust import trust_table
 
 N_SIMILAR, N_KEEPING = 3, 3
+N_COLOURS = 256  # of a picture in the page
 
 
 def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict[str, Any]:
@@ -59,7 +63,12 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
 
 
 def _picture(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+    """A PNG in base64, with so few colours that it takes less than half the room."""
+    packed = io.BytesIO()
+    with Image.open(path) as opened:
+        few = opened.convert("RGB").quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -70,7 +79,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         **record,
         "colour": hex_colour(cluster),
         "strip": strip(study.runs, cluster, seconds, MOST_RUNS),
-        "when": [f"{clock.number(seconds[run['start']])} to {clock.text(seconds[run['stop'] - 1])}" for run in runs],
+        "when": [clock.span(seconds[run["start"]], seconds[run["stop"] - 1]) for run in runs],
         "strongest": strongest(study, cluster, 3),
         "stability": _stability(study.stability[study.stability["cluster"] == cluster]["jaccard"]),
     }
@@ -86,6 +95,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
     return shown | {
         "picture": _picture(folder / f"cluster_{cluster}.png"),
         "channels": own.to_dict("records"),
+        "n_lanes": MOST_LANES,
         "encoders": int(own["encoders"].iloc[0]),
         "quality": as_rows(quality),
         "leading": leading_sentence(own) if own["signed"].notna().any() else "",
@@ -180,7 +190,7 @@ def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
         "gap": float(record["gap"]),
         "undefined": undefined(own, study.anomalies.iloc[[row]]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
-        "channels": own.sort_values("share", ascending=False).head(6).to_dict("records"),
+        "channels": own.sort_values("share", ascending=False).head(100).to_dict("records"),
         "references": [clock.text(study.normal.time_s[first]) for first in record["normal_windows"]],
         "earlier": [int(one) for one in earlier[np.argsort(distances, kind="stable")][:N_SIMILAR]],
     }

@@ -4,15 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clusterwhy.data.windows import windows_at
 from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots import figures
+from clusterwhy.plots.lanes import Lanes, draw_bars, draw_lanes
+from clusterwhy.plots.names import shown
 from clusterwhy.plots.saving import save
+from clusterwhy.report.page_data import drawing_ranges
+from clusterwhy.report.shown_windows import central_relevance, cluster_lanes, recorded
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
 MAX_CHANNELS, MAX_ALARMS = 12, 300  # in the overview
+MOST_LANES = 10
 Files = tuple[Path, Path]
 
 
@@ -48,44 +56,46 @@ def overview(study: StudyResults, stem: Path) -> Files:
 
 
 def cluster(study: StudyResults, which: int, stem: Path) -> Files:
-    """Channel shares of one cluster with intervals, and its mean relevance; same limits for all clusters."""
-    data, importance, maps = study.data, study.importance, study.maps
-    figure = Figure(figsize=(10, max(2.1, 0.22 * len(data.channels) + 1.0)), layout="constrained")
-    bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.2])
-    ends = importance[["signed_low", "signed_high"]].fillna(0.0).to_numpy()
-    figures.draw_importance(bars, importance, which)
-    bars.set_xlim(min(0.0, ends.min()) * 1.05, max(0.0, ends.max()) * 1.05)
-    bars.set_xlabel("relevance (share of |relevance|)", fontsize=8)
-    relevance, clock = maps[study.explained_clusters.index(which)], study.window_clock
-    image = figures.draw_map(panel, relevance, data.channels, clock.scaled(study.window_s), _limit(maps))
-    panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    _colours(figure, image, panel, "mean relevance\n(% of |relevance|; red supports)")
+    """Leading channels of one cluster with intervals, and its most central window; same colours for all clusters."""
+    own = _leading(study.importance[study.importance["cluster"] == which], "signed")
+    errors = np.abs(np.stack([own["signed"] - own["signed_low"], own["signed_high"] - own["signed"]]))
+    limit = _limit(np.stack([central_relevance(study, one) for one in study.explained_clusters]))
+    figure, bars = _bars_and_lanes(study, own["channel"].tolist(), cluster_lanes(study, which), limit)
+    draw_bars(bars, own["signed"].to_numpy(), errors, figures.cluster_colour(which))
     return save(figure, stem)
 
 
 def anomaly(study: StudyResults, row: int, stem: Path) -> Files:
-    """Relevance of one anomaly, and its leading channel over the nearest normal windows."""
-    data, card, anomaly = study.data, study.data.card, study.anomalies.iloc[row]
-    relevance = relevance_shares(study.anomaly_relevance)
-    n_channels, length = relevance.shape[1:]
-    figure = Figure(figsize=(11.5, max(2.1, 0.22 * n_channels + 1.1)), layout="constrained")
-    bars, panel, lines = figure.subplots(1, 3, width_ratios=[1, 1.9, 1.6])
-    own = study.anomaly_channels[study.anomaly_channels["window"] == anomaly["window"]]
-    start, leading = int(data.starts[anomaly["window"]]), int(own["share"].to_numpy().argmax())
-    figures.draw_shares(bars, own)
-    bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
-    clock = study.window_clock
-    image = figures.draw_map(panel, relevance[row], data.channels, clock.scaled(study.window_s), _limit(relevance))
-    panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
-    normal = study.normal.values
-    references = np.stack([normal[first : first + length, leading] for first in anomaly["normal_windows"]])
-    label = f"{data.channels[leading]} ({card.units[leading] or 'no unit'})"
-    times = clock.scaled(np.arange(length) / card.rate_hz)
-    figures.draw_beside_references(lines, times, data.values[start : start + length, leading], references, label)
-    lines.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
-    lines.set_xlabel(f"time in window ({clock.unit}); leading channel", fontsize=8)
-    _colours(figure, image, panel, "relevance\n(% of |relevance|; red: anomalous)")
+    """Leading channels of one anomaly, and its window over the nearest normal ones; same colours for all anomalies."""
+    data, record = study.data, study.anomalies.iloc[row]
+    window = int(record["window"])
+    own = _leading(study.anomaly_channels[study.anomaly_channels["window"] == window], "share")
+    normal = windows_at(study.normal.values, np.asarray(record["normal_windows"], dtype=np.int64), data.length)
+    shares = relevance_shares(study.anomaly_relevance)
+    lanes = Lanes(recorded(study, window), normal, shares[row], np.array(drawing_ranges(data.values)))
+    figure, bars = _bars_and_lanes(study, own["channel"].tolist(), lanes, _limit(shares))
+    draw_bars(bars, own["share"].to_numpy(), None, np.where(own["share"] > 0, "#b2182b", "#2166ac"))
     return save(figure, stem)
+
+
+def _leading(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    return table.sort_values(column, ascending=False, kind="stable").head(MOST_LANES)
+
+
+def _bars_and_lanes(study: StudyResults, channels: list[str], lanes: Lanes, limit: float) -> tuple[Figure, Axes]:
+    """A figure with channels in lanes, and axes for their bars on its left."""
+    figure = Figure(figsize=(11, 0.27 * len(channels) + 0.8), layout="constrained")
+    bars, panel = figure.subplots(1, 2, width_ratios=[1, 2.4])
+    card, clock = study.data.card, study.window_clock
+    positions = [study.data.channels.index(channel) for channel in channels]
+    image = draw_lanes(panel, lanes.of(positions), clock.scaled(study.window_s), limit)
+    panel.set_xlabel(f"time in window ({clock.unit})", fontsize=8)
+    bars.set_xlabel("relevance (% of |relevance|)", fontsize=8)
+    named = [(card.channels[i], card.units[i]) for i in positions]
+    texts = [shown(f"{name} ({unit})" if unit else name, 30) for name, unit in named]
+    bars.set_yticks(range(len(texts)), texts, fontsize=8)
+    _colours(figure, image, panel, "relevance\n(% of |relevance|)")
+    return figure, bars
 
 
 def _limit(maps: FloatArray) -> float:

@@ -9,6 +9,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.properties import Units, deviation_table
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.report.page_data import drawing_ranges, hex_colour
+from clusterwhy.report.shown_windows import recorded, similar_window
 from clusterwhy.report.sparklines import sparkline, strip
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import STABLE, stability_verdict
@@ -33,9 +34,6 @@ class Tiles:
         card = study.data.card
         self.study, self.ranges = study, drawing_ranges(study.data.values)
         self.units = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz)
-        self.references = dict(
-            zip(study.explained_windows["window"], study.explained_windows["reference"], strict=True)
-        )
 
     def shown(self) -> dict[str, Any]:
         """The variables of `tiles.html`."""
@@ -106,8 +104,8 @@ class Tiles:
         """The leading channels of a cluster, drawn in its most central window over a similar one outside."""
         properties = self.study.properties
         own = properties[properties["cluster"] == importance["cluster"].iloc[0]] if len(importance) else properties[:0]
-        values, beside = self._values(window), self.references.get(window, -1)
-        other = self._values(int(beside)) if beside >= 0 else None
+        values, beside = recorded(self.study, window), similar_window(self.study, window)
+        other = None if beside is None else recorded(self.study, beside)
         return [
             self._lane(row, _told(own[own["channel"] == row["channel"]], "fall", LEAST_FALL, self.study), values, other)
             for row in _leading(importance, "signed")
@@ -136,17 +134,12 @@ class Tiles:
                 self._lane(
                     one,
                     _told(told[told["channel"] == one["channel"]], "size", LEAST_SIZE, study),
-                    self._values(window),
+                    recorded(study, window),
                     usual[0],
                 )
                 for one in _leading(channels, "share")
             ],
         }
-
-    def _values(self, window: int) -> FloatArray:
-        """(channel, time) of one window, as recorded."""
-        start = int(self.study.data.starts[window])
-        return np.asarray(self.study.data.values[start : start + self.study.data.length].T)
 
     def _lane(
         self, row: dict[str, Any], told: tuple[str, str], values: FloatArray, other: FloatArray | None

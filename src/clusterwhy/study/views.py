@@ -62,7 +62,7 @@ def projection(study: StudyResults, colour: str = "cluster") -> "Figure":
         values = scores if colour == "score" else starts
         marker = {"size": 5, "color": values, "colorscale": "Cividis", "colorbar": {"title": title}}
         figure.add_scattergl(x=x, y=y, mode="markers", marker=marker, customdata=about, hovertemplate=hover)
-    return _finished(figure, "projection 1 (no unit)", "projection 2 (no unit)", 480)
+    return _finished(figure, "projection 1", "projection 2", 480)
 
 
 def series(study: StudyResults) -> "Figure":
@@ -78,7 +78,9 @@ def series(study: StudyResults) -> "Figure":
     for i, (channel, unit) in enumerate(zip(data.channels, data.card.units, strict=True)):
         values = np.stack([low[i], high[i]], axis=1).ravel()
         figure.add_scattergl(x=at, y=values, mode="lines", line={"width": 1, "color": "#30404f"}, row=i + 1, col=1)
-        figure.update_yaxes(title_text=f"{plain(channel)}<br>({plain(unit or 'no unit')})", row=i + 1, col=1)
+        figure.update_yaxes(
+            title_text=f"{plain(channel)}<br>({plain(unit)})" if unit else plain(channel), row=i + 1, col=1
+        )
     middle = study.clock.scaled(study.seconds + study.window_s / 2)
     figure.add_scattergl(
         x=middle,
@@ -197,7 +199,9 @@ def _heat(study: StudyResults, shares: FloatArray, values: FloatArray | None) ->
 
     data, clock = study.data, study.window_clock
     times = clock.scaled(np.arange(data.length) / data.card.rate_hz)
-    names = [plain(f"{name} ({unit or 'no unit'})") for name, unit in zip(data.channels, data.card.units, strict=True)]
+    names = [
+        plain(f"{name} ({unit})" if unit else name) for name, unit in zip(data.channels, data.card.units, strict=True)
+    ]
     limit = float(np.nanquantile(np.abs(shares), 0.998)) * 100 or 1.0
     value = "" if values is None else "<br>value %{customdata:.4g}"
     hover = f"%{{x:.3f}} {clock.unit}: %{{z:.3g}} %" + value + "<extra></extra>"

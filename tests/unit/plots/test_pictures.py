@@ -91,7 +91,7 @@ def test_names_are_always_shown_as_text(tmp_path: Path) -> None:
     for text in ("a$x$b", r"\$5 \alpha", "_under_score_", "x^2 &amp; &lt;b&gt;", "שלום", "two lines and a tab"):
         assert f">{text}</text>" in drawn
     assert shown("a" * 30 + "b" * 30) == "a" * 12 + "…" + "b" * 11 and shown("x" * 24) == "x" * 24
-    assert with_unit("speed", "") == "speed\n(no unit)"
+    assert with_unit("speed", "") == "speed" and with_unit("speed", "m/s") == "speed\n(m/s)"
 
 
 def test_relevance_is_drawn_behind_its_samples(windows: Any, relevance: Any) -> None:

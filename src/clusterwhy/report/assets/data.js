@@ -278,7 +278,7 @@ class Data {
   colour(cluster) { return cluster < 0 ? this.about.noise_colour : this.about.clusters[cluster].colour; }
   channelName(channel) {
     const unit = this.about.units[channel];
-    return `${this.about.channels[channel]} (${unit || "no unit"})`;
+    return unit ? `${this.about.channels[channel]} (${unit})` : this.about.channels[channel];
   }
 
   // overlapping or adjacent anomalous windows merged into segments, highest score first

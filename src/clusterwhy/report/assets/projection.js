@@ -101,7 +101,7 @@ class ProjectionView {
     }
     traces.push(this.alarms());
     const shape = layout({
-      xaxis: axis({ title: "projection 1 (no unit)" }), yaxis: axis({ title: "projection 2 (no unit)", scaleanchor: "x" }),
+      xaxis: axis({ title: "projection 1" }), yaxis: axis({ title: "projection 2", scaleanchor: "x" }),
       dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: "projection", height: 400,
       margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
