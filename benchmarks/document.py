@@ -24,6 +24,7 @@ TITLES = {
     "every_window": "What does it cost to explain every window?",
     "planted": "Are planted faults found?",
     "two_faults": "Does each of two faults get its own name?",
+    "patterns": "Are alarms of one fault gathered?",
     "application": "What does a finished study say of new data?",
     "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",

@@ -2,9 +2,9 @@
 
     python -m benchmarks.pictures
 
-`docs/overview.png` and `docs/anomalies.png` are copies of the report's figures. `docs/tiles.png` and `docs/the_page.png`
-are of the page, the views with the most anomalous window inspected and its cluster selected; they need Debian's package
-`chromium`.
+`docs/overview.png` and `docs/anomalies.png` are copies of the report's figures. `docs/tiles.png` and
+`docs/the_page.png` are of the page, the views with the most anomalous window inspected and its cluster selected; they
+need Debian's package `chromium`.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 Smartwatch windows get one of eight faults in one or two of six channels, for half of their time. The encoder
 learned from the untouched series. Each method ranks channels (precision at the true number) and, where it can,
 channel x time cells (AUROC of |relevance| against the planted mask). Normal windows that methods compare with never
-overlap the window that a fault was planted into. Seeds that are done are kept in `.tmp/planted`, so a run that was cut
-off goes on, and its minutes are those of the last part. Half an hour on two cores:
+overlap the window that a fault was planted into. Faults that are done are kept in `.tmp/planted`, so a run that was cut
+off goes on, and its minutes are those of the last part. Some hours on one core:
 
     python -m benchmarks.planted
     python -m benchmarks.planted --quick                # one subject, one fault, a few steps; writes nothing
@@ -118,11 +118,14 @@ def scores_of(channels: np.ndarray, cells: np.ndarray | None, masks: np.ndarray)
 
 
 def kept_run(seed: int) -> pd.DataFrame:
-    """What `run` gives for all faults, from an earlier run that was cut off if it was done."""
-    path = ROOT / ".tmp" / "planted" / f"{seed}.csv"
-    if not path.is_file():
-        write_table(path, pd.DataFrame(run(seed, FAULTS, N_PER_FAULT, {})))
-    return pd.read_csv(path)
+    """What `run` gives for all faults, from an earlier run that was cut off where it was done."""
+    parts = []
+    for name, fault in tqdm(FAULTS.items(), leave=False, unit="fault"):
+        path = ROOT / ".tmp" / "planted" / f"{seed}-{name}.csv"
+        if not path.is_file():
+            write_table(path, pd.DataFrame(run(seed, {name: fault}, N_PER_FAULT, {})))
+        parts.append(pd.read_csv(path))
+    return pd.concat(parts)
 
 
 def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]) -> list[dict[str, Any]]:
@@ -132,10 +135,10 @@ def run(seed: int, faults: dict[str, Fault], count: int, choices: dict[str, str]
     made = study(settings["dataset"].read(), settings, seed, kept)
     values, starts, length, labels = made.values, made.starts, made.length, made.index["label"].to_numpy()
     encoder, windows, embeddings = made.encoder.cpu(), made.windows, made.embeddings
-    rng = np.random.default_rng(seed)
     box = values.min(axis=0), values.max(axis=0)
     rows = []
     for fault, change in faults.items():
+        rng = np.random.default_rng([seed, list(FAULTS).index(fault)])
         faulty, masks, origins = plant(change, windows, labels, count, rng)
         # what is known as normal: nothing that overlaps a window that was changed
         clear = allowed_starts(starts, length, starts[origins], len(values))

@@ -86,12 +86,15 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") 
     save_anomalies(run.out, found)
     run.metrics |= anomaly_figures(found)
     if len(found.windows):
-        log.info(
-            "explained the %d most anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target
-        )
+        log.info("explained %d anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target)
+    n_explained, n_patterns = int(found.patterns["n_alarms"].sum()), len(found.patterns)
+    if n_explained:
+        log.info("%d of %d alarms are explained, in %d patterns", n_explained, found.n_alarms, n_patterns)
+    run.metrics |= {"n_alarms": found.n_alarms, "n_patterns": n_patterns}
     run.tracker.summarise({"anomaly_attribution_s": found.seconds})
     run.tracker.table("anomaly_channels", found.channels)
     run.tracker.table("anomaly_quality", found.quality)
+    run.tracker.table("anomaly_patterns", found.patterns)
 
 
 @stage

@@ -181,7 +181,10 @@ def _write_explanations(
     anomalies = np.argsort(-score, kind="stable")[:N_ANOMALIES]
     unlike = rng.standard_normal((N_ANOMALIES, len(channels), length))
     write_array(folder / "anomaly_relevance.npy", unlike.astype(np.float32))
-    write_json(folder / "anomalies.json", {"target": "the score of a detector itself"})
+    write_json(folder / "anomalies.json", {"target": "the score of a detector itself", "n_alarms": 1})
+    peak = int(anomalies[0])
+    pattern = {"pattern": 0, "n_alarms": 1, "window": peak, "first_window": peak, "last_window": peak, "likeness": 1.0}
+    write_table(folder / "anomaly_patterns.csv", pd.DataFrame([pattern]))
     write_table(
         folder / "anomalies.parquet",
         pd.DataFrame(
@@ -192,6 +195,7 @@ def _write_explanations(
                 "target": unlike.sum(axis=(1, 2)),
                 "gap": 0.0,
                 "normal_windows": [starts[[10, 20]].tolist()] * N_ANOMALIES,
+                "pattern": np.where(score[anomalies] > 8.0, 0, -1),
             }
         ),
     )

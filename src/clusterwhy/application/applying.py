@@ -22,7 +22,7 @@ from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.shards import WindowWork
-    from clusterwhy.explanations.anomalies import AnomalyExplanations
+    from clusterwhy.explanations.anomaly_tables import AnomalyExplanations
     from clusterwhy.explanations.anomaly_targets import Detection
     from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
@@ -192,7 +192,8 @@ class Application:
 
     def explain_anomalies(self) -> "AnomalyExplanations":
         """Why the new windows with the highest scores differ from normal windows of the study."""
-        from clusterwhy.explanations.anomalies import Scored, explain_anomalies
+        from clusterwhy.explanations.anomalies import explain_anomalies
+        from clusterwhy.explanations.anomaly_tables import Scored
 
         fitted, new, _ = self.series()
         settings, asked = self.study.settings, Scored(new, self.detection)

@@ -134,9 +134,10 @@ class ExplainedClusters(Card):
 
 
 class ExplainedAnomalies(Card):
-    """`anomalies.json`: what is explained of anomalies, in words; "" if nothing is."""
+    """`anomalies.json`: what is explained of anomalies, in words ("" if nothing is), and how many alarms there are."""
 
     target: str
+    n_alarms: int = Field(ge=0)
 
 
 class ExplainedWindows(Card):

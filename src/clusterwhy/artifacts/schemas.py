@@ -112,7 +112,12 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
             }
         ),
         "clusters.json": Record(ExplainedClusters),
-        "anomalies.parquet": Table({"window": "i", "score": "f", "anomalous": "b", "target": "f"}, "anomaly"),
+        "anomalies.parquet": Table(
+            {"window": "i", "score": "f", "anomalous": "b", "target": "f", "pattern": "i"}, "anomaly"
+        ),
+        "anomaly_patterns.csv": Table(
+            {"pattern": "i", "n_alarms": "i", "window": "i", "first_window": "i", "last_window": "i", "likeness": "f"}
+        ),
         "anomaly_relevance.npy": Array("f", ("anomaly", "channel", "step")),
         "anomaly_channels.csv": Table({"window": "i", "channel": "s", "share": "f"}),
         "anomalies.json": Record(ExplainedAnomalies),

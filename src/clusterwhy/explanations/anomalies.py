@@ -1,22 +1,28 @@
-"""Explain the most anomalous windows: which channels, and when, differ from normal windows."""
+"""Explain alarms and the most anomalous windows: which channels, and when, differ from normal windows."""
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from clusterwhy.artifacts.undefined import REASONS, with_reasons
+from clusterwhy.anomaly.thresholds import merge_segments
 from clusterwhy.data.windows import wholly_inside, windows_at
+from clusterwhy.explanations.anomaly_tables import (
+    AnomalyExplanations,
+    Scored,
+    channel_table,
+    no_anomalies,
+    window_table,
+)
 from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings, AnomalyTarget, Detection
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
+from clusterwhy.explanations.patterns import NO_PATTERN, pattern_table, patterns_of
 from clusterwhy.explanations.target_function import TargetCache, canonical_network
 from clusterwhy.metrics.channel_deletion import deletion_table
-from clusterwhy.metrics.shares import has_relevance, signed_shares
-from clusterwhy.metrics.z_scores import CONSTANT, channel_z_scores
+from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -25,54 +31,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 8
-# why a figure is undefined
-NO_TARGET = "the target is 0: the window does not differ from its normal windows"
-NO_RELEVANCE = "no relevance: the window does not differ from its normal windows"
-
-
-@dataclass(frozen=True)
-class AnomalyExplanations:
-    """Relevance of the most anomalous windows, and tables made from it.
-
-    Attributes:
-        relevance: (explained window, channel, time), signed.
-        windows: one row per explained window, the highest score first: `window`, `score`, `anomalous` (above the
-            threshold), `target` (difference to its normal windows), `relevance_sum`, `gap`, `normal_windows` (first
-            samples), and why a figure is `undefined`.
-        channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
-            `detector_share` where the detector has scores per channel; why they are `undefined`.
-        quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the target's limit that
-            fall below it with a third of the channels replaced by those of their best matching normal window; of a
-            score the limit is its threshold), and why they are `undefined`.
-        target: what is explained, in words; "" if nothing is.
-        seconds: time spent in attribution.
-    """
-
-    relevance: FloatArray
-    windows: pd.DataFrame
-    channels: pd.DataFrame
-    quality: pd.DataFrame
-    target: str
-    seconds: float
 
 
 def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int) -> IntArray:
     """Positions of up to `count` windows with the highest scores that do not overlap, the highest first."""
     chosen: list[int] = []
     for window in np.argsort(-scores, kind="stable"):
+        if len(chosen) == count:
+            break
         if all(abs(starts[window] - starts[other]) >= length for other in chosen):
             chosen.append(int(window))
-            if len(chosen) == count:
-                break
     return np.array(chosen, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A series whose windows have scores; `train` of its index says which of them the detector was fitted on."""
-
-    series: EmbeddedSeries
-    detection: Detection
+def alarms(detection: Detection, starts: IntArray, length: int) -> IntArray:
+    """Positions of the windows with the highest score of each anomalous segment, the highest first."""
+    segments = merge_segments(detection.scores, detection.threshold, starts, length)
+    return np.array([segment["peak_window"] for segment in segments], dtype=np.int64)
 
 
 def explain_anomalies(
@@ -90,10 +65,13 @@ def explain_anomalies(
     from clusterwhy.encoders.masked import best_device
 
     starts, length, asked = series.starts, series.length, new or Scored(series, detection)
+    peaks = alarms(asked.detection, asked.series.starts, length)
     if settings.count == 0:
-        return _nothing(len(series.channels), length)
+        return no_anomalies(len(series.channels), length, len(peaks))
     own = most_anomalous(detection.scores, starts, length, settings.count)
-    chosen = own if new is None else most_anomalous(new.detection.scores, new.series.starts, length, settings.count)
+    highest = own if new is None else most_anomalous(new.detection.scores, new.series.starts, length, settings.count)
+    chosen = np.union1d(highest, peaks[: settings.max_alarms])
+    chosen = chosen[np.argsort(-asked.detection.scores[chosen], kind="stable")]
     excluded = starts[np.union1d(own, np.flatnonzero(detection.anomalous))]
     allowed = allowed_starts(starts, length, excluded, len(series.values))
     if series.fitted_spans:
@@ -105,7 +83,7 @@ def explain_anomalies(
             len(normal),
             settings.n_normal_windows,
         )
-        return _nothing(len(series.channels), length)
+        return no_anomalies(len(series.channels), length, len(peaks))
     began = time.monotonic()
     series.encoder.to(best_device())
     rng = np.random.default_rng(seed)
@@ -123,15 +101,29 @@ def explain_anomalies(
     rankings = {"relevance": explained.values.sum(axis=2)}
     rankings |= {} if channel_scores is None else {"detector": channel_scores}
     rankings |= {"z_score": channel_z_scores(windows, series.windows(usual))}
-    target = TargetCache().function(canonical, windows)
+    is_alarm = np.isin(chosen, peaks)
+    labels, typical = np.full(len(chosen), NO_PATTERN), np.ones(len(chosen))
+    deviation = windows - normal_windows.mean(axis=1)
+    labels[is_alarm], typical[is_alarm] = patterns_of(explained.values[is_alarm], deviation[is_alarm])
+    ids = asked.series.window_ids(chosen)
+    some = slice(0, settings.count)  # enough to judge an order of channels by
+    judged = {name: ranking[some] for name, ranking in rankings.items()}
+    target = TargetCache().function(canonical, windows[some])
     return AnomalyExplanations(
         relevance=explained.values,
-        windows=_window_table(asked, chosen, explained, matched),
-        channels=_channel_table(asked.series, chosen, explained.values, rankings),
+        windows=window_table(asked, chosen, explained, matched).assign(pattern=labels),
+        channels=channel_table(asked.series, chosen, explained.values, rankings),
         quality=deletion_table(
-            lambda batch: target(batch) - wanted.limit, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, rng
+            lambda batch: target(batch) - wanted.limit,
+            windows[some],
+            normal_windows[some, 0],
+            judged,
+            N_RANDOM_RANKINGS,
+            rng,
         ),
+        patterns=pattern_table(ids, labels, typical),
         target=wanted.says,
+        n_alarms=len(peaks),
         seconds=seconds,
     )
 
@@ -179,52 +171,4 @@ def _matching_normal_windows(
         allowed,
         settings.n_normal_windows,
         round(settings.max_shift * series.length),
-    )
-
-
-def _window_table(asked: Scored, chosen: IntArray, explained: "Relevance", matched: IntArray) -> pd.DataFrame:
-    series, detection = asked.series, asked.detection
-    table = pd.DataFrame(
-        {
-            "window": series.window_ids(chosen),
-            "score": detection.scores[chosen],
-            "anomalous": detection.anomalous[chosen],
-            "target": explained.target,
-            "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
-            "gap": explained.gap,
-            "normal_windows": [row.tolist() for row in matched],
-        }
-    )
-    return with_reasons(table, {"gap": NO_TARGET})
-
-
-def _channel_table(
-    series: EmbeddedSeries, chosen: IntArray, relevance: FloatArray, rankings: dict[str, FloatArray]
-) -> pd.DataFrame:
-    shares = np.where(has_relevance(relevance)[:, None], signed_shares(relevance), np.nan)
-    table = pd.DataFrame(
-        {
-            "window": np.repeat(series.window_ids(chosen), len(series.channels)),
-            "channel": np.tile(np.array(series.channels, dtype=object), len(chosen)),
-            "share": shares.ravel(),
-            "z_score": rankings["z_score"].ravel(),
-        }
-    )
-    reasons = {"share": NO_RELEVANCE, "z_score": CONSTANT}
-    if (parts := rankings.get("detector")) is not None:
-        whole = parts.sum(axis=1, keepdims=True)
-        table["detector_share"] = (parts / np.where(whole > 0, whole, np.nan)).ravel()
-        reasons["detector_share"] = "the score is 0"
-    return with_reasons(table, reasons)
-
-
-def _nothing(n_channels: int, length: int) -> AnomalyExplanations:
-    windows = ("window", "score", "anomalous", "target", "relevance_sum", "gap", "normal_windows")
-    return AnomalyExplanations(
-        relevance=np.zeros((0, n_channels, length), dtype=np.float32),
-        windows=pd.DataFrame({name: [] for name in (*windows, REASONS)}),
-        channels=pd.DataFrame({"window": [], "channel": [], "share": [], "z_score": [], REASONS: []}),
-        quality=pd.DataFrame({"ranking": [], "channel_deletion": [], "flip_rate": [], REASONS: []}),
-        target="",
-        seconds=0.0,
     )

@@ -59,12 +59,14 @@ class AnomalyTarget:
 class AnomalySettings(Settings, ABC):
     """A choice of `conf/anomalies`.
 
-    The `count` windows with the highest scores are explained; 0 explains none. Each is compared with
+    Explained are the `count` windows with the highest scores, whether they are anomalous or not, and the peak of every
+    anomalous segment, of which the `max_alarms` highest; `count: 0` explains none. Each is compared with
     `n_normal_windows` normal windows near it in the embedding, shifted in time by up to `max_shift` (as a share of a
     window) to where they fit best.
     """
 
     count: int = Field(ge=0)
+    max_alarms: int = Field(default=200, ge=0)
     n_normal_windows: int = Field(ge=1)
     max_shift: float = Field(ge=0.0, le=1.0)
     batch_size: int = Field(ge=1)

@@ -10,7 +10,7 @@ from clusterwhy.artifacts.undefined import Undefined, column_mean, mean_of, medi
 from clusterwhy.explanations.every_window import KnownWindows
 
 if TYPE_CHECKING:
-    from clusterwhy.explanations.anomalies import AnomalyExplanations
+    from clusterwhy.explanations.anomaly_tables import AnomalyExplanations
     from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.every_window import WindowExplanations
     from clusterwhy.explanations.properties import Units
@@ -61,7 +61,8 @@ def save_anomalies(folder: Path, found: "AnomalyExplanations") -> None:
     write_table(folder / "anomalies.parquet", found.windows)
     write_table(folder / "anomaly_channels.csv", found.channels)
     write_table(folder / "anomaly_quality.csv", found.quality)
-    write_json(folder / "anomalies.json", {"target": found.target})
+    write_table(folder / "anomaly_patterns.csv", found.patterns)
+    write_json(folder / "anomalies.json", {"target": found.target, "n_alarms": found.n_alarms})
 
 
 def cluster_figures(found: "ClusterExplanations") -> dict[str, Any]:

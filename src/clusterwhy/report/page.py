@@ -33,8 +33,8 @@ def write_pictures(study: StudyResults, folder: Path) -> None:
     pictures.overview(study, folder / "overview")
     for cluster in study.explained_clusters:
         pictures.cluster(study, cluster, folder / f"cluster_{cluster}")
-    for row, window in enumerate(study.anomalies["window"]):
-        pictures.anomaly(study, row, folder / f"anomaly_{window}")
+    for row in study.drawn_anomalies:
+        pictures.anomaly(study, row, folder / f"anomaly_{study.anomalies['window'].iloc[row]}")
 
 
 def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None) -> int:

@@ -12,6 +12,7 @@ from PIL import Image
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report.page_data import hex_colour, strongest
+from clusterwhy.report.patterns import patterns
 from clusterwhy.report.pictures import MOST_LANES
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.sparklines import strip
@@ -50,7 +51,9 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
         "noise": _noise(study),
         "anomaly_target": study.anomaly_target,
-        "anomalies": [_anomaly(study, row, folder) for row in range(len(study.anomalies))],
+        "anomalies": [_anomaly(study, row, folder) for row in study.drawn_anomalies],
+        "patterns": patterns(study),
+        "n_alarms": len(study.segments),
         "trust": trust_table(study),
         "results": as_rows(study.results),
         "ranking": _ranking(ranking) if ranking else None,

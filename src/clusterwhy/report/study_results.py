@@ -17,6 +17,7 @@ from clusterwhy.plots.clock import Clock
 from clusterwhy.report.news import Behind, PageNews
 from clusterwhy.types import FloatArray, IntArray
 
+MOST_DRAWN, MOST_PATTERNS = 8, 12  # anomalies with a picture
 MOST_MEMBERS = 10_000  # of a cluster that a mean of its values is taken over
 STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
 
@@ -241,6 +242,19 @@ class StudyResults:
     def anomaly_channels(self) -> pd.DataFrame:
         """One row per explained anomaly and channel."""
         return read_table(self.folders["explain"] / "anomaly_channels.csv")
+
+    @cached_property
+    def patterns(self) -> pd.DataFrame:
+        """Alarms that are alike, the most frequent pattern first (`explanations.patterns.pattern_table`)."""
+        return read_table(self.folders["explain"] / "anomaly_patterns.csv")
+
+    @cached_property
+    def drawn_anomalies(self) -> list[int]:
+        """Rows of `anomalies` that have a picture: the highest scores, and the most typical alarm of each pattern."""
+        typical = self.patterns["window"].head(MOST_PATTERNS)
+        drawn = np.array(self.anomalies["window"].isin(typical))
+        drawn[:MOST_DRAWN] = True
+        return np.flatnonzero(drawn).tolist()
 
     @cached_property
     def anomaly_relevance(self) -> FloatArray:

@@ -45,7 +45,7 @@ class Tiles:
             "clusters": self.clusters(),
             "noise": self.noise(),
             "anomalies": anomalies,
-            "n_more": n_alarms - len(anomalies),
+            "n_more": n_alarms - sum(1 + one["n_alike"] for one in anomalies),
             "quiet": "" if n_alarms else quiet,
             "window": f"{clock.scaled(study.window_s):.3g} {clock.unit}",
             "news": study.news.sentences if study.news else [],
@@ -73,11 +73,22 @@ class Tiles:
         }
 
     def anomalies(self) -> list[dict[str, Any]]:
-        """A tile for each of the highest alarms that is explained."""
+        """A tile for each of the highest alarms, of those that are alike for one; each of them has a card."""
         study = self.study
-        rows = {int(window): row for row, window in enumerate(study.anomalies["window"])}
-        alarms = [one for one in study.segments if one["peak_window"] in rows]
-        return [self._anomaly(one, rows[one["peak_window"]]) for one in alarms[:MOST_ALARMS]]
+        rows = {int(study.anomalies["window"].iloc[row]): row for row in study.drawn_anomalies}
+        pattern = dict(zip(study.anomalies["window"], study.anomalies["pattern"], strict=True))
+        highest: dict[Any, dict[str, Any]] = {}
+        for one in study.segments:
+            window = one["peak_window"]
+            if window in rows:
+                highest.setdefault(pattern[window] if pattern[window] >= 0 else f"window {window}", one)
+        shown = list(highest.items())[:MOST_ALARMS]
+        alike = [
+            [one for one in study.segments if pattern.get(one["peak_window"]) == key] or [own] for key, own in shown
+        ]
+        return [
+            self._anomaly(one, rows[one["peak_window"]], others) for (_, one), others in zip(shown, alike, strict=True)
+        ]
 
     def _cluster(self, record: dict[str, Any]) -> dict[str, Any]:
         study, cluster = self.study, record["cluster"]
@@ -111,10 +122,13 @@ class Tiles:
             for row in _leading(importance, "signed")
         ]
 
-    def _anomaly(self, segment: dict[str, Any], row: int) -> dict[str, Any]:
+    def _anomaly(self, segment: dict[str, Any], row: int, alike: list[dict[str, Any]]) -> dict[str, Any]:
         study, window = self.study, segment["peak_window"]
         score, threshold = f"{segment['peak_score']:.3g}", f"{study.threshold:.3g}"
-        when = {"cluster": 0, "start": segment["start"], "stop": segment["stop"]}
+        when = [
+            {"cluster": 0, "start": one["start"], "stop": one["stop"]}
+            for one in sorted(alike, key=lambda one: one["start"])
+        ]
         data = study.data
         channels = study.anomaly_channels[study.anomaly_channels["window"] == window]
         first = int(data.starts[window])
@@ -126,7 +140,8 @@ class Tiles:
         return {
             "window": window,
             "when": study.clock.span(data.time_s[segment["start"]], data.time_s[segment["stop"] - 1]),
-            "strip": strip([when], 0, data.time_s),
+            "n_alike": len(alike) - 1,
+            "strip": strip(when, 0, data.time_s),
             "colour": "var(--alarm)",
             "score": score,
             "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",

@@ -26,7 +26,7 @@ def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
     Args:
         row: `property`, its `partner`, `own` and `usual` value, and `unit`, as `clusterwhy.explanations.properties`
             tells them.
-        window_s: length of a window: slopes and frequencies are per the largest unit of time that fits in it.
+        window_s: length of a window: lags are in, and slopes and frequencies per the largest unit of time that fits.
     """
     name, own, usual = str(row["property"]), row["own"], row["usual"]
     if name not in DIRECTIONS:
@@ -34,6 +34,9 @@ def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
     unit = row["unit"] if isinstance(row["unit"], str) else ""
     if name in {"slope", "frequency"}:
         own, usual, unit = _per_time(name, own, usual, unit, window_s)
+    if name == "timing":
+        unit, seconds = _unit_of_time(window_s)
+        own, usual = own / seconds, usual / seconds
     first, second = pair(own, usual)
     ratio = max(own, usual) / min(own, usual) if name == "frequency" else math.inf
     if first == second or ratio < LEAST_RATIO:
@@ -54,9 +57,14 @@ def pair(own: float, usual: float) -> tuple[str, str]:
     return f"{own:z.{max(0, decimals)}f}", f"{usual:z.{max(0, decimals)}f}"
 
 
+def _unit_of_time(window_s: float) -> tuple[str, float]:
+    """Name and seconds of the largest unit that fits into a window."""
+    return next(((key, one) for key, one in reversed(UNITS.items()) if window_s >= one), ("s", 1.0))
+
+
 def _per_time(name: str, own: float, usual: float, unit: str, window_s: float) -> tuple[float, float, str]:
     """Values per second as values per a unit of time that fits."""
-    time, seconds = next(((key, one) for key, one in reversed(UNITS.items()) if window_s >= one), ("s", 1.0))
+    time, seconds = _unit_of_time(window_s)
     own, usual = own * seconds, usual * seconds
     if name == "frequency":
         return own, usual, "Hz" if time == "s" else f"per {time}"

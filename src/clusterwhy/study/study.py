@@ -99,6 +99,11 @@ class Study:
         return tables.anomalies(self.results)
 
     @cached_property
+    def patterns(self) -> pd.DataFrame:
+        """One row per pattern of alarms that are alike (`tables.patterns`)."""
+        return tables.patterns(self.results)
+
+    @cached_property
     def scores(self) -> pd.DataFrame:
         """The score of each sample, by time."""
         return tables.scores(self.results)

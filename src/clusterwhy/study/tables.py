@@ -103,7 +103,8 @@ def anomalies(study: StudyResults) -> pd.DataFrame:
     """One row per anomalous segment, highest score first.
 
     Columns: `start` and `stop` (times of its first and last sample), `n_windows`, `score` (highest), `window` (with
-    that score), and where that window was explained the `leading` channels, highest share first.
+    that score), and where that window was explained the `leading` channels, highest share first, and the `pattern` of
+    alarms that are alike.
     """
     table = pd.DataFrame(study.segments, columns=["start", "stop", "n_windows", "peak_score", "peak_window"])
     shares = study.anomaly_channels.sort_values("share", ascending=False, kind="stable")
@@ -112,8 +113,22 @@ def anomalies(study: StudyResults) -> pd.DataFrame:
         start=times(study.data, table["start"].to_numpy(dtype=np.int64)),
         stop=times(study.data, table["stop"].to_numpy(dtype=np.int64) - 1),
         leading=table["peak_window"].map(leading),
+        pattern=table["peak_window"].map(study.anomalies.set_index("window")["pattern"]).astype("Int64"),
     )
     return table.rename(columns={"peak_score": "score", "peak_window": "window"})
+
+
+def patterns(study: StudyResults) -> pd.DataFrame:
+    """One row per pattern of alarms that are alike, the most frequent first.
+
+    Columns: `n_alarms`, the most typical `window`, the times of the `first` and the `last` one, and their `likeness`
+    (mean correlation of deviations from normal windows, where they fit best in time).
+    """
+    starts = pd.Series(study.data.starts, index=study.data.index["window"])
+    table = study.patterns.set_index("pattern")
+    ends = {end: starts[table[f"{end}_window"]].to_numpy(dtype=np.int64) for end in ("first", "last")}
+    when = {end: times(study.data, samples).to_numpy() for end, samples in ends.items()}
+    return table.assign(**when)[["n_alarms", "window", "first", "last", "likeness"]]
 
 
 def scores(study: StudyResults) -> pd.DataFrame:

@@ -103,6 +103,32 @@ def test_normal_windows_stay_inside_the_known_good_period_also_where_they_are_sh
     assert (inside >= 100).all() and (inside + LENGTH <= 180).all()
 
 
+def test_every_alarm_is_explained_up_to_a_limit(encoder: Any) -> None:
+    study = a_study()
+    study["values"][100:120, 1] += 3.0  # the same fault three times, in one channel
+    study["values"][500:520, 1] += 3.0
+    series, starts = embedded(encoder, study), study["starts"]
+    scores = np.zeros(len(starts))
+    for middle, score in ((110, 8.0), (336, 9.0), (510, 7.0)):
+        scores[np.abs(starts + LENGTH / 2 - middle) < LENGTH / 2] = score
+        scores[np.abs(starts + LENGTH / 2 - middle).argmin()] += 0.5
+    detection = Detection(scores, scores > 5.0, 5.0, None, MeanAbsoluteZ())
+    how = KINDS[1].model_copy(update={"count": 1})
+    found = explain_anomalies(series, detection, how, 0)
+    peaks = [int(np.abs(starts + LENGTH / 2 - middle).argmin()) for middle in (336, 110, 510)]
+    assert found.windows["window"].tolist() == peaks and found.n_alarms == 3
+    assert found.relevance.shape[0] == 3 and found.patterns["n_alarms"].sum() == 3
+    labels = found.windows["pattern"].tolist()
+    assert labels[1] == labels[2] and len(found.channels) == 9
+    some = explain_anomalies(series, detection, how.model_copy(update={"max_alarms": 2}), 0)
+    assert some.windows["window"].tolist() == peaks[:2] and some.n_alarms == 3
+    # the windows with the highest scores are explained, too, and are no alarms of their own
+    more = explain_anomalies(series, detection, how.model_copy(update={"count": 5, "max_alarms": 0}), 0)
+    assert len(more.windows) == 5 and (more.windows["pattern"] >= 0).sum() == len(
+        set(peaks) & set(more.windows["window"])
+    )
+
+
 def test_without_normal_windows_nothing_is_explained(encoder: Any, caplog: pytest.LogCaptureFixture) -> None:
     study = a_study()
     n = len(study["starts"])

@@ -84,7 +84,9 @@ def test_anomalies_have_times_and_channels(dated: StudyResults) -> None:
     assert row["window"] == 5 and row["score"] == 9.0 and row["n_windows"] == 1
     assert row["start"] == windows.loc[5, "start"] and row["stop"] == windows.loc[5, "stop"]
     shares = dated.anomaly_channels.query("window == 5 and share > 0").sort_values("share", ascending=False)
-    assert row["leading"] == tuple(shares["channel"])
+    assert row["leading"] == tuple(shares["channel"]) and row["pattern"] == 0
+    (pattern,) = tables.patterns(dated).to_dict("records")
+    assert pattern["first"] == pattern["last"] == row["start"] and pattern["window"] == 5
 
 
 def test_scores_of_samples_are_by_time(dated: StudyResults) -> None:
