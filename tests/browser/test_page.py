@@ -107,7 +107,7 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
     dragged(tab, [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + 2)])
     assert title(tab, "selection").startswith("60 windows selected: 20 of cluster")
     said = tab.locator("#selection [data-part=note]").inner_text()
-    assert "mean of all windows" in said and "mean of the 59 explained windows" in said
+    assert "the most central one in the projection" in said and "mean of the 59 explained windows" in said
     assert tab.locator("#selection [data-part=bars] .bars .point").count() == 3
     with tab.expect_download() as download:
         tab.locator("#csv").click()
@@ -229,9 +229,35 @@ def test_dragging_along_the_series_highlights_points(visit: Any, made: Path, tmp
     # what sets it apart
     tab.locator("#contrast").select_option("rest")
     said = tab.locator("#selection [data-part=note]").inner_text()
-    assert f"mean of the others ({60 - lit} windows, {60 - lit} explained)" in said
+    assert f"one of the others ({60 - lit} windows, {60 - lit} explained)" in said
     tab.locator("#keep").click()
     assert "B: " in tab.locator("#kept").inner_text() and "other=0_" in tab.url
+
+
+def most_central(study: StudyResults, windows: list[int]) -> int:
+    """That with the least sum of distances to the others in the projection; all but window 1 are explained."""
+    places = study.projection[windows].astype(float)
+    sums = np.linalg.norm(places[:, None] - places, axis=2).sum(axis=1)
+    return min((window for window in windows if window != 1), key=lambda window: float(sums[windows.index(window)]))
+
+
+@needs_browser
+def test_a_selection_shows_its_most_central_window_and_no_mean(visit: Any, made: Path) -> None:
+    study = StudyResults.of(made.parent.parent / "artifacts")
+    own, rest = list(range(12)), list(range(12, 60))
+    central, dotted = most_central(study, own), most_central(study, rest)
+    tab = visit(made, "#selected=0_11&contrast=rest")
+    data = "document.querySelector('#selection [data-part=plot]').data"
+    heat = np.array(tab.evaluate(f"{data}.find((trace) => trace.type === 'heatmap').z"))[::-1]
+    np.testing.assert_allclose(heat, expected_cells(study, central), atol=1e-4)
+    for window, style in ((central, "!trace.line.dash"), (dotted, "trace.line.dash")):
+        lines = tab.evaluate(
+            f"{data}.filter((trace) => trace.mode === 'lines' && {style}).map((trace) => trace.customdata)"
+        )
+        start = study.data.starts[window]
+        np.testing.assert_allclose(lines, study.data.values[start : start + study.data.length].T, atol=1e-3)
+    said = tab.locator("#selection [data-part=note]").inner_text()
+    assert f"Line: window {central}," in said and f"Dotted: window {dotted}," in said
 
 
 @needs_browser
@@ -348,10 +374,7 @@ def test_a_long_series_is_drawn_by_its_envelope(visit: Any, tmp_path: Path, monk
         chunk.unlink()
     tab = visit(path, "#selected=0_40&window=1", missing=True)
     kept = np.union1d(found.explained["window"], found.anomalies["window"])
-    assert (
-        f"the {(kept <= 40).sum()} windows with values in the page"
-        in tab.locator("#selection [data-part=note]").inner_text()
-    )
+    assert tab.locator("#selection [data-part=bars] .bars .point").count() == 3
     values, pressure = drawn(tab)[0], found.data.values[:, 0]
     assert values.max() == pytest.approx(pressure.max(), abs=1e-3) and len(values) <= 400
     assert values.min() == pytest.approx(pressure.min(), abs=1e-3)

@@ -176,7 +176,7 @@ async function main() {
   const early = state.values.window === null ? 2 : 0;
   if (early) show(views.slice(0, early));
   await data.read(1);
-  show([...views.slice(early), scores]);
+  show(views.slice(early));
   data.startBackground();
   addKeys(data, state);
   document.addEventListener("click", (event) => {
@@ -190,6 +190,7 @@ async function main() {
   });
   element("explore").removeAttribute("aria-busy");
   document.documentElement.dataset.ready = Math.round(performance.now());
+  setTimeout(() => scores.draw()); // once the views answer
 }
 
 main().catch((error) => {

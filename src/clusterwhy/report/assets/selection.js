@@ -1,6 +1,6 @@
-// The selected windows: mean values, mean relevance, and differences to other windows.
+// The selected windows: the most central one, the mean relevance of their channels, and differences to other windows.
 
-const MAX_CELLS_OF_SELECTION = 8; // windows drawn from each selection whose relevance is in files beside the page
+const MAX_COMPARED = 400; // windows of a selection among which the most central one is sought
 
 class SelectionView {
   constructor(root, data, state) {
@@ -39,10 +39,8 @@ class SelectionView {
     const { data } = this, there = Boolean(data.rows.asked);
     this.asked_plot.hidden = this.asked_bars.hidden = !there;
     if (!there) return;
-    const channels = this.state.channels();
-    const found = this.together([...data.rows.asked.keys()], channels, "asked"), lane = lanes(data, channels);
-    const times = data.times();
-    draw(this.asked_plot, [heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "mean relevance<br>(% of |relevance|)")], laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config("asked"));
+    const channels = this.state.channels(), windows = [...data.rows.asked.keys()], found = this.together(windows, "asked");
+    this.lanesOf(this.asked_plot, this.central(windows, "asked"), null, "asked");
     drawBars(this.asked_bars, data, channels.map((channel) => this.share(found, null, channel)), "relevance of the selection (% of |relevance|)", "asked_channels");
   }
 
@@ -65,35 +63,37 @@ class SelectionView {
       return;
     }
     const channels = this.state.channels();
-    this.loadCells(selected, others);
-    const own = this.together(selected, channels), beside = others.length ? this.together(others, channels) : null;
+    const own = this.together(selected), beside = others.length ? this.together(others) : null;
     const less = { none: "", rest: " minus all others", other: " minus selection B" }[contrast];
+    const window = this.central(selected), dotted = others.length ? this.central(others) : null;
     this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
-    this.note.textContent = this.said(own, beside, selected, others, contrast);
-    const lane = lanes(data, channels), times = data.times(), traces = [];
-    if (own.nCells && (!beside || beside.nCells)) {
-      traces.push(heat(data, lane, channels, times, (channel, t) => 100 * (own.cell(channel, t) - (beside ? beside.cell(channel, t) : 0)), `mean relevance${less ? `,<br>${less.trim()}` : ""}<br>(% of |relevance|)`));
-    }
-    if (own.nValues) {
-      for (const channel of channels) {
-        traces.push(this.band(own, lane, channel, times));
-        if (beside && beside.nValues) traces.push(laneLine(data, lane, channel, times, (t) => beside.mean(channel, t), { line: { width: 1.2, color: "#555", dash: "dot" } }));
-        traces.push(laneLine(data, lane, channel, times, (t) => own.mean(channel, t)));
-      }
-    }
-    draw(this.plot, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config("selection"));
+    this.note.textContent = this.said(own, beside, others, window, dotted);
+    this.lanesOf(this.plot, window, dotted, "explained");
     const shares = channels.map((channel) => this.share(own, beside, channel)), dots = data.hasMoments(() => this.draw()) ? { title: "RMS of z", of: (channel) => own.rms(channel) } : null;
     this.bars.hidden = !own.nExplained;
     if (own.nExplained) drawBars(this.bars, data, shares, `relevance${less} (% of |relevance|)`, "selection_channels", dots);
   }
 
-  // draws again when cells in files beside the page have arrived; of many windows, as many as are kept in memory
-  loadCells(selected, others) {
-    const { data } = this;
-    if (!data.cells) return;
-    const few = (windows) => windows.filter((_, i) => i % Math.ceil(windows.length / MAX_CELLS_OF_SELECTION) === 0);
-    const missing = [...few(selected), ...few(others)].filter((window) => data.relevance(window, "explained")?.known === false);
-    if (missing.length) data.needCells(missing).then((there) => { if (there && this.state.values.selected === selected) this.draw(); });
+  // the window with the least sum of distances to the others in the projection; of explained ones, where there are any
+  central(windows, kind = "explained") {
+    const { x, y, rows } = this.data, thin = (all) => all.filter((_, i) => i % Math.ceil(all.length / MAX_COMPARED) === 0);
+    const explained = windows.filter((w) => rows[kind].has(w)), others = thin(windows);
+    const far = (w) => others.reduce((sum, v) => sum + Math.hypot(x[w] - x[v], y[w] - y[v]), 0);
+    const asked = thin(explained.length ? explained : windows), sums = asked.map(far);
+    return asked[sums.indexOf(Math.min(...sums))];
+  }
+
+  // one window over its relevance, dotted another one; drawn again when what is in files beside the page has arrived
+  lanesOf(div, window, dotted, kind) {
+    const { data } = this, channels = this.state.channels(), lane = lanes(data, channels), times = data.times(), traces = [], found = data.relevance(window, kind);
+    const line = (w, changes) => { if (w !== null && data.hasValues(w)) traces.push(...channels.map((channel) => laneLine(data, lane, channel, times, (t) => data.value(w, channel, t), changes))); };
+    if (found && found.known) traces.push(heat(data, lane, channels, times, (channel, t) => 100 * found.cell(channel, t), "relevance<br>(% of |relevance|)"));
+    line(dotted, { line: { width: 1.2, color: "#555", dash: "dot" } });
+    line(window);
+    draw(div, traces, laneLayout(lane, channels.length, `time in the window (${data.about.window_clock.unit})`), config(kind === "asked" ? "asked" : "selection"));
+    const { selected } = this.state.values, again = (there) => { if (there && this.state.values.selected === selected) this.draw(); };
+    for (const w of [window, dotted]) if (w !== null && !data.hasValues(w)) data.needValues(w).then(again);
+    if (found && !found.known) data.needCells([window]).then(again);
   }
 
   counts(selected) {
@@ -103,37 +103,19 @@ class SelectionView {
     return `: ${sorted.map(([cluster, n]) => `${n} of ${this.data.clusterName(cluster)}`).join(", ")}${found.size > 4 ? ", …" : ""}`;
   }
 
-  said(own, beside, selected, others, contrast) {
-    const lines = [`Line: mean of ${own.nValues === selected.length ? "all windows" : `the ${own.nValues} windows with values in the page`}; grey: its 95 % interval.`];
-    lines.push(own.nExplained ? `Relevance: mean of the ${own.nExplained} explained windows, each for its own cluster, noise for the nearest one; bars with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
-    if (beside) lines.push(`Dotted: mean of the ${contrast === "rest" ? "others" : "kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
-    if (contrast === "other" && !others.length) lines.push("Selection B is empty.");
+  said(own, beside, others, window, dotted) {
+    const lines = [`Line: window ${window}, the most central one in the projection${own.nExplained ? ", over its own relevance" : ""}.`];
+    lines.push(own.nExplained ? `Bars: mean of the ${own.nExplained} explained windows, each for its own cluster, noise for the nearest one, with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
+    if (beside) lines.push(`Dotted: window ${dotted}, the most central one of ${this.state.values.contrast === "rest" ? "the others" : "the kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
+    if (this.state.values.contrast === "other" && !others.length) lines.push("Selection B is empty.");
     return lines.join(" ");
   }
 
-  // mean values of windows, and mean relevance of the explained ones
-  together(windows, channels, kind = "explained") {
-    const { data } = this, { length } = data, size = data.nChannels * length;
-    const sum = new Float64Array(size), squares = new Float64Array(size), valued = windows.filter((w) => data.hasValues(w));
-    for (const channel of channels) {
-      for (const window of valued) {
-        for (let t = 0, at = channel * length; t < length; t++, at++) {
-          const value = data.value(window, channel, t);
-          sum[at] += value;
-          squares[at] += value * value;
-        }
-      }
-    }
-    const explained = windows.map((w) => data.relevance(w, kind)).filter((found) => found !== null), cells = new Float64Array(size);
-    const known = explained.filter((found) => found.known);
-    for (const found of known) {
-      for (const channel of channels) for (let t = 0, at = channel * length; t < length; t++, at++) cells[at] += found.cell(channel, t) || 0;
-    }
-    const n = valued.length, mean = (channel, t) => sum[channel * length + t] / n;
+  // relevance of the channels of the explained windows among some, and how far all of them are from the mean
+  together(windows, kind = "explained") {
+    const { data } = this, explained = windows.map((w) => data.relevance(w, kind)).filter((found) => found !== null);
     return {
-      nValues: n, nExplained: explained.length, nCells: known.length, mean,
-      error: (channel, t) => (n > 1 ? 1.96 * Math.sqrt(Math.max(0, squares[channel * length + t] / n - mean(channel, t) ** 2) / (n - 1)) : 0),
-      cell: (channel, t) => cells[channel * length + t] / Math.max(1, known.length),
+      nExplained: explained.length,
       shares: (channel) => explained.map((found) => found.channel(channel)),
       rms: (channel) => Math.sqrt(windows.reduce((total, w) => total + data.moment("mean", channel, w) ** 2 + data.moment("deviation", channel, w) ** 2, 0) / windows.length),
     };
@@ -144,11 +126,6 @@ class SelectionView {
     const first = mean(own.shares(channel)), second = beside && beside.nExplained ? mean(beside.shares(channel)) : { mean: 0, error: 0 };
     const half = 1.96 * Math.hypot(first.error, second.error);
     return { channel, share: first.mean - second.mean, low: half, high: half };
-  }
-
-  band(own, lane, channel, times) {
-    const edge = (sign) => times.map((_, t) => lane.of(channel, own.mean(channel, t) + sign * own.error(channel, t)));
-    return { type: "scatter", mode: "lines", x: [...times, ...[...times].reverse()], y: [...edge(1), ...edge(-1).reverse()], fill: "toself", fillcolor: "rgba(60,60,60,0.25)", line: { width: 0 }, hoverinfo: "skip" };
   }
 }
 
