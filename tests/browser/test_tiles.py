@@ -55,7 +55,7 @@ def test_each_cluster_and_anomaly_has_a_tile(visit: Any, told: Path) -> None:
     assert badges == [
         "better than z-score: 2 of 2 judges",
         "worse than z-score: 1 of 2 judges",
-        "no better than a random order: 1 of 2 judges",
+        "no better than random: 1 of 2 judges",
     ]
     assert "not reliable: overlap 0.50" in tile(tab, "Cluster 2").inner_text()
     noise = tile(tab, "Noise").inner_text()
@@ -118,6 +118,18 @@ def test_seven_clusters_fit_on_one_screen_and_a_phone(
     assert tab.locator(".tile").first.evaluate("tile => getComputedStyle(tile).breakInside") == "avoid"
     assert tab.locator(".tile .lane").first.is_visible()
     assert not tab.locator("nav").is_visible()
+
+
+@needs_browser
+def test_badges_stay_in_their_tiles(visit: Any, told: Path) -> None:
+    tab = visit(told)
+    for width in (1440, 1280, 340):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_timeout(600)
+        beyond = tab.locator(".badge, .alike").evaluate_all(
+            "all => all.map((one) => [one, one.closest('.tile')].map((box) => box.getBoundingClientRect().right))"
+        )
+        assert len(beyond) >= 4 and all(right <= edge for right, edge in beyond)
 
 
 @needs_browser

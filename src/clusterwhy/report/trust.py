@@ -47,7 +47,7 @@ def earned(judged: pd.DataFrame) -> tuple[str, str]:
         return UNJUDGED, "order of channels not judged"
     worst = min(found, key=KINDS.index)
     of = f"{found.count(worst)} of {len(found)} judge{'s' if len(found) > 1 else ''}"
-    return worst, f"{'no better than a random order' if worst == RANDOM else compared(worst, 'z-score')}: {of}"
+    return worst, f"{'no better than random' if worst == RANDOM else compared(worst, 'z-score')}: {of}"
 
 
 def _by_judge(own: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def judged(*judges: tuple[str, float, float]) -> pd.DataFrame:
         ([KIND], "better", "better than z-score: 1 of 1 judge"),
         ([KIND, ("not told apart", 0.49, 0.6)], "not told apart", "not told apart from z-score: 1 of 2 judges"),
         ([KIND, ("worse", 0.55, 0.6)], "worse", "worse than z-score: 1 of 2 judges"),
-        ([KIND, ("better", 0.4, 0.39)], "random", "no better than a random order: 1 of 2 judges"),
+        ([KIND, ("better", 0.4, 0.39)], "random", "no better than random: 1 of 2 judges"),
         ([("worse", 0.7, 0.6), ("better", 0.4, 0.39)], "worse", "worse than z-score: 1 of 2 judges"),
         ([KIND, ("", float("nan"), float("nan"))], "better", "better than z-score: 1 of 1 judge"),
         ([("", float("nan"), float("nan"))], "unjudged", "order of channels not judged"),
