@@ -1,13 +1,15 @@
 """Estimates memory and disk space of a stage from the sizes of its inputs, before it starts."""
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clusterwhy.compute.resources import require
+from clusterwhy.errors import DataError
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
 TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
@@ -144,10 +146,28 @@ def _settings_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str,
     return found
 
 
+def _files(dataset: Any) -> list[Path]:
+    """The files of a dataset, as far as it has any."""
+    if not hasattr(dataset, "files"):
+        return [Path(str(getattr(dataset, "path", None) or "")).expanduser()]
+    try:
+        return list(dataset.files())
+    except DataError:
+        return []  # the reader says why
+
+
+def _sum(sizes: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
+    for one in sizes:
+        for name, size in one.items():
+            total[name] += size
+    return dict(total)
+
+
 def all_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any], inputs: Path) -> dict[str, Any]:
     """What `estimated_needs` takes: sizes of the input artifacts, of the file, and of what the settings ask for."""
     found = {**sizes, **_settings_sizes(stage, sizes, settings)}
-    found |= reading_sizes(Path(str(getattr(settings.get("dataset"), "path", None) or "")).expanduser())
+    found |= _sum(reading_sizes(path) for path in _files(settings.get("dataset")))
     return found | trained_sizes(inputs / "train") if stage == "embed" else found
 
 

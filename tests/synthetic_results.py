@@ -29,11 +29,12 @@ def synthetic_results(
     clock: float = 1.0,
     gap_s: float = 0.0,
     start: str | None = None,
+    recordings: tuple[str, ...] = (),
 ) -> StudyResults:
     """Consecutive clusters, each with its own leading channel; the last windows are noise and one is anomalous.
 
     With `clock=1.01` the recorded time runs 1 % slower than `rate_hz` says; `gap_s` seconds are missing after half;
-    `start` is the date of the first sample.
+    `start` is the date of the first sample. `recordings` are groups of the same size.
     """
     rng = np.random.default_rng(0)
     n_samples = (n_windows - 1) * stride + length
@@ -52,6 +53,8 @@ def synthetic_results(
         train_stop=n_samples,
         labels=regime,
         label_names=labels,
+        groups=np.arange(n_samples) * len(recordings) // n_samples if recordings else None,
+        group_names=recordings,
         notes=(f"a note about {name}",),
         segments=(0, -(-n_samples // 2)) if gap_s else (0,),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from clusterwhy.errors import DataError
@@ -133,6 +134,45 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
     }
     tab.locator("#clear").click()
     assert "No windows selected" in title(tab, "selection")
+
+
+RECORDINGS = ("run 1", "a recording with a very long name that has no room in its lane" * 2, *HOSTILE[:3], "last")
+
+
+def test_the_table_of_recordings_counts_their_windows(tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path / "artifacts", recordings=RECORDINGS)
+    page = written(study, tmp_path / "report").read_text()
+    table = pd.read_csv(tmp_path / "report" / "recordings.csv")
+    assert table["recording"].tolist() == list(RECORDINGS) and table["windows"].sum() == len(study.data.starts)
+    shares = table[["noise", "cluster_0", "cluster_1", "cluster_2"]].to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+    assert (table["windows"] * table["anomalous"]).sum() == pytest.approx(1.0, abs=1e-4), "one window is anomalous"
+    assert shares[0].argmax() == 1 and shares[-1].argmax() == 3 and table["noise"].iloc[-1] > 0
+    last = study.data.index[study.data.groups == len(RECORDINGS) - 1]
+    assert table["from"].iloc[-1] == f"{last['start'].min() / 10:g} s"
+    assert "What each recording holds" in page and "&lt;script&gt;document.title" in page
+    assert HOSTILE[0] not in page
+    written(synthetic_results(tmp_path / "one"), tmp_path / "alone")
+    assert not (tmp_path / "alone" / "recordings.csv").exists()
+    assert "What each recording holds" not in (tmp_path / "alone" / "report.html").read_text()
+
+
+@needs_browser
+def test_recordings_have_a_lane_with_their_names_and_a_row_that_selects_them(visit: Any, tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path / "artifacts", recordings=RECORDINGS)
+    tab = visit(written(study, tmp_path / "report"))
+    figure = "document.getElementById('series')"
+    assert tab.evaluate(f"{figure}._fullLayout.yaxis2.ticktext") == ["label", "recording", "cluster"]
+    shown = tab.evaluate(f"{figure}.layout.annotations.map((one) => one.text)")
+    assert len(shown) == len(RECORDINGS) and shown[0] == "run 1" and shown[-1] == "last" and "…" in shown[1]
+    lane = tab.evaluate(f"{figure}.data.filter((one) => one.type === 'heatmap' && one.y[0] === 1)[0].z[0]")
+    changes = sum(one != other for one, other in itertools.pairwise(lane) if None not in (one, other))
+    assert changes == len(RECORDINGS) - 1
+    tab.locator("[data-recording]").nth(2).click()
+    tab.wait_for_timeout(500)
+    own = int((study.data.groups == 2).sum())
+    assert title(tab, "selection").startswith(f"{own} windows selected")
+    assert tab.title() == "clusterwhy: made up"
 
 
 @needs_browser

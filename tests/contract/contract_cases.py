@@ -37,6 +37,13 @@ def csv(folder: Path, content: str | bytes, name: str = "own.csv", **chosen: Any
     return CsvFile(path=str(path), **{"time": "t"} | chosen).read()
 
 
+def several(folder: Path, files: dict[str, str], **chosen: Any) -> Series:
+    (folder / "runs").mkdir()
+    for name, content in files.items():
+        (folder / "runs" / f"{name}.csv").write_text(content)
+    return CsvFile(path=str(folder / "runs"), **{"time": "t"} | chosen).read()
+
+
 def npy(folder: Path, array: np.ndarray | bytes, **chosen: Any) -> Series:
     path = folder / "own.npy"
     if isinstance(array, bytes):
@@ -774,9 +781,62 @@ TABLES: list[tuple[str, Any, dict[str, Any], str, str]] = [
         "(1 row, first at 7)",
     ),
 ]
+SEVERAL: list[tuple[str, Any, dict[str, Any], str, str]] = [
+    (
+        "files with different channels",
+        {"a": table(), "b": table(), "c": table().replace("t,a,b", "t,a,c", 1)},
+        {},
+        "other-channels",
+        "c: lacks 'b' and also has 'c', unlike most recordings",
+    ),
+    (
+        "files of different rates",
+        {"a": table(), "b": table(), "c": without(table(), *range(1, N, 2))},
+        {},
+        "other-rate",
+        "c: 0.5 samples per second, most have 1: set `irregular: resample`",
+    ),
+    (
+        "files with dates beside files with seconds",
+        {"a": timed(stamps("2024-03-01", N, "1s")), "b": "t,a\n0,1\n1,2\n2,3\n", "c": "t,a\n0,1\n1,2\n2,3\n"},
+        {},
+        "other-clock",
+        "a: its time is in dates, that of most recordings in seconds",
+    ),
+    (
+        "files with different units",
+        {"a": "t,a\ns,bar\n0,1\n1,2\n", "b": "t,a\ns,Pa\n0,1\n1,2\n"},
+        {"rows_below_header": ["units"]},
+        "other-unit",
+        "b: 'a' is in Pa, elsewhere in bar",
+    ),
+    (
+        "files and a column of groups",
+        {"a": table(), "b": table()},
+        {"group": "a"},
+        "two-groups",
+        "2 files, each of which is a group: set `group: null`, or read one file",
+    ),
+    (
+        "a fault in one of several files",
+        {"a": table(), "b": table(a={3: "?"})},
+        {},
+        "not-numbers",
+        "b: column 'a': 1 cells are not numbers, first '?' in row 3 (line 5)",
+    ),
+    (
+        "a known-good recording that there is not",
+        {"run_1": table(), "run_2": table()},
+        {"normal": {"recording": "run_3"}},
+        "unknown-recording",
+        "no recording 'run_3'; it has 'run_",
+    ),
+]
 ALL = [
+    *(("folder of csv", *entry) for entry in SEVERAL),
     *(("csv", *entry) for entry in CSV_FAULTS),
     *(("numpy", *entry) for entry in ARRAYS),
     *(("parquet", *entry) for entry in TABLES),
 ]
-READ: dict[str, Callable[..., Series]] = {"csv": csv, "numpy": npy, "parquet": parquet}
+ONE_FILE: dict[str, Callable[..., Series]] = {"csv": csv, "numpy": npy, "parquet": parquet}
+READ = ONE_FILE | {"folder of csv": several}

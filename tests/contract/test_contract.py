@@ -26,7 +26,7 @@ from clusterwhy.errors import ConfigError, DataError
 from clusterwhy.readers.data_report import data_report, fault_report
 from clusterwhy.readers.tables import CsvFile, NumpyFile, ParquetFile
 from tests.conftest import ROOT
-from tests.contract.contract_cases import ALL, READ, as_bytes, csv, npy, parquet, table, without
+from tests.contract.contract_cases import ALL, ONE_FILE, READ, as_bytes, csv, npy, parquet, table, without
 from tests.contract.contract_repairs import READS
 
 Note = Callable[[str, str, str, str], None]
@@ -72,7 +72,8 @@ def test_a_path_that_is_not_a_file_is_refused(reader: type, tmp_path: Path, faul
     (tmp_path / "folder.npy").mkdir()
     for path, text in (
         (tmp_path / "nowhere.npy", "no such file: set `dataset.path`"),
-        (tmp_path / "folder.npy", "expected a file, got a folder"),
+        (tmp_path / "folder.npy", "the folder has no file that ends with"),
+        (tmp_path / "*_of_none.npy", "no file matches the pattern"),
         (tmp_path / "pipe.npy", "expected a regular file"),
         (tmp_path / ("x" * 300 + ".npy"), "no"),
         (Path("~nobody-of-that-name/x.npy"), "not readable"),
@@ -80,7 +81,7 @@ def test_a_path_that_is_not_a_file_is_refused(reader: type, tmp_path: Path, faul
         with pytest.raises(DataError, match=text) as caught:
             reader(path=str(path), **more).read()
         assert [record.kind for record in caught.value.records] == ["no-file"]
-    fault("Input files", "no file, a folder, a pipe", where, "refused: no-file")
+    fault("Input files", "no file, an empty folder, a pipe", where, "refused: no-file")
 
 
 def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Note) -> None:
@@ -261,7 +262,7 @@ def test_arbitrary_bytes_are_read_correctly_or_refused(
     head: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
-    for read in READ.values():
+    for read in ONE_FILE.values():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")

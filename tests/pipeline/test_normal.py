@@ -1,6 +1,7 @@
 """A known-good period, as a user sets it: what `prepare` keeps and says of it, and what it refuses."""
 
 import json
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -31,6 +32,15 @@ def test_a_period_on_the_command_line_decides_what_is_fitted(study: Checkout, st
         {"start": 400, "stop": 800, "from": 20.0, "to": 39.95},
         {"start": 2000, "stop": 2400, "from": 100.0, "to": 119.95},
     ]
+
+
+def test_a_period_of_the_yaml_is_replaced_on_the_command_line(study: Checkout, stages: StageServer) -> None:
+    path = study.root / "conf" / "dataset" / "pump.yaml"
+    kept = path.read_bytes()
+    path.write_text(kept.decode().replace("normal: null", "normal: {label: ok}"))
+    done = stages.run("pipeline.prepare", "dataset.normal=null", "dataset.normal={to:60}")
+    path.write_bytes(kept)
+    assert done.returncode == 0 and "Fitted on the first sample to 60 s (" in done.said, done.said
 
 
 def test_a_range_and_patterns_on_the_command_line_choose_what_is_read(study: Checkout, stages: StageServer) -> None:
@@ -74,3 +84,31 @@ def test_a_recording_that_a_study_is_applied_to_needs_no_period_of_its_own(
 def test_the_page_says_what_anomalies_are_relative_to(study: Checkout) -> None:
     page = (study.root / "artifacts/report/report.html").read_text()
     assert "Fitted on all windows; anomalies are relative to the whole recording." in page
+
+
+def test_a_folder_of_runs_is_one_study(study: Checkout, stages: StageServer, fault: Callable[..., None]) -> None:
+    runs = study.root / "data" / "runs"
+    runs.mkdir()
+    table = pd.read_csv(study.root / "data" / "pump.csv")
+    for i in range(3):
+        table.iloc[800 * i : 800 * (i + 1)].assign(time=table["time"].head(800).to_numpy()).to_csv(
+            runs / f"run_{i + 9}.csv", index=False
+        )
+    done = stages.run("pipeline.prepare", "dataset.path=data/runs", "dataset.normal={recording:run_10}")
+    assert done.returncode == 0, done.said
+    assert "Fitted on recording run_10 (33 % of windows)" in done.said
+    data = Prepared(max((study.root / "outputs" / "prepare").iterdir()))
+    check_folder("prepare", data.folder, {})
+    assert data.card.group_names == ["run_9", "run_10", "run_11"] and data.card.segments == [0, 800, 1600]
+    np.testing.assert_array_equal(data.values, table.iloc[:, 1:])
+    assert (data.starts // 800 == (data.starts + data.length - 1) // 800).all()
+    np.testing.assert_array_equal(data.index["train"], data.groups == 1)
+    (runs / "run_12.csv").write_text("time,pressure,flow\n" + "".join(f"{i / 20},1,2\n" for i in range(100)))
+    (runs / "run_13.csv").write_text("")
+    done = stages.run("pipeline.prepare", "dataset.path=data/runs")
+    assert done.returncode == 1 and "run_13: the file is empty" in done.said, done.said
+    (runs / "run_13.csv").unlink()
+    done = stages.run("pipeline.prepare", "dataset.path='data/runs/*.csv'")
+    shutil.rmtree(runs)
+    assert done.returncode == 1 and "run_12: lacks 'current', unlike most recordings" in done.said, done.said
+    fault("Input files", "a recording of several that lacks a channel", "prepare", "one error that lists all files")

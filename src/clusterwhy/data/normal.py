@@ -1,7 +1,7 @@
 """A known-good period: dates, seconds or labels that say which samples fit everything that is learned."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Self
 
@@ -12,9 +12,14 @@ from clusterwhy.config import Settings
 from clusterwhy.data.moments import Range, dated, range_faults, shown
 from clusterwhy.data.series import Normal, Series, spans_of
 from clusterwhy.errors import DataError, Fault
-from clusterwhy.types import BoolArray
+from clusterwhy.types import BoolArray, IntArray
 
 SHOWN = 12  # names shown in a message
+KINDS = ("label", "recording")
+ADVICE = (
+    "set `label` to the column that holds them",
+    "set `path` to a folder or a pattern of files, or `group` to the column that tells them apart",
+)
 
 
 def _texts(names: object) -> object:
@@ -31,14 +36,16 @@ class NormalSpan(Range):
     Attributes:
         from_, to: the first and the last moment, as in `Range`.
         label: samples with one of these labels.
+        recording: samples of these recordings, by the names of their files or groups.
     """
 
     label: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
+    recording: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
 
     @model_validator(mode="after")
     def _not_everything(self) -> Self:
-        if self.is_open and not self.label:
-            raise ValueError("expected `from` and `to`, or `label`")
+        if self.is_open and not (self.label or self.recording):
+            raise ValueError("expected `from` and `to`, `label` or `recording`")
         return self
 
     def says(self, zone: str) -> str:
@@ -46,35 +53,48 @@ class NormalSpan(Range):
         dates = any(isinstance(end, str) for end in self.ends)
         when = self.range_says + (f" ({zone})" if dates and zone != "UTC" else "")
         labels = f"samples labelled {' or '.join(map(repr, self.label))}" if self.label else ""
-        return ", ".join(filter(None, (when, labels)))
+        plural = "s" if len(self.recording) > 1 else ""
+        recordings = f"recording{plural} {' and '.join(self.recording)}" if self.recording else ""
+        return ", ".join(filter(None, (recordings, when, labels)))
 
     def inside_of(self, series: Series, zone: str) -> BoolArray:
         """(time,) whether samples meet all conditions; those without fault (`faults`)."""
         found = self.inside(series.time, zone, 1.0 / series.rate_hz)
-        if self.label and series.labels is not None:
-            wanted = [series.label_names.index(label) for label in self.label]
-            found &= np.isin(series.labels, wanted)
+        for wanted, names, codes in self._named(series):
+            if wanted and codes is not None:
+                found &= np.isin(codes, [names.index(name) for name in wanted])
         return found
+
+    def _named(self, series: Series) -> tuple[tuple[tuple[str, ...], tuple[str, ...], IntArray | None], ...]:
+        """What is asked for by name, the names that there are, and the code of each sample."""
+        return (
+            (self.label, series.label_names, series.labels),
+            (self.recording, series.group_names, series.groups),
+        )
 
     def faults(self, series: Series, zone: str) -> Iterator[Fault]:
         """Why the series has no such samples."""
         where = f"`normal`, {self.says(zone)}"
-        wrong = [*range_faults(self, series.time, zone, where), *_label_faults(self, series, where)]
+        wrong = range_faults(self, series.time, zone, where)
+        for kind, advice, (wanted, names, codes) in zip(KINDS, ADVICE, self._named(series), strict=True):
+            if wanted and codes is None:
+                wrong.append(Fault(f"no-{kind}s", f"{where}: the recording has no {kind}s; {advice}"))
+            elif wanted:
+                wrong += _name_faults(kind, wanted, names, where)
         yield from wrong
         if not wrong and not self.inside_of(series, zone).any():
             yield Fault("empty-span", f"{where}: the recording has no sample there")
 
 
-def _label_faults(span: NormalSpan, series: Series, where: str) -> Iterator[Fault]:
-    if span.label and series.labels is None:
-        yield Fault("no-labels", f"{where}: the recording has no labels; set `label` to the column that holds them")
-        return
-    known = list(series.label_names)
-    for label in span.label:
-        if label not in known:
-            near = difflib.get_close_matches(label, known, n=SHOWN) or known[:SHOWN]
-            more = "" if len(near) == len(known) else f", ... ({len(known)} labels)"
-            yield Fault("unknown-label", f"{where}: no label {label!r}; it has {', '.join(map(repr, near))}{more}")
+def _name_faults(kind: str, wanted: Sequence[str], known: Sequence[str], where: str) -> list[Fault]:
+    found = []
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=SHOWN) or known[:SHOWN]
+            more = "" if len(near) == len(known) else f", ... ({len(known)} {kind}s)"
+            text = f"{where}: no {kind} {name!r}; it has {', '.join(map(repr, near))}{more}"
+            found.append(Fault(f"unknown-{kind}", text))
+    return found
 
 
 def _listed(spans: object) -> object:

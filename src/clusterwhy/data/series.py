@@ -100,7 +100,7 @@ class Series:
         return end_to_end(self.time)
 
 
-def end_to_end(time: FloatArray | IntArray) -> FloatArray:
+def end_to_end(time: FloatArray | IntArray, follow: Sequence[int] = ()) -> FloatArray:
     """Seconds since the first sample, always increasing.
 
     Where time goes back, as between two machines that recorded at the same time, the later recording follows the
@@ -108,12 +108,14 @@ def end_to_end(time: FloatArray | IntArray) -> FloatArray:
 
     Args:
         time: (time,) float64 seconds, or int64 nanoseconds.
+        follow: samples that follow the one before in any case.
     """
     elapsed: FloatArray = time - time[0]
     if np.issubdtype(time.dtype, np.integer):
         elapsed = elapsed / 1e9
     steps = np.diff(elapsed)
     back = steps <= 0
+    back[np.asarray(follow, dtype=np.int64) - 1] = True
     if not back.any():
         return elapsed
     usual = float(np.median(steps[~back])) if not back.all() else 1.0

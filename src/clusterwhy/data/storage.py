@@ -63,17 +63,28 @@ class Prepared:
 
     @cached_property
     def time_s(self) -> FloatArray:
-        """(time,) seconds since the first sample; recordings of one clock follow one another, see `end_to_end`."""
-        return end_to_end(read_array(self.folder / "time.npy"))
+        """(time,) seconds since the first sample; recordings of one clock, or far apart, follow one another."""
+        return end_to_end(read_array(self.folder / "time.npy"), self._far_apart)
+
+    @cached_property
+    def _far_apart(self) -> list[int]:
+        """First samples of recordings, if most of the time lies between recordings; else none."""
+        if self.groups is None:
+            return []
+        time, segments = read_array(self.folder / "time.npy"), np.asarray(self.card.segments[1:], dtype=np.int64)
+        after = np.searchsorted(self.starts, segments).clip(1, len(self.starts) - 1)
+        begins = segments[self.groups[after] != self.groups[after - 1]]
+        between = (time[begins] - time[begins - 1]).clip(min=0).sum()
+        return [int(first) for first in begins] if between > max(0, time[-1] - time[0]) / 2 else []
 
     @cached_property
     def start_ms(self) -> float | None:
         """When the first sample was recorded, in milliseconds since 1970 UTC.
 
-        None without dates, or where time goes back, since recordings then follow one another.
+        None without dates, or where time goes back or is far apart, since recordings then follow one another.
         """
         time = read_array(self.folder / "time.npy")
-        if not np.issubdtype(time.dtype, np.integer) or (np.diff(time) <= 0).any():
+        if not np.issubdtype(time.dtype, np.integer) or (np.diff(time) <= 0).any() or self._far_apart:
             return None
         return float(time[0]) / 1e6
 

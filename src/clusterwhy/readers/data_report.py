@@ -39,7 +39,7 @@ def data_report(series: Series) -> dict[str, Any]:
         ],
         "segments": [
             {"start": start, "stop": stop, "from": _time(series, start), "to": _time(series, stop - 1)}
-            | _group(series, start)
+            | _group(series, start, stop)
             for start, stop in zip(series.segments, stops, strict=True)
         ],
         "normal": _normal(series),
@@ -58,11 +58,11 @@ def _normal(series: Series) -> dict[str, Any] | None:
     return {"says": series.normal.says, "spans": spans}
 
 
-def _group(series: Series, row: int) -> dict[str, str]:
-    """The group of a segment, if groups share a clock: elsewhere a segment may hold several."""
-    if series.groups is None or not (np.diff(series.time) < 0).any():
+def _group(series: Series, start: int, stop: int) -> dict[str, str]:
+    """The group of a segment that lies in one."""
+    if series.groups is None or series.groups[start] < 0 or (series.groups[start:stop] != series.groups[start]).any():
         return {}
-    return {"group": series.group_names[series.groups[row]]}
+    return {"group": series.group_names[series.groups[start]]}
 
 
 def _time(series: Series, row: int) -> float | str:

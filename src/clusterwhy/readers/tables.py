@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
+from os.path import expanduser, isdir
 from pathlib import Path
 from tokenize import TokenError
 from typing import Self
@@ -39,6 +40,11 @@ class CsvFile(CsvLayout, WideTable):
         return self
 
     @property
+    def suffixes(self) -> Sequence[str]:
+        """Of the files of a folder that are read, compressed by gzip or not."""
+        return ".csv", ".tsv", ".txt", ".dat"
+
+    @property
     def cell_separator(self) -> str:
         """What separates cells."""
         return self.separator
@@ -64,7 +70,7 @@ class CsvFile(CsvLayout, WideTable):
         if not proposal.settings or layout_proposal(text.lines, proposed, proposed.time).faults:
             return []
         try:
-            proposed.recording()
+            proposed.read_file()
         except DataError as error:
             return error.records
         return []
@@ -72,6 +78,11 @@ class CsvFile(CsvLayout, WideTable):
 
 class ParquetFile(WideTable):
     """A Parquet file."""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Of the files of a folder that are read."""
+        return ".parquet", ".pq"
 
     def read_table(self, file: Path, issues: Issues) -> tuple[pd.DataFrame, dict[str, str]]:
         """The table as it is stored."""
@@ -111,11 +122,16 @@ class NumpyFile(FileSettings):
 
     @model_validator(mode="after")
     def _npy(self) -> Self:
-        if not self.path.endswith(".npy"):
-            raise ValueError(f"expected a .npy file, got {self.path!r}")
+        if not self.path.endswith(".npy") and not isdir(expanduser(self.path)):
+            raise ValueError(f"expected a .npy file, or a folder of them, got {self.path!r}")
         return self
 
-    def recording(self) -> Series:
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """Of the files of a folder that are read."""
+        return (".npy",)
+
+    def read_file(self) -> Series:
         """Read and check the array.
 
         Raises:

@@ -98,7 +98,7 @@ class WideTable(FileSettings):
         """The unchecked table of the file, and the units that it names."""
         raise NotImplementedError
 
-    def recording(self) -> Series:
+    def read_file(self) -> Series:
         """Read and check the table.
 
         Raises:

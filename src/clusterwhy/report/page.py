@@ -5,12 +5,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from clusterwhy.artifacts.store import write_text
+from clusterwhy.artifacts.store import write_table, write_text
 from clusterwhy.plots.names import short
 from clusterwhy.report import pictures
 from clusterwhy.report.page_data import view_data
 from clusterwhy.report.page_sections import sections
 from clusterwhy.report.ranking import Ranking
+from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import figure
 from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
@@ -40,6 +41,8 @@ def write_pictures(study: StudyResults, folder: Path) -> None:
 def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None) -> int:
     """Write `report.html` and, for a long series, its values and the relevance of its windows in files beside it.
 
+    Of several recordings also `recordings.csv`.
+
     Args:
         study: results of the stages.
         folder: the output folder, with the figures that `write_pictures` wrote.
@@ -52,6 +55,8 @@ def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None
     for some in (chunks, cells):
         for name, text in some.files(study) if some else ():
             write_text(folder / name, text)
+    if (recordings := recordings_table(study)) is not None:
+        write_table(folder / "recordings.csv", recordings)
     views = view_data(study, chunks, cells)
     html = _render(
         sections(study, folder, ranking) | {"about": script_json(views.about), "arrays": views.arrays},

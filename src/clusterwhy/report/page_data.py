@@ -64,6 +64,7 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "breaks": card.segments[1:],
         "n_windows": len(data.starts),
         "label_names": card.label_names if data.labels is not None else [],
+        "group_names": card.group_names if data.groups is not None else [],
         "threshold": study.threshold,
         "ranges": drawing_ranges(data.values),
         "clusters": clusters,
@@ -104,6 +105,8 @@ def _windows(study: StudyResults) -> list[Packed]:
         packed += [pack("behind_x", x), pack("behind_y", y), pack("behind_cluster", behind.labels)]
     if data.labels is not None:
         packed.append(pack("label", data.labels))
+    if data.groups is not None:
+        packed.append(pack("group", data.groups))
     if (marked := data.anomalous_samples) is not None:
         # starts and stops of expert-labelled anomalies, alternating
         packed.append(pack("marked", np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))))

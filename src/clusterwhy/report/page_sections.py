@@ -15,6 +15,7 @@ from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.patterns import patterns
 from clusterwhy.report.pictures import MOST_LANES
 from clusterwhy.report.ranking import Ranking
+from clusterwhy.report.recordings import recordings_table, shown_recordings
 from clusterwhy.report.sparklines import strip
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import (
@@ -50,6 +51,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "overview": _picture(folder / "overview.png"),
         "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
         "noise": _noise(study),
+        "recordings": shown_recordings(recordings_table(study)),
         "anomaly_target": study.anomaly_target,
         "anomalies": [_anomaly(study, row, folder) for row in study.drawn_anomalies],
         "patterns": patterns(study),

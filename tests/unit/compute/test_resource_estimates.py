@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline._resource_estimates import estimated_needs, reading_sizes, trained_sizes
+from clusterwhy.readers.tables import NumpyFile
+from pipeline._resource_estimates import all_sizes, estimated_needs, reading_sizes, trained_sizes
 from tests.conftest import ROOT
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
@@ -35,6 +36,16 @@ def test_the_numbers_of_an_array_are_in_its_header(tmp_path: Path) -> None:
     assert reading_sizes(tmp_path / "own.npy") == {"cell": 1200.0, "reading": 1200 * 22.0}
     (tmp_path / "broken.npy").write_bytes(b"no array")
     assert reading_sizes(tmp_path / "broken.npy") == reading_sizes(tmp_path / "none.csv") == {}
+
+
+def test_the_numbers_of_several_files_are_added_up(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((300, 4)))
+    (tmp_path / "notes.txt").write_text("1,2,3")
+    settings = {"dataset": NumpyFile(path=str(tmp_path), rate_hz=1.0)}
+    assert all_sizes("prepare", {}, settings, tmp_path) == {"cell": 2400.0, "reading": 2400 * 26.0}
+    nowhere = {"dataset": NumpyFile(path=str(tmp_path / "none_*.npy"), rate_hz=1.0)}
+    assert all_sizes("prepare", {}, nowhere, tmp_path) == {}
 
 
 def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_span_that_reaches_beyond_the_recording_is_cut_and_told(tmp_path: Path
     [
         ({"normal": {"from": "1 March"}}, "expected a date such as 2024-03-01"),
         ({"normal": {"from": True, "to": 5}}, "expected a date such as 2024-03-01"),
-        ({"normal": {}}, "expected `from` and `to`, or `label`"),
+        ({"normal": {}}, "expected `from` and `to`, `label` or `recording`"),
         ({"normal": {"label": False}}, "quote words"),
         ({"normal": [{"form": 1}]}, r"normal\.0\.form"),
         ({"normal": {"to": 5}, "train_share": 0.5}, "`normal` and `train_share: 0.5` both"),

@@ -128,6 +128,7 @@ class Data {
     for (const name of ["start", "x", "y", "cluster", "strength", "score"]) this[name] = arrays[name].values;
     this.marked = arrays.marked ? arrays.marked.values : null;
     this.label = arrays.label ? arrays.label.values : null;
+    this.group = arrays.group ? arrays.group.values : null; // recordings
     this.nWindows = about.n_windows;
     this.nChannels = about.channels.length;
     this.length = about.length;

@@ -18,14 +18,14 @@ function csvCell(value) {
 function asCsv(data, windows) {
   const relevance = data.about.channels.map((name) => `relevance of ${name}`); // shares of |relevance|; empty where not explained
   const { dated } = data;
-  const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
+  const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.group ? ["recording"] : []), ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
   const explained = (w) => {
     const found = data.relevance(w, "explained");
     return found ? [found.cluster, ...data.about.channels.map((_, c) => found.channel(c))] : ["", ...relevance.map(() => "")];
   };
   const rows = windows.map((w) => [
     w, ...(dated ? [data.formatTime(data.startTime(w)), data.formatTime(data.stopTime(w))] : []), data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.strength[w], data.score[w],
-    ...(data.label ? [data.about.label_names[data.label[w]]] : []), ...explained(w),
+    ...(data.group ? [data.about.group_names[data.group[w]]] : []), ...(data.label ? [data.about.label_names[data.label[w]]] : []), ...explained(w),
   ]);
   return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";
 }
@@ -182,10 +182,13 @@ async function main() {
   document.addEventListener("click", (event) => {
     const jump = event.target.closest("[data-jump]");
     if (jump) { event.preventDefault(); jumpTo(jump.hash.slice(1)); return; }
-    const button = event.target.closest("[data-window], [data-cluster]");
+    const button = event.target.closest("[data-window], [data-cluster], [data-recording]");
     if (!button) return;
     if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window), why: button.dataset.why || "cluster" });
-    else state.set({ selected: Array.from(data.cluster.keys()).filter((w) => data.cluster[w] === Number(button.dataset.cluster)) });
+    else {
+      const [codes, code] = button.dataset.cluster === undefined ? [data.group, data.about.group_names.indexOf(button.dataset.recording)] : [data.cluster, Number(button.dataset.cluster)];
+      state.set({ selected: Array.from(codes.keys()).filter((w) => codes[w] === code) });
+    }
     if (!button.closest("#explore")) element("explore").scrollIntoView({ behavior: "smooth" });
   });
   element("explore").removeAttribute("aria-busy");

@@ -23,7 +23,7 @@ class SeriesView {
     const drawn = [Math.max(whole[0], shown[0] - margin), Math.min(whole[1], shown[1] + margin)];
     const [from, to, first, last] = [...shown, ...drawn].map((time) => data.sampleAt(time)), source = data.source(first, last);
     const traces = [this.lines(channels, source, { from, to, first, last }, lane), ...this.strips(shown, drawn), this.scores(shown, drawn)];
-    const names = [...(data.marked ? ["anomaly label"] : []), ...(data.label ? ["label"] : []), "cluster"], strips = names.length;
+    const names = this.stripNames(), strips = names.length;
     // from the bottom: scores, strips, lanes of the channels
     const height = Math.max(400, 200 + 22 * channels.length), part = (pixels) => pixels / (height - 44), below = part(116), strip = part(18);
     const shape = layout({
@@ -33,7 +33,7 @@ class SeriesView {
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
       yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
-      shapes: this.shapes(), annotations: this.names(shown), margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
+      shapes: this.shapes(), annotations: [...this.names(shown), ...this.recordingNames(shown)], margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
     });
     draw(this.div, traces, shape, config("series", { scrollZoom: true })).then((isFirst) => { if (isFirst) this.connect(); });
     this.refine(from, to, first, last, source);
@@ -89,7 +89,26 @@ class SeriesView {
     };
   }
 
-  // clusters and labels (if any) of the windows with the nearest centres, and expert-labelled anomalies
+  // strips of the windows, from the bottom
+  stripNames() {
+    const { data } = this;
+    return [...(data.marked ? ["anomaly label"] : []), ...(data.label ? ["label"] : []), ...(data.group ? ["recording"] : []), "cluster"];
+  }
+
+  // the name of each recording in its strip, where there is room
+  recordingNames([from, to]) {
+    const { data } = this, y = this.stripNames().indexOf("recording"), found = [];
+    for (let first = 0, stop; data.group && first < data.nWindows; first = stop) {
+      for (stop = first + 1; stop < data.nWindows && data.group[stop] === data.group[first];) stop += 1;
+      const start = Math.max(from, data.startTime(first)), end = Math.min(to, data.stopTime(stop - 1));
+      const letters = Math.floor((0.75 * (this.div.clientWidth || 800) * (end - start)) / (to - from) / 6.5);
+      if (letters < 3 || found.length >= MOST_SHAPES) continue;
+      found.push({ x: (start + end) / 2, y, xref: "x", yref: "y2", showarrow: false, font: { size: 10, color: css("--text") }, text: plain(data.about.group_names[data.group[first]], letters) });
+    }
+    return found;
+  }
+
+  // clusters, recordings and labels (if any) of the windows with the nearest centres, and expert-labelled anomalies
   strips(shown, [from, to]) {
     const { data } = this, dense = (this.across() * (to - from)) / (shown[1] - shown[0]);
     const n = Math.min(Math.ceil(dense), Math.max(2, data.nWindows * 2)), each = (to - from) / n;
@@ -100,9 +119,10 @@ class SeriesView {
       xaxis: "x", yaxis: "y2", text: [windows.map(names)], hovertemplate: "%{text}<extra></extra>",
     });
     const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
-    const row = data.marked ? 1 : 0;
-    const found = [strip(row + (data.label ? 1 : 0), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
-    if (data.label) found.push(strip(row, windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelTint(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
+    const rows = this.stripNames(), row = (name) => rows.indexOf(name);
+    const found = [strip(row("cluster"), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
+    if (data.group) found.push(strip(row("recording"), windows.map((w) => data.group[w] % 2), [css("--grid"), css("--page")], 0, (w) => `recording ${plain(data.about.group_names[data.group[w]], 60)}`));
+    if (data.label) found.push(strip(row("label"), windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelTint(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
     if (data.marked) {
       const codes = x.map((time) => Number(this.isMarked(time - each / 2, time + each / 2)));
       found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "labelled as an anomaly" : "not labelled")));
