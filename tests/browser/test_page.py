@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clusterwhy.artifacts.store import read_table, write_json, write_table
 from clusterwhy.errors import DataError
 from clusterwhy.propagation.explainer import Relevance
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json
-from clusterwhy.report.page_data import explained_windows
+from clusterwhy.report.page_data import explained_windows, view_data
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.study import views
 from tests.browser.opening import area, dragged, needs_browser, title, written
@@ -684,3 +685,14 @@ def test_relevance_has_a_notebook_representation(rng: np.random.Generator) -> No
     relevance = Relevance(values, values.sum(axis=(1, 2)), np.zeros(20), {"composite": "<b>rules</b>"})
     shown = relevance._repr_html_()
     assert "20 x 3 x 8" in shown and "2 (+9" in shown and "&lt;b&gt;rules" in shown and "<b>rules" not in shown
+
+
+@pytest.mark.parametrize("highest", [9.1, 9.2, 9.3, 9.4])
+def test_a_score_that_equals_the_threshold_is_not_above_it(tmp_path: Path, highest: float) -> None:
+    synthetic_results(tmp_path)
+    path, segments = tmp_path / "score" / "scores.parquet", tmp_path / "score" / "segments.json"
+    table = read_table(path)
+    write_table(path, table.assign(score=table["score"].where(table["score"] < 9.0, highest)))
+    write_json(segments, json.loads(segments.read_text()) | {"threshold": highest})
+    about = view_data(StudyResults.of(tmp_path), None, None).about
+    assert float(np.float32(highest)) <= about["threshold"] == pytest.approx(highest)

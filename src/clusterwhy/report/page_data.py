@@ -65,7 +65,8 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "n_windows": len(data.starts),
         "label_names": card.label_names if data.labels is not None else [],
         "group_names": card.group_names if data.groups is not None else [],
-        "threshold": study.threshold,
+        # as the scores are packed, so that none of them rises above a threshold that it equals
+        "threshold": float(np.float32(study.threshold)),
         "ranges": drawing_ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
