@@ -5,8 +5,8 @@ recording, at random moments. Windows whose score is above that of 99 % of the n
 explained by the detector's score and grouped in four ways: by the shares of relevance, by relevance in channel and
 time, by the deviation from normal windows, and by the deviation with channels weighed by their share of relevance, as
 the pipeline does. Groups are compared with the true ones (adjusted Rand index) for several distances at which groups
-are not merged. The distance was chosen on the first recording. Twenty minutes on one core; encoders are kept in
-`.tmp/patterns`:
+are not merged. The distance was chosen on these recordings, for each way. Twenty minutes on one core; encoders are kept
+in `.tmp/patterns`:
 
     python -m benchmarks.patterns
     python -m benchmarks.patterns --subjects 1    # one recording; writes nothing
@@ -132,10 +132,10 @@ def section(result: Result) -> str:
     ours, best = found.loc[OURS], found.drop(index=OURS).iloc[0]
     return f"""
 Patterns of alarms agree with planted faults by an adjusted Rand index of {ours["fault and channel"]:.2f} where fault
-and channel must both be the same. The best of the other ways, {best.name}, has {best["fault and channel"]:.2f} at
-the distance that is best for it. The channel alone is found best by the shares of relevance
-({found.loc["shares of relevance", "channel"]:.2f}); faults whose course differs each time, such as another phase, fall
-into patterns of their own.
+and channel must both be the same, and of {ours["channel"]:.2f} for the channel. By {best.name} alone these are
+{best["fault and channel"]:.2f} and {best["channel"]:.2f}; by the shares of relevance, which know the channel only,
+{found.loc["shares of relevance", "fault and channel"]:.2f} and {found.loc["shares of relevance", "channel"]:.2f}.
+Faults whose course differs each time, such as another phase, fall into patterns of their own.
 
 {result.setup["subjects"]} recordings; {result.setup["alarms"]} alarms of {result.setup["faults"]} kinds in each
 (means), no label is used. Brackets: 95 % bootstrap intervals over recordings.

@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter1d
 from clusterwhy.types import FloatArray, IntArray
 
 NO_PATTERN = -1  # of windows that are no alarm, or that have no relevance
-APART = 0.4  # mean distance from which on groups of alarms are not merged (`python -m benchmarks.patterns`)
+APART = 0.5  # mean distance from which on groups of alarms are not merged (`python -m benchmarks.patterns`)
 SMOOTHED = 16  # deviations are smoothed over this part of a window
 COLUMNS = ["pattern", "n_alarms", "window", "first_window", "last_window", "likeness"]
 
