@@ -106,6 +106,7 @@ def test_the_attribute_stage_refuses_invalid_artifacts(
             ("study=ecg", "window.length=50", "window.stride=50", "classifier.pool=4"),
             "windows of 50 samples are too short",
         ),
+        (("study=ecg", "dataset.normal={from:0,to:20}"), "`normal` is not for supervised studies"),
         (("study=ecg", "split.test_share=0.9"), "split.test_share: Input should be less than or equal to 0.5"),
     ],
 )
