@@ -192,6 +192,7 @@ def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
         "to": clock.text(seconds[starts[window] + study.data.length - 1]),
         "score": float(record["score"]),
         "anomalous": bool(record["anomalous"]),
+        "same": bool(own["share"].isna().all()),
         "gap": float(record["gap"]),
         "undefined": undefined(own, study.anomalies.iloc[[row]]),
         "picture": _picture(folder / f"anomaly_{window}.png"),
