@@ -25,6 +25,7 @@ from clusterwhy.compute.workers import AUTO, Workers
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ArtifactError, DataError, MethodError
 from clusterwhy.report.application_results import ApplicationResults
+from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 from clusterwhy.study import tables, views
 from clusterwhy.study.explained import ExplainedWindows
@@ -102,6 +103,12 @@ class Study:
     def patterns(self) -> pd.DataFrame:
         """One row per pattern of alarms that are alike (`tables.patterns`)."""
         return tables.patterns(self.results)
+
+    @cached_property
+    def recordings(self) -> pd.DataFrame:
+        """One row per recording or group: times, windows, shares of anomalies, noise and clusters; none without."""
+        found = recordings_table(self.results)
+        return pd.DataFrame() if found is None else found.set_index("recording")
 
     @cached_property
     def scores(self) -> pd.DataFrame:
