@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from clusterwhy.artifacts.store import read_json
 from clusterwhy.compute.resources import require
-from clusterwhy.errors import DataError
+from clusterwhy.errors import ArtifactError, DataError
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
 TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
@@ -17,6 +18,7 @@ DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
 FILTERS = 128  # activations per time step that are alive at once, in channels
+MOST_DRAWN, MOST_PATTERNS = 8, 12  # anomalies with a picture (report/study_results.py, which imports too much)
 HEAD = 1 << 16  # bytes of a text file whose cells are counted
 GZIP = b"\x1f\x8b"
 UNPACKED = 5.0  # times the size of a gzip file
@@ -47,7 +49,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
     held_out = min(1024, 0.1 * windows) * window
     fitted = min(windows, float(sizes.get("fitted", 5000)))
     explaining = TORCH + 220e6 + 1.5 * batch + distances + 4 * values + 2 * embeddings
-    pictures = (float(sizes.get("cluster", 0)) + anomalies) * (3e5 + 1e4 * channels)
+    pictures = (float(sizes.get("cluster", 0)) + min(anomalies, MOST_DRAWN + MOST_PATTERNS)) * (3e5 + 1e4 * channels)
     shown = windows * 55 + 100 * min(windows, 20_000) + 5.4 * min(windows * channels, 4e6)
     table: dict[str, tuple[float, float]] = {
         "prepare": (TABLES + float(sizes.get("reading", 0)), 13 * cells + 5e3),
@@ -69,8 +71,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
         ),
         "explain": (
-            explaining,
-            (4 * window * (clusters * (members + 1) + anomalies) + 1600 * clusters * channels) * 1.05 + 20e3,
+            explaining + 40 * window * anomalies,
+            4.2 * window * (clusters * (members + 1) + anomalies) + channels * (1680 * clusters + 90 * anomalies) + 2e4,
         ),
         # their values, and relevance in levels before and after its parts are put in order
         "explain_windows": (explaining + 6 * explained, explained + windows * (4 * channels + 90) + 20e3),
@@ -127,6 +129,15 @@ def trained_sizes(folder: Path) -> dict[str, float]:
     return {"encoder": 1 + len(list(folder.glob("replicate_*"))), "feature": n_features}
 
 
+def _alarms(folder: Path, anomalies: Any) -> float:
+    """Windows that are explained as anomalies, of the segments that `score` has left."""
+    try:
+        n_segments = len(read_json(folder / "segments.json")["segments"])
+    except (ArtifactError, KeyError, TypeError):
+        return float(anomalies.count)  # the stage says why
+    return float(max(anomalies.count, min(anomalies.max_alarms, n_segments))) if anomalies.count else 0.0
+
+
 def _settings_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     if (evaluation := settings.get("evaluation")) is not None:
@@ -168,6 +179,8 @@ def all_sizes(stage: str, sizes: Mapping[str, Any], settings: Mapping[str, Any],
     """What `estimated_needs` takes: sizes of the input artifacts, of the file, and of what the settings ask for."""
     found = {**sizes, **_settings_sizes(stage, sizes, settings)}
     found |= _sum(reading_sizes(path) for path in _files(settings.get("dataset")))
+    if stage == "explain":
+        found["anomaly"] = _alarms(inputs / "score", settings["anomalies"])
     return found | trained_sizes(inputs / "train") if stage == "embed" else found
 
 

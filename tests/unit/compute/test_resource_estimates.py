@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from clusterwhy.explanations.anomaly_targets import DistanceAnomalies
 from clusterwhy.readers.tables import NumpyFile
 from pipeline._resource_estimates import all_sizes, estimated_needs, reading_sizes, trained_sizes
 from tests.conftest import ROOT
@@ -55,6 +56,17 @@ def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) 
     (tmp_path / "encoder.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(384))
     (tmp_path / "replicate_1").mkdir()
     assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 32}
+
+
+@pytest.mark.parametrize(("n_segments", "expected"), [(3, 8), (50, 50), (900, 200), (None, 8)])
+def test_explained_anomalies_are_counted_by_the_alarms(tmp_path: Path, n_segments: int | None, expected: int) -> None:
+    how = DistanceAnomalies(count=8, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2)
+    if n_segments is not None:
+        (tmp_path / "score").mkdir()
+        (tmp_path / "score" / "segments.json").write_text(json.dumps({"segments": [{}] * n_segments}))
+    assert all_sizes("explain", {}, {"anomalies": how}, tmp_path) == {"anomaly": expected}
+    none = how.model_copy(update={"count": 0})
+    assert all_sizes("explain", {}, {"anomalies": none}, tmp_path)["anomaly"] == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
