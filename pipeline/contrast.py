@@ -47,8 +47,8 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.contrasts import contrast
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
-    from clusterwhy.explanations.properties import Units
     from clusterwhy.explanations.settings import ExplanationSettings
+    from clusterwhy.explanations.units import Units
     from clusterwhy.report.contrasts import contrast_figure, contrast_sentences
 
     if out.exists():

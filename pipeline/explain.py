@@ -11,8 +11,8 @@ from pipeline._stage import StageRun, stage
 if TYPE_CHECKING:
     from clusterwhy.explanations.anomaly_targets import Detection
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
-    from clusterwhy.explanations.properties import Units
     from clusterwhy.explanations.target_function import TargetCache
+    from clusterwhy.explanations.units import Units
 
 log = logging.getLogger("clusterwhy")
 
@@ -101,7 +101,7 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") 
 def main(run: StageRun) -> None:
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
-    from clusterwhy.explanations.properties import Units
+    from clusterwhy.explanations.units import Units
 
     data, encoder = Prepared(run.take("prepare")), load_encoder(run.take("train"))
     series = EmbeddedSeries.of(data, encoder, read_array(run.take("embed") / "embeddings.npy"))

@@ -130,3 +130,4 @@ def test_missing_channels_can_be_masked(loaded: Study, recording: pd.DataFrame) 
     part = recording.iloc[:200].drop(columns="flow")
     applied = loaded.apply(part, settings=ApplicationSettings(missing_channels="mask"), workers=HERE)
     assert (np.asarray(read_array(applied.results.data.folder / "scaled.npy"))[:, 1] == 0).all()
+    assert any("flow" in sentence for sentence in applied.results.news.sentences), "what masking costs is told"

@@ -15,8 +15,8 @@ from clusterwhy.application.sensors import Sensor, sensor_checks
 from clusterwhy.artifacts.store import write_json, write_table
 from clusterwhy.clustering import NOISE
 from clusterwhy.explanations.cluster_tables import ClusterExplanations
-from clusterwhy.explanations.properties import Units
 from clusterwhy.explanations.storage import save_clusters
+from clusterwhy.explanations.units import Units
 from clusterwhy.projection import Projection
 
 FOLDER = "new"

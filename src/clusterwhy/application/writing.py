@@ -4,7 +4,6 @@ from typing import Any
 
 from clusterwhy.application.applying import Application
 from clusterwhy.explanations.noise import noise_table
-from clusterwhy.explanations.properties import Units
 from clusterwhy.explanations.storage import (
     anomaly_figures,
     cluster_figures,
@@ -12,6 +11,7 @@ from clusterwhy.explanations.storage import (
     save_clusters,
     save_windows,
 )
+from clusterwhy.explanations.units import Units
 
 
 def write_explanations(applied: Application) -> dict[str, Any]:

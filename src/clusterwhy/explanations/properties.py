@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clusterwhy.explanations.relations import RELATION, RELATIONS, TIMING
+from clusterwhy.explanations.relations import RELATIONS
 from clusterwhy.explanations.signal_lines import TINY, level, slope, spread, straightened, times
+from clusterwhy.explanations.units import SHAPE
 from clusterwhy.types import FloatArray
 
 N_CHANNELS, N_WINDOWS = 3, 16  # leading ones of a cluster; changed windows of it
 PEAK = 0.3  # share of the power beside a dominant frequency, below which there is none
 COLUMNS = ["channel", "property", "partner", "own", "usual", "fall", "n_left", "n_windows"]
-SHAPE = "shape"
 
 Measure = Callable[[FloatArray], FloatArray]
 Change = Callable[[FloatArray, FloatArray], FloatArray]
@@ -217,42 +217,3 @@ def _median(values: FloatArray) -> FloatArray:
     found = np.full(len(values), np.nan)
     found[known] = np.nanmedian(values[known], axis=1)
     return found
-
-
-@dataclass(frozen=True)
-class Units:
-    """How scaled values are told in units.
-
-    Attributes:
-        channels: names.
-        units: of each, "" where unknown.
-        centre, scale: (channel,) what was subtracted and divided by.
-        rate_hz: samples per second.
-    """
-
-    channels: Sequence[str]
-    units: Sequence[str]
-    centre: Sequence[float]
-    scale: Sequence[float]
-    rate_hz: float
-
-    def told(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table of `property_table` with values in units, and a column `unit`."""
-        names = list(self.channels)
-        texts, columns = [], {column: table[column].to_numpy(dtype=float, copy=True) for column in ("own", "usual")}
-        for row, (channel, name) in enumerate(zip(table["channel"], table["property"], strict=True)):
-            i = names.index(str(channel))
-            times, plus = {
-                "level": (self.scale[i], self.centre[i]),
-                "spread": (self.scale[i], 0.0),
-                "slope": (self.scale[i] * self.rate_hz, 0.0),
-                "frequency": (self.rate_hz, 0.0),
-                TIMING: (1.0 / self.rate_hz, 0.0),
-            }.get(str(name), (1.0, 0.0))
-            for values in columns.values():
-                values[row] = values[row] * times + plus
-            unit = self.units[i]
-            slopes = f"{unit}/s" if unit else "per s"
-            others = {"frequency": "Hz", "slope": slopes, SHAPE: "", RELATION: "", TIMING: "s"}
-            texts.append(others.get(str(name), unit))
-        return table.assign(**columns, unit=texts)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clusterwhy.explanations.anomaly_tables import AnomalyExplanations
     from clusterwhy.explanations.cluster_tables import ClusterExplanations
     from clusterwhy.explanations.every_window import WindowExplanations
-    from clusterwhy.explanations.properties import Units
+    from clusterwhy.explanations.units import Units
 
 NOT_TWO = "there are not two groups of windows to compare"
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
-from clusterwhy.explanations.properties import Units, deviation_table
+from clusterwhy.explanations.properties import deviation_table
 from clusterwhy.explanations.replicates import leading_channels
+from clusterwhy.explanations.units import Units
 from clusterwhy.report.page_data import drawing_ranges, hex_colour
 from clusterwhy.report.shown_windows import recorded, similar_window
 from clusterwhy.report.sparklines import sparkline, strip

@@ -1,10 +1,12 @@
 """Relevance of windows that were asked for, as an array and as a table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clusterwhy.errors import MethodError
 from clusterwhy.types import FloatArray
 
 
@@ -43,3 +45,18 @@ class ExplainedWindows:
         """(window, channel) relevance, summed over time."""
         index, columns = pd.Index(self.windows["window"], name="window"), pd.Index(self.channels, name="channel")
         return pd.DataFrame(self.values.sum(axis=2), index=index, columns=columns)
+
+
+def choices(method: str | None, composite: str | None) -> dict[str, Any]:
+    """The settings of an explanation that differ from those of the study."""
+    from clusterwhy.attribution.registry import method_of
+    from clusterwhy.propagation.canonizer import CanonizerSettings
+
+    if method is not None and composite is not None:
+        raise MethodError(f"expected a method or a composite, got {method!r} and {composite!r}")
+    name = f"lrp_{composite}" if composite is not None else method
+    if name is None:
+        return {}
+    found = method_of(name)
+    canonizer = CanonizerSettings(name=found.canonizer)
+    return {"attributor": found.attributor, "composite": found.composite, "canonizer": canonizer}

@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
-from clusterwhy.application.news import News
-from clusterwhy.application.recording import admitted, channel_differences, save_recording
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.store import read_table
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.compute.threads import configure_threads
 from clusterwhy.compute.workers import AUTO, Workers
 from clusterwhy.data.windows import windows_at
-from clusterwhy.errors import ArtifactError, DataError, MethodError
+from clusterwhy.errors import ArtifactError, DataError
 from clusterwhy.report.application_results import ApplicationResults
 from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 from clusterwhy.study import tables, views
-from clusterwhy.study.explained import ExplainedWindows
+from clusterwhy.study.applied import applied_to
+from clusterwhy.study.explained import ExplainedWindows, choices
 from clusterwhy.study.frames import series_of
 
 if TYPE_CHECKING:
@@ -140,7 +138,7 @@ class Study:
 
         rows = self._rows(windows)
         series, replicates, new = self._explaining
-        settings = ExplanationSettings.of(self.fitted.settings | _choices(method, composite))
+        settings = ExplanationSettings.of(self.fitted.settings | choices(method, composite))
         labels = self.fitted.clusters.labels
         sizes = known_windows(self.fitted.artifacts / "explain").target_sizes
         table, values = explain_chosen(series, labels, rows, settings, sizes, replicates, new)
@@ -188,17 +186,18 @@ class Study:
         Raises:
             DataError: lists every fault of the table, missing and added channels; or `out` is not empty.
         """
-        card, fitted = self.fitted.data.card, self.fitted
+        card, dataset = self.fitted.data.card, self.fitted.settings["dataset"]
         units = dict(zip(card.channels, card.units, strict=True))
-        series = series_of(frame, name, fitted.settings["dataset"], card.rate_hz, units)
+        series = series_of(frame, name, dataset, card.rate_hz, units)
         folder = Path(mkdtemp(prefix="clusterwhy-") if out is None else out)
         if folder.exists() and any(folder.iterdir()):
             raise DataError(str(folder), ["the folder is not empty: name a new one"])
-        data = save_recording(folder / "prepare", admitted(series, card, settings), card)
-        masked = tuple(channel_differences(series.channels, card)[0])
-        applied = Application(fitted, data, folder, workers, settings, masked)
-        AppliedStudy.write(applied)
-        found = AppliedStudy(ApplicationResults.in_folder(folder, fitted.artifacts), fitted)
+        try:
+            found = AppliedStudy(applied_to(self.fitted, series, folder, settings, workers), self.fitted)
+        except BaseException:
+            if out is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         if out is None:
             weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
         return found
@@ -237,15 +236,6 @@ class Study:
 class AppliedStudy(Study):
     """A study applied to a new recording; its tables are about the new windows."""
 
-    @staticmethod
-    def write(applied: Application) -> None:
-        """Everything that `python -m pipeline.apply` writes, but the page."""
-        from clusterwhy.application.writing import write_explanations
-
-        news = News(applied)
-        _ = news.checks, news.masking, applied.placed, applied.scores, news.figures
-        write_explanations(applied)
-
     @property
     def checks(self) -> pd.DataFrame:
         """Sensors that fail a check: one row per `channel` and `check`, with what it `says`."""
@@ -273,18 +263,3 @@ class AppliedStudy(Study):
         data, found = self.results.data, self.results
         new = replace(series, values=data.scaled, index=data.index, embeddings=np.asarray(found.embeddings))
         return series, replicates, Clustered(new, np.asarray(found.labels), found.strengths)
-
-
-def _choices(method: str | None, composite: str | None) -> dict[str, Any]:
-    """The settings of an explanation that differ from those of the study."""
-    from clusterwhy.attribution.registry import method_of
-    from clusterwhy.propagation.canonizer import CanonizerSettings
-
-    if method is not None and composite is not None:
-        raise MethodError(f"expected a method or a composite, got {method!r} and {composite!r}")
-    name = f"lrp_{composite}" if composite is not None else method
-    if name is None:
-        return {}
-    found = method_of(name)
-    canonizer = CanonizerSettings(name=found.canonizer)
-    return {"attributor": found.attributor, "composite": found.composite, "canonizer": canonizer}

@@ -7,7 +7,6 @@ import pytest
 from clusterwhy.explanations.properties import (
     PROPERTIES,
     SHAPE,
-    Units,
     deviation_table,
     frequency,
     level,
@@ -16,6 +15,7 @@ from clusterwhy.explanations.properties import (
     spread,
     with_shape,
 )
+from clusterwhy.explanations.units import Units
 
 LENGTH = 128
 AT = np.arange(LENGTH)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from clusterwhy.explanations.properties import Units, property_table
+from clusterwhy.explanations.properties import property_table
 from clusterwhy.explanations.relations import ALIKE, correlation, lag, with_correlation, with_lag
 from clusterwhy.explanations.signal_lines import level, slope, spread
+from clusterwhy.explanations.units import Units
 from clusterwhy.report.words import difference
 
 LENGTH = 128
