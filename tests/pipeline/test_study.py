@@ -75,6 +75,9 @@ def test_wrong_questions_are_refused(loaded: Study) -> None:
         loaded.relevance([0, last + 1, -1])
     with pytest.raises(DataError, match="got none"):
         loaded.relevance([])
+    for wrong in ([1.5], ["a"], loaded.windows["cluster"] == 0, loaded.windows.iloc[:2]):
+        with pytest.raises(DataError, match="expected ids"):
+            loaded.relevance(wrong)
     with pytest.raises(MethodError, match="no method 'lrp_gama'"):
         loaded.relevance([0], composite="gama")
     with pytest.raises(MethodError, match="a method or a composite"):
@@ -99,7 +102,14 @@ def test_its_own_recording_is_what_it_was_fitted_on(loaded: Study, again: Any) -
     found, expected = again.relevance([window]).values, loaded.relevance([window]).values
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     assert again.checks.empty and len(again.drift) == 4 and set(again.candidates["candidate"]) == {-1}
-    assert "own" in repr(again)
+    assert "own" in repr(again) and again.masking == ""
+    folder = again.results.out
+    opened = loaded.application(folder)
+    pd.testing.assert_frame_equal(opened.windows, again.windows)
+    with pytest.raises(ArtifactError, match=r"study\.application"):
+        Study.load(folder)
+    with pytest.raises(ArtifactError, match="not the folder of an application"):
+        loaded.application(folder.parent)
 
 
 @pytest.mark.parametrize("clock", ["dates", "range"])
@@ -124,10 +134,24 @@ def test_faults_of_a_table_are_listed(loaded: Study, recording: pd.DataFrame, tm
         loaded.apply(recording, out=tmp_path)
     with pytest.raises(DataError, match="flow"):
         loaded.apply(recording.assign(flow=np.nan))
+    with pytest.raises(DataError, match=r"(?s)^week 2/3.*samples per second"):
+        loaded.apply(recording.iloc[::2], name="week 2/3")  # another rate, and no name of a file
+    with pytest.raises(DataError, match="samples per second"):
+        loaded.apply(recording.reset_index(drop=True).iloc[::2])
+    with pytest.raises(DataError, match="samples per second"):
+        loaded.apply(recording.set_index(pd.RangeIndex(len(recording), name="time")))  # seconds 0, 1, 2, ...
+    with pytest.raises(DataError, match="got ndarray"):
+        loaded.apply(recording.to_numpy())
+    with pytest.raises(DataError, match="occur twice: flow"):
+        loaded.apply(recording.rename(columns={"current": "flow"}))
+    with pytest.raises(DataError, match="the folder is not empty"):
+        loaded.apply(recording, out=tmp_path / "kept.txt")
 
 
 def test_missing_channels_can_be_masked(loaded: Study, recording: pd.DataFrame) -> None:
     part = recording.iloc[:200].drop(columns="flow")
-    applied = loaded.apply(part, settings=ApplicationSettings(missing_channels="mask"), workers=HERE)
+    with pytest.warns(UserWarning, match="Without flow"):
+        applied = loaded.apply(part, settings=ApplicationSettings(missing_channels="mask"), workers=HERE)
     assert (np.asarray(read_array(applied.results.data.folder / "scaled.npy"))[:, 1] == 0).all()
-    assert any("flow" in sentence for sentence in applied.results.news.sentences), "what masking costs is told"
+    assert "flow" not in set(applied.windows["leading_channel"])
+    assert applied.clusters["visits"].sum() >= 1  # clusters that do not occur are there, too

@@ -9,6 +9,7 @@ import pandas as pd
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 COLUMNS = ["channel", "check", "share", "says"]
+FEWEST = 10  # samples at a limit
 CLIPPED = 0.01  # share of samples at a limit from which on a channel may be saturated
 OTHER_SCALE = 10.0  # ratio of spreads from which on the unit may be another
 OUTSIDE = 0.05  # share of samples outside the range of the study that is told
@@ -44,9 +45,9 @@ class Sensor:
 
     def _saturated(self) -> Iterator[tuple[str, float, str]]:
         for limit, says in ((self.new.max(), "highest"), (self.new.min(), "lowest")):
-            share = float((self.new == limit).mean())
+            count, share = int((self.new == limit).sum()), float((self.new == limit).mean())
             usual = max(float((self.old == end).mean()) for end in (self.old.max(), self.old.min()))
-            if share > CLIPPED and share > 5.0 * usual:
+            if count >= FEWEST and share > CLIPPED and share > 5.0 * usual:
                 yield "saturated", share, f"lies at its {says} value, {limit:.4g}, in {share:.1%} of the samples"
 
     def _scale(self) -> Iterator[tuple[str, float, str]]:

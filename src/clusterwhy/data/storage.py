@@ -109,9 +109,9 @@ class Prepared:
         if card.normal is None and card.train_stop >= n_samples:
             return f"{subject} on all windows; anomalies are relative to the whole recording."
         share = float(self.index["train"].mean())
-        first = f"the first {100 * card.train_stop / n_samples:.2g} % of the samples"
+        first = f"the first {card.train_stop / n_samples:.1%} of the samples"
         what = card.normal.says if card.normal else first
-        return f"{subject} on {what} ({100 * share:.2g} % of windows); anomalies are relative to it."
+        return f"{subject} on {what} ({share:.1%} of windows); anomalies are relative to it."
 
     @cached_property
     def anomalous_samples(self) -> Any:

@@ -42,18 +42,21 @@ def with_correlation(values: FloatArray, partner: FloatArray, wanted: FloatArray
 def lag(values: FloatArray, partner: FloatArray) -> FloatArray:
     """(...,) samples by which (..., time) comes later than its partner; NaN where they are alike at no lag.
 
+    NaN, too, where they are most alike at the greatest lag that is tried, since it may be greater.
+
     Where they are most alike, by the correlation of what overlaps. Of peaks that are equally high, as oscillations have
     them, the one with the shortest lag.
     """
     length = values.shape[-1]
     lags = np.arange(-(length // MOST_LAG), length // MOST_LAG + 1)
     found = _alike(straightened(values), straightened(partner), lags)
-    beyond = np.pad(found, [*[(0, 0)] * (found.ndim - 1), (1, 1)], constant_values=-np.inf)
-    is_peak = (found >= beyond[..., :-2]) & (found >= beyond[..., 2:])
+    is_peak = np.zeros(found.shape, dtype=bool)  # not at an end, beyond which they may be more alike
+    is_peak[..., 1:-1] = (found[..., 1:-1] >= found[..., :-2]) & (found[..., 1:-1] >= found[..., 2:])
     highest = found.max(axis=-1, keepdims=True)
-    shortest = np.where(is_peak & (found >= highest - EQUAL), np.abs(lags), np.inf).argmin(axis=-1)
+    distances = np.where(is_peak & (found >= highest - EQUAL), np.abs(lags), np.inf)
     flat = (spread(values) <= TINY) | (spread(partner) <= TINY)
-    return np.where(flat | (highest[..., 0] < ALIKE), np.nan, lags[shortest])
+    unknown = flat | (highest[..., 0] < ALIKE) | np.isinf(distances.min(axis=-1))
+    return np.where(unknown, np.nan, lags[distances.argmin(axis=-1)])
 
 
 def with_lag(values: FloatArray, partner: FloatArray, wanted: FloatArray) -> FloatArray:

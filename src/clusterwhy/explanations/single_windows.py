@@ -112,6 +112,8 @@ def explain_chosen(
     if is_noise.any() and tasks_of:
         noise = np.asarray(asked.series.embeddings)[chosen[is_noise]]
         explained[is_noise] = nearest_clusters(series, labels, noise, settings.seed)
+    if not tasks_of:
+        raise DataError("windows", ["there are not two groups of windows to compare: no cluster is explained"])
     if unknown := sorted(set(explained.tolist()) - (tasks_of.keys() & target_sizes.keys())):
         raise DataError("windows", [f"of clusters {unknown}, which the study does not explain"])
     tables, relevance = [], np.empty((len(chosen), len(series.channels), series.length), dtype=np.float32)

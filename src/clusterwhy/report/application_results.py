@@ -53,6 +53,11 @@ class ApplicationResults(StudyResults):
         return self.study.data
 
     @cached_property
+    def masked(self) -> tuple[str, ...]:
+        """Channels of the study that the recording lacks."""
+        return tuple(read_json(self.out / "new" / "masking.json")["channels"])
+
+    @cached_property
     def news(self) -> PageNews:
         """Faults of sensors, drift, candidates for new states."""
         return PageNews(self.out / "new", self.data, self.clock)

@@ -12,6 +12,8 @@ LEAST_SHARE = 0.1  # of the share of the first one
 
 def patterns(study: StudyResults) -> list[dict[str, Any]]:
     """One row per pattern, the most frequent first; of many the first ones."""
+    if study.patterns.empty:
+        return []
     alarms = study.anomalies[study.anomalies["pattern"] >= 0]
     shares = study.anomaly_channels.merge(alarms[["window", "pattern"]], on="window")
     return [_pattern(study, row, shares) for row in study.patterns.head(MOST_PATTERNS).to_dict("records")]

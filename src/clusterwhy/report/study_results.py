@@ -128,18 +128,19 @@ class StudyResults:
     @cached_property
     def runs(self) -> list[dict[str, int]]:
         """When each cluster occurs: `cluster`, `start` and `stop` (samples) of its runs, none of them across a gap."""
-        starts, length = self.data.starts, self.data.length
-        breaks = np.asarray(self.data.card.segments[1:], dtype=np.int64)
-        found = []
-        for run in self.summary["timeline"]:
-            inside = breaks[(breaks > run["start"]) & (breaks < run["stop"])]
-            edges = np.searchsorted(starts, [run["start"], *inside, run["stop"]])
-            found += [
-                {"cluster": run["cluster"], "start": int(starts[first]), "stop": int(starts[stop - 1] + length)}
-                for first, stop in itertools.pairwise(edges)
-                if first < stop
-            ]
-        return found
+        starts, length, labels = self.data.starts, self.data.length, np.asarray(self.labels)
+        segment = np.searchsorted(self.data.card.segments, starts, side="right")
+        new = np.flatnonzero((np.diff(labels) != 0) | (np.diff(segment) != 0)) + 1
+        edges = np.concatenate([[0], new, [len(labels)]])
+        return [
+            {"cluster": int(labels[first]), "start": int(starts[first]), "stop": int(starts[stop - 1] + length)}
+            for first, stop in itertools.pairwise(edges)
+        ]
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """Channels that were not measured, and are at their mean."""
+        return ()
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -120,7 +120,7 @@ class Tiles:
         other = None if beside is None else recorded(self.study, beside)
         return [
             self._lane(row, _told(own[own["channel"] == row["channel"]], "fall", LEAST_FALL, self.study), values, other)
-            for row in _leading(importance, "signed")
+            for row in _leading(importance, "signed", self.study.masked)
         ]
 
     def _anomaly(self, segment: dict[str, Any], row: int, alike: list[dict[str, Any]]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Tiles:
                     recorded(study, window),
                     usual[0],
                 )
-                for one in _leading(channels, "share")
+                for one in _leading(channels, "share", study.masked)
             ],
         }
 
@@ -188,9 +188,14 @@ class Tiles:
         return ends if len(runs) == 1 else f"{len(runs)} times, {ends}"
 
 
-def _leading(table: pd.DataFrame, column: str) -> list[dict[str, Any]]:
-    """The channels that lead a table, with their share as `led`: positive, and not far below the first one."""
-    own = table.dropna(subset=[column]).sort_values(column, ascending=False, kind="stable").head(N_LANES)
+def _leading(table: pd.DataFrame, column: str, masked: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The measured channels that lead, with their share as `led`: positive, and not far below the first one."""
+    own = (
+        table[~table["channel"].isin(masked)]
+        .dropna(subset=[column])
+        .sort_values(column, ascending=False, kind="stable")
+        .head(N_LANES)
+    )
     return [
         {"channel": row["channel"], "led": row[column]}
         for row in own.to_dict("records")

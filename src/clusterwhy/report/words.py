@@ -12,11 +12,11 @@ LEAST_RATIO = 1.05  # of two frequencies that are told apart
 DIRECTIONS = {
     "level": ("is higher", "is lower"),
     "spread": ("swings wider", "swings less"),
-    "slope": ("rises more", "falls more"),
+    "slope": ("rises more", "rises less"),
     "frequency": ("oscillates {ratio}x faster", "oscillates {ratio}x slower"),
-    "relation": ("goes more with {partner}", "goes less with {partner}"),
-    "timing": ("trails {partner} by more", "trails {partner} by less"),
 }
+FALLING = ("falls less", "falls more")  # of slopes, where the own one is negative
+RELATIONS = {"more": "correlates more with {partner}", "less": "correlates less with {partner}"}
 OTHER_COURSE = "has another course"
 
 
@@ -29,21 +29,35 @@ def difference(row: Mapping[Any, Any], window_s: float) -> tuple[str, str]:
         window_s: length of a window: lags are in, and slopes and frequencies per the largest unit of time that fits.
     """
     name, own, usual = str(row["property"]), row["own"], row["usual"]
-    if name not in DIRECTIONS:
+    if name not in {*DIRECTIONS, "relation", "timing"}:
         return OTHER_COURSE, ""
     unit = row["unit"] if isinstance(row["unit"], str) else ""
     if name in {"slope", "frequency"}:
         own, usual, unit = _per_time(name, own, usual, unit, window_s)
     if name == "timing":
         unit, seconds = _unit_of_time(window_s)
-        own, usual = own / seconds, usual / seconds
+        sign = -1.0 if own < 0 else 1.0
+        own, usual = sign * own / seconds, sign * usual / seconds
     first, second = pair(own, usual)
     ratio = max(own, usual) / min(own, usual) if name == "frequency" else math.inf
     if first == second or ratio < LEAST_RATIO:
         return "", ""
-    words = DIRECTIONS[name][int(own < usual)].format(ratio=f"{ratio:.2g}", partner=row.get("partner"))
+    words = _words(row, own, usual).format(ratio=f"{ratio:.2g}", partner=row.get("partner"))
     what = "correlation " if name == "relation" else ""
     return words, f"{what}{first} against {second}{f' {unit}' if unit else ''}"
+
+
+def _words(row: Mapping[Any, Any], own: float, usual: float) -> str:
+    name = str(row["property"])
+    if name == "timing":
+        return "leads {partner}" if row["own"] < 0 else "trails {partner}"
+    if name == "relation":
+        if own * usual < 0:
+            return "goes against {partner}" if own < 0 else "goes with {partner}"
+        return RELATIONS["more" if abs(own) > abs(usual) else "less"]
+    if name == "slope" and own < 0:
+        return FALLING[int(own < usual)]
+    return DIRECTIONS[name][int(own < usual)]
 
 
 def pair(own: float, usual: float) -> tuple[str, str]:

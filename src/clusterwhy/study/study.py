@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import pandas as pd
 
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.settings import ApplicationSettings
-from clusterwhy.artifacts.store import read_table
+from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.compute.threads import configure_threads
 from clusterwhy.compute.workers import AUTO, Workers
@@ -59,6 +60,8 @@ class Study:
         if "torch" not in sys.modules:
             configure_threads()
         artifacts, sizes = Path(folder), dict[str, Any]()
+        if (artifacts / "new").is_dir():
+            raise ArtifactError(f"{folder} is of an application: load the study, then `study.application({folder!r})`")
         faults = []
         for stage in (*STAGES[:1], "train", *STAGES[1:]):
             try:
@@ -157,12 +160,14 @@ class Study:
         return series, series.replicates(folder / "train", folder / "embed"), None
 
     def _rows(self, windows: Sequence[int]) -> np.ndarray:
-        known = pd.Index(self.results.data.index["window"])
-        rows = known.get_indexer(np.asarray(windows, dtype=np.int64).ravel())
+        known, asked = pd.Index(self.results.data.index["window"]), np.asarray(windows)
+        expected = f"expected ids of `study.windows` ({known[0]} to {known[-1]})"
+        if asked.size and (asked.ndim != 1 or asked.dtype.kind not in "iu"):
+            raise DataError("windows", [f"{expected}, got {asked.dtype} of shape {asked.shape}"])
+        rows = known.get_indexer(asked)
         if not len(rows) or (rows < 0).any():
-            wrong = [int(one) for one, row in zip(windows, rows, strict=True) if row < 0]
-            said = f"got {wrong[:5]}" if wrong else "got none"
-            raise DataError("windows", [f"expected ids of `study.windows` ({known[0]} to {known[-1]}), {said}"])
+            wrong = asked[rows < 0][:5].tolist()
+            raise DataError("windows", [f"{expected}, got {wrong if wrong else 'none'}"])
         return rows
 
     def apply(
@@ -190,7 +195,7 @@ class Study:
         units = dict(zip(card.channels, card.units, strict=True))
         series = series_of(frame, name, dataset, card.rate_hz, units)
         folder = Path(mkdtemp(prefix="clusterwhy-") if out is None else out)
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(str(folder), ["the folder is not empty: name a new one"])
         try:
             found = AppliedStudy(applied_to(self.fitted, series, folder, settings, workers), self.fitted)
@@ -200,7 +205,19 @@ class Study:
             raise
         if out is None:
             weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+        if found.masking:
+            warnings.warn(found.masking, stacklevel=2)
         return found
+
+    def application(self, folder: Path | str) -> "AppliedStudy":
+        """What `apply` or `python -m pipeline.apply` wrote into a folder.
+
+        Raises:
+            ArtifactError: it is not an application.
+        """
+        if not (Path(folder) / "new").is_dir():
+            raise ArtifactError(f"{folder} is not the folder of an application: it has no folder `new`")
+        return AppliedStudy(ApplicationResults.in_folder(Path(folder), self.fitted.artifacts), self.fitted)
 
     def projection(self, colour: str = "cluster") -> "Figure":
         """The windows in the projection, coloured by `cluster`, `score` or `time`."""
@@ -240,6 +257,12 @@ class AppliedStudy(Study):
     def checks(self) -> pd.DataFrame:
         """Sensors that fail a check: one row per `channel` and `check`, with what it `says`."""
         return self._new("checks.csv")
+
+    @property
+    def masking(self) -> str:
+        """What it costs that missing channels are masked, in words; "" if none is missing."""
+        assert isinstance(self.results, ApplicationResults)
+        return str(read_json(self.results.out / "new" / "masking.json").get("says", ""))
 
     @property
     def drift(self) -> pd.DataFrame:

@@ -11,6 +11,10 @@ from clusterwhy.data.storage import Prepared
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import IntArray
 
+CLUSTERS = ["cluster", "n_windows", "share", "persistence", "strength", "medoid", "first", "last", "visits"]
+CLUSTERS += ["jaccard", "leading"]
+LEAST_SHARE = 0.1  # of the leading channel's share
+
 
 def times(data: Prepared, samples: IntArray) -> pd.Series:
     """When samples were recorded: dates in UTC, or seconds since the first sample."""
@@ -25,7 +29,8 @@ def windows(study: StudyResults) -> pd.DataFrame:
 
     Columns: `start` and `stop` (times of its first and last sample), what the window index knows (`train`, and `label`
     or `group` by name), `x` and `y` in the projection, `cluster` (-1 is noise) and membership `strength`, `score` and
-    `anomalous`, and of windows that were explained `explained_cluster` and the `leading_channel`.
+    `anomalous`, and of windows that were explained `explained_cluster` and the `leading_channel`: that with most
+    relevance for the cluster, or of noise against it; none where no channel has any, or it was not measured.
     """
     data, index = study.data, study.data.index
     table = pd.DataFrame({"window": index["window"].to_numpy()})
@@ -38,10 +43,19 @@ def windows(study: StudyResults) -> pd.DataFrame:
     table["cluster"], table["strength"] = np.asarray(study.labels), study.strengths
     scores = study.scores.set_index("window")[["score", "anomalous"]]
     table = table.join(scores, on="window").set_index("window")
-    of = window_channels(study)
-    table["explained_cluster"] = study.explained_windows.set_index("window")["explained_cluster"].astype("Int64")
-    table["leading_channel"] = of.idxmax(axis=1) if len(of) else pd.Series(dtype=object)
+    explained = study.explained_windows.set_index("window")
+    table["explained_cluster"] = explained["explained_cluster"].astype("Int64")
+    table["leading_channel"] = _leading(study, (explained["cluster"] < 0).to_numpy())
     return table
+
+
+def _leading(study: StudyResults, is_noise: np.ndarray) -> pd.Series:
+    """(explained window,) the channel that leads."""
+    of = window_channels(study).drop(columns=list(study.masked))
+    if of.empty:
+        return pd.Series(index=of.index, dtype=object)
+    towards = of.mul(np.where(is_noise, -1.0, 1.0), axis=0)
+    return towards.idxmax(axis=1).where(towards.max(axis=1) > 0)
 
 
 def window_channels(study: StudyResults) -> pd.DataFrame:
@@ -55,12 +69,14 @@ def clusters(study: StudyResults) -> pd.DataFrame:
     """One row per cluster.
 
     Columns: `n_windows`, `share`, `persistence`, `strength` (mean), `medoid` (its most central window), `first` and
-    `last` (times), `visits` (runs of consecutive windows), `jaccard` (overlap with clusterings of resampled windows),
-    and `leading` (the channels that lead, more than one where they are not told apart).
+    `last` (times), `visits` (runs of consecutive windows, none across a gap), `jaccard` (overlap with clusterings of
+    resampled windows), and `leading` (the channels that lead, more than one where they are not told apart).
     """
     from clusterwhy.explanations.replicates import leading_channels
 
-    runs = pd.DataFrame(study.summary["timeline"], columns=["cluster", "start", "stop", "n_windows"])
+    runs = pd.DataFrame(study.runs, columns=["cluster", "start", "stop"])
+    starts, stops = runs["start"].to_numpy(dtype=np.int64), runs["stop"].to_numpy(dtype=np.int64)
+    runs = runs.assign(first=times(study.data, starts), last=times(study.data, stops - 1))
     overlap = study.stability.groupby("cluster")["jaccard"].mean()
     rows = []
     for record in study.summary["clusters"]:
@@ -69,13 +85,10 @@ def clusters(study: StudyResults) -> pd.DataFrame:
         row = {name: record[name] for name in ("cluster", "n_windows", "share", "persistence")}
         of = runs[runs["cluster"] == cluster]
         row |= {"strength": record["mean_strength"], "medoid": next(iter(record["medoid_windows"]), None)}
-        row |= {"first": of["start"].min(), "last": of["stop"].max() - 1, "visits": len(of)}
+        row |= {"first": of["first"].min(), "last": of["last"].max(), "visits": len(of)}
         row |= {"jaccard": overlap.get(cluster, np.nan), "leading": tuple(leading_channels(own)) if len(own) else ()}
         rows.append(row)
-    table = pd.DataFrame(rows)
-    for column in ("first", "last") if len(table) else ():
-        table[column] = times(study.data, table[column].to_numpy(dtype=np.int64))
-    return table.set_index("cluster") if len(table) else table
+    return pd.DataFrame(rows, columns=CLUSTERS).set_index("cluster")
 
 
 def channels(study: StudyResults) -> pd.DataFrame:
@@ -91,7 +104,7 @@ def channels(study: StudyResults) -> pd.DataFrame:
     renamed = {"signed": "relevance", "signed_low": "low", "signed_high": "high"}
     kept = ["cluster", "channel", "unit", "relevance", "low", "high", "first_in", "encoders", "z_score"]
     table = study.importance.rename(columns=renamed)
-    table = table.assign(unit=table["channel"].map(units))[kept]
+    table = table.assign(unit=table["channel"].map(units)).reindex(columns=kept)
     most = study.properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates(["cluster", "channel"])
     of_property = ["property", "partner", "own", "usual", "fall", "n_left", "n_windows"]
     table = table.merge(most[["cluster", "channel", *of_property]], on=["cluster", "channel"], how="left")
@@ -103,12 +116,14 @@ def anomalies(study: StudyResults) -> pd.DataFrame:
     """One row per anomalous segment, highest score first.
 
     Columns: `start` and `stop` (times of its first and last sample), `n_windows`, `score` (highest), `window` (with
-    that score), and where that window was explained the `leading` channels, highest share first, and the `pattern` of
-    alarms that are alike.
+    that score), and where that window was explained the `leading` channels (those with a tenth of the highest share)
+    and the `pattern` of alarms that are alike.
     """
     table = pd.DataFrame(study.segments, columns=["start", "stop", "n_windows", "peak_score", "peak_window"])
     shares = study.anomaly_channels.sort_values("share", ascending=False, kind="stable")
-    leading = shares[shares["share"] > 0].groupby("window", sort=False)["channel"].agg(tuple)
+    least = LEAST_SHARE * shares.groupby("window")["share"].transform("max")
+    own = (shares["share"] > 0) & (shares["share"] >= least) & ~shares["channel"].isin(study.masked)
+    leading = shares[own].groupby("window", sort=False)["channel"].agg(tuple)
     table = table.assign(
         start=times(study.data, table["start"].to_numpy(dtype=np.int64)),
         stop=times(study.data, table["stop"].to_numpy(dtype=np.int64) - 1),
@@ -124,11 +139,13 @@ def patterns(study: StudyResults) -> pd.DataFrame:
     Columns: `n_alarms`, the most typical `window`, the times of the `first` and the `last` one, and their `likeness`
     (mean correlation of deviations from normal windows, where they fit best in time).
     """
+    alarms = study.anomalies[study.anomalies["pattern"] >= 0]
     starts = pd.Series(study.data.starts, index=study.data.index["window"])
+    when = times(study.data, starts.reindex(alarms["window"]).to_numpy(dtype=np.int64))
+    ends = when.groupby(alarms["pattern"].to_numpy()).agg(["min", "max"])
     table = study.patterns.set_index("pattern")
-    ends = {end: starts[table[f"{end}_window"]].to_numpy(dtype=np.int64) for end in ("first", "last")}
-    when = {end: times(study.data, samples).to_numpy() for end, samples in ends.items()}
-    return table.assign(**when)[["n_alarms", "window", "first", "last", "likeness"]]
+    table = table.assign(first=ends["min"], last=ends["max"])
+    return table[["n_alarms", "window", "first", "last", "likeness"]]
 
 
 def scores(study: StudyResults) -> pd.DataFrame:

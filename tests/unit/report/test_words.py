@@ -19,6 +19,15 @@ SECONDS, DAYS = 2.56, 86400.0  # windows
         ("slope", -0.76, -0.19, "rad/s/s", SECONDS, "falls more", "-0.76 against -0.19 rad/s per s"),
         ("slope", 1e-4, 0.0, "degC/s", DAYS, "rises more", "8.6 against 0.0 degC per d"),
         ("slope", 0.5, 0.25, "per s", SECONDS, "rises more", "0.50 against 0.25 per s"),
+        ("slope", -0.1, -0.4, "bar/s", SECONDS, "falls less", "-0.10 against -0.40 bar per s"),
+        ("slope", 0.1, 0.4, "bar/s", SECONDS, "rises less", "0.10 against 0.40 bar per s"),
+        ("slope", -0.1, 0.4, "bar/s", SECONDS, "falls more", "-0.10 against 0.40 bar per s"),
+        ("timing", 0.4, -0.2, "s", SECONDS, "trails p", "0.40 against -0.20 s"),
+        ("timing", -0.5, -1.5, "s", SECONDS, "leads p", "0.5 against 1.5 s"),
+        ("relation", -0.1, -0.95, "", SECONDS, "correlates less with p", "correlation -0.10 against -0.95"),
+        ("relation", -0.95, 0.0, "", SECONDS, "correlates more with p", "correlation -0.95 against 0.00"),
+        ("relation", 0.7, -0.5, "", SECONDS, "goes with p", "correlation 0.7 against -0.5"),
+        ("relation", -0.5, 0.7, "", SECONDS, "goes against p", "correlation -0.5 against 0.7"),
         ("frequency", 0.78125, 0.390625, "Hz", SECONDS, "oscillates 2x faster", "0.78 against 0.39 Hz"),
         ("frequency", 1 / 86400, 3 / 86400, "Hz", DAYS, "oscillates 3x slower", "1.0 against 3.0 per d"),
         ("frequency", 0.39, 0.39, "Hz", SECONDS, "", ""),
@@ -30,7 +39,7 @@ SECONDS, DAYS = 2.56, 86400.0  # windows
 def test_a_difference_is_told_with_direction_and_unit(
     name: str, own: float, usual: float, unit: str, window_s: float, words: str, values: str
 ) -> None:
-    row = {"property": name, "own": own, "usual": usual, "unit": unit}
+    row = {"property": name, "partner": "p", "own": own, "usual": usual, "unit": unit}
     assert difference(row, window_s) == (words, values)
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from plotly import missing_anywidget
 
-from clusterwhy.artifacts.store import write_array
+from clusterwhy.artifacts.store import write_array, write_json, write_table
 from clusterwhy.errors import ClusterWhyError
+from clusterwhy.report.patterns import patterns
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.study import tables
 from clusterwhy.study.lasso import lasso
@@ -52,8 +53,22 @@ def test_the_leading_channel_of_a_window_has_most_relevance(dated: StudyResults)
     np.testing.assert_array_equal(by_channel, dated.window_channels)
     table = tables.windows(dated)
     for window, row in by_channel.iterrows():
-        assert table.loc[window, "leading_channel"] == row.index[row.to_numpy().argmax()]
+        towards = row if table.loc[window, "cluster"] >= 0 else -row  # what keeps noise out
+        assert table.loc[window, "leading_channel"] == row.index[towards.to_numpy().argmax()]
     assert table["leading_channel"].notna().sum() == len(by_channel)
+
+
+def test_no_channel_leads_without_relevance_or_where_it_is_masked(
+    dated: StudyResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.array(dated.window_channels)
+    values[0], values[2] = -1.0, [9.0, 2.0, 1.0]
+    write_array(dated.folders["explain_windows"] / "channels.npy", values)
+    monkeypatch.setattr(StudyResults, "masked", ("pressure",))
+    found = StudyResults(dated.folders)
+    leading = tables.windows(found)["leading_channel"]
+    windows = found.explained_windows["window"].to_numpy()
+    assert pd.isna(leading[windows[0]]) and leading[windows[2]] == "flow"
 
 
 def test_clusters_have_their_visits_and_their_leading_channels(dated: StudyResults) -> None:
@@ -63,7 +78,9 @@ def test_clusters_have_their_visits_and_their_leading_channels(dated: StudyResul
         own = windows[windows["cluster"] == cluster]
         assert row["n_windows"] == len(own) and row["first"] == own["start"].min() and row["last"] == own["stop"].max()
         inside = (windows["cluster"] == cluster).to_numpy()
-        assert row["visits"] >= (inside & ~np.roll(inside, 1)).sum()
+        segment = np.searchsorted(dated.data.card.segments, dated.data.starts, side="right")
+        begins = inside & ~(np.roll(inside, 1) & (np.roll(segment, 1) == segment))
+        assert row["visits"] == begins.sum()
         assert row["leading"][0] == tables.channels(dated).loc[cluster].index[0]
     assert table["jaccard"].tolist() == pytest.approx([0.9, 0.7, 0.5])
 
@@ -117,3 +134,29 @@ def test_a_lasso_says_what_widgets_need(dated: StudyResults, monkeypatch: pytest
     monkeypatch.setattr(go, "FigureWidget", missing_anywidget.FigureWidget, raising=False)
     with pytest.raises(ClusterWhyError, match=r"clusterwhy\[notebook\]"):
         lasso(dated, "cluster")
+
+
+def test_tables_of_a_study_without_clusters_and_alarms_have_their_columns(dated: StudyResults) -> None:
+    folders = dated.folders
+    write_json(folders["cluster"] / "summary.json", {"clusters": [], "timeline": []})
+    write_json(folders["score"] / "segments.json", {"threshold": 99.0, "segments": []})
+    write_table(folders["explain"] / "importance.csv", dated.importance[["cluster", "channel", "signed"]].head(0))
+    write_table(folders["explain"] / "anomalies.parquet", dated.anomalies.head(0))
+    write_table(folders["explain"] / "anomaly_channels.csv", dated.anomaly_channels.head(0))
+    write_table(folders["explain"] / "anomaly_patterns.csv", dated.patterns.head(0))
+    found = StudyResults(folders)
+    for table, column in (
+        (tables.clusters(found), "visits"),
+        (tables.channels(found), "relevance"),
+        (tables.anomalies(found), "leading"),
+        (tables.patterns(found), "first"),
+    ):
+        assert table.empty and column in table
+    assert patterns(found) == []
+
+
+def test_a_cluster_without_windows_has_no_times(dated: StudyResults) -> None:
+    record = {**dated.summary["clusters"][0], "cluster": 7, "n_windows": 0, "medoid_windows": []}
+    write_json(dated.folders["cluster"] / "summary.json", {"clusters": [record], "timeline": []})
+    row = tables.clusters(StudyResults(dated.folders)).loc[7]
+    assert pd.isna(row["first"]) and row["visits"] == 0 and row["medoid"] is None
