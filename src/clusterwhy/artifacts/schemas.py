@@ -14,7 +14,7 @@ from clusterwhy.artifacts.cards import (
     SeriesCard,
 )
 
-KINDS = {"f": "float", "i": "integer", "b": "boolean", "n": "number", "s": "text"}
+KINDS = {"f": "float", "i": "integer", "b": "boolean", "n": "number", "s": "text", "t": "text or nothing"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
                 "cluster": "i",
                 "channel": "s",
                 "property": "s",
-                "partner": "s",
+                "partner": "t",
                 "own": "n",
                 "usual": "n",
                 "fall": "n",

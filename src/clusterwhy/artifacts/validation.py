@@ -20,6 +20,8 @@ C = TypeVar("C", bound=Card)
 def _is_kind(dtype: Any, kind: str) -> bool:
     if kind == "s":
         return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_integer_dtype(dtype)
+    if kind == "t":  # a column of empty cells is read as floats
+        return _is_kind(dtype, "s") or _is_kind(dtype, "f")
     if not isinstance(dtype, np.dtype):
         return False
     return dtype.kind in {"f": "f", "i": "iu", "b": "b", "n": "fiu"}[kind]

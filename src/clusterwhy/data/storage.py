@@ -109,9 +109,9 @@ class Prepared:
         if card.normal is None and card.train_stop >= n_samples:
             return f"{subject} on all windows; anomalies are relative to the whole recording."
         share = float(self.index["train"].mean())
-        first = f"the first {card.train_stop / n_samples:.1%} of the samples"
+        first = f"the first {_percent(card.train_stop / n_samples)} of the samples"
         what = card.normal.says if card.normal else first
-        return f"{subject} on {what} ({share:.1%} of windows); anomalies are relative to it."
+        return f"{subject} on {what} ({_percent(share)} of windows); anomalies are relative to it."
 
     @cached_property
     def anomalous_samples(self) -> Any:
@@ -172,3 +172,8 @@ def save_prepared(
 
 def _period(normal: Normal | None) -> NormalPeriod | None:
     return None if normal is None else NormalPeriod(says=normal.says, spans=[list(span) for span in normal.spans])
+
+
+def _percent(share: float) -> str:
+    """Whole per cent, or two digits of less than ten."""
+    return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"

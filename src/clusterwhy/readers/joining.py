@@ -14,6 +14,7 @@ from clusterwhy.types import IntArray
 
 SHOWN = 8  # channels named in a message
 NOT_THERE = {"span-outside", "empty-span"}  # faults of a file that the range does not touch
+NO_MATTER = NOT_THERE | {"no-match"}  # and of its channels, since it is not used
 
 
 def read_each(readers: Mapping[str, Callable[[], Series]], source: str) -> tuple[dict[str, Series], list[str]]:
@@ -33,7 +34,8 @@ def read_each(readers: Mapping[str, Callable[[], Series]], source: str) -> tuple
             found[name] = read()
         except DataError as error:
             faults[name] = [replace(one, text=f"{name}: {one.text}") for one in error.records]
-    outside = [name for name, own in faults.items() if {one.kind for one in own} <= NOT_THERE]
+    kinds = {name: {one.kind for one in own} for name, own in faults.items()}
+    outside = [name for name, own in kinds.items() if own & NOT_THERE and own <= NO_MATTER]
     wrong = [one for name, own in faults.items() if name not in outside for one in own]
     if not found and not wrong:
         wrong = [one for own in faults.values() for one in own]

@@ -17,7 +17,8 @@ def recordings_table(study: StudyResults) -> pd.DataFrame | None:
     """One row per recording (group), in the order of the series; None without groups.
 
     Columns: `recording`, `from` and `to` (of its windows, as recorded), `windows`, and shares of its windows:
-    `anomalous`, `noise`, and one column `cluster_<number>` for each cluster.
+    `anomalous`, `noise`, and one column `cluster_<number>` for each cluster. Recordings without a whole window come
+    last, with 0 windows and nothing else.
     """
     groups, names = study.data.groups, study.data.card.group_names
     if groups is None or not names:
@@ -35,6 +36,8 @@ def recordings_table(study: StudyResults) -> pd.DataFrame | None:
         shares = {"anomalous": anomalous[own].mean(), "noise": (labels < 0).mean()}
         shares |= {f"cluster_{cluster}": (labels == cluster).mean() for cluster in clusters}
         rows.append(row | {name: float(np.round(share, 6)) for name, share in shares.items()})
+    # too short for a window
+    rows += [{"recording": name, "windows": 0} for group, name in enumerate(names) if group not in found]
     return pd.DataFrame(rows)
 
 

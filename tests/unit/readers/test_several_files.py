@@ -162,6 +162,10 @@ def test_a_range_leaves_out_files_that_it_does_not_touch(tmp_path: Path) -> None
     assert found.group_names == ("b", "c") and found.time.tolist() == [*range(105, 120), *range(110, 130)]
     assert any("a is left out: `from` and `to` lie outside it" in note for note in found.notes)
     assert kinds(place, **{"from": 500})[0] == ["span-outside"] * 3
+    # what is not used may lack a channel that a pattern names
+    place = folder(tmp_path, b=run(20, start=100.0, s=1.0), c=run(20, start=110.0, s=1.0))
+    assert read(place, **{"from": 105, "exclude": ["s"]}).group_names == ("b", "c")
+    assert kinds(place, exclude=["s"])[0] == ["no-match"]
 
 
 def test_a_recording_can_be_the_known_good_one(tmp_path: Path) -> None:
