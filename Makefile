@@ -38,6 +38,7 @@ $(VENV)/.ready: requirements.lock requirements.uv.lock
 	}
 	@rm -rf $(VENV)/var/uv
 	@python -c "from clusterwhy.projection import compile_kernels; compile_kernels()"  # numba, once: half a minute
+	@python -c "from clusterwhy.propagation.compiled import compile_loops; compile_loops()"
 	@touch $@
 
 repro: $(VENV)/.ready

@@ -14,6 +14,7 @@ from clusterwhy.errors import ArtifactError, DataError
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
 TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
+LOOPS = 180e6  # numba, and the loops that it has compiled
 DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
@@ -71,7 +72,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             (8 * samples + windows * (8 * channels + 42)) * 1.05 + 6e3,
         ),
         "explain": (
-            explaining + 40 * window * anomalies,
+            explaining + LOOPS + 40 * window * anomalies,
             4.2 * window * (clusters * (members + 1) + anomalies) + channels * (1680 * clusters + 90 * anomalies) + 2e4,
         ),
         # their values, and relevance in levels before and after its parts are put in order

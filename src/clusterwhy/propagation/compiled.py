@@ -68,3 +68,9 @@ def add_shares_of_leaders(
                     for c in range(n_channels):
                         share = np.maximum(high[i, c] - low[i, c], 0) * here.dtype.type(0.5)
                         found[n, a, c] += share * arriving[n, place, c]
+
+
+def compile_loops() -> None:
+    """Compile them into numba's cache, some seconds: `make` does so when it sets the environment up."""
+    ends = np.zeros((1, 2, 1), dtype=np.float32)
+    add_shares_of_leaders(ends, ends, ends, ends.copy(), np.zeros((2, 2, 1), dtype=np.float32), 1, 0, 1)

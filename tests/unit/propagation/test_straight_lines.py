@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from clusterwhy.propagation import straight_lines
+from clusterwhy.propagation.compiled import add_shares_of_leaders, compile_loops
 from clusterwhy.propagation.head_layers import MeanOfSmallest
 from clusterwhy.propagation.straight_lines import maxima_on_line, share_above, shares_of_leaders, smallest_on_line
 
@@ -73,6 +74,13 @@ def test_compiled_maxima_equal_those_of_torch(
         expected = of_torch(monkeypatch, maxima_on_line, nn.MaxPool1d(*pool), here, references, arriving)
         assert found.dtype == dtype
         torch.testing.assert_close(found, expected)
+
+
+def test_the_loops_of_the_stages_are_those_that_make_compiles() -> None:
+    compile_loops()
+    signatures = set(add_shares_of_leaders.signatures)
+    maxima_on_line(nn.MaxPool1d(3, 1, 1), *torch.randn(3, 2, 3, 9))
+    assert set(add_shares_of_leaders.signatures) == signatures
 
 
 def test_compiled_shares_equal_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
