@@ -134,7 +134,9 @@ def _limit(order: dict[str, Any]) -> None:
 
 
 def _become(order: dict[str, Any]) -> int:
-    said = os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # a new file: workers of a stage that was killed may still write to the last one
+    Path(order["said"]).unlink(missing_ok=True)
+    said = os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, said), (2, said)):
         os.dup2(source, target)
