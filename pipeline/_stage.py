@@ -62,6 +62,7 @@ class StageRun:
         final: folder of the stage's artifacts; the same as `out` in a manual run.
         metrics: written by `finish` to a JSON file; one that has no value is an `Undefined`.
         sizes: axis name -> size, of the input artifacts, such as `window`.
+        memory: bytes that the stage is estimated to take.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StageRun:
     metrics: dict[str, Any] = field(default_factory=dict)
     used: list[Path] = field(default_factory=list)
     sizes: dict[str, Any] = field(default_factory=dict)
+    memory: float = 0.0
 
     @property
     def by_dvc(self) -> bool:
@@ -178,7 +180,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
             if by_dvc:
                 clear(out, (ROOT / "reports" / place).parent)
             run.check_inputs()
-            memory, disk = check_resources(name, run.sizes, settings, inputs, out)
+            run.memory, disk = check_resources(name, run.sizes, settings, inputs, out)
             body(run)
             run.finish()
             if by_dvc:
@@ -196,7 +198,7 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
         time.monotonic() - start,
         n_threads(),
         peak,
-        memory / 1e6,
+        run.memory / 1e6,
         disk / 1e6,
     )
     return run.metrics

@@ -1,42 +1,36 @@
-"""Train the encoder by masked value prediction, several times with other seeds (replicates)."""
+"""Train the encoder by masked value prediction, several times with other seeds (replicates), side by side."""
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clusterwhy.artifacts.store import write_table
-from clusterwhy.data.storage import Prepared
+from clusterwhy.compute.threads import n_threads
 from clusterwhy.errors import ConfigError
 from pipeline._stage import StageRun, stage
 
+if TYPE_CHECKING:
+    from clusterwhy.encoders.replicates import Training
+
 log = logging.getLogger("clusterwhy")
+LONG = 5_000  # windows in a training; processes for a shorter one take longer than they save
 
 
-def _train(run: StageRun, data: Prepared, which: int) -> tuple[pd.DataFrame, int]:
-    """Train and store one encoder; its history, and the number of its parameters."""
-    from clusterwhy.compute.seeding import seed_torch
-    from clusterwhy.encoders.storage import REPLICATE, save_encoder
+def _trainings(run: StageRun, prepared: Path, count: int) -> "dict[str, Training]":
+    """By name; the one of the first encoder is empty."""
+    from clusterwhy.encoders.replicates import Training
+    from clusterwhy.encoders.storage import REPLICATE
 
-    name = f"{REPLICATE}{which}" if which else ""
-    folder = run.out / name
-    folder.mkdir(exist_ok=True)
-    seed = run.settings["seed"] + which
-    seed_torch(seed)
-    encoder = run.settings["encoder"].build(len(data.channels), data.length)
-    starts = data.starts[data.index["train"].to_numpy()]
-
-    def report(row: Mapping[str, float]) -> None:
-        run.tracker.log({key if key == "step" or not name else f"{name}_{key}": value for key, value in row.items()})
-
-    kept = run.kept(f"training_{name}" if name else "training")
-    history = run.settings["train"].train(encoder, data.scaled, starts, data.length, seed, report, kept)
-    save_encoder(folder, encoder, run.config["encoder"], len(data.channels), data.length)
-    write_table(folder / "history.csv", history)
-    last = history.iloc[-1]
-    log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
-    return history, sum(parameter.numel() for parameter in encoder.parameters())
+    settings = {name: run.settings[name] for name in ("encoder", "train", "seed")}
+    threads = max(1, n_threads() // count)
+    trainings = {}
+    for which in range(count):
+        name = f"{REPLICATE}{which}" if which else ""
+        kept = run.kept(f"training_{name}" if name else "training")
+        trainings[name] = Training(prepared, settings, run.config["encoder"], which, run.out / name, kept, threads)
+    return trainings
 
 
 @stage
@@ -44,8 +38,18 @@ def main(run: StageRun) -> None:
     count = run.settings["encoders"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError("params.yaml", [f"encoders: expected a whole number of at least 1, got {count!r}"])
-    data = Prepared(run.take("prepare"))
-    trained: list[tuple[pd.DataFrame, int]] = [_train(run, data, which) for which in range(count)]
+    trainings = _trainings(run, run.take("prepare"), count)
+    fit, workers = run.settings["train"], run.settings["workers"]
+    if fit.n_steps * fit.batch_size < LONG:
+        workers = workers.in_one_process
+    first, *others = trainings.values()
+    with workers.meanwhile(others, run.memory) as results:
+        trained = [first(run.tracker.log), *results()]
+    for name, (history, _) in zip(trainings, trained, strict=True):
+        last = history.iloc[-1]
+        log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
+        if name:
+            _log(run, name, history)
     losses: list[Any] = [float(history.iloc[-1]["validation_loss"]) for history, _ in trained]
     run.metrics = {
         "train_loss": float(trained[0][0].iloc[-1]["train_loss"]),
@@ -53,6 +57,12 @@ def main(run: StageRun) -> None:
         "replicates": {f"validation_loss_{i}": loss for i, loss in enumerate(losses[1:], start=1)},
         "n_parameters": trained[0][1],
     }
+
+
+def _log(run: StageRun, name: str, history: pd.DataFrame) -> None:
+    rows: list[Mapping[str, float]] = history.to_dict("records")  # type: ignore[assignment]
+    for row in rows:
+        run.tracker.log({key if key == "step" else f"{name}_{key}": value for key, value in row.items()})
 
 
 if __name__ == "__main__":

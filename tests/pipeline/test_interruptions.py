@@ -159,6 +159,25 @@ def test_a_killed_training_resumes_from_its_checkpoint(
     fault(AREA, "kill -9 after an epoch", "train", "resumes after its last checkpoint; the same bytes")
 
 
+def test_encoders_that_are_trained_in_several_processes_have_the_same_bytes(
+    study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None]
+) -> None:
+    unfinished = study.root / "artifacts" / ".unfinished"
+    order = ("pipeline.train", "run=stage", "workers.backend=processes")
+    child = stages.start(*order)
+    until = time.monotonic() + 120
+    while not list(unfinished.glob("train.training_replicate_*")) and time.monotonic() < until:
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    stages.wait()
+    assert list(unfinished.glob("train.training_replicate_*")) and intact("train")
+    time.sleep(1.5)  # workers of the killed stage notice within a second
+    done = stages.run(*order)
+    assert done.returncode == 0 and intact("train"), done.said
+    assert not unfinished.exists()
+    fault(AREA, "kill -9 of several trainings", "train", "all resume after their last checkpoints; the same bytes")
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_ctrl_c_ends_a_stage_at_once_without_traceback(
     study: Checkout, stages: StageServer, intact: Callable[[str], bool], fault: Callable[..., None], stage: str

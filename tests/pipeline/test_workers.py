@@ -2,10 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from clusterwhy.compute.seeding import seed_torch
@@ -107,3 +112,78 @@ def test_auto_takes_processes_for_several_clusters_and_this_one_for_windows(
     # nor where memory is short
     monkeypatch.setattr("clusterwhy.compute.workers.available_memory", lambda: 2e9)
     assert dict(auto.map([partial(process_of, i) for i in range(2)], "clusters"))[1] == os.getpid()
+
+
+def in_worker_only(parent: int, folder: Path, number: int) -> int:
+    """The number's square; in a worker, the first time, it dies instead."""
+    if os.getpid() != parent and number == 1 and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def sleeping(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def until(happened: Callable[[], object], seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(happened())
+
+
+def test_long_tasks_are_computed_beside_the_body_or_here_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterwhy.compute.workers.available_cores", lambda: 2)
+    monkeypatch.setattr("clusterwhy.compute.workers.available_memory", lambda: 3.5e9)
+    tasks = [partial(process_of, i) for i in range(2)]
+    auto = Workers(backend="auto", count=None, address=None, shard=SHARD, attempts=1)
+    with auto.meanwhile(tasks, 1e9) as results:
+        assert os.getpid() not in results()
+    # memory for this process alone, one core, or told so
+    with auto.meanwhile(tasks, 2e9) as results:
+        assert results() == [os.getpid()] * 2
+    with HERE.meanwhile(tasks, 1.0) as results:
+        assert results() == [os.getpid()] * 2
+    monkeypatch.setattr("clusterwhy.compute.workers.available_cores", lambda: 1)
+    with auto.meanwhile(tasks, 1.0) as results:
+        assert results() == [os.getpid()] * 2
+
+
+def test_a_long_task_whose_worker_dies_is_computed_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tasks = [partial(in_worker_only, os.getpid(), tmp_path, i) for i in range(4)]
+    with workers("processes").meanwhile(tasks, 1.0) as results:
+        assert results() == [0, 1, 4, 9]
+    assert (tmp_path / "died").exists() and "a worker died" in caplog.text
+
+
+def test_an_error_in_the_body_ends_the_workers(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with pytest.raises(ZeroDivisionError), workers("processes").meanwhile([partial(sleeping, path)], 1.0):
+        assert until(path.exists)
+        raise ZeroDivisionError
+    assert until(lambda: not psutil.pid_exists(int(path.read_text())))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "with workers('processes').meanwhile(tasks, 1.0) as results: results()",
+        "list(workers('processes').map(tasks, 'sleep'))",
+    ],
+)
+def test_workers_of_a_killed_process_end(tmp_path: Path, how: str) -> None:
+    body = f"""
+from functools import partial; from pathlib import Path
+from tests.pipeline.test_workers import sleeping, workers
+tasks = [partial(sleeping, Path("{tmp_path}", name)) for name in ("a", "b")]
+{how}
+"""
+    process = subprocess.Popen([sys.executable, "-c", body])
+    written = [tmp_path / "a", tmp_path / "b"]
+    assert until(lambda: all(path.exists() and path.read_text() for path in written))
+    process.kill()
+    process.wait()
+    left = [int(path.read_text()) for path in written]
+    assert until(lambda: not any(psutil.pid_exists(pid) for pid in left), 30.0)

@@ -1,10 +1,13 @@
 """Computes window shards in this process, in local processes or on a Dask cluster, with the same code."""
 
 import contextlib
+import functools
 import logging
 import os
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -79,6 +82,55 @@ class Workers(Settings):
             f"usual cause is memory: use fewer workers (now workers.count={self.n_workers}) or a smaller workers.shard"
         )
 
+    @contextlib.contextmanager
+    def meanwhile(self, tasks: Sequence[Callable[[], Any]], memory: float) -> Iterator[Callable[[], list[Any]]]:
+        """Let other processes of this machine compute long tasks while the body of `with` runs.
+
+        All of them at once, up to one per core, also where the body makes it one more than there are cores. Without
+        another core, on a GPU and where memory is short, they are computed here when their results are asked for; so
+        is a task whose worker died.
+
+        Args:
+            memory: bytes that the body and each of the tasks take.
+
+        Yields:
+            A function that waits for the results, in the order of the tasks.
+        """
+        count = self._beside(len(tasks), memory)
+        if not count:
+            yield lambda: [task() for task in tasks]
+            return
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        with _same_environment():
+            executor = ProcessPoolExecutor(count)
+            futures = [executor.submit(_numbered, i, task, os.getpid()) for i, task in enumerate(tasks)]
+
+        def result(position: int) -> Any:
+            try:
+                return futures[position].result()[1]
+            except _deaths() as error:
+                log.warning("a worker died (%s): its task is computed here", str(error).splitlines()[0])
+                return tasks[position]()
+
+        try:
+            yield lambda: [result(position) for position in range(len(tasks))]
+        except BaseException:
+            executor.shutdown(kill_workers=True)
+            raise
+        executor.shutdown()
+
+    def _beside(self, n_tasks: int, memory: float) -> int:
+        """Processes for tasks beside this one."""
+        import torch
+
+        if self.backend == "here" or torch.cuda.is_available():
+            return 0
+        if self.backend == "processes":
+            return min(n_tasks, self.n_workers)
+        cores = min(self.n_workers, available_cores())
+        return min(n_tasks, cores, max(0, int(available_memory() // memory) - 1)) if cores > 1 else 0
+
     def _for(self, n_tasks: int) -> "Workers":
         """What `auto` means for tasks of some seconds each, which use one core better than two."""
         import torch
@@ -98,7 +150,8 @@ class Workers(Settings):
         with _same_environment(), self._cluster() as backend, parallel_config(backend=backend, n_jobs=self.n_workers):
             # no tasks are queued at a worker, so a dying one loses little work
             run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
-            yield from run(delayed(_numbered)(position, task) for position, task in list(pending.items()))
+            parent = os.getpid() if self.backend == "processes" else None
+            yield from run(delayed(_numbered)(position, task, parent) for position, task in list(pending.items()))
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[str]:
@@ -198,10 +251,24 @@ def _same_environment() -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _numbered(position: int, task: Callable[[], Any]) -> tuple[int, Any]:
+def _numbered(position: int, task: Callable[[], Any], parent: int | None) -> tuple[int, Any]:
+    if parent is not None:
+        _end_with(parent)
     stream: Any = _NotATerminal(sys.stderr)
     with contextlib.redirect_stderr(stream):
         return position, task()
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this worker when the process that started it is gone, killed perhaps: nobody waits for its results."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _deaths() -> tuple[type[Exception], ...]:
