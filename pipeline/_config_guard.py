@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.types import Override, QuotedString, ValueType
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import ENTRIES, KEYS, groups, parameters, parse_overrides
+from pipeline._parameters import ENTRIES, KEYS, NAME, RENAMED, groups, near, parameters
 
 MAX_BYTES = 100_000  # of one file
-NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study names are folder names
 # below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
 INSTANTIATING = ("_target_", "()", "class")
 ALLOWED_TARGETS = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
-# former names of groups -> their names today
-RENAMED = {"evidence": "evaluation", "fit": "classifier_training", "network": "classifier"}
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files may set their package
 
 
@@ -48,33 +44,6 @@ def check_files() -> None:
         faults += found
     if faults:
         raise ConfigError("configuration", faults)
-
-
-def check_choices(arguments: list[str]) -> None:
-    """Refuse command-line options that are not plain names, such as `dataset=../../elsewhere`.
-
-    Raises:
-        ConfigError: lists them.
-    """
-    faults = [
-        f"`{override.input_line}`: expected the name of a file in conf/{override.key_or_group}, without its folder"
-        for override in parse_overrides(arguments)
-        if override.key_or_group in {*groups(), *ENTRIES.values()} and not all(map(NAME.fullmatch, _options(override)))
-    ]
-    faults += [
-        f"`{override.input_line}`: the group `{group}` is called `{RENAMED[group]}` now"
-        for override in parse_overrides(arguments)
-        if (group := re.split(r"[.@]", override.key_or_group)[0]) in RENAMED
-    ]
-    if faults:
-        raise ConfigError("command line", faults)
-
-
-def _options(override: Override) -> list[str]:
-    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        return []  # Hydra matches the pattern against the names of the group only
-    values = override.sweep_iterator() if override.is_choice_sweep() else [override.value()]
-    return [value.text if isinstance(value, QuotedString) else str(value) for value in values]
 
 
 def _shape_faults(path: Path, name: str) -> Iterator[str]:
@@ -139,7 +108,7 @@ def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> I
         if key in RENAMED:
             yield f"{where}: `{key}` is called `{RENAMED[key]}` now; rename the key and the folder conf/{key}"
         elif key not in known:
-            yield f"{where}: {key!r} is not a parameter; expected one of {', '.join(sorted(known))}"
+            yield f"{where}: {key!r} is not a parameter{near(key, known)}; expected one of {', '.join(sorted(known))}"
         elif key in groups() and not (isinstance(value, str) and NAME.fullmatch(value)):
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
 

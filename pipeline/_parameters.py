@@ -1,6 +1,8 @@
 """Parameters of the stages, from dvc.yaml, params.yaml, those of studies/ and applications/, and conf/."""
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,30 @@ ROOT = Path(__file__).resolve().parents[1]
 # folders with a dvc.yaml of their own -> the group that chooses one of their entries, and the key of these
 ENTRIES = {"studies": "study", "applications": "recording"}
 KEYS = {"studies": "studies", "applications": "recordings"}
+NAME = re.compile(r"\w{1,60}", re.ASCII)  # option names are file names, study names are folder names
+# former names of groups -> their names today
+RENAMED = {"evidence": "evaluation", "fit": "classifier_training", "network": "classifier"}
 UNTRACKED = {"run", "sweep", "wandb", "workers", "hydra", "preset"}
 
 
 def groups() -> set[str]:
     """The config groups: the folders of conf/."""
     return {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+
+
+def options(group: str) -> list[str]:
+    """The options of a group: the files of its folder, or the studies or recordings."""
+    for folder, kind in ENTRIES.items():
+        if kind == group:
+            content: Any = OmegaConf.load(ROOT / folder / "params.yaml")
+            return sorted(content[KEYS[folder]])
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The question which of the known names was meant, where one is alike."""
+    found = difflib.get_close_matches(str(name), list(known), 1)
+    return f" (did you mean `{found[0]}`?)" if found else ""
 
 
 def _stages(folder: str = "") -> dict[str, Any]:
@@ -70,7 +90,11 @@ def parse_overrides(arguments: list[str]) -> list[Override]:
         try:
             found += parser.parse_overrides([argument])
         except HydraException as error:
-            faults.append(f"`{argument}`: {str(error).splitlines()[0]}")
+            name, _, value = argument.partition("=")
+            faults.append(
+                f"`{argument}`: Hydra cannot read it ({str(error).splitlines()[0].partition(':')[0]}); put a "
+                f"value of other characters than letters, digits and _-./ in two pairs of quotes: '{name}=\"{value}\"'"
+            )
     if faults:
         raise ConfigError("command line", faults)
     return found

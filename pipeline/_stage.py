@@ -30,7 +30,9 @@ from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.checksums import dvc_md5
 from clusterwhy.tracking.run import Tracker, track
-from pipeline._config_guard import check_choices, check_files
+from pipeline._command_line import check_choices
+from pipeline._config_guard import check_files
+from pipeline._help import FLAGS, stage_help
 from pipeline._parameters import (
     ROOT,
     check_overrides,
@@ -262,6 +264,10 @@ def _command(body: Callable[[StageRun], None], config_name: str, register: Calla
     decorated = hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name=config_name)(task)
 
     def command() -> None:
+        if FLAGS & set(sys.argv[1:]):
+            module = sys.modules[body.__module__]
+            sys.stdout.write(stage_help(Path(str(module.__file__)).stem, str(module.__doc__)) + "\n")
+            return
         # a process in the background of a shell ignores Ctrl-C, and continues to do so
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _note_interrupt)

@@ -1,5 +1,6 @@
 """Settings: validated before any data is read, and built from `_target_` by an allow-list."""
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +63,11 @@ def _resolve(path: object, key: str) -> type[Settings]:
     return found
 
 
+def _meant(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
 def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn each group of a composed configuration into its settings object.
 
@@ -80,14 +86,18 @@ def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         path, implied = RENAMED_CLASSES.get(str(node["_target_"]), (node["_target_"], {}))
         arguments = implied | {key: value for key, value in node.items() if key != "_target_"}
+        fields: list[str] = []
         try:
-            built[group] = _resolve(path, group).model_validate(arguments)
+            kind = _resolve(path, group)
+            fields = [str(field.alias or name) for name, field in kind.model_fields.items()]
+            built[group] = kind.model_validate(arguments)
         except LookupError as error:
             faults.append(str(error))
         except ValidationError as error:
             for fault in error.errors():
                 where = ".".join([group, *(str(part) for part in fault["loc"])])
-                faults.append(f"{where}: {fault['msg']} (got {fault['input']!r})")
+                near = _meant(str(fault["loc"][-1]), fields) if fault["type"] == "extra_forbidden" else ""
+                faults.append(f"{where}: {fault['msg']}{near} (got {fault['input']!r})")
     if faults:
         raise ConfigError("configuration", faults)
     return built

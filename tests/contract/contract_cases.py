@@ -811,6 +811,13 @@ SEVERAL: list[tuple[str, Any, dict[str, Any], str, str]] = [
         "b: 'a' is in Pa, elsewhere in bar",
     ),
     (
+        "a row of units in one of several files only",
+        {"a": "t,a\ns,bar\n0,1\n1,2\n", "b": "t,a\n0,1\n1,2\n2,3\n"},
+        {"rows_below_header": ["units"]},
+        "units-are-numbers",
+        "b: the row of units holds numbers, such as '0': the file has no such row, or `rows_below_header`",
+    ),
+    (
         "files and a column of groups",
         {"a": table(), "b": table()},
         {"group": "a"},

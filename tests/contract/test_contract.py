@@ -196,7 +196,7 @@ def test_a_message_of_a_thousand_faulty_channels_stays_short(tmp_path: Path, fau
         ("missing_values: [No], a truth value in YAML", {"missing_values": [False]}, 'quote words, such as ["No"]'),
         ("binary words without quotes", {"binary": {"a": [False, True]}}, "expected two words in quotes"),
         ("the same word for 0 and 1", {"binary": {"a": ["on", "ON"]}}, "the words for 0 and 1 are the same"),
-        ("a separator of two characters", {"separator": ";;"}, "should match pattern"),
+        ("a separator of two characters", {"separator": ";;"}, "expected one character, such as"),
         ("a channel named twice", {"channels": ["a", "a"]}, "a channel is listed twice"),
         ("an unknown policy", {"gaps": "ignore"}, "'error', 'interpolate' or 'split'"),
         ("a negative max_gap", {"max_gap": -1}, "greater than or equal to 0"),

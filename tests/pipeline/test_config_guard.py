@@ -8,7 +8,9 @@ import pytest
 
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._config_guard import MAX_BYTES, check_choices, check_files
+from pipeline._command_line import check_choices
+from pipeline._config_guard import MAX_BYTES, check_files
+from pipeline._help import stage_help
 from tests.conftest import ROOT, Checkout
 from tests.stage_server import StageServer
 
@@ -170,7 +172,12 @@ def test_options_on_the_command_line_must_be_plain_names(argument: str) -> None:
     with pytest.raises(ConfigError, match="without its folder"):
         check_choices(["seed=1", argument])
     check_choices(
-        ["composite=epsilon,flat", "dataset.path=../data/x.csv", "composite=glob(*)", "hydra.run.dir=/elsewhere/x"]
+        [
+            "composite=epsilon,epsilon_plus",
+            "dataset.path=../data/x.csv",
+            "composite=glob(*)",
+            "hydra.run.dir=/elsewhere/x",
+        ]
     )
 
 
@@ -180,6 +187,55 @@ def test_a_renamed_group_is_named(root: Path) -> None:
     (root / "params.yaml").write_text("evidence: standard\n")
     with pytest.raises(ConfigError, match="`evidence` is called `evaluation` now"):
         check_files()
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("composit=epsilon", r"`composit` is neither a group of conf/ nor a parameter \(did you mean `composite`\?\)"),
+        ("seeds=1", r"`seeds` is neither .* \(did you mean `seed`\?\)"),
+        ("composite=epsilom", r"`composite` has no option `epsilom` \(did you mean `epsilon`\?\); it has epsilon, "),
+        ("composite=epsilon,epsilom", "has no option `epsilom`"),
+        ("study=ecgs", r"`study` has no option `ecgs` \(did you mean `ecg`\?\)"),
+        ("composite.epsilom=1", r"`composite` has no `epsilom` \(did you mean `epsilon`\?\); it has .*first_layer"),
+        ("dataset.skip=1", "`dataset` has no `skip`; it has "),  # of the dataset in params.yaml, not of csv
+    ],
+)
+def test_a_mistyped_name_on_the_command_line_is_told_with_what_there_is(root: Path, argument: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        check_choices(["seed=1", argument])
+    assert len(caught.value.faults) == 1
+
+
+def test_a_value_that_hydra_cannot_read_is_told_with_the_quotes_that_it_needs(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"""`dataset.separator=;`: .* quotes: 'dataset.separator=";"'"""):
+        check_choices(["dataset=csv", "dataset.separator=;"])
+
+
+def test_names_that_there_are_pass(root: Path) -> None:
+    check_choices(
+        ["dataset=csv", 'dataset.separator=";"', "+dataset.new=1", "~sweep", "sweep=null", "hydra.verbose=true"]
+    )
+    check_choices(["study=ecg", "classifier.anything=1"])  # what a study chooses is in its entry
+    check_choices(["recording=watch_other_person", "composite=epsilon,epsilon_plus", "composite.epsilon=1e-3,1e-2"])
+    check_choices(["workers.backend=processes", "wandb.mode=disabled", "run=stage", "members=glob(*)"])
+
+
+STAGES = [*_parameters._stages(), *_parameters._stages("studies"), *_parameters._stages("applications")]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_tells_what_a_stage_does_and_takes(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = stage_help(stage, (ROOT / "pipeline" / f"{stage}.py").read_text().split('"""')[1])
+    assert len(said.splitlines()) <= 25
+    assert all(f"\n  {name} " in said for name in _parameters.owned(stage)), said
+
+
+def test_help_needs_no_hydra_and_starts_nothing(stages: StageServer) -> None:
+    done = stages.run("pipeline.explain", "--help", "composit=nothing")
+    assert done.returncode == 0 and done.said.startswith("explain: Explain clusters"), done.said
+    assert "*difference" in done.said
 
 
 @pytest.fixture

@@ -233,8 +233,8 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(fresh_study: Checko
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("pipeline.explain", "composite=nope"), "Could not find 'composite/nope'"),
-        (("pipeline.explain", "composite.epsilonn=1.0"), "epsilonn"),
+        (("pipeline.explain", "composite=nope"), "`composite` has no option `nope`; it has epsilon, "),
+        (("pipeline.explain", "composite.epsilonn=1.0"), "(did you mean `epsilon`?)"),
         (("pipeline.explain", "+composite.sharpness=1.0"), "composite.sharpness: Extra inputs are not permitted"),
         (("pipeline.explain", "clusterer.space=embeddings"), "not a parameter of the stage `explain`"),
         (("pipeline.explain", "composite.epsilon=-1.0"), "composite.epsilon: Input should be greater than 0"),

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, TextIO
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from clusterwhy.config import Settings
 from clusterwhy.readers.files import Text, opened
@@ -32,12 +32,19 @@ class CsvLayout(Settings):
         repeated_headers: rows that repeat the header, with the rows below it: a fault, or dropped.
     """
 
-    separator: str = Field(default=",", pattern=r"^([^\n\r\"]|\\s\+)$")
+    separator: str = ","
     skip_lines: int = Field(default=0, ge=0)
     names: Literal["header", "numbered"] | list[str] = "header"
     row_names: str | None = None
     rows_below_header: list[Literal["units", "other"]] = Field(default_factory=list)
     repeated_headers: Literal["error", "drop"] = "error"
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, separator: str) -> str:
+        if separator != WHITESPACE and (len(separator) != 1 or separator in '\n\r"'):
+            raise ValueError(r'expected one character, such as ";" or "\t", or \s+ for any spaces and tabs')
+        return separator
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from clusterwhy.readers.file_settings import FileSettings
 from clusterwhy.readers.files import existing_file
 from clusterwhy.readers.issues import Issues
 from clusterwhy.readers.long_table import LongTable, chosen_rows
-from clusterwhy.readers.number_format import NumberFormat
+from clusterwhy.readers.number_format import NumberFormat, number_like
 from clusterwhy.readers.patterns import chosen
 from clusterwhy.readers.ranges import kept_rows
 
@@ -139,6 +139,10 @@ class WideTable(FileSettings):
 
     def _wide(self, name: str, table: pd.DataFrame, units: Mapping[str, str], issues: Issues) -> RawTable:
         cells = self._channels(table, issues)
+        named = pd.Series(list(units.values()), dtype="str")
+        if len(numbers := named[number_like(named)]):
+            hint = "the file has no such row, or `rows_below_header` tells them in another order"
+            issues.fault("units-are-numbers", f"the row of units holds numbers, such as {numbers.iloc[0]!r}: {hint}")
         return RawTable(
             name=name,
             cells=cells,
