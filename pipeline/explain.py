@@ -46,8 +46,14 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
     if not found.clusters:
         log.warning("no cluster is explained: %s", NOT_TWO)
         return
+    beside = [sentence for sentence in found.losses if ", LRP of the composite, " in sentence]
     for sentence in found.losses:
-        log.warning("%s", sentence)
+        if sentence not in beside:
+            log.warning("%s", sentence)
+    if beside:
+        clusters = dict.fromkeys(sentence.partition(",")[0].removeprefix("cluster ") for sentence in beside)
+        where = "a column beside the figures; the page and clusters.json tell where"
+        log.info("LRP of the composite lost more than 5 %% in clusters %s (%s)", ", ".join(clusters), where)
     composite = run.settings["composite"]
     if (composite.first_layer or composite.convolution) == "flat":
         log.warning(

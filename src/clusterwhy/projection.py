@@ -128,10 +128,11 @@ class Umap(Projection):
     def _placed(self, points: FloatArray, sample: FloatArray, projection: FloatArray) -> FloatArray:
         """(window, 2) medians of neighbours: not between two clusters, where a mean would be."""
         from sklearn.neighbors import NearestNeighbors
-        from tqdm import tqdm
+
+        from clusterwhy.compute.progress import progress
 
         search, parts = NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(sample), []
-        for first in tqdm(range(0, len(points), PART), desc="project", unit="part", disable=None):
+        for first in progress(range(0, len(points), PART), desc="project", unit="part"):
             nearest = search.kneighbors(points[first : first + PART], return_distance=False)
             parts.append(np.median(projection[nearest], axis=1))
         return np.concatenate(parts)

@@ -122,14 +122,13 @@ class ClippedPredictionError(Detector):
 
     def _worst_stretch(self, length: int, encoder: "MaskedEncoder", values: FloatArray, starts: IntArray) -> FloatArray:
         """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
-        from tqdm import tqdm
-
+        from clusterwhy.compute.progress import progress
         from clusterwhy.encoders.masked import cell_errors
 
         firsts = np.arange(0, length, self.stretch)
         sizes = np.diff(np.append(firsts, length))
         found = []
-        for first in tqdm(range(0, len(starts), self.batch_size), desc="predict", unit="batch", disable=None):
+        for first in progress(range(0, len(starts), self.batch_size), desc="predict", unit="batch"):
             windows = windows_at(values, starts[first : first + self.batch_size], length)
             cells = cell_errors(encoder, windows, self.n_parts, self.block, self.batch_size)
             found.append((np.add.reduceat(cells.astype(np.float64), firsts, axis=2) / sizes).max(axis=2))

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from pydantic import Field
 from torch import nn
-from tqdm import tqdm
 
 from clusterwhy.classifiers.base import Classifier
+from clusterwhy.compute.progress import progress
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
@@ -108,7 +108,7 @@ class ClassifierTraining(Settings):
         made_for = fingerprint(self, seed, network, read)
         if resume is not None and state.restore(resume, made_for):
             log.info("training resumes after epoch %d", state.epoch)
-        bar = tqdm(total=self.n_epochs, initial=state.epoch, desc="train", unit="epoch", disable=None)
+        bar = progress(total=self.n_epochs, initial=state.epoch, desc="train", unit="epoch")
         began = time.monotonic()
         while state.epoch < self.n_epochs and (self.patience is None or state.epochs_since_best < self.patience):
             row = self._epoch(state, loss, train, seed) | self._validation(network, loss, validation)

@@ -59,13 +59,13 @@ class Workers(Settings):
         Raises:
             WorkerError: workers died in each attempt.
         """
-        from tqdm import tqdm
+        from clusterwhy.compute.progress import progress
 
         if self.backend == "auto":
             yield from self._for(len(tasks)).map(tasks, desc)
             return
         pending = dict(enumerate(tasks))
-        with tqdm(total=len(tasks), desc=desc, unit="shard", disable=None if len(tasks) > 1 else True) as bar:
+        with progress(total=len(tasks), desc=desc, unit="shard") as bar:
             for attempt in range(1, self.attempts + 1):
                 try:
                     for position, result in self._results(pending):
@@ -231,6 +231,8 @@ class _NotATerminal:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    silent = True
 
     def isatty(self) -> bool:
         return False

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
+from clusterwhy.compute.progress import progress
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
 
@@ -54,7 +54,7 @@ def embed(encoder: MaskedEncoder, values: FloatArray, starts: IntArray, length: 
     encoder = encoder.to(device).eval()
     parts = []
     with torch.inference_mode():
-        for first in tqdm(range(0, len(starts), batch_size), desc="embed", unit="batch", disable=None):
+        for first in progress(range(0, len(starts), batch_size), desc="embed", unit="batch"):
             batch = windows_at(values, starts[first : first + batch_size], length)
             parts.append(encoder(torch.from_numpy(batch).to(device)).cpu().numpy())
     return np.concatenate(parts)
@@ -85,7 +85,7 @@ def masked_errors(
     device = best_device()
     encoder = encoder.to(device).eval()
     errors = []
-    for first in tqdm(range(0, len(starts), batch_size), desc="predict", unit="batch", disable=None):
+    for first in progress(range(0, len(starts), batch_size), desc="predict", unit="batch"):
         windows = torch.from_numpy(windows_at(values, starts[first : first + batch_size], length)).to(device)
         errors.append(_squared_errors(encoder, windows, n_parts, block).mean(dim=2).cpu().numpy())
     return np.concatenate(errors).astype(np.float64)

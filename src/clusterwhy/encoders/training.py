@@ -76,8 +76,8 @@ class MaskedPrediction(Settings):
             mean squared error of hidden values, in units of the scaled channels squared.
         """
         import torch
-        from tqdm import tqdm
 
+        from clusterwhy.compute.progress import progress
         from clusterwhy.compute.seeding import seed_torch
         from clusterwhy.encoders.masked import best_device
         from clusterwhy.encoders.time_first import training_prediction
@@ -107,7 +107,7 @@ class MaskedPrediction(Settings):
         step = int(state.history[-1]["step"]) if state.history else 0
         flat = schedule.flat_at(state.history)
         losses, began = [], time.monotonic()
-        bar = tqdm(desc="train", unit="step", initial=step, total=self.n_steps, disable=None)
+        bar = progress(desc="train", unit="step", initial=step, total=self.n_steps)
         while step < (end := schedule.end(flat)):
             step += 1
             for group in optimiser.param_groups:

@@ -123,7 +123,7 @@ def compare(
         references: class -> (reference, channel, time) windows of other classes.
         seed: of random numbers in methods, of the random ranking and of re-initialised weights.
     """
-    from tqdm import tqdm
+    from clusterwhy.compute.progress import progress
 
     asked = _Classified(network, windows, predicted, references)
     random_network = randomised(network, windows, 1.0, seed)
@@ -131,7 +131,7 @@ def compare(
     found: dict[str, FloatArray] = {}
     failures: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    for name in tqdm(settings.names, desc="explain", unit="method", disable=None):
+    for name in progress(settings.names, desc="explain", unit="method"):
         method, parts = method_of(name), np.zeros_like(windows)
         try:
             for c, others in references.items():

@@ -104,10 +104,10 @@ def cluster_stability(
     Returns:
         One row per `cluster` and `resample` with the `jaccard` overlap of its best match, over the `n_windows` sampled.
     """
-    from tqdm import tqdm
+    from clusterwhy.compute.progress import progress
 
     rows = []
-    for i in tqdm(range(resamples), desc="cluster again", unit="sample", disable=None):
+    for i in progress(range(resamples), desc="cluster again", unit="sample"):
         part = drawn(len(points), round(RESAMPLED * len(points)), seed + 1 + i)
         found = cluster_again(points[part], projection, clusterer, seed + 1 + i)
         for cluster, jaccard in best_overlaps(labels[part], found).items():
