@@ -2,9 +2,11 @@
 
 import logging
 import time
+from pathlib import Path
 
 import matplotlib as mpl
 
+from clusterwhy.annotations.annotated import Sources
 from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.news import News
@@ -20,9 +22,11 @@ from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared
 from clusterwhy.readers.data_report import data_report
+from clusterwhy.report.annotations import annotation_figures, annotation_tables
 from clusterwhy.report.application_results import ApplicationResults
 from clusterwhy.report.page import write_page, write_pictures
 from pipeline._data_report import NAME, faults_reported
+from pipeline._parameters import ROOT
 from pipeline._stage import StageRun, application_stage
 
 log = logging.getLogger("clusterwhy")
@@ -69,10 +73,14 @@ def main(run: StageRun) -> None:
     run.tracker.table("drift", news.drift)
     _explain(run, applied)
     mpl.use("agg")
-    results = ApplicationResults.in_folder(run.out, run.inputs)
+    results = ApplicationResults.in_folder(run.out, run.inputs, Sources.beside(ROOT / "artifacts"))
+    for sentence in (*results.annotated.told, *results.annotated.outside):
+        log.warning("%s", sentence)
     (run.out / "report").mkdir(exist_ok=True)
     write_pictures(results, run.out / "report")
-    run.metrics["n_bytes"] = write_page(results, run.out / "report")
+    run.metrics |= {"n_bytes": write_page(results, run.out / "report")} | annotation_figures(results)
+    for name, table in annotation_tables(results).items():
+        run.tracker.table(Path(name).stem, table)
     log.info("open %s", run.final / "report" / "report.html")
 
 

@@ -1,4 +1,4 @@
-"""Serve the report page and explain windows that the user selects in it, by any rules."""
+"""Serve the report page: explain windows that the user selects in it, by any rules, and write names and notes."""
 
 import argparse
 import logging
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from clusterwhy.annotations.annotated import Sources
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
+from clusterwhy.report.naming import PageNames
 from clusterwhy.report.server import Explain, PageServer
 from clusterwhy.report.study_results import StudyResults
 
@@ -48,6 +50,12 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     return explain, (STUDY, *composites)
 
 
+def page_names(artifacts: Path) -> PageNames:
+    """What reads and writes the names of the study whose artifacts are served."""
+    sources = Sources.beside(artifacts)
+    return PageNames(StudyResults.of(artifacts, sources), sources)
+
+
 def main() -> None:
     """Print an address and serve until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -60,8 +68,9 @@ def main() -> None:
         if not page.is_file():
             raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
         explain, rules = explainer(options.artifacts)
+        names = page_names(options.artifacts)
         chunks = sorted(path for kind in ("values", "relevance") for path in page.parent.glob(f"{kind}_*.js"))
-        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks)
+        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks, names)
     except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error

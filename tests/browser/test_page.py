@@ -128,6 +128,7 @@ def test_a_lasso_selects_windows_and_the_selection_is_described(visit: Any, made
         "start_s": "4.8",
         "stop_s": "8",
         "cluster": "0",
+        "cluster_name": "cluster 0",
         "strength": rows[3]["strength"],
         "score": "",
         "label": "idle",

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clusterwhy.annotations.annotated import Sources
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.selections import ExplainedSelection
+from clusterwhy.report.naming import PageNames
 from clusterwhy.report.server import PageServer
 from clusterwhy.report.study_results import StudyResults
 from tests.browser.opening import CHROMIUM, FLAGS, needs_browser
 from tests.browser.test_page import unpacked
 from tests.conftest import ROOT, Checkout
+from tests.synthetic_results import synthetic_results
 
 VALUES = np.arange(24.0).reshape(2, 3, 4) - 5.0
 
@@ -38,7 +41,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     chunk = tmp_path_factory.mktemp("report") / "values_00000.js"
     chunk.write_text("values")
     (chunk.parent / "values_00001.js").write_text("hello")
-    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), chunks=[chunk])
+    found = synthetic_results(chunk.parent / "artifacts")
+    names = PageNames(found, Sources.beside(chunk.parent / "artifacts"))
+    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), chunks=[chunk], names=names)
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -58,11 +63,76 @@ def request(server: PageServer, method: str, path: str, body: bytes | None = Non
         connection.close()
 
 
-def explain_request(server: PageServer, content: object, **headers: str) -> tuple[int, Any]:
+def asked(server: PageServer, path: str, content: object, **headers: str) -> tuple[int, Any]:
     own = {"Content_Type": "application/json", "Origin": f"http://127.0.0.1:{server.server_port}"} | headers
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    status, (answer, _) = request(server, "POST", f"/{server.token}/explain", body, **own)
+    status, (answer, _) = request(server, "POST", f"/{server.token}/{path}", body, **own)
     return status, json.loads(answer)
+
+
+def explain_request(server: PageServer, content: object, **headers: str) -> tuple[int, Any]:
+    return asked(server, "explain", content, **headers)
+
+
+def names_in(server: PageServer) -> dict[str, Any]:
+    """What the page says that is in the file."""
+    _, (body, _) = request(server, "GET", f"/{server.token}/")
+    text = body.decode().split('id="served">')[1].split("</script>")[0]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_a_name_is_written_and_on_the_page_when_it_is_opened_again(server: PageServer) -> None:
+    given = {"cluster": 1, "name": "</script><b> pump", "note": "a\nb"}
+    status, answer = asked(server, "name", given)
+    assert status == 200 and answer["clusters"] == {"1": {"name": "</script><b> pump", "note": "a\nb"}}
+    assert names_in(server)["named"] == answer
+    status, answer = asked(server, "name", {"segment": [100, 199], "name": "odd", "note": ""})
+    assert status == 200 and answer["segments"] == [[100, 200, "odd", ""]]
+    assert server.names is not None
+    path = server.names.sources.names
+    kept = path.read_text()
+    assert asked(server, "name", {"cluster": 0, "name": "</script><b> pump", "note": ""})[0] == 400
+    assert path.read_text() == kept
+    path.write_text(kept.replace("pump", "valve"))  # by hand, meanwhile
+    assert names_in(server)["named"]["clusters"]["1"]["name"] == "</script><b> valve"
+    path.write_text("clusters: [")
+    found = names_in(server)
+    assert "named" not in found and "not valid YAML" in found["fault"]
+    status, answer = asked(server, "name", given)
+    assert status == 400 and "not valid YAML" in answer["error"] and path.read_text() == "clusters: ["
+    path.unlink()
+    assert names_in(server)["named"] == {"clusters": {}, "segments": [], "told": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"name": "a", "note": ""}, "expected a cluster or a segment"),
+        ({"cluster": 1, "segment": [1, 2], "name": "a", "note": ""}, "expected a cluster or a segment"),
+        ({"cluster": "1", "name": "a", "note": ""}, "cluster"),
+        ({"cluster": 9, "name": "a", "note": ""}, "no cluster 9"),
+        ({"segment": [-5, 2], "name": "a", "note": ""}, "expected samples from 0 to"),
+        ({"cluster": 1, "name": "a\u202eb", "note": ""}, "U+202E"),
+        ({"cluster": 1, "name": "a", "note": "", "path": "elsewhere.yaml"}, "path"),
+        ({"cluster": 1, "name": "a" * 20_000, "note": ""}, "name"),
+        (b"{", "JSON"),
+    ],
+)
+def test_an_invalid_name_gets_the_reason_and_writes_nothing(server: PageServer, content: object, why: str) -> None:
+    status, answer = asked(server, "name", content)
+    assert status == 400 and why in answer["error"]
+    assert server.names is not None and not server.names.sources.names.exists()
+
+
+def test_names_are_written_only_for_the_page_itself(server: PageServer) -> None:
+    given = {"cluster": 1, "name": "a", "note": ""}
+    assert asked(server, "name", given, Origin="http://evil.example")[0] == 403
+    assert asked(server, "name", given, Content_Type="text/plain")[0] == 400
+    body, path = json.dumps(given).encode(), f"/{server.token}/name"
+    assert request(server, "POST", path, body, Content_Type="application/json")[0] == 403, "no origin"
+    assert request(server, "GET", path)[0] == 404
+    assert server.names is not None and not server.names.sources.names.exists()
 
 
 def test_the_server_listens_on_loopback_only(server: PageServer) -> None:

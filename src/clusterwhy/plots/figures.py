@@ -1,7 +1,7 @@
 """Plots of a study; each function draws on the given axes."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +15,9 @@ from clusterwhy.types import FloatArray, IntArray
 NOISE_COLOUR = "#b5b5b5"
 ALARM = "#c1121f"
 LINE = "#222222"  # signals, and text on colours
+INTERVALS = ("#d9e2ec", "#ece3d4", "#dfeadb", "#eadbe6")  # of named intervals
+PLACES = 1_000  # along a series that a strip of intervals tells apart
+LETTERS_ACROSS, LEAST_LETTERS = 130, 3  # that fit along a series; of a name that is written
 MOST_POINTS = 20_000  # windows drawn in a projection
 MOST_RUNS = 2_000  # places along a series that a picture tells apart
 
@@ -39,12 +42,24 @@ def cluster_colour(cluster: int) -> Any:
 
 
 def cluster_name(cluster: int) -> str:
-    """Name of a cluster in figures and tables."""
+    """What a cluster without a name is called in figures and tables."""
     return "noise" if cluster < 0 else f"cluster {cluster}"
 
 
-def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
-    """Windows (window, 2) coloured by cluster; noise is grey and behind. Of more than `MOST_POINTS`, every n-th."""
+def _in_legend(name: str) -> str:
+    """A name as a label of a legend, which leaves out those that begin with `_`."""
+    text = shown(name, 16)
+    return f" {text}" if text.startswith("_") else text
+
+
+def draw_projection(
+    ax: Axes, projection: FloatArray, labels: IntArray, name: Callable[[int], str] = cluster_name
+) -> None:
+    """Windows (window, 2) coloured by cluster; noise is grey and behind. Of more than `MOST_POINTS`, every n-th.
+
+    Args:
+        name: what a cluster is called in the legend.
+    """
     step = -(-len(labels) // MOST_POINTS) or 1
     projection, labels = projection[::step], labels[::step]
     for cluster in sorted(set(labels.tolist())):
@@ -54,7 +69,7 @@ def draw_projection(ax: Axes, projection: FloatArray, labels: IntArray) -> None:
             projection[chosen, 1],
             s=9,
             color=cluster_colour(cluster),
-            label=cluster_name(cluster),
+            label=_in_legend(name(cluster)),
             zorder=1 + (cluster >= 0),
             linewidths=0,
         )
@@ -135,6 +150,31 @@ def draw_alarm_spans(axes: Any, segments: Sequence[Mapping[str, Any]], times: Fl
             ax.axvspan(times[one["start"]], times[one["stop"] - 1], color=ALARM, alpha=0.3, linewidth=1)
 
 
+def draw_intervals(ax: Axes, intervals: Sequence[tuple[int, int, str]], times: FloatArray, label: str) -> None:
+    """Named intervals (first sample, sample after the last, name) over time; names where they fit.
+
+    Where some overlap, the shorter one is in front.
+    """
+    names = list(dict.fromkeys(name for *_, name in intervals))
+    edges = np.linspace(times[0], times[-1], PLACES + 1)
+    seen = np.full(PLACES, -1)
+    for first, stop, name in sorted(intervals, key=lambda one: one[0] - one[1]):
+        own = slice(*np.searchsorted(edges, [times[first], times[stop - 1]], side="right") - [1, 0])
+        seen[own] = names.index(name)
+    changes = np.flatnonzero(np.diff(seen)) + 1
+    for a, b in itertools.pairwise([0, *changes, PLACES]):
+        if seen[a] < 0:
+            continue
+        ax.axvspan(edges[a], edges[b], color=INTERVALS[seen[a] % len(INTERVALS)], linewidth=0)
+        if (letters := int((b - a) / PLACES * LETTERS_ACROSS)) >= LEAST_LETTERS:
+            middle = (edges[a] + edges[b]) / 2
+            ax.text(middle, 0.5, shown(names[seen[a]], letters), ha="center", va="center", fontsize=6)
+    ax.set_yticks([])
+    ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
+    ax.tick_params(labelsize=6)
+    ax.set_xlim(times[0], times[-1])
+
+
 def draw_labels(
     ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray, segments: Sequence[int] = (0,)
 ) -> None:
@@ -181,8 +221,12 @@ def draw_map(ax: Axes, relevance: FloatArray, channels: tuple[str, ...], length:
     return image
 
 
-def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int]) -> Any:
-    """Signed share of relevance, cluster x channel; zero is white."""
+def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int], name: Callable[[int], str] = cluster_name) -> Any:
+    """Signed share of relevance, cluster x channel; zero is white.
+
+    Args:
+        name: what a cluster is called; a cluster without a name has its number.
+    """
     shares = table.pivot(index="cluster", columns="channel", values="signed")
     shares = shares.loc[clusters, table["channel"].unique()]
     ax.set_facecolor(NOISE_COLOUR)  # shown where a share is undefined
@@ -190,7 +234,8 @@ def draw_matrix(ax: Axes, table: pd.DataFrame, clusters: list[int]) -> Any:
     image = ax.imshow(shares, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     names = [shown(name) for name in shares.columns]
     ax.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if len(names) > 10 else 0)
-    ax.set_yticks(range(len(clusters)), [str(cluster) for cluster in clusters], fontsize=7)
+    rows = [str(one) if name(one) == cluster_name(one) else shown(name(one), 12) for one in clusters]
+    ax.set_yticks(range(len(clusters)), rows, fontsize=7)
     ax.set_xlabel("channel", fontsize=8)
     ax.set_ylabel("cluster", fontsize=8)
     return image

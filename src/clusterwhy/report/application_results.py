@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from clusterwhy.annotations.annotated import Annotated, Sources, annotate_elsewhere
 from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
@@ -38,9 +39,10 @@ class ApplicationResults(StudyResults):
     out: Path
 
     @classmethod
-    def in_folder(cls, out: Path, artifacts: Path) -> Self:
+    def in_folder(cls, out: Path, artifacts: Path, sources: Sources | None = None) -> Self:
         """The results in the folder of an application, and those of the study."""
-        return cls({stage: out / stage for stage in APPLIED}, StudyResults.of(artifacts), out)
+        study = StudyResults.of(artifacts, sources)
+        return cls({stage: out / stage for stage in APPLIED}, study, out, sources=sources)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -51,6 +53,11 @@ class ApplicationResults(StudyResults):
     def normal(self) -> Prepared:
         """The fitted recording, whose normal windows anomalies are compared with."""
         return self.study.data
+
+    @cached_property
+    def annotated(self) -> Annotated:
+        """The names of the study, and what is in this recording of its segments and events."""
+        return annotate_elsewhere(self.study.annotated, self.sources, self.place) if self.sources else Annotated()
 
     @cached_property
     def masked(self) -> tuple[str, ...]:

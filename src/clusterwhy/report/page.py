@@ -1,6 +1,5 @@
 """The HTML page: the template filled with sections, styles, scripts and arrays."""
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 from clusterwhy.artifacts.store import write_table, write_text
 from clusterwhy.plots.names import short
 from clusterwhy.report import pictures
-from clusterwhy.report.page_data import view_data
+from clusterwhy.report.annotations import annotation_tables
+from clusterwhy.report.page_data import script_json, view_data
 from clusterwhy.report.page_sections import sections
 from clusterwhy.report.ranking import Ranking
 from clusterwhy.report.recordings import recordings_table
@@ -25,6 +25,7 @@ SCRIPTS = (
     "window.js",
     "selection.js",
     "scores.js",
+    "naming.js",
     "main.js",
 )
 
@@ -41,7 +42,8 @@ def write_pictures(study: StudyResults, folder: Path) -> None:
 def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None) -> int:
     """Write `report.html` and, for a long series, its values and the relevance of its windows in files beside it.
 
-    Of several recordings also `recordings.csv`.
+    Also `clusters.csv`, of several recordings `recordings.csv`, and where there are named segments or events
+    `segments.csv`, `events.csv` and `event_clusters.csv`.
 
     Args:
         study: results of the stages.
@@ -57,18 +59,14 @@ def write_page(study: StudyResults, folder: Path, ranking: Ranking | None = None
             write_text(folder / name, text)
     if (recordings := recordings_table(study)) is not None:
         write_table(folder / "recordings.csv", recordings)
+    for name, table in annotation_tables(study).items():
+        write_table(folder / name, table)
     views = view_data(study, chunks, cells)
     html = _render(
         sections(study, folder, ranking) | {"about": script_json(views.about), "arrays": views.arrays},
     )
     write_text(folder / "report.html", html)
     return len(html.encode())
-
-
-def script_json(values: Any) -> str:
-    """JSON that is safe inside a script element, whatever names it contains."""
-    text = json.dumps(values, allow_nan=False, ensure_ascii=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _render(variables: dict[str, Any]) -> str:

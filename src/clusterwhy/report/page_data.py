@@ -1,5 +1,6 @@
 """Data of the page's linked views: names and numbers as JSON, arrays encoded."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.figures import cluster_colour
 from clusterwhy.report.array_encoding import Packed, envelope, pack, pack_for_drawing, packed_levels
+from clusterwhy.report.naming import events_in_views, names_in_views
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.value_chunks import RelevanceChunks, ValueChunks
 from clusterwhy.types import FloatArray, IntArray
@@ -31,6 +33,12 @@ class ViewData:
 def hex_colour(cluster: int) -> str:
     """The colour of a cluster, or of noise (-1), as #rrggbb."""
     return str(mpl.colors.to_hex(cluster_colour(cluster)))
+
+
+def script_json(values: Any) -> str:
+    """JSON that is safe inside a script element, whatever names it contains."""
+    text = json.dumps(values, allow_nan=False, ensure_ascii=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def view_data(study: StudyResults, chunks: ValueChunks | None, cells: RelevanceChunks | None) -> ViewData:
@@ -70,6 +78,8 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "ranges": drawing_ranges(data.values),
         "clusters": clusters,
         "noise_colour": hex_colour(-1),
+        "named": names_in_views(study.annotated),
+        "events": events_in_views(study.annotated),
         "behind": study.behind.says if study.behind else None,
     }
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
+from clusterwhy.report.annotations import called, events_within, shown_annotations, told_events
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.patterns import patterns
 from clusterwhy.report.pictures import MOST_LANES
@@ -48,10 +49,11 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "fitted": study.normal.fitted_says("The study was fitted" if study.news else "Fitted"),
         "news": study.news.shown if study.news else None,
         "tiles": Tiles(study).shown(),
+        "annotations": shown_annotations(study),
         "overview": _picture(folder / "overview.png"),
-        "clusters": [_cluster(study, record, folder) for record in study.summary["clusters"]],
+        "clusters": _clusters(study, folder),
         "noise": _noise(study),
-        "recordings": shown_recordings(recordings_table(study)),
+        "recordings": shown_recordings(study, recordings_table(study)),
         "anomaly_target": study.anomaly_target,
         "anomalies": [_anomaly(study, row, folder) for row in study.drawn_anomalies],
         "patterns": patterns(study),
@@ -74,6 +76,17 @@ def _picture(path: Path) -> str:
         few = opened.convert("RGB").quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(packed, "PNG", optimize=True)
     return base64.b64encode(packed.getvalue()).decode()
+
+
+def _clusters(study: StudyResults, folder: Path) -> list[dict[str, Any]]:
+    """One card per cluster, with what people wrote about it and the events that take much of its time."""
+    within = events_within(study)
+    return [
+        _cluster(study, record, folder)
+        | called(study, record["cluster"])
+        | {"events": told_events(within.get(record["cluster"], []))}
+        for record in study.summary["clusters"]
+    ]
 
 
 def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -128,7 +141,7 @@ def _noise(study: StudyResults) -> dict[str, Any] | None:
         mine = windows[(windows["cluster"] < 0) & (windows["explained_cluster"] == number)]
         nearest = mine.sort_values("target", ascending=False, kind="stable")["window"].head(N_SIMILAR).tolist()
         channels = own.sort_values("share", kind="stable").head(N_KEEPING).to_dict("records")
-        group = {"cluster": number, "colour": hex_colour(number), "n_windows": n_windows}
+        group = {**called(study, number), "colour": hex_colour(number), "n_windows": n_windows}
         groups.append({**group, "channels": channels, "nearest": nearest})
         n_explained += n_windows
     share, colour = n_noise / len(study.labels), hex_colour(-1)
@@ -174,7 +187,7 @@ def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None
         }
     )
     order = table["difference"].abs().sort_values(ascending=False, kind="stable").index[:3]
-    return {"cluster": nearest, "channels": table.loc[order].reset_index(names="channel").to_dict("records")}
+    return {**called(study, nearest), "channels": table.loc[order].reset_index(names="channel").to_dict("records")}
 
 
 def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from clusterwhy.report.shown_windows import central_relevance, cluster_lanes, re
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
-MAX_CHANNELS, MAX_ALARMS = 12, 300  # in the overview
+MAX_CHANNELS, MAX_ALARMS, MOST_INTERVALS = 12, 300, 500  # in the overview
 MOST_LANES = 10
 Files = tuple[Path, Path]
 
@@ -28,8 +28,9 @@ def overview(study: StudyResults, stem: Path) -> Files:
     """Series, clusters, labels, projection, and the shares of the channels in each cluster."""
     data, explained = study.data, study.explained_clusters
     shown = min(len(data.channels), MAX_CHANNELS)
-    extra = 1 if data.labels is None else 2
-    figure = Figure(figsize=(11, 1.4 + 0.55 * shown), layout="constrained")
+    strips = _interval_strips(study)
+    extra = (1 if data.labels is None else 2) + len(strips)
+    figure = Figure(figsize=(11, 1.4 + 0.55 * shown + 0.3 * len(strips)), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2, 1.25])[0]
     axes = left.subplots(shown + extra, 1, sharex=True, height_ratios=[1] * shown + [0.6] * extra)
     units, times = tuple(data.card.units)[:shown], study.clock.scaled(data.time_s)
@@ -37,12 +38,14 @@ def overview(study: StudyResults, stem: Path) -> Files:
     figures.draw_series(axes[:shown], times, values, channels, units, data.card.segments)
     figures.draw_alarm_spans(axes[:shown], study.segments[:MAX_ALARMS], times)
     figures.draw_timeline(axes[shown], study.runs, times)
+    for ax, (label, intervals) in zip(axes[shown + 1 :], strips, strict=False):
+        figures.draw_intervals(ax, intervals, times, label)
     if data.labels is not None:
         figures.draw_labels(axes[-1], data.index, data.card.label_names, times, data.card.segments)
     axes[-1].set_xlabel(f"time since {study.clock.since} ({study.clock.unit})", fontsize=8)
     if explained:
         scatter, matrix = right.subplots(2, 1, height_ratios=[1.5, 1])
-        image = figures.draw_matrix(matrix, study.importance, explained)
+        image = figures.draw_matrix(matrix, study.importance, explained, study.cluster_name)
         bar = right.colorbar(image, ax=matrix)
         bar.set_label("share of |relevance|\n(red supports)", fontsize=8)
         bar.ax.tick_params(labelsize=6)
@@ -50,9 +53,20 @@ def overview(study: StudyResults, stem: Path) -> Files:
         scatter = right.subplots()
     if (behind := study.behind) is not None:
         figures.draw_behind(scatter, behind.projection, behind.labels)
-    figures.draw_projection(scatter, study.projection, study.labels)
+    figures.draw_projection(scatter, study.projection, study.labels, study.cluster_name)
     figures.draw_alarms(scatter, study.projection[study.scores["anomalous"].to_numpy(dtype=bool)])
     return save(figure, stem)
+
+
+def _interval_strips(study: StudyResults) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Label and intervals (first sample, sample after the last, name) of the strips below the clusters."""
+    own = study.annotated
+    strips = (("note", own.segments), ("event", own.events))
+    return [
+        (label, [(*span, one.name or one.note) for one in intervals[:MOST_INTERVALS] for span in one.spans])
+        for label, intervals in strips
+        if intervals
+    ]
 
 
 def cluster(study: StudyResults, which: int, stem: Path) -> Files:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.store import read_array
 from clusterwhy.data.moments import dated, shown
+from clusterwhy.report.annotations import called
 from clusterwhy.report.page_data import hex_colour
 from clusterwhy.report.study_results import StudyResults
 
@@ -41,15 +42,15 @@ def recordings_table(study: StudyResults) -> pd.DataFrame | None:
     return pd.DataFrame(rows)
 
 
-def shown_recordings(table: pd.DataFrame | None) -> dict[str, Any] | None:
-    """The table for the page: its rows, the clusters with their colours, and how many rows are left out."""
+def shown_recordings(study: StudyResults, table: pd.DataFrame | None) -> dict[str, Any] | None:
+    """The table for the page: its rows, the clusters with names and colours, and how many rows are left out."""
     if table is None:
         return None
     names = [str(name) for name in table if str(name).startswith("cluster_")]
     clusters = [int(name.removeprefix("cluster_")) for name in names]
     return {
         "rows": table.head(MOST_ROWS).to_dict("records"),
-        "clusters": [(cluster, hex_colour(cluster)) for cluster in clusters],
+        "clusters": [(called(study, cluster), hex_colour(cluster)) for cluster in clusters],
         "noise_colour": hex_colour(-1),
         "n_more": max(0, len(table) - MOST_ROWS),
     }

@@ -1,7 +1,7 @@
-"""Serves the page from Python, so that a selection can be explained on demand.
+"""Serves the page from Python, so that a selection can be explained on demand, and names and notes can be written.
 
 The server listens on 127.0.0.1 only, requires a random token in the path, refuses requests with another host or
-origin, and has no paths except those of the page, its chunk files and the explanation request.
+origin, and has no paths except those of the page, its chunk files and the two requests.
 """
 
 import hmac
@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.explanations.selections import ExplainedSelection
-from clusterwhy.report.page_data import pack_relevance
+from clusterwhy.report.naming import NamingRequest, PageNames
+from clusterwhy.report.page_data import pack_relevance, script_json
 
 log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 4_000_000
@@ -29,6 +30,8 @@ POLICY = (
     "default-src 'none'; script-src 'self' blob: 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+ABOUT = '<script type="application/json" id="about">'
+R = TypeVar("R", bound=BaseModel)
 Explain = Callable[[list[int], str], ExplainedSelection]
 
 
@@ -50,24 +53,58 @@ class PageServer(ThreadingHTTPServer):
         rules: rules that the page may request, the study's own first.
         port: 0 for any free port.
         chunks: chunk files of a long series; no other file is served.
+        names: reads and writes names and notes; None for a page without.
     """
 
     daemon_threads = True
 
     def __init__(
-        self, html: str, explain: Explain, rules: tuple[str, ...], port: int = 0, chunks: Sequence[Path] = ()
+        self,
+        html: str,
+        explain: Explain,
+        rules: tuple[str, ...],
+        port: int = 0,
+        chunks: Sequence[Path] = (),
+        names: PageNames | None = None,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(24)
         self.explain, self.rules, self.busy = explain, rules, threading.Lock()
         self.chunks = {path.name: path for path in chunks}
-        offer = json.dumps({"rules": rules}).replace("<", "\\u003c")
-        self.html = html.replace("</body>", f'<script type="application/json" id="served">{offer}</script>\n</body>', 1)
+        self.names, self.static = names, html
 
     @property
     def address(self) -> str:
         """The address to open in a browser."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    @property
+    def html(self) -> str:
+        """The page, with what the server offers and the names as they are in the file now."""
+        offer: dict[str, Any] = {"rules": self.rules}
+        if self.names is not None:
+            try:
+                offer["named"] = self.names.shown()
+            except ClusterWhyError as error:
+                offer["fault"] = str(error)
+        text = script_json(offer)
+        # before the arrays of the page, so that it is there when the first view is drawn
+        mark = ABOUT if ABOUT in self.static else "</body>"
+        before, found, after = self.static.partition(mark)
+        return f'{before}<script type="application/json" id="served">{text}</script>\n{found}{after}'
+
+    def name(self, body: bytes) -> dict[str, Any]:
+        """Write a name or a note, and give back all of them.
+
+        Raises:
+            ValueError: the request is invalid, with the reason.
+            ClusterWhyError: the file is faulty, or cannot be written.
+        """
+        asked = _valid(NamingRequest, body)
+        if self.names is None:
+            raise ValueError("this page has no names")
+        with self.busy:
+            return self.names.write(asked)
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Relevance of the requested windows, encoded as in the page.
@@ -75,12 +112,7 @@ class PageServer(ThreadingHTTPServer):
         Raises:
             ValueError: the request is invalid, with the reason.
         """
-        try:
-            asked = ExplainRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise ValueError(
-                "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            ) from error
+        asked = _valid(ExplainRequest, body)
         if asked.rules not in self.rules:
             raise ValueError(f"rules: expected one of {', '.join(self.rules)}")
         with self.busy:
@@ -90,6 +122,14 @@ class PageServer(ThreadingHTTPServer):
         arrays = pack_relevance("asked", windows, relevance.values)
         packed = {one.name: {**one.about, "text": one.text} for one in arrays}
         return {"arrays": packed, "losses": found.losses}
+
+
+def _valid(kind: type[R], body: bytes) -> R:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".removeprefix(": ") for e in error.errors())
+        raise ValueError(told) from error
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -106,14 +146,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, chunk.read_bytes(), "text/javascript; charset=utf-8")
 
     def do_POST(self) -> None:
-        if self._refused({"explain"}):
+        requests = {"explain": self.server.answer, "name": self.server.name}
+        if self._refused(set(requests)):
             return
         size = self.headers.get("Content-Length", "")
         if not size.isdigit() or int(size) > MAX_REQUEST_BYTES or self.headers.get_content_type() != "application/json":
             self._fail(HTTPStatus.BAD_REQUEST, f"expected JSON of at most {MAX_REQUEST_BYTES} bytes")
             return
         try:
-            answer = self.server.answer(self.rfile.read(int(size)))
+            answer = requests[self.path.rpartition("/")[2]](self.rfile.read(int(size)))
         except (ValueError, ClusterWhyError) as error:
             self._fail(HTTPStatus.BAD_REQUEST, str(error))
             return

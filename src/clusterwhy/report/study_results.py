@@ -1,8 +1,8 @@
 """Results of the stages, loaded lazily from their artifacts."""
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from clusterwhy.annotations.annotated import Annotated, Known, Sources, annotate_from
+from clusterwhy.annotations.located import Place
+from clusterwhy.annotations.window_times import ClusterTimes
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
@@ -28,14 +31,16 @@ class StudyResults:
 
     Attributes:
         folders: stage -> the folder of its artifacts.
+        sources: names, notes and events that people wrote; None for none.
     """
 
     folders: Mapping[str, Path]
+    sources: Sources | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, artifacts: Path | str) -> Self:
+    def of(cls, artifacts: Path | str, sources: Sources | None = None) -> Self:
         """The results of `dvc repro` in one folder."""
-        return cls({stage: Path(artifacts) / stage for stage in STAGES})
+        return cls({stage: Path(artifacts) / stage for stage in STAGES}, sources=sources)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -114,6 +119,42 @@ class StudyResults:
     def labels(self) -> IntArray:
         """(window,) cluster; -1 is noise."""
         return read_array(self.folders["cluster"] / "labels.npy")
+
+    @property
+    def clusters(self) -> list[int]:
+        """Numbers of the clusters."""
+        return [record["cluster"] for record in self.summary["clusters"]]
+
+    @cached_property
+    def known(self) -> Known:
+        """When the windows of each cluster are, and the times of the samples, as names and events need them."""
+        return Known(ClusterTimes.of(self.data, self.labels, self.clusters), self.place)
+
+    @property
+    def place(self) -> Place:
+        """The times of the samples."""
+        dataset = self.provenance("prepare")["config"].get("dataset", {})
+        return Place(self.data, dataset.get("timezone") or "UTC")
+
+    @cached_property
+    def annotated(self) -> Annotated:
+        """Names and notes of clusters and segments, and events.
+
+        Raises:
+            DataError: lists every fault of their files.
+        """
+        return annotate_from(self.sources, self.known) if self.sources else Annotated()
+
+    def cluster_name(self, cluster: int) -> str:
+        """What a cluster is called in figures and tables: its name, or its number."""
+        return self.annotated.name(cluster)
+
+    def cluster_names(self, clusters: Iterable[int]) -> str:
+        """What some clusters are called, in one line: names, then the numbers of those without."""
+        found = {int(cluster): self.annotated.clusters.get(int(cluster)) for cluster in clusters}
+        numbers = ", ".join(str(cluster) for cluster, own in found.items() if not (own and own.name))
+        names = [own.name for own in found.values() if own and own.name]
+        return ", ".join([*names, *([f"cluster {numbers}"] if numbers else [])])
 
     @cached_property
     def strengths(self) -> FloatArray:

@@ -9,6 +9,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.properties import deviation_table
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.explanations.units import Units
+from clusterwhy.report.annotations import called
 from clusterwhy.report.page_data import drawing_ranges, hex_colour
 from clusterwhy.report.shown_windows import recorded, similar_window
 from clusterwhy.report.sparklines import sparkline, strip
@@ -49,7 +50,7 @@ class Tiles:
             "n_more": n_alarms - sum(1 + one["n_alike"] for one in anomalies),
             "quiet": "" if n_alarms else quiet,
             "window": f"{clock.scaled(study.window_s):.3g} {clock.unit}",
-            "news": study.news.sentences if study.news else [],
+            "news": [*(study.news.sentences if study.news else []), *study.annotated.told],
         }
 
     def clusters(self) -> list[dict[str, Any]]:
@@ -63,7 +64,10 @@ class Tiles:
         if not n_noise:
             return None
         groups = study.noise.drop_duplicates("cluster").sort_values("n_windows", ascending=False, kind="stable")
-        nearest = [f"{row.n_windows} nearest to cluster {row.cluster}" for row in groups.head(N_LANES).itertuples()]
+        nearest = [
+            f"{row['n_windows']} nearest to {study.cluster_name(row['cluster'])}"
+            for row in groups.head(N_LANES).to_dict("records")
+        ]
         return {
             "n_windows": n_noise,
             "share": n_noise / len(study.labels),
@@ -100,6 +104,7 @@ class Tiles:
         alike = leading_channels(importance) if len(importance) else []
         return {
             **record,
+            **called(study, cluster),
             "colour": hex_colour(cluster),
             "when": self._when(cluster),
             "strip": strip(study.runs, cluster, study.data.time_s),

@@ -137,7 +137,7 @@ def _judged(study: StudyResults) -> Iterator[Answer]:
         for verdict in (BETTER, EQUAL, WORSE):
             clusters = relevance.loc[relevance["verdict"] == verdict, "cluster"].tolist()
             if clusters:
-                named = "all" if len(clusters) == len(relevance) else f"cluster {', '.join(map(str, clusters))}"
+                named = "all" if len(clusters) == len(relevance) else study.cluster_names(clusters)
                 parts.append(f"{compared(verdict, 'the z-score')} in {len(clusters)} of {len(relevance)} ({named})")
         yield (
             f"Is the order of channels right? ({judge})",
@@ -155,7 +155,9 @@ def _leading(study: StudyResults) -> Iterator[Answer]:
         yield question, "one encoder was trained", "Not known: set `encoders` in params.yaml to 3 or more."
         return
     groups = {int(cluster): leading_channels(own[own["cluster"] == cluster]) for cluster in own["cluster"].unique()}
-    doubtful = [f"cluster {cluster}: {', '.join(names[:4])}" for cluster, names in groups.items() if len(names) > 1]
+    doubtful = [
+        f"{study.cluster_name(cluster)}: {', '.join(names[:4])}" for cluster, names in groups.items() if len(names) > 1
+    ]
     yield (
         question,
         f"certain in {len(groups) - len(doubtful)} of {len(groups)} clusters, by {encoders} encoders",
@@ -166,12 +168,12 @@ def _leading(study: StudyResults) -> Iterator[Answer]:
 def _stability(study: StudyResults) -> Iterator[Answer]:
     if len(study.stability):
         again = study.stability.groupby("cluster")["jaccard"].mean()
-        uncertain = ", ".join(str(cluster) for cluster in again.index[again < 0.75])
+        uncertain = study.cluster_names(again.index[again < 0.75])
         yield (
             "Are the clusters stable when the windows are resampled?",
             f"mean Jaccard overlap {again.mean():.2f}, least stable cluster {again.min():.2f} "
             f"({study.stability['n_windows'].max()} of {len(study.labels)} windows each time)",
-            f"Uncertain: cluster {uncertain}." if uncertain else "All are stable.",
+            f"Uncertain: {uncertain}." if uncertain else "All are stable.",
         )
 
 

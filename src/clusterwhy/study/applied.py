@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from clusterwhy.annotations.annotated import Sources
 from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.news import News
@@ -14,7 +15,12 @@ from clusterwhy.report.application_results import ApplicationResults
 
 
 def applied_to(
-    fitted: FittedStudy, series: Series, folder: Path, settings: ApplicationSettings, workers: Workers
+    fitted: FittedStudy,
+    series: Series,
+    folder: Path,
+    settings: ApplicationSettings,
+    workers: Workers,
+    sources: Sources | None = None,
 ) -> ApplicationResults:
     """Everything that `python -m pipeline.apply` writes into a folder, but the page.
 
@@ -28,4 +34,4 @@ def applied_to(
     news = News(applied)
     _ = news.checks, news.masking, applied.placed, applied.scores, news.figures
     write_explanations(applied)
-    return ApplicationResults.in_folder(folder, fitted.artifacts)
+    return ApplicationResults.in_folder(folder, fitted.artifacts, sources)

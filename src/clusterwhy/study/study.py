@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from clusterwhy.annotations.annotated import Sources
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.store import read_json, read_table
@@ -22,6 +23,7 @@ from clusterwhy.compute.threads import configure_threads
 from clusterwhy.compute.workers import AUTO, Workers
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ArtifactError, DataError
+from clusterwhy.report.annotations import event_table
 from clusterwhy.report.application_results import ApplicationResults
 from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
@@ -54,8 +56,11 @@ class Study:
     def load(cls, folder: Path | str) -> Self:
         """The study that `dvc repro` made in a folder, usually `artifacts`.
 
+        Names and events are those of `annotations.yaml` and `events.csv` beside the folder, where there are such files.
+
         Raises:
             ArtifactError: lists what is missing or not valid, stage by stage.
+            DataError: lists what is wrong with names and events.
         """
         if "torch" not in sys.modules:
             configure_threads()
@@ -70,7 +75,9 @@ class Study:
                 faults.append(str(error))
         if faults:
             raise ArtifactError("\n".join(faults))
-        return cls(StudyResults.of(artifacts), FittedStudy(artifacts))
+        results = StudyResults.of(artifacts, Sources.beside(artifacts))
+        _ = results.annotated
+        return cls(results, FittedStudy(artifacts))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.results.data.card.name!r}: {self.results.headline})"
@@ -110,6 +117,11 @@ class Study:
         """One row per recording or group: times, windows, shares of anomalies, noise and clusters; none without."""
         found = recordings_table(self.results)
         return pd.DataFrame() if found is None else found.set_index("recording")
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """One row per name of events: its windows, and the share of its time in each cluster (`event_table`)."""
+        return event_table(self.results).set_index("name")
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -198,7 +210,9 @@ class Study:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(str(folder), ["the folder is not empty: name a new one"])
         try:
-            found = AppliedStudy(applied_to(self.fitted, series, folder, settings, workers), self.fitted)
+            found = AppliedStudy(
+                applied_to(self.fitted, series, folder, settings, workers, self.results.sources), self.fitted
+            )
         except BaseException:
             if out is None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -217,7 +231,9 @@ class Study:
         """
         if not (Path(folder) / "new").is_dir():
             raise ArtifactError(f"{folder} is not the folder of an application: it has no folder `new`")
-        return AppliedStudy(ApplicationResults.in_folder(Path(folder), self.fitted.artifacts), self.fitted)
+        return AppliedStudy(
+            ApplicationResults.in_folder(Path(folder), self.fitted.artifacts, self.results.sources), self.fitted
+        )
 
     def projection(self, colour: str = "cluster") -> "Figure":
         """The windows in the projection, coloured by `cluster`, `score` or `time`."""

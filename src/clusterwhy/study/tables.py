@@ -11,8 +11,8 @@ from clusterwhy.data.storage import Prepared
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import IntArray
 
-CLUSTERS = ["cluster", "n_windows", "share", "persistence", "strength", "medoid", "first", "last", "visits"]
-CLUSTERS += ["jaccard", "leading"]
+CLUSTERS = ["cluster", "name", "note", "n_windows", "share", "persistence", "strength", "medoid", "first", "last"]
+CLUSTERS += ["visits", "jaccard", "leading"]
 LEAST_SHARE = 0.1  # of the leading channel's share
 
 
@@ -28,9 +28,10 @@ def windows(study: StudyResults) -> pd.DataFrame:
     """One row per window.
 
     Columns: `start` and `stop` (times of its first and last sample), what the window index knows (`train`, and `label`
-    or `group` by name), `x` and `y` in the projection, `cluster` (-1 is noise) and membership `strength`, `score` and
-    `anomalous`, and of windows that were explained `explained_cluster` and the `leading_channel`: that with most
-    relevance for the cluster, or of noise against it; none where no channel has any, or it was not measured.
+    or `group` by name), `x` and `y` in the projection, `cluster` (-1 is noise), its `name` (or "cluster 3") and
+    membership `strength`, `score` and `anomalous`, and of windows that were explained `explained_cluster` and the
+    `leading_channel`: that with most relevance for the cluster, or of noise against it; none where no channel has any,
+    or it was not measured.
     """
     data, index = study.data, study.data.index
     table = pd.DataFrame({"window": index["window"].to_numpy()})
@@ -40,13 +41,20 @@ def windows(study: StudyResults) -> pd.DataFrame:
         if column in index and names:
             table[column] = pd.Series(index[column].to_numpy()).map(dict(enumerate(names)))
     table[["x", "y"]] = study.projection
-    table["cluster"], table["strength"] = np.asarray(study.labels), study.strengths
+    table["cluster"] = np.asarray(study.labels)
+    table["name"] = table["cluster"].map(_names(study))
+    table["strength"] = study.strengths
     scores = study.scores.set_index("window")[["score", "anomalous"]]
     table = table.join(scores, on="window").set_index("window")
     explained = study.explained_windows.set_index("window")
     table["explained_cluster"] = explained["explained_cluster"].astype("Int64")
     table["leading_channel"] = _leading(study, (explained["cluster"] < 0).to_numpy())
     return table
+
+
+def _names(study: StudyResults) -> dict[int, str]:
+    """Cluster -> what it is called, noise among them."""
+    return {cluster: study.cluster_name(cluster) for cluster in (-1, *study.clusters)}
 
 
 def _leading(study: StudyResults, is_noise: np.ndarray) -> pd.Series:
@@ -83,6 +91,8 @@ def clusters(study: StudyResults) -> pd.DataFrame:
         cluster = record["cluster"]
         own = study.importance[study.importance["cluster"] == cluster]
         row = {name: record[name] for name in ("cluster", "n_windows", "share", "persistence")}
+        naming = study.annotated.clusters.get(cluster)
+        row |= {"name": naming.name if naming else "", "note": naming.note if naming else ""}
         of = runs[runs["cluster"] == cluster]
         row |= {"strength": record["mean_strength"], "medoid": next(iter(record["medoid_windows"]), None)}
         row |= {"first": of["first"].min(), "last": of["last"].max(), "visits": len(of)}
@@ -94,17 +104,18 @@ def clusters(study: StudyResults) -> pd.DataFrame:
 def channels(study: StudyResults) -> pd.DataFrame:
     """One row per explained cluster and channel, the leading channel of each cluster first.
 
-    Columns: `unit`, `relevance` (signed share, with `low` and `high` of its 95 % interval over windows and encoders),
-    `first_in` (encoders in which it leads, of `encoders`), `z_score` (mean |z|, a baseline), and the property whose
-    change costs most membership: `property` (of a relation or timing with its `partner`), its value `own` in the
-    cluster and `usual` in the most similar other windows, `fall` of the membership, `n_left` of `n_windows` that would
-    leave.
+    Columns: `name` of the cluster, `unit`, `relevance` (signed share, with `low` and `high` of its 95 % interval over
+    windows and encoders), `first_in` (encoders in which it leads, of `encoders`), `z_score` (mean |z|, a baseline), and
+    the property whose change costs most membership: `property` (of a relation or timing with its `partner`), its value
+    `own` in the cluster and `usual` in the most similar other windows, `fall` of the membership, `n_left` of
+    `n_windows` that would leave.
     """
     units = dict(zip(study.data.channels, study.data.card.units, strict=True))
     renamed = {"signed": "relevance", "signed_low": "low", "signed_high": "high"}
-    kept = ["cluster", "channel", "unit", "relevance", "low", "high", "first_in", "encoders", "z_score"]
+    kept = ["cluster", "channel", "name", "unit", "relevance", "low", "high", "first_in", "encoders", "z_score"]
     table = study.importance.rename(columns=renamed)
-    table = table.assign(unit=table["channel"].map(units)).reindex(columns=kept)
+    table = table.assign(unit=table["channel"].map(units), name=table["cluster"].map(_names(study)))
+    table = table.reindex(columns=kept)
     most = study.properties.sort_values("fall", ascending=False, kind="stable").drop_duplicates(["cluster", "channel"])
     of_property = ["property", "partner", "own", "usual", "fall", "n_left", "n_windows"]
     table = table.merge(most[["cluster", "channel", *of_property]], on=["cluster", "channel"], how="left")

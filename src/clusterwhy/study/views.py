@@ -1,5 +1,6 @@
 """The page's views as Plotly figures, for notebooks: the methods of `Study`."""
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.clock import Clock
-from clusterwhy.plots.figures import cluster_name
 from clusterwhy.plots.names import plain
 from clusterwhy.report.array_encoding import envelope
 from clusterwhy.report.page_data import hex_colour
@@ -52,7 +52,7 @@ def projection(study: StudyResults, colour: str = "cluster") -> "Figure":
                 x=x[own],
                 y=y[own],
                 mode="markers",
-                name=cluster_name(int(cluster)),
+                name=plain(study.cluster_name(int(cluster))),
                 marker=marker,
                 customdata=about[own],
                 hovertemplate=hover,
@@ -143,6 +143,7 @@ class ClusterSummary:
         channels: one row per channel with signed shares of relevance, 95 % intervals and mean |z|, the leading
             channel first.
         clock: unit and digits of times.
+        name, note: what people call it, and wrote about it; "" for nothing.
     """
 
     cluster: int
@@ -153,6 +154,8 @@ class ClusterSummary:
     jaccard: float | None
     channels: pd.DataFrame
     clock: Clock
+    name: str = ""
+    note: str = ""
 
     def _repr_html_(self) -> str:
         times = ", ".join(f"{self.clock.number(first)} to {self.clock.text(last)}" for first, last in self.times[:8])
@@ -161,10 +164,13 @@ class ClusterSummary:
         table = self.channels.to_html(
             max_rows=12, index=False, na_rep="undefined", float_format=lambda value: f"{value:+.3f}"
         )
+        number = f"cluster {self.cluster}"
+        called = f"{html.escape(self.name)} ({number})" if self.name else number
+        note = f"<br>{html.escape(self.note)}" if self.note else ""
         central = ", ".join(map(str, self.medoid_windows[:3]))
         return (
-            f"<p><b>cluster {self.cluster}</b>: {self.n_windows} windows ({self.share:.0%}){stability}<br>"
-            f"{times}{more}<br>most central windows: {central}</p>{table}"
+            f"<p><b>{called}</b>: {self.n_windows} windows ({self.share:.0%}){stability}<br>"
+            f"{times}{more}<br>most central windows: {central}{note}</p>{table}"
         )
 
 
@@ -178,6 +184,7 @@ def summary(study: StudyResults, which: int) -> ClusterSummary:
     if record is None:
         known = ", ".join(str(one["cluster"]) for one in study.summary["clusters"]) or "none"
         raise DataError("cluster", [f"expected one of the clusters {known}, got {which}"])
+    naming = study.annotated.clusters.get(which)
     seconds = study.data.time_s
     runs = [run for run in study.runs if run["cluster"] == which]
     again = study.stability.loc[study.stability["cluster"] == which, "jaccard"]
@@ -191,6 +198,8 @@ def summary(study: StudyResults, which: int) -> ClusterSummary:
         float(again.mean()) if len(again) else None,
         own[["channel", "signed", "signed_low", "signed_high", "z_score"]].reset_index(drop=True),
         study.clock,
+        naming.name if naming else "",
+        naming.note if naming else "",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.annotations.annotated import Annotated
 from clusterwhy.artifacts.store import write_array
 from clusterwhy.report.recordings import recordings_table, shown_recordings
 
@@ -24,7 +25,8 @@ def a_study(folder: Path) -> Any:
     )
     scores = pd.DataFrame({"anomalous": [False, True, False, False]})
     summary = {"clusters": [{"cluster": 0}, {"cluster": 1}]}
-    return SimpleNamespace(data=data, scores=scores, summary=summary, labels=np.array([0, 0, 1, -1]))
+    names = {"annotated": Annotated(), "cluster_name": Annotated().name}
+    return SimpleNamespace(data=data, scores=scores, summary=summary, labels=np.array([0, 0, 1, -1]), **names)
 
 
 def test_a_row_has_the_shares_of_its_windows_and_none_is_left_out(tmp_path: Path) -> None:
@@ -35,5 +37,5 @@ def test_a_row_has_the_shares_of_its_windows_and_none_is_left_out(tmp_path: Path
     assert rows.loc["a", ["anomalous", "noise", "cluster_0", "cluster_1"]].tolist() == [0.5, 0.0, 1.0, 0.0]
     assert rows.loc["c", ["anomalous", "noise", "cluster_0", "cluster_1"]].tolist() == [0.0, 0.5, 0.0, 0.5]
     assert rows.loc["short"].drop("windows").isna().all()
-    shown = shown_recordings(table)
+    shown = shown_recordings(a_study(tmp_path), table)
     assert shown is not None and len(shown["rows"]) == 3 and shown["n_more"] == 0

@@ -275,7 +275,7 @@ class Data {
     return !this.cells || this.cells.need(rows);
   }
 
-  clusterName(cluster) { return cluster < 0 ? "noise" : `cluster ${cluster}`; }
+  clusterName(cluster) { return cluster < 0 ? "noise" : this.about.named.clusters[cluster]?.name || `cluster ${cluster}`; }
   colour(cluster) { return cluster < 0 ? this.about.noise_colour : this.about.clusters[cluster].colour; }
   channelName(channel) {
     const unit = this.about.units[channel];

@@ -18,13 +18,13 @@ function csvCell(value) {
 function asCsv(data, windows) {
   const relevance = data.about.channels.map((name) => `relevance of ${name}`); // shares of |relevance|; empty where not explained
   const { dated } = data;
-  const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "strength", "score", ...(data.group ? ["recording"] : []), ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
+  const head = ["window", ...(dated ? ["start", "stop"] : []), "start_sample", "stop_sample", "start_s", "stop_s", "cluster", "cluster_name", "strength", "score", ...(data.group ? ["recording"] : []), ...(data.label ? ["label"] : []), "explained_cluster", ...relevance];
   const explained = (w) => {
     const found = data.relevance(w, "explained");
     return found ? [found.cluster, ...data.about.channels.map((_, c) => found.channel(c))] : ["", ...relevance.map(() => "")];
   };
   const rows = windows.map((w) => [
-    w, ...(dated ? [data.formatTime(data.startTime(w)), data.formatTime(data.stopTime(w))] : []), data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.strength[w], data.score[w],
+    w, ...(dated ? [data.formatTime(data.startTime(w)), data.formatTime(data.stopTime(w))] : []), data.start[w], data.start[w] + data.length, data.startTime(w) * data.about.clock.seconds, data.stopTime(w) * data.about.clock.seconds, data.cluster[w], data.clusterName(data.cluster[w]), data.strength[w], data.score[w],
     ...(data.group ? [data.about.group_names[data.group[w]]] : []), ...(data.label ? [data.about.label_names[data.label[w]]] : []), ...explained(w),
   ]);
   return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";
@@ -47,8 +47,9 @@ function addToggles(root, entries, state, name) {
     const hidden = new Set(state.values[name]);
     for (const button of root.children) button.setAttribute("aria-pressed", String(!hidden.has(Number(button.value))));
   };
-  for (const { value, text, colour } of entries) {
-    const button = chip(text, {});
+  for (const { value, text, colour, named } of entries) {
+    const button = chip(named ? "" : text, {});
+    if (named) { const span = document.createElement("span"); Object.assign(span.dataset, { named: value, noun: "cluster" }); button.append(span); }
     button.value = value;
     if (colour) { const dot = document.createElement("span"); dot.className = "dot"; dot.style.background = colour; button.prepend(dot); }
     button.addEventListener("click", () => {
@@ -126,6 +127,8 @@ function dress(theme) {
 
 async function main() {
   const [data] = await Promise.all([Data.load(), startPlotly()]), state = new State(data);
+  const served = JSON.parse(document.getElementById("served")?.textContent || "null");
+  if (served?.named) data.about.named = served.named;
   const element = (id) => document.getElementById(id);
   dress(state.values.theme);
   state.listen(["theme"], (now) => dress(now.theme));
@@ -159,9 +162,10 @@ async function main() {
   element("csv").addEventListener("click", () => download("windows.csv", asCsv(data, state.values.selected), "text/csv"));
   element("json").addEventListener("click", () => download("windows.json", JSON.stringify({ name: data.about.name, windows: state.values.selected }), "application/json"));
   const clusters = data.cluster.includes(-1) ? [-1, ...data.about.clusters.map((one) => one.cluster)] : data.about.clusters.map((one) => one.cluster);
-  addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c) })), state, "hiddenClusters");
+  addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c), named: c >= 0 })), state, "hiddenClusters");
   addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
   addThreshold(element("threshold"), data, state);
+  new Naming(data, views, served).offerSegment(element("remark"), state);
   const scores = new ScoresView(element("scores"), data, state);
   addLegend(element("labels"), data.about.label_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
@@ -182,9 +186,11 @@ async function main() {
   document.addEventListener("click", (event) => {
     const jump = event.target.closest("[data-jump]");
     if (jump) { event.preventDefault(); jumpTo(jump.hash.slice(1)); return; }
-    const button = event.target.closest("[data-window], [data-cluster], [data-recording]");
+    const button = event.target.closest("[data-window], [data-cluster], [data-recording], [data-event], [data-segment]");
     if (!button) return;
     if (button.dataset.window !== undefined) state.set({ window: Number(button.dataset.window), why: button.dataset.why || "cluster" });
+    else if (button.dataset.event !== undefined) state.set({ selected: windowsIn(data, data.about.events.filter(([, , name]) => name === button.dataset.event)) });
+    else if (button.dataset.segment !== undefined) state.set({ selected: windowsIn(data, [data.about.named.segments[Number(button.dataset.segment)]]) });
     else {
       const [codes, code] = button.dataset.cluster === undefined ? [data.group, data.about.group_names.indexOf(button.dataset.recording)] : [data.cluster, Number(button.dataset.cluster)];
       state.set({ selected: Array.from(codes.keys()).filter((w) => codes[w] === code) });

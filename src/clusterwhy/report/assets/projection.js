@@ -126,7 +126,7 @@ class ProjectionView {
   title(window) {
     const { data } = this;
     const label = data.label ? `<br>label ${plain(data.about.label_names[data.label[window]])}` : "";
-    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${data.clusterName(data.cluster[window])}, score ${number(data.score[window])}${label}`;
+    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${plain(data.clusterName(data.cluster[window]), 60)}, score ${number(data.score[window])}${label}`;
   }
 
   // the window of a point; null for the path and the windows behind

@@ -1,6 +1,7 @@
 // The whole series: channels in lanes, clusters, labels, scores with the threshold and the segments above it.
 
 const MOST_SHAPES = 300;
+const TINTS = 7; // colours of named intervals
 const MARGIN = 0.5; // share of the visible range drawn on each side, for panning
 
 class SeriesView {
@@ -33,7 +34,7 @@ class SeriesView {
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
       yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
-      shapes: this.shapes(), annotations: [...this.names(shown), ...this.recordingNames(shown)], margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
+      shapes: this.shapes(), annotations: [...this.names(shown), ...this.recordingNames(shown), ...this.intervalNames(shown)], margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
     });
     draw(this.div, traces, shape, config("series", { scrollZoom: true })).then((isFirst) => { if (isFirst) this.connect(); });
     this.refine(from, to, first, last, source);
@@ -92,7 +93,7 @@ class SeriesView {
   // strips of the windows, from the bottom
   stripNames() {
     const { data } = this;
-    return [...(data.marked ? ["anomaly label"] : []), ...(data.label ? ["label"] : []), ...(data.group ? ["recording"] : []), "cluster"];
+    return [...(data.about.events.length ? ["event"] : []), ...(data.about.named.segments.length ? ["note"] : []), ...(data.marked ? ["anomaly label"] : []), ...(data.label ? ["label"] : []), ...(data.group ? ["recording"] : []), "cluster"];
   }
 
   // the name of each recording in its strip, where there is room
@@ -120,12 +121,58 @@ class SeriesView {
     });
     const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
     const rows = this.stripNames(), row = (name) => rows.indexOf(name);
-    const found = [strip(row("cluster"), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${data.clusterName(data.cluster[w])}<br>window ${w}`)];
+    const found = [strip(row("cluster"), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${plain(data.clusterName(data.cluster[w]), 60)}<br>window ${w}`)];
     if (data.group) found.push(strip(row("recording"), windows.map((w) => data.group[w] % 2), [css("--grid"), css("--page")], 0, (w) => `recording ${plain(data.about.group_names[data.group[w]], 60)}`));
     if (data.label) found.push(strip(row("label"), windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelTint(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
     if (data.marked) {
       const codes = x.map((time) => Number(this.isMarked(time - each / 2, time + each / 2)));
-      found.push(strip(0, codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "labelled as an anomaly" : "not labelled")));
+      found.push(strip(row("anomaly label"), codes, [css("--grid"), css("--alarm")], 0, (w, i) => (codes[i] ? "labelled as an anomaly" : "not labelled")));
+    }
+    for (const kind of ["event", "note"]) {
+      if (row(kind) < 0) continue;
+      const { top, titles } = this.places(kind, from, n, each), numbers = this.numbers(kind), codes = top.map((i) => (i < 0 ? null : numbers[i] % TINTS));
+      found.push(strip(row(kind), codes, Array.from({ length: TINTS }, (_, i) => labelTint(i)), 0, (w, i) => titles[i].join("<br>")));
+    }
+    return found;
+  }
+
+  // intervals [first sample, sample after the last, name, note] of a strip
+  intervals(kind) { return kind === "event" ? this.data.about.events : this.data.about.named.segments; }
+
+  // at places along the series, each so wide: the shortest interval there (-1 for none), and the names of all
+  places(kind, first, n, each) {
+    const { data } = this, found = this.intervals(kind), top = new Array(n).fill(-1), titles = top.map(() => []);
+    const length = (i) => found[i][1] - found[i][0];
+    for (const i of [...found.keys()].sort((a, b) => length(b) - length(a))) {
+      const [start, stop, name, note] = found[i], ends = [data.time(start), data.time(stop - 1) + data.span(1)].map((time) => (time - first) / each);
+      for (let at = Math.max(0, Math.floor(ends[0])); at < Math.min(n, Math.ceil(ends[1])); at++) {
+        top[at] = i;
+        if (titles[at].length < 5) titles[at].push([`${kind}:`, plain(name || "", 60), plain(note || "", 120)].join(" "));
+      }
+    }
+    return { top, titles };
+  }
+
+  // the number of each different name among intervals
+  numbers(kind) {
+    const names = new Map();
+    return this.intervals(kind).map(([, , name]) => { if (!names.has(name)) names.set(name, names.size); return names.get(name); });
+  }
+
+  // names of intervals in their strip, where there is room and nothing shorter is in front
+  intervalNames([from, to]) {
+    const found = [], n = 500, each = (to - from) / n, room = (0.75 * (this.div.clientWidth || 800)) / n / 6.5;
+    for (const kind of ["event", "note"]) {
+      const y = this.stripNames().indexOf(kind);
+      if (y < 0) continue;
+      const { top } = this.places(kind, from, n, each), numbers = this.numbers(kind), at = (place) => (top[place] < 0 ? -1 : numbers[top[place]]);
+      for (let first = 0, stop; first < n; first = stop) {
+        for (stop = first + 1; stop < n && at(stop) === at(first);) stop += 1;
+        const letters = Math.floor(room * (stop - first));
+        if (at(first) < 0 || letters < 3 || found.length >= MOST_SHAPES) continue;
+        const [, , name, note] = this.intervals(kind)[top[first]];
+        found.push({ x: from + (each * (first + stop)) / 2, y, xref: "x", yref: "y2", showarrow: false, font: { size: 10, color: css("--text") }, text: plain(name || note, letters) });
+      }
     }
     return found;
   }
@@ -144,7 +191,7 @@ class SeriesView {
       const text = plain(data.about.label_names[data.label[start]], 40);
       if ((to - from) / perPixel > leftOf([text], 4)) {
         written.add(data.label[start]);
-        found.push({ x: (from + to) / 2, y: data.marked ? 1 : 0, xref: "x", yref: "y2", text, showarrow: false, font: { size: 11, color: css("--text") } });
+        found.push({ x: (from + to) / 2, y: this.stripNames().indexOf("label"), xref: "x", yref: "y2", text, showarrow: false, font: { size: 11, color: css("--text") } });
       } else unwritten.add(data.label[start]);
     }
     this.unwritten = [...unwritten].filter((code) => !written.has(code));

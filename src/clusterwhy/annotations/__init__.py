@@ -1,0 +1,1 @@
+"""Names and notes that people give to clusters and segments, and events from other sources."""
