@@ -230,3 +230,23 @@ def test_a_killed_application_leaves_the_old_one_and_gives_the_same_bytes_when_r
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
     assert not (recordings.root / "artifacts" / ".unfinished").exists()
     fault(AREA, "kill -9", "apply", "the old artifacts; run again: the same bytes")
+
+
+def test_an_application_has_the_names_of_the_study_and_events_of_its_own(
+    recordings: Checkout, applied: Callable[[str], Path], stages: StageServer
+) -> None:
+    names, events = recordings.root / "annotations.yaml", recordings.root / "events.csv"
+    kept = names.read_bytes(), events.read_bytes()
+    recordings.run("python", "-m", "pipeline.name", "0", "first & known")
+    # the clocks of both recordings count seconds, so that an event says whose it is
+    events.write_text("start,end,name,recording\n10000,10020,of next week,next_week\n0,20,of the study,\n")
+    done = stages.run("pipeline.apply", "dataset=next_week")
+    names.write_bytes(kept[0])
+    events.write_bytes(kept[1])
+    assert done.returncode == 0 and "1 event is not in this recording" in done.said, done.said
+    folder = max((recordings.root / "outputs" / "apply").glob("*/report"))
+    page = (folder / "report.html").read_text()
+    assert "first &amp; known</span>" in page and "of next week" in page and "of the study<" not in page
+    table = pd.read_csv(folder / "event_clusters.csv").set_index("name")
+    assert table.index.tolist() == ["of next week"] and table["seconds"].item() == pytest.approx(20.0, abs=0.1)
+    assert pd.read_csv(folder / "clusters.csv", keep_default_na=False)["name"].iloc[0] == "first & known"

@@ -9,10 +9,11 @@ from clusterwhy.annotations.entries import Annotations, NamedCluster
 from clusterwhy.annotations.events import read_events
 from clusterwhy.annotations.file import read_annotations
 from clusterwhy.annotations.located import Asked, Interval, Place, located, overlapping
-from clusterwhy.annotations.matching import SAME, Match, match
+from clusterwhy.annotations.matching import Match, match
 from clusterwhy.annotations.window_times import ClusterTimes
 from clusterwhy.errors import DataError
 
+WHOLE = 0.995  # is told as 100 %
 SHOWN = 5  # intervals outside the recording that a sentence names
 BY_NUMBER = "by its number only, which a refit may give to another cluster: `python -m pipeline.name` binds it"
 
@@ -178,12 +179,15 @@ def matched(annotations: Annotations, times: ClusterTimes) -> list[tuple[NamedCl
 def named_clusters(annotations: Annotations, times: ClusterTimes) -> tuple[dict[int, Naming], list[str], list[str]]:
     """Names by cluster, sentences about how they were found, and faults."""
     found: dict[int, Naming] = {}
-    told, faults = [], []
+    told, moved, faults = [], [], []
     for entry, one in matched(annotations, times):
         if one is not None:
             if one.found and one.cluster is not None:
                 found[one.cluster] = Naming(entry.name, entry.note, one.agreement)
-            told += _told(entry, one)
+            if one.found and one.agreement >= WHOLE and one.known >= WHOLE:
+                moved += [f"{entry.called} is cluster {one.cluster}"] if one.cluster != entry.cluster else []
+            else:
+                told.append(_told(entry, one))
     for entry in annotations.clusters:
         if entry.windows or entry.cluster is None:
             continue
@@ -195,20 +199,19 @@ def named_clusters(annotations: Annotations, times: ClusterTimes) -> tuple[dict[
         else:
             found[entry.cluster] = Naming(entry.name, entry.note, None)
             told.append(f"Cluster {entry.cluster} is named {BY_NUMBER}.")
+    told += [f"With other numbers, and all of their windows: {', '.join(moved)}."] if moved else []
     return dict(sorted(found.items())), told, faults
 
 
-def _told(entry: NamedCluster, one: Match) -> list[str]:
-    """Where the windows of a name are today, if not all of them are in the cluster that was named."""
+def _told(entry: NamedCluster, one: Match) -> str:
+    """Where the windows of a name are today."""
     if not one.known:
-        return [f"{entry.called} is not shown: this study has none of its windows."]
-    part = f" (this study has windows at {one.known:.0%} of its time)" if one.known < SAME else ""
+        return f"{entry.called} is not shown: this study has none of its windows."
+    part = f" (this study has windows at {one.known:.0%} of its time)" if one.known < WHOLE else ""
     if one.cluster is None:
-        return [f"{entry.called} is not shown: all of its time is noise now{part}."]
-    where = f"{one.share:.0%} of its time is now in cluster {one.cluster}"
-    if not one.found:
-        why = "with which another name agrees more" if one.yields else "which is too little"
-        return [f"{entry.called} is not shown: {where}, agreement {one.agreement:.2f}, {why}{part}."]
-    if one.agreement >= SAME and one.cluster == entry.cluster:
-        return []
-    return [f"{entry.called}: {where}, agreement {one.agreement:.2f}{part}."]
+        return f"{entry.called} is not shown: all of its time is noise now{part}."
+    where = f"{one.share:.0%} of its time is now in cluster {one.cluster}, agreement {one.agreement:.2f}"
+    if one.found:
+        return f"{entry.called}: {where}{part}."
+    why = "with which another name agrees more" if one.yields else "which is too little"
+    return f"{entry.called} is not shown: {where}, {why}{part}."

@@ -64,16 +64,19 @@ class Editor:
             DataError: samples of two recordings, an overlap with another segment, or a fault in the file.
             StorageError: the file cannot be written.
         """
-        given = self._segment(first, last)
+        given, place = self._segment(first, last), self.known.place
 
         def change(content: Document, today: list[int | None]) -> None:
             entries = _entries(content, "segments")
-            own = next((i for i, one in enumerate(entries) if _same(one, given)), None)
-            if own is not None:
-                del entries[own]
-            if name or note:
-                texts = {key: quoted(text) for key, text in (("name", name), ("note", note)) if text}
-                entries.append(given | texts)
+            known = checked(self.sources.names, content).segments
+            # as its samples, since a person may write its ends in other words
+            own = [(first, last + 1) in place.spans(one.range, one.recording) for one in known]
+            i = own.index(True) if True in own else len(entries)
+            if i == len(entries):
+                entries.append(given)
+            _say(entries[i], name, note)
+            if not (name or note):
+                del entries[i]
 
         return self._edited(change)
 
@@ -128,19 +131,18 @@ def _entries(content: Document, key: str) -> list[Any]:
 
 def _fill(entry: Document, cluster: int, name: str, note: str, windows: list[WindowTimes]) -> None:
     entry["cluster"] = cluster
+    _say(entry, name, note)
+    entry["windows"] = _plain(windows)
+
+
+def _say(entry: Document, name: str, note: str) -> None:
     for key, text in (("name", name), ("note", note)):
-        entry.pop(key, None)
         if text:
             entry[key] = quoted(text)
-    entry["windows"] = _plain(windows)
+        else:
+            entry.pop(key, None)
 
 
 def _plain(windows: list[WindowTimes]) -> list[Document]:
     found = [one.model_dump(exclude_defaults=True) for one in windows]
     return [{key: quoted(text) for key, text in one.items()} for one in found]
-
-
-def _same(entry: Document, given: Document) -> bool:
-    """Whether an entry is of the same segment."""
-    keys = ("start", "end", "recording")
-    return all(str(entry.get(key, "")) == str(given.get(key, "")) for key in keys)

@@ -7,7 +7,7 @@ from clusterwhy.annotations.spans import common, length, spans_of_text
 from clusterwhy.annotations.window_times import ClusterTimes, WindowTimes
 
 LEAST_AGREEMENT = 0.5  # above it, at most one cluster can be meant: sets that are apart cannot both have more than half
-SAME, NOTHING = 1 - 1e-6, 1e-6  # times are rounded
+NOTHING = 1e-6  # times are rounded
 
 
 @dataclass(frozen=True)

@@ -156,11 +156,12 @@ def draw_intervals(ax: Axes, intervals: Sequence[tuple[int, int, str]], times: F
     Where some overlap, the shorter one is in front.
     """
     names = list(dict.fromkeys(name for *_, name in intervals))
+    numbers = {name: number for number, name in enumerate(names)}
     edges = np.linspace(times[0], times[-1], PLACES + 1)
     seen = np.full(PLACES, -1)
     for first, stop, name in sorted(intervals, key=lambda one: one[0] - one[1]):
         own = slice(*np.searchsorted(edges, [times[first], times[stop - 1]], side="right") - [1, 0])
-        seen[own] = names.index(name)
+        seen[own] = numbers[name]
     changes = np.flatnonzero(np.diff(seen)) + 1
     for a, b in itertools.pairwise([0, *changes, PLACES]):
         if seen[a] < 0:

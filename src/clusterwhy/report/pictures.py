@@ -19,7 +19,7 @@ from clusterwhy.report.shown_windows import central_relevance, cluster_lanes, re
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import FloatArray
 
-MAX_CHANNELS, MAX_ALARMS, MOST_INTERVALS = 12, 300, 500  # in the overview
+MAX_CHANNELS, MAX_ALARMS = 12, 300  # in the overview
 MOST_LANES = 10
 Files = tuple[Path, Path]
 
@@ -63,7 +63,7 @@ def _interval_strips(study: StudyResults) -> list[tuple[str, list[tuple[int, int
     own = study.annotated
     strips = (("note", own.segments), ("event", own.events))
     return [
-        (label, [(*span, one.name or one.note) for one in intervals[:MOST_INTERVALS] for span in one.spans])
+        (label, [(*span, one.name or one.note) for one in intervals for span in one.spans])
         for label, intervals in strips
         if intervals
     ]

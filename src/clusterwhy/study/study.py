@@ -23,7 +23,7 @@ from clusterwhy.compute.threads import configure_threads
 from clusterwhy.compute.workers import AUTO, Workers
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ArtifactError, DataError
-from clusterwhy.report.annotations import event_table
+from clusterwhy.report.annotations import event_table, segment_table
 from clusterwhy.report.application_results import ApplicationResults
 from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
@@ -122,6 +122,11 @@ class Study:
     def events(self) -> pd.DataFrame:
         """One row per name of events: its windows, and the share of its time in each cluster (`event_table`)."""
         return event_table(self.results).set_index("name")
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """One row per named segment of time: its name, note, start and end (`segment_table`)."""
+        return segment_table(self.results)
 
     @cached_property
     def scores(self) -> pd.DataFrame:

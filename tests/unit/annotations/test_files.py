@@ -203,6 +203,17 @@ def test_a_name_is_changed_and_removed(sources: Sources, plain: StudyResults) ->
     assert not read_annotations(sources.names).clusters
 
 
+def test_a_segment_that_was_written_by_hand_is_changed_in_its_own_words(sources: Sources, dated: StudyResults) -> None:
+    sources.names.write_text(
+        "segments:\n- {start: 2024-03-01T11:00:10+01:00, end: '2024-03-01 10:00:19.95', name: odd} # why\n"
+    )
+    found = Editor(sources, dated.known).name_segment(100, 199, "even", "a note")
+    assert [(one.name, one.note, one.spans) for one in found.segments] == [("even", "a note", ((100, 200),))]
+    text = sources.names.read_text()
+    assert "2024-03-01T11:00:10+01:00" in text and "# why" in text
+    assert not Editor(sources, dated.known).name_segment(100, 199, "", "").segments
+
+
 def test_what_is_refused_leaves_the_file_as_it_was(sources: Sources, plain: StudyResults) -> None:
     sources.names.write_text(HAND)
     editor = Editor(sources, plain.known)

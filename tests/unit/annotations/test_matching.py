@@ -160,6 +160,17 @@ def test_how_much_of_a_name_moved_is_told(study: StudyResults) -> None:
     assert told == "'idle': 90% of its time is now in cluster 2, agreement 0.90."
 
 
+def test_other_numbers_alone_are_told_in_one_line(study: StudyResults) -> None:
+    entries = [
+        {"cluster": c, "name": f"state {c}", "windows": [one.model_dump() for one in times_of(study).stored(c)]}
+        for c in range(3)
+    ]
+    given = Annotations.model_validate({"clusters": entries})
+    assert named_clusters(given, times_of(study))[1] == []
+    _, told, _ = named_clusters(given, times_of(study, np.array([1, 0, 2, -1])[study.labels]))
+    assert told == ["With other numbers, and all of their windows: 'state 0' is cluster 1, 'state 1' is cluster 0."]
+
+
 def test_of_two_names_in_one_cluster_the_one_that_agrees_more_keeps_it(study: StudyResults) -> None:
     whole = [one.model_dump() for one in times_of(study).stored(0)]
     part = [one | {"spans": "0..25"} for one in whole]

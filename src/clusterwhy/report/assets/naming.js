@@ -106,8 +106,12 @@ class Naming {
   }
 }
 
-// windows whose centre lies in one of some intervals [first sample, sample after the last]
+// windows whose centre lies in one of some intervals [first sample, sample after the last], in order
 function windowsIn(data, intervals) {
-  const half = Math.floor(data.length / 2);
-  return Array.from(data.start.keys()).filter((w) => intervals.some(([first, stop]) => data.start[w] + half >= first && data.start[w] + half < stop));
+  const half = Math.floor(data.length / 2), found = new Set();
+  for (const [first, stop] of intervals) {
+    const last = lowerBound(data.start, stop - half);
+    for (let window = lowerBound(data.start, first - half); window < last; window++) found.add(window);
+  }
+  return [...found].sort((a, b) => a - b);
 }
