@@ -52,20 +52,30 @@ def stamp_of(nanoseconds: int) -> str:
     return (EPOCH + timedelta(microseconds=int(nanoseconds) // 1000)).isoformat()
 
 
-def own_samples(starts: IntArray, length: int, segments: Sequence[int]) -> tuple[IntArray, IntArray]:
+def own_samples(starts: IntArray, length: int) -> tuple[IntArray, IntArray]:
     """(window,) first sample, and sample after the last, of those whose nearest window centre is that of each window.
+
+    Only samples of the window itself, so that none lies in a gap, in which no window is.
 
     Args:
         starts: (window,) first sample, increasing.
         length: of a window, in samples.
-        segments: first sample of each contiguous segment; no sample belongs to a window of another segment.
     """
     begins, ends = np.array(starts, dtype=np.int64), np.asarray(starts, dtype=np.int64) + length
-    segment = np.searchsorted(np.asarray(segments), starts, side="right")
-    joined = np.flatnonzero((segment[1:] == segment[:-1]) & (starts[1:] <= ends[:-1]))
+    joined = np.flatnonzero(starts[1:] <= ends[:-1])
     middle = (begins[joined] + ends[joined + 1]) // 2
     ends[joined] = begins[joined + 1] = middle
     return begins, ends
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The windows of one recording: samples that are their own, clusters and segments, all (window,)."""
+
+    begins: IntArray
+    ends: IntArray
+    labels: IntArray
+    segments: IntArray
 
 
 @dataclass(frozen=True)
@@ -119,13 +129,15 @@ class ClusterTimes:
     def of(cls, data: Prepared, labels: IntArray, clusters: Sequence[int]) -> Self:
         """Those of a study: its recording, (window,) clusters, and their numbers."""
         time = read_array(data.folder / "time.npy")
-        begins, ends = own_samples(data.starts, data.length, data.card.segments)
+        begins, ends = own_samples(data.starts, data.length)
+        parted = np.searchsorted(np.asarray(data.card.segments), data.starts, side="right")
         codes = np.zeros(len(labels), dtype=np.int64) if data.groups is None else np.asarray(data.groups)
         names = recording_names(data)
         found = {}
         for code in np.unique(codes):
             own = codes == code
-            found[names[code]] = _lane(time, begins[own], ends[own], np.asarray(labels)[own], data.card.rate_hz)
+            cells = Cells(begins[own], ends[own], np.asarray(labels)[own], parted[own])
+            found[names[code]] = _lane(time, cells, data.card.rate_hz)
         return cls(found, tuple(clusters))
 
     def stored(self, cluster: int) -> list[WindowTimes]:
@@ -140,22 +152,21 @@ def recording_names(data: Prepared) -> list[str]:
     return ["" if dated(read_array(data.folder / "time.npy")) else data.card.name]
 
 
-def _lane(time: FloatArray | IntArray, begins: IntArray, ends: IntArray, labels: IntArray, rate_hz: float) -> Lane:
-    origin = nanoseconds_of(stamp_of(int(time[begins[0]]))) if dated(time) else None
+def _lane(time: FloatArray | IntArray, cells: Cells, rate_hz: float) -> Lane:
+    origin = nanoseconds_of(stamp_of(int(time[cells.begins[0]]))) if dated(time) else None
 
     def seconds(samples: IntArray) -> FloatArray:
         recorded = time[samples]
         return np.asarray(recorded, dtype=np.float64) if origin is None else (recorded - origin) / 1e9
 
-    first, last = seconds(begins), seconds(ends - 1) + 1.0 / rate_hz
+    first, last = seconds(cells.begins), seconds(cells.ends - 1) + 1.0 / rate_hz
     # two cells that touch are one span, also where the clock jitters
-    touching = begins[1:] == ends[:-1]
+    touching = (cells.begins[1:] == cells.ends[:-1]) & (cells.segments[1:] == cells.segments[:-1])
     last[:-1] = np.where(touching, first[1:], last[:-1])
     clusters = {}
-    for cluster in np.unique(labels[labels >= 0]).tolist():
-        own = np.flatnonzero(labels == cluster)
-        clusters[cluster] = _merged(first, last, own, touching)
-    return Lane(origin, _merged(first, last, np.arange(len(labels)), touching), clusters)
+    for cluster in np.unique(cells.labels[cells.labels >= 0]).tolist():
+        clusters[cluster] = _merged(first, last, np.flatnonzero(cells.labels == cluster), touching)
+    return Lane(origin, _merged(first, last, np.arange(len(first)), touching), clusters)
 
 
 def _merged(first: FloatArray, last: FloatArray, own: IntArray, touching: np.ndarray) -> FloatArray:

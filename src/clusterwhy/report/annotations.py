@@ -190,7 +190,7 @@ class _Cells:
 
     def __init__(self, study: StudyResults) -> None:
         data = study.data
-        self.begins, self.ends = own_samples(data.starts, data.length, data.card.segments)
+        self.begins, self.ends = own_samples(data.starts, data.length)
         self.labels = np.asarray(study.labels)
 
     def samples(self, spans: Sequence[Span]) -> dict[int, int]:

@@ -47,7 +47,7 @@ def test_spans_are_written_and_read_to_the_nanosecond(rng: np.random.Generator) 
 def test_a_sample_belongs_to_the_window_with_the_nearest_centre(stride: int, segments: tuple[int, ...]) -> None:
     length, stops = 16, [*segments[1:], 200]
     starts = np.concatenate([np.arange(a, b - length + 1, stride) for a, b in zip(segments, stops, strict=True)])
-    begins, ends = own_samples(starts, length, segments)
+    begins, ends = own_samples(starts, length)
     owners = np.full(200, -1)
     for window, (first, stop) in enumerate(zip(begins, ends, strict=True)):
         assert (owners[first:stop] == -1).all(), "no sample has two"
@@ -58,6 +58,17 @@ def test_a_sample_belongs_to_the_window_with_the_nearest_centre(stride: int, seg
         if len(covering):
             distances = np.abs(starts[covering] + (length - 1) / 2 - sample)
             assert np.abs(starts[owners[sample]] + (length - 1) / 2 - sample) <= distances.min() + 0.5
+
+
+def test_no_span_reaches_over_a_gap(tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path, n_windows=59, gap_s=1000.0)  # the last window before the gap ends at it
+    begins, ends = own_samples(study.data.starts, study.data.length)
+    covered = (ends - begins).sum() / study.data.card.rate_hz
+    (lane,) = times_of(study).lanes.values()
+    assert length(lane.within) == pytest.approx(covered) and len(lane.within) == 2
+    found = [length(lane.of(cluster)) for cluster in range(3)]
+    noise = (ends - begins)[study.labels < 0].sum() / study.data.card.rate_hz
+    assert sum(found) == pytest.approx(covered - noise)
 
 
 def times_of(study: StudyResults, labels: np.ndarray | None = None) -> ClusterTimes:
@@ -86,7 +97,7 @@ def test_clusters_with_other_numbers_keep_their_names(
 def test_the_agreement_is_the_jaccard_index_of_the_samples(study: StudyResults, rng: np.random.Generator) -> None:
     labels = np.asarray(study.labels)
     again = np.where(rng.random(len(labels)) < 0.3, rng.integers(-1, 3, len(labels)), labels)
-    begins, ends = own_samples(study.data.starts, study.data.length, study.data.card.segments)
+    begins, ends = own_samples(study.data.starts, study.data.length)
     samples = [
         np.concatenate([np.full(b - a, x) for a, b, x in zip(begins, ends, of, strict=True)]) for of in (labels, again)
     ]
