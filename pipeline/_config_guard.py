@@ -15,7 +15,7 @@ from pipeline._parameters import ENTRIES, KEYS, NAME, RENAMED, groups, near, par
 MAX_BYTES = 100_000  # of one file
 # below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
 INSTANTIATING = ("_target_", "()", "class")
-ALLOWED_TARGETS = {"pipeline.compare.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
+ALLOWED_TARGETS = {"pipeline.rank.RankWhenDone", "logging.StreamHandler", "logging.handlers.RotatingFileHandler"}
 GLOBAL = {"run", "sweep", "preset"}  # groups whose files may set their package
 
 

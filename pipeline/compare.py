@@ -1,120 +1,127 @@
-"""Rank the jobs of a sweep of `explain` in one table: python -m pipeline.compare [FOLDER]."""
+"""Two finished studies side by side, or two recordings that a study was applied to: clusters, channels, alarms."""
 
 import argparse
-import json
 import logging
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import yaml
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+import matplotlib as mpl
 
-from clusterwhy.artifacts.store import write_table, write_text
+from clusterwhy.artifacts.store import read_json
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ClusterWhyError
-from clusterwhy.tracking.run import track
+from clusterwhy.tracking.checksums import dvc_md5
 from pipeline._parameters import ROOT
-from pipeline._paths import git_revision, main_root, run_group
-from pipeline._stage import flat
+from pipeline._revisions import copy_artifacts
+
+if TYPE_CHECKING:
+    from clusterwhy import Study
 
 log = logging.getLogger("clusterwhy")
+EXAMPLES = """
+A and B are folders of finished studies (artifacts) or of applications (artifacts/applications/march/apply, or one
+below outputs/apply), or revisions, branches and DVC experiments whose artifacts are in the DVC cache. An application
+needs its study: the folder that it lies in, `--study`, or artifacts.
 
-
-def gather(folder: Path) -> pd.DataFrame:
-    """One row per job and cluster (and one, `all`, per job): its overrides and its metrics.
-
-    Raises:
-        ArtifactError: the folder holds no finished job.
-    """
-    rows = []
-    for metrics in sorted(folder.glob("*/metrics.json"), key=lambda path: int(path.parent.name)):
-        overrides = yaml.safe_load((metrics.parent / ".hydra" / "overrides.yaml").read_text())
-        job = {"job": ", ".join(o for o in overrides if not o.startswith(("sweep=", "run=", "wandb")))}
-        rows.append(job | {"cluster": "all"} | flat(json.loads(metrics.read_text())))
-        quality = pd.read_csv(metrics.parent / "quality.csv")
-        explained = pd.read_parquet(metrics.parent / "explained.parquet")
-        gaps = explained["gap"].abs().groupby(explained["cluster"]).median()
-        for cluster, own in quality.groupby("cluster"):
-            areas = {
-                f"{measure}.{ranking}": value
-                for measure in ("channel_deletion", "flip_rate")
-                for ranking, value in zip(own["ranking"], own[measure], strict=True)
-            }
-            rows.append(job | {"cluster": str(cluster), "median_abs_gap": gaps[cluster]} | areas)
-    if not rows:
-        raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")
-    table = pd.DataFrame(rows)
-    # the composite changes the LRP ranking only if the attributor has rules of its own
-    keys = [key for key in ("channel_deletion.relevance", "channel_deletion.lrp") if key in table]
-    overall = table[table["cluster"] == "all"].set_index("job")[keys]
-    table["rank"] = (
-        table["job"].map(overall.groupby(keys, dropna=False).ngroup().rank(method="min")) if keys else float("nan")
-    )
-    return table.sort_values(["rank", "job", "cluster"], kind="stable", ignore_index=True)
-
-
-def rank(folder: Path) -> pd.DataFrame:
-    """Write ranking.csv, ranking.md and ranking.png to the folder of the sweep, track them, and return the table."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.use("agg")
-    table = gather(folder)
-    overall = table[table["cluster"] == "all"].dropna(axis=1, how="all")
-    write_table(folder / "ranking.csv", table)
-    write_text(folder / "ranking.md", _markdown(overall) + "\n")
-    figure = Figure(figsize=(8, 1.2 + 0.35 * len(overall)), layout="constrained")
-    ax = figure.subplots()
-    positions = range(len(overall))
-    for name, mark in (("relevance", "o"), ("lrp", "."), ("z_score", "|"), ("random", "x")):
-        if f"channel_deletion.{name}" in overall:
-            ax.plot(overall[f"channel_deletion.{name}"], positions, mark, label=name, markersize=7)
-    ax.set_yticks(positions, overall["job"], fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlabel("channel deletion (area; lower is more faithful)")
-    ax.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "ranking.png", dpi=130)
-    wandb = yaml.safe_load((ROOT / "conf" / "wandb" / "default.yaml").read_text())
-    from omegaconf import OmegaConf
-
-    settings = build_settings({"wandb": OmegaConf.to_container(OmegaConf.create(wandb), resolve=True)})["wandb"]
-    with track(settings, main_root(), "compare", run_group(), {}, {"git_revision": git_revision()}) as tracker:
-        tracker.table("ranking", table.astype({"cluster": str}))
-        tracker.figure("ranking", folder / "ranking.png")
-        tracker.artifact("ranking", folder / "ranking.csv")
-    return overall
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    """The table as text; `undefined` in empty cells."""
-    shown: str = table.astype(object).where(table.notna(), "undefined").to_markdown(index=False, floatfmt=".4g")
-    return shown
-
-
-class RankWhenDone(Callback):
-    """Hydra callback: rank the jobs when a multirun of `explain` ends."""
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        if any(folder.glob("*/quality.csv")):
-            sys.stdout.write(_markdown(rank(folder)) + f"\nranking in {folder}\n")
+examples:
+  python -m pipeline.compare HEAD~1 artifacts
+  python -m pipeline.compare artifacts brave-exp
+  python -m pipeline.compare artifacts artifacts/applications/march/apply
+  python -m pipeline.compare artifacts/applications/february/apply artifacts/applications/march/apply
+"""
 
 
 def main() -> None:
-    """Rank a sweep, the newest one unless a folder is named."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="a folder below sweeps/explain; default: the newest")
-    folder = parser.parse_args().folder or max((ROOT / "sweeps" / "explain").glob("*"), default=None)
+    """Compare two results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("a", metavar="A", help="folder of a study or an application, revision or experiment")
+    parser.add_argument("b", metavar="B", help="what it is compared with")
+    parser.add_argument("--study", type=Path, help="folder of the study that A or B, or both, are an application of")
+    parser.add_argument("--out", type=Path, help="default: outputs/compare/<time>")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    out = options.out or ROOT / "outputs" / "compare" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     try:
-        if folder is None:
-            raise ArtifactError("no sweep below sweeps/explain: run `python -m pipeline.explain sweep=lrp_rules` first")
-        sys.stdout.write(_markdown(rank(folder)) + "\n")
-    except ClusterWhyError as error:
+        run(options.a, options.b, options.study, out)
+    except (ClusterWhyError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from error
+
+
+def run(a: str, b: str, study: Path | None, out: Path) -> None:
+    """Compare, print what was found, and write tables, a figure and a page into a new folder."""
+    from clusterwhy.study.comparison import sentences
+    from clusterwhy.study.comparison.writing import write_comparison
+
+    mpl.use("agg")
+    if out.exists():
+        raise ArtifactError(f"{out} exists: give `--out` a folder that does not, or leave it out")
+    with TemporaryDirectory(prefix="clusterwhy-") as copies:
+        first, second = both((a, b), study, Path(copies))
+        found = first.compare(second, build_settings({"workers": _default_workers()})["workers"])
+        write_comparison(found, out, (a, b))
+        told = [*sentences.comparable(found), "", *sentences.clusters(found), *sentences.pairs(found)]
+        told += ["", sentences.alarms(found), "", *sentences.metric_lines(found.metrics)]
+    sys.stdout.write("\n".join(told) + "\n")
+    log.info("open %s", out / "comparison.html")
+
+
+def both(names: tuple[str, str], study: Path | None, copies: Path) -> "tuple[Study, Study]":
+    """Both results.
+
+    Args:
+        copies: folder for artifacts of revisions.
+
+    Raises:
+        ArtifactError: lists the faults of both.
+    """
+    found, faults = [], []
+    for letter, name in zip("ab", names, strict=True):
+        folder = Path(name)
+        try:
+            if not folder.is_dir():
+                folder = copies / letter
+                copy_artifacts(name, folder)
+            found.append(_loaded(folder, study))
+        except ArtifactError as error:
+            faults.append(str(error))
+    if faults:
+        raise ArtifactError("\n".join(dict.fromkeys(faults)))
+    first, second = found
+    return first, second
+
+
+def _loaded(folder: Path, study: Path | None) -> "Study":
+    """The study or the application in a folder."""
+    from clusterwhy import Study
+
+    if (folder / "classify").is_dir():
+        raise ArtifactError(
+            f"{folder} is of a supervised study, which has no clusters: expected artifacts of `dvc repro`"
+        )
+    if not (folder / "new").is_dir():
+        return Study.load(folder)
+    above = [path for path in folder.absolute().parents if (path / "cluster").is_dir()]
+    fitted = study or (above[0] if above else ROOT / "artifacts")
+    loaded = Study.load(fitted)
+    known = read_json(folder / "provenance.json")["inputs_md5"]
+    if other := [stage for stage, md5 in known.items() if dvc_md5(fitted / stage) != md5]:
+        raise ArtifactError(
+            f"{folder} is an application of another study than {fitted} ({', '.join(other)} differ): "
+            "name the folder of its study with `--study`"
+        )
+    return loaded.application(folder)
+
+
+def _default_workers() -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "workers" / "default.yaml"), resolve=True)
 
 
 if __name__ == "__main__":

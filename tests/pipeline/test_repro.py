@@ -178,7 +178,7 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     assert "composite=epsilon_plus_norm" in done.stdout
     assert digests(study) == before
     assert status(study) == {}
-    again = study.run("python", "-m", "pipeline.compare")
+    again = study.run("python", "-m", "pipeline.rank")
     assert "composite=epsilon_gamma_box" in again.stdout
     # the page shows it where it is asked for, and refuses one of other clusters
     study.run("python", "-m", "pipeline.report", f"ranking=sweeps/explain/{folder.name}", "hydra.run.dir=by_hand")

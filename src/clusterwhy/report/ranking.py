@@ -1,4 +1,4 @@
-"""The ranking of a rule sweep, as `pipeline.compare` wrote it, for the page."""
+"""The ranking of a rule sweep, as `pipeline.rank` wrote it, for the page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

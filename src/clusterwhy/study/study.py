@@ -29,6 +29,8 @@ from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 from clusterwhy.study import tables, views
 from clusterwhy.study.applied import applied_to
+from clusterwhy.study.comparison.comparing import Comparison, compared
+from clusterwhy.study.comparison.sides import Side
 from clusterwhy.study.explained import ExplainedWindows, choices
 from clusterwhy.study.frames import series_of
 
@@ -239,6 +241,26 @@ class Study:
         return AppliedStudy(
             ApplicationResults.in_folder(Path(folder), self.fitted.artifacts, self.results.sources), self.fitted
         )
+
+    def compare(self, other: "Study", workers: Workers = AUTO) -> Comparison:
+        """This study beside another one, or an application beside another: clusters, channels, alarms, figures.
+
+        Its `clusters`, `overlap`, `channels`, `anomalies`, `metrics` and `settings` are DataFrames in which this study
+        is A and the other one is B (`python -m pipeline.compare` for a page).
+
+        Args:
+            other: a study or application with the same channels.
+            workers: where windows of the other one are embedded, if it has read another recording.
+
+        Raises:
+            DataError: lists what makes them not comparable.
+        """
+        return compared(self.side, other.side, workers)
+
+    @property
+    def side(self) -> Side:
+        """What `compare` takes."""
+        return Side(self.results, self.fitted)
 
     def projection(self, colour: str = "cluster") -> "Figure":
         """The windows in the projection, coloured by `cluster`, `score` or `time`."""
