@@ -41,6 +41,7 @@ class Hdbscan(Settings):
 
     With more than `sample` windows, only `sample` of them, drawn at random, are clustered; sizes are shares of these.
     The others are assigned by `hdbscan.approximate_predict`, with the numbers of the fitted windows' clusters.
+    `cluster_selection_epsilon`: clusters that part below this distance stay one (Malzer & Baum 2020, arXiv 1911.02282).
     """
 
     space: Literal["projection", "embeddings"]
@@ -49,6 +50,7 @@ class Hdbscan(Settings):
     min_cluster_size: int | None = Field(default=None, ge=2)
     min_samples: int | None = Field(default=None, ge=1)
     selection: Literal["eom", "leaf"] = "eom"
+    cluster_selection_epsilon: float = Field(default=0.0, ge=0.0)
     allow_single_cluster: bool = False
     sample: int | None = Field(default=None, ge=100)
 
@@ -98,6 +100,7 @@ class Hdbscan(Settings):
             min_cluster_size=size,
             min_samples=samples,
             cluster_selection_method=self.selection,
+            cluster_selection_epsilon=self.cluster_selection_epsilon,
             allow_single_cluster=self.allow_single_cluster,
             core_dist_n_jobs=1,
             prediction_data=not fitted.all(),

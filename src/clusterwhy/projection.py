@@ -21,25 +21,43 @@ class Projection(Settings, ABC):
 
     `standardise` scales each feature of the embedding to mean 0 and variance 1 over all windows first: features with
     large values would dominate the others. Features that are constant up to the rounding of float32 become 0.
+    `pca_components`: of which so many principal components are projected; None: all features.
     """
 
     standardise: bool = True
+    pca_components: int | None = Field(default=None, ge=2)
 
     def fitted(self, n_windows: int, seed: int) -> BoolArray:
         """(window,) those that it is fitted on: all."""
         return np.ones(n_windows, dtype=bool)
 
     def points(self, embeddings: FloatArray, fitted: FloatArray | None = None) -> FloatArray:
-        """(window, feature) embeddings as they are projected: standardised or not.
+        """(window, feature) embeddings as they are projected: standardised or not, all features or components.
 
         Args:
-            fitted: (window, feature) embeddings whose moments standardise; None: the same.
+            fitted: (window, feature) embeddings whose moments standardise, and whose components are taken; None: the
+                same.
+
+        Raises:
+            DataError: more components than windows or features.
         """
+        known = embeddings if fitted is None else fitted
+        scaled = self._scaled(embeddings, known)
+        if self.pca_components is None:
+            return scaled
+        from sklearn.decomposition import PCA
+
+        if self.pca_components > min(known.shape):
+            what = f"{len(known)} windows x {known.shape[1]} features"
+            raise DataError("projection", [f"{what}, but `projection.pca_components` is {self.pca_components}"])
+        axes = PCA(self.pca_components, svd_solver="covariance_eigh").fit(self._scaled(known, known))
+        return np.asarray(axes.transform(scaled), dtype=np.float32)
+
+    def _scaled(self, embeddings: FloatArray, known: FloatArray) -> FloatArray:
         if not self.standardise:
             return embeddings
         from sklearn.preprocessing import StandardScaler
 
-        known = embeddings if fitted is None else fitted
         scaler = StandardScaler().fit(np.asarray(known, dtype=np.float64))
         scaled = scaler.transform(np.asarray(embeddings, dtype=np.float64))
         return np.where(varies(known), scaled, 0.0).astype(np.float32)
@@ -59,15 +77,14 @@ class Projection(Settings, ABC):
         """
 
 
-class Umap(Projection):
-    """UMAP (McInnes et al. 2018, arXiv 1802.03426), reproducible: seeded, one thread.
+class NeighbourProjection(Projection):
+    """The base of projections that keep neighbours together, and have no function that places further windows.
 
     With more than `sample` windows it is fitted on that many, drawn at random, since its cost grows with each window;
     the others are placed at the median of their `n_neighbors` nearest neighbours among these. None fits on all.
     """
 
     n_neighbors: int = Field(ge=2)
-    min_dist: float = Field(ge=0.0)
     metric: Literal["euclidean", "cosine", "manhattan"]
     sample: int | None = Field(default=None, ge=100)
 
@@ -102,6 +119,28 @@ class Umap(Projection):
         fitted = self.fitted(len(embeddings), seed)
         return self._placed(self.points(new, embeddings), self.points(embeddings)[fitted], projection[fitted])
 
+    @abstractmethod
+    def _of_sample(self, points: FloatArray, seed: int) -> FloatArray:
+        """(window, feature) -> (window, 2)."""
+
+    def _placed(self, points: FloatArray, sample: FloatArray, projection: FloatArray) -> FloatArray:
+        """(window, 2) medians of neighbours: not between two clusters, where a mean would be."""
+        from sklearn.neighbors import NearestNeighbors
+
+        from clusterwhy.compute.progress import progress
+
+        search, parts = NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(sample), []
+        for first in progress(range(0, len(points), PART), desc="project", unit="part"):
+            nearest = search.kneighbors(points[first : first + PART], return_distance=False)
+            parts.append(np.median(projection[nearest], axis=1))
+        return np.concatenate(parts)
+
+
+class Umap(NeighbourProjection):
+    """UMAP (McInnes et al. 2018, arXiv 1802.03426), reproducible: seeded, one thread."""
+
+    min_dist: float = Field(ge=0.0)
+
     def _of_sample(self, points: FloatArray, seed: int) -> FloatArray:
         from sklearn.neighbors import NearestNeighbors
 
@@ -125,17 +164,22 @@ class Umap(Projection):
             )
             return np.asarray(model.fit_transform(points), dtype=np.float32)
 
-    def _placed(self, points: FloatArray, sample: FloatArray, projection: FloatArray) -> FloatArray:
-        """(window, 2) medians of neighbours: not between two clusters, where a mean would be."""
-        from sklearn.neighbors import NearestNeighbors
 
-        from clusterwhy.compute.progress import progress
+class Tsne(NeighbourProjection):
+    """t-SNE (van der Maaten & Hinton 2008, JMLR 9), from the first two principal components on."""
 
-        search, parts = NearestNeighbors(n_neighbors=self.n_neighbors, metric=self.metric).fit(sample), []
-        for first in progress(range(0, len(points), PART), desc="project", unit="part"):
-            nearest = search.kneighbors(points[first : first + PART], return_distance=False)
-            parts.append(np.median(projection[nearest], axis=1))
-        return np.concatenate(parts)
+    perplexity: float = Field(gt=1.0)
+
+    def _of_sample(self, points: FloatArray, seed: int) -> FloatArray:
+        from sklearn.manifold import TSNE
+
+        if len(points) <= 3 * self.perplexity:
+            raise DataError(
+                "projection",
+                [f"{len(points)} windows, but `projection.perplexity` is {self.perplexity:g}: expected three times it"],
+            )
+        model = TSNE(perplexity=self.perplexity, metric=self.metric, init="pca", random_state=seed, n_jobs=1)
+        return np.asarray(model.fit_transform(points), dtype=np.float32)
 
 
 class Pca(Projection):

@@ -36,7 +36,7 @@ from clusterwhy.metrics.clusters import (
     spectral_features,
 )
 from clusterwhy.metrics.detection import ranking_quality
-from clusterwhy.projection import Umap, compile_kernels, trustworthiness
+from clusterwhy.projection import Tsne, Umap, compile_kernels, trustworthiness
 
 SHARES = Hdbscan(space="embeddings", min_cluster_share=0.1, min_samples_share=0.025)
 
@@ -144,6 +144,42 @@ def test_a_sample_is_projected_as_if_it_were_alone(rng: np.random.Generator) -> 
         np.testing.assert_allclose(projection[window], np.median(projection[fitted][nearest], axis=0))
     with pytest.raises(DataError, match="100 windows, but"):
         Umap(n_neighbors=100, min_dist=0.0, metric="euclidean", sample=100).fit(points, 0)
+
+
+def test_tsne_keeps_neighbours_and_places_the_rest_beside_them(rng: np.random.Generator) -> None:
+    points, truth = blobs(rng, 240)
+    points = np.repeat(points, 3, axis=1)
+    tsne = Tsne(n_neighbors=10, perplexity=15.0, metric="euclidean", sample=150)
+    projection = tsne.fit(points, 0)
+    np.testing.assert_array_equal(projection, tsne.fit(points, 0))
+    assert trustworthiness(points, projection, 10, 0) > 0.9
+    assert label_agreement(truth, SHARES.fit(projection).labels)["ari"] > 0.9
+    with pytest.raises(DataError, match=r"150 windows, but `projection.perplexity` is 60: expected three times it"):
+        tsne.model_copy(update={"perplexity": 60.0}).fit(points, 0)
+
+
+def test_components_come_before_the_projection(rng: np.random.Generator) -> None:
+    points = rng.normal(size=(60, 5)) * [9.0, 5.0, 1.0, 0.1, 0.1]
+    umap = Umap(n_neighbors=10, min_dist=0.0, metric="euclidean", standardise=False, pca_components=2)
+    # by hand: the two directions of the largest variance
+    centred = points - points.mean(axis=0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    np.testing.assert_allclose(np.abs(umap.points(points)), np.abs(centred @ directions.T), atol=1e-5)
+    # new windows by the axes of the others
+    np.testing.assert_allclose(umap.points(points[:7], points), umap.points(points)[:7], atol=1e-5)
+    with pytest.raises(DataError, match=r"60 windows x 5 features, but `projection.pca_components` is 6"):
+        umap.model_copy(update={"pca_components": 6}).fit(points, 0)
+
+
+@pytest.mark.parametrize("sample", [None, 120])
+def test_clusters_that_part_below_the_distance_stay_one(rng: np.random.Generator, sample: int | None) -> None:
+    centres = np.repeat([[0.0, 0.0], [3.0, 0.0], [30.0, 0.0], [33.0, 0.0]], 50, axis=0)
+    points = centres + rng.normal(scale=0.2, size=centres.shape)
+    apart = SHARES.model_copy(update={"sample": sample, "min_cluster_share": 0.1})
+    assert len(apart.fit(points).persistence) == 4
+    found = apart.model_copy(update={"cluster_selection_epsilon": 5.0}).fit(points)
+    assert len(found.persistence) == 2
+    assert label_agreement(centres[:, 0] > 15, found.labels)["ari"] > 0.9
 
 
 def test_windows_are_assigned_in_parts(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
