@@ -78,15 +78,16 @@ class Prepared:
         return [int(first) for first in begins] if between > max(0, time[-1] - time[0]) / 2 else []
 
     @cached_property
-    def start_ms(self) -> float | None:
-        """When the first sample was recorded, in milliseconds since 1970 UTC.
+    def dates(self) -> tuple[tuple[float, float], ...]:
+        """(`time_s`, milliseconds since 1970 UTC) of the first sample, and of each that follows one of another clock.
 
-        None without dates, or where time goes back or is far apart, since recordings then follow one another.
+        Empty without dates.
         """
         time = read_array(self.folder / "time.npy")
-        if not np.issubdtype(time.dtype, np.integer) or (np.diff(time) <= 0).any() or self._far_apart:
-            return None
-        return float(time[0]) / 1e6
+        if not np.issubdtype(time.dtype, np.integer):
+            return ()
+        firsts = np.union1d([0, *self._far_apart], np.flatnonzero(np.diff(time) <= 0) + 1).astype(np.int64)
+        return tuple((float(self.time_s[first]), float(time[first]) / 1e6) for first in firsts)
 
     @property
     def labels(self) -> IntArray | None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
+from clusterwhy.report import when
 from clusterwhy.report.annotations import called, events_within, shown_annotations, told_events
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.patterns import patterns
@@ -91,13 +92,13 @@ def _clusters(study: StudyResults, folder: Path) -> list[dict[str, Any]]:
 
 def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One cluster: size, times, central windows and, if explained, its channels, quality and nearest cluster."""
-    cluster, seconds, clock = record["cluster"], study.data.time_s, study.clock
+    cluster, seconds = record["cluster"], study.data.time_s
     runs = [run for run in study.runs if run["cluster"] == cluster]
     shown: dict[str, Any] = {
         **record,
         "colour": hex_colour(cluster),
         "strip": strip(study.runs, cluster, seconds, MOST_RUNS),
-        "when": [clock.span(seconds[run["start"]], seconds[run["stop"] - 1]) for run in runs],
+        "when": [when.span(study, run["start"], run["stop"] - 1) for run in runs],
         "strongest": strongest(study, cluster, 3),
         "stability": _stability(study.stability[study.stability["cluster"] == cluster]["jaccard"]),
     }
@@ -193,16 +194,14 @@ def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None
 def _anomaly(study: StudyResults, row: int, folder: Path) -> dict[str, Any]:
     """One explained anomaly: when it occurs, its score, channels, references and similar earlier anomalies."""
     record = study.anomalies.iloc[row].to_dict()
-    window, seconds, starts = int(record["window"]), study.data.time_s, study.data.starts
-    clock = study.clock
+    window, starts, clock = int(record["window"]), study.data.starts, study.clock
     own = study.anomaly_channels[study.anomaly_channels["window"] == window]
     windows = study.anomalies["window"].to_numpy()
     earlier = windows[starts[windows] < starts[window]]
     distances = np.linalg.norm(study.embeddings[earlier] - study.embeddings[window], axis=1)
     return {
         "window": window,
-        "from": clock.number(seconds[starts[window]]),
-        "to": clock.text(seconds[starts[window] + study.data.length - 1]),
+        "when": when.span(study, int(starts[window]), int(starts[window]) + study.data.length - 1),
         "score": float(record["score"]),
         "anomalous": bool(record["anomalous"]),
         "same": bool(own["share"].isna().all()),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from clusterwhy.report import when
 from clusterwhy.report.study_results import MOST_PATTERNS, StudyResults
 
 N_CHANNELS = 3  # leading ones
@@ -20,7 +21,7 @@ def patterns(study: StudyResults) -> list[dict[str, Any]]:
 
 
 def _pattern(study: StudyResults, row: dict[Any, Any], shares: pd.DataFrame) -> dict[str, Any]:
-    seconds, starts, length = study.data.time_s, study.data.starts, study.data.length
+    starts, length = study.data.starts, study.data.length
     means = shares[shares["pattern"] == row["pattern"]].groupby("channel")["share"].mean()
     leading = means[means > max(0.0, LEAST_SHARE * means.max())].sort_values(ascending=False).head(N_CHANNELS)
     first, last = starts[row["first_window"]], starts[row["last_window"]] + length - 1
@@ -29,6 +30,6 @@ def _pattern(study: StudyResults, row: dict[Any, Any], shares: pd.DataFrame) -> 
         "n_alarms": row["n_alarms"],
         "window": row["window"],
         "likeness": row["likeness"] if row["n_alarms"] > 1 else None,
-        "when": study.clock.span(float(seconds[first]), float(seconds[last])),
+        "when": when.span(study, int(first), int(last)),
         "channels": [{"channel": channel, "share": share} for channel, share in leading.items()],
     }

@@ -75,7 +75,7 @@ class StudyResults:
     @cached_property
     def clock(self) -> Clock:
         """For times of the series, fine enough to distinguish overlapping windows; dates if it has them."""
-        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20, self.data.start_ms)
+        return Clock.of(float(self.data.time_s[-1]), self.window_s / 20, self.data.dates)
 
     @cached_property
     def window_clock(self) -> Clock:

@@ -9,6 +9,7 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.explanations.properties import deviation_table
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.explanations.units import Units
+from clusterwhy.report import when
 from clusterwhy.report.annotations import called
 from clusterwhy.report.page_data import drawing_ranges, hex_colour
 from clusterwhy.report.shown_windows import recorded, similar_window
@@ -131,7 +132,7 @@ class Tiles:
     def _anomaly(self, segment: dict[str, Any], row: int, alike: list[dict[str, Any]]) -> dict[str, Any]:
         study, window = self.study, segment["peak_window"]
         score, threshold = f"{segment['peak_score']:.3g}", f"{study.threshold:.3g}"
-        when = [
+        marks = [
             {"cluster": 0, "start": one["start"], "stop": one["stop"]}
             for one in sorted(alike, key=lambda one: one["start"])
         ]
@@ -145,9 +146,9 @@ class Tiles:
         told = self.units.told(table)
         return {
             "window": window,
-            "when": study.clock.span(data.time_s[segment["start"]], data.time_s[segment["stop"] - 1]),
+            "when": when.span(study, segment["start"], segment["stop"] - 1),
             "n_alike": len(alike) - 1,
-            "strip": strip(when, 0, data.time_s),
+            "strip": strip(marks, 0, data.time_s),
             "colour": "var(--alarm)",
             "score": score,
             "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
@@ -185,12 +186,7 @@ class Tiles:
 
     def _when(self, cluster: int) -> str:
         """When a cluster occurs, in a few words."""
-        seconds = self.study.data.time_s
-        runs = [run for run in self.study.runs if run["cluster"] == cluster]
-        if not runs:
-            return "never"
-        ends = self.study.clock.span(seconds[runs[0]["start"]], seconds[runs[-1]["stop"] - 1])
-        return ends if len(runs) == 1 else f"{len(runs)} times, {ends}"
+        return when.visits(self.study, [run for run in self.study.runs if run["cluster"] == cluster])
 
 
 def _leading(table: pd.DataFrame, column: str, masked: tuple[str, ...]) -> list[dict[str, Any]]:

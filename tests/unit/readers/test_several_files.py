@@ -189,11 +189,13 @@ def test_recordings_far_apart_follow_one_another_on_time_axes_and_near_ones_keep
 
     near = folder(tmp_path / "near", a=dated("2024-03-01 00:00", 60), b=dated("2024-03-01 01:30", 60))
     data = prepared(near, tmp_path / "1")
-    assert data.start_ms == pd.Timestamp("2024-03-01").timestamp() * 1000
+    march, april = (pd.Timestamp(f"2024-{month}-01").timestamp() * 1000 for month in ("03", "04"))
+    assert data.dates == ((0.0, march),)
     assert data.time_s[[59, 60, -1]].tolist() == [59 * 60.0, 90 * 60.0, 149 * 60.0]
     far = folder(tmp_path / "far", a=dated("2024-03-01 00:00", 60), b=dated("2024-04-01 00:00", 60))
     data = prepared(far, tmp_path / "2")
-    assert data.start_ms is None and data.time_s.tolist() == [60.0 * i for i in range(120)]
+    assert data.dates == ((0.0, march), (3600.0, april))
+    assert data.time_s.tolist() == [60.0 * i for i in range(120)]
 
 
 def test_train_share_counts_the_samples_of_all_files(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ class Data {
 
   constructor(about) {
     this.about = about;
+    this.begins = about.clock.dates.map(([begins]) => begins);
     this.arrays = {};
     this.background = new Promise((resolve) => { this.startBackground = resolve; }).then(() => this.readBackground());
   }
@@ -188,14 +189,18 @@ class Data {
     const [day, other] = [from, to].map((time) => this.date(time).slice(0, 10));
     return `${this.date(from)} to ${day === other ? this.date(to).slice(11) : this.date(to)} UTC`;
   }
-  get dated() { return this.about.clock.start_ms !== null; }
+  get dated() { return this.about.clock.dates.length > 0; }
   date(time) {
-    const { start_ms, seconds, date_digits } = this.about.clock;
-    return new Date(start_ms + 1000 * time * seconds).toISOString().replace("T", " ").slice(0, date_digits);
+    const { dates, seconds, date_digits } = this.about.clock, at = time * seconds;
+    const [begins, moment] = dates[Math.max(0, lowerBound(this.begins, at + 0.5 / this.about.rate_hz) - 1)]; // of its recording
+    return new Date(moment + 1000 * (at - begins)).toISOString().replace("T", " ").slice(0, date_digits);
   }
 
   // what times on axes count from
-  since() { return this.dated ? this.formatTime(0) : "the first sample"; }
+  since() {
+    if (this.about.clock.dates.length > 1) return "the first sample, recordings one after the other";
+    return this.dated ? this.formatTime(0) : "the first sample";
+  }
 
   // the last sample at or before a time
   sampleAt(time) {
