@@ -118,6 +118,19 @@ def test_names_follow_through_windows_of_another_length(tmp_path: Path, study: S
         assert found.cluster == cluster and 0.8 < found.agreement < 1.0
 
 
+def test_dates_decide_where_recordings_begin_at_other_times(tmp_path: Path) -> None:
+    now, earlier = (
+        times_of(synthetic_results(tmp_path / name, start=start))
+        for name, start in (("now", "2024-03-01 10:00:20"), ("earlier", "2024-03-01 10:00:00"))
+    )
+    # the first cluster, from 20 to 53 s, lies over the end of the first and the beginning of the second one there
+    found = match(now.stored(0), earlier)
+    spans, own = now.lanes[""].of(0) + 20.0, earlier.lanes[""].of(1)
+    shared = common(spans, own)
+    assert found.cluster == 1 and found.share == pytest.approx(shared / length(spans), abs=1e-6)
+    assert found.agreement == pytest.approx(shared / (length(spans) + length(own) - shared), abs=1e-6)
+
+
 def test_only_the_time_that_both_studies_have_counts(study: StudyResults) -> None:
     labels = np.asarray(study.labels)
     stored = times_of(study).stored(0)
