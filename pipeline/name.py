@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from clusterwhy.annotations.annotated import Annotated, Sources
+from clusterwhy.annotations.annotated import Annotated, Sources, annotate_from
 from clusterwhy.annotations.editing import Editor
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.report.study_results import StudyResults
@@ -42,7 +42,7 @@ def named(editor: Editor, options: argparse.Namespace) -> Annotated:
         return editor.name_cluster(cluster, "", "")
     if options.name is None and options.note is None:
         raise ClusterWhyError(f"expected a name or a note for cluster {cluster}, or --remove")
-    own = editor.bind().clusters.get(cluster)
+    own = annotate_from(editor.sources, editor.known).clusters.get(cluster)
     name = options.name if options.name is not None else own.name if own else ""
     note = options.note if options.note is not None else own.note if own else ""
     return editor.name_cluster(cluster, name, note)

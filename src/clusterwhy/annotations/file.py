@@ -63,6 +63,7 @@ def edit(path: Path, change: Callable[[Document], None], check: Callable[[Annota
     writer = YAML()
     writer.width = 1_000_000  # spans are one line
     writer.preserve_quotes = True
+    writer.indent(mapping=2, sequence=4, offset=2)
     read_annotations(path)
     content = (writer.load(_safe_text(path)) if path.is_file() else None) or {}
     change(content)

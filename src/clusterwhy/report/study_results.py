@@ -130,7 +130,7 @@ class StudyResults:
         """When the windows of each cluster are, and the times of the samples, as names and events need them."""
         return Known(ClusterTimes.of(self.data, self.labels, self.clusters), self.place)
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """The times of the samples."""
         dataset = self.provenance("prepare")["config"].get("dataset", {})

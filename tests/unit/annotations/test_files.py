@@ -169,7 +169,11 @@ def test_comments_and_order_of_a_file_stay(sources: Sources, plain: StudyResults
     editor.name_cluster(2, "stop: yes", "first line\nsecond # line")
     found = editor.name_segment(100, 199, "odd", "")
     text = sources.names.read_text()
-    assert text.startswith("# mine\nclusters:\n") and "# first" in text and "# the second one" in text
+    assert (
+        text.startswith("# mine\nclusters:\n  # first\n  - cluster: 1 ")
+        and "# first" in text
+        and "# the second one" in text
+    )
     assert "name: 'run'" in text and text.index("run") < text.index("stop")
     again = annotate_from(sources, plain.known)
     assert again == found and again.told == (), "the name by number has the windows of its cluster now"
