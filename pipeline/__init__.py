@@ -6,6 +6,8 @@ from types import TracebackType
 
 # the library of this checkout, also in the temporary folders of queued DVC experiments
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+# the user's own; last, so that nothing is hidden by one of them
+sys.path.append(str(Path(__file__).resolve().parents[1] / "networks"))
 
 from clusterwhy.compute.threads import configure_threads
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clusterwhy.artifacts.undefined import Undefined
 from clusterwhy.compute.threads import n_threads
+from clusterwhy.encoders.training import NoTraining
 from clusterwhy.errors import ConfigError
 from pipeline._stage import StageRun, stage
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("clusterwhy")
 LONG = 5_000  # windows in a training; processes for a shorter one take longer than they save
+GIVEN = Undefined("`train: none` trains nothing")
 
 
 def _trainings(run: StageRun, prepared: Path, count: int) -> "dict[str, Training]":
@@ -38,25 +41,36 @@ def main(run: StageRun) -> None:
     count = run.settings["encoders"]
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError("params.yaml", [f"encoders: expected a whole number of at least 1, got {count!r}"])
-    trainings = _trainings(run, run.take("prepare"), count)
     fit, workers = run.settings["train"], run.settings["workers"]
-    if fit.n_steps * fit.batch_size < LONG:
+    if count > 1 and isinstance(fit, NoTraining):
+        raise ConfigError(
+            "params.yaml", [f"`encoders: {count}` with `train: none` are all the same: set `encoders: 1`"]
+        )
+    trainings = _trainings(run, run.take("prepare"), count)
+    if isinstance(fit, NoTraining) or fit.n_steps * fit.batch_size < LONG:
         workers = workers.in_one_process
     first, *others = trainings.values()
     with workers.meanwhile(others, run.memory) as results:
         trained = [first(run.tracker.log), *results()]
     for name, (history, _) in zip(trainings, trained, strict=True):
-        last = history.iloc[-1]
-        log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
         if name:
             _log(run, name, history)
-    losses: list[Any] = [float(history.iloc[-1]["validation_loss"]) for history, _ in trained]
+        if history.empty:
+            log.info("the encoder is not trained")
+            continue
+        last = history.iloc[-1]
+        log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
+    losses: list[Any] = [_last(history, "validation_loss") for history, _ in trained]
     run.metrics = {
-        "train_loss": float(trained[0][0].iloc[-1]["train_loss"]),
+        "train_loss": _last(trained[0][0], "train_loss"),
         "validation_loss": losses[0],
         "replicates": {f"validation_loss_{i}": loss for i, loss in enumerate(losses[1:], start=1)},
         "n_parameters": trained[0][1],
     }
+
+
+def _last(history: pd.DataFrame, column: str) -> float | Undefined:
+    return float(history[column].iloc[-1]) if len(history) else GIVEN
 
 
 def _log(run: StageRun, name: str, history: pd.DataFrame) -> None:

@@ -1,11 +1,13 @@
 """What every encoder offers, and how one is stored without code."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterwhy.config import Settings
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from clusterwhy.encoders.masked import MaskedEncoder
 
 
@@ -15,3 +17,15 @@ class EncoderSettings(Settings, ABC):
     @abstractmethod
     def build(self, n_channels: int, length: int) -> "MaskedEncoder":
         """An untrained encoder for windows (window, channel, time)."""
+
+    def load_given(self, encoder: "nn.Module") -> None:
+        """Load weights that the user has, if there are any, into a built encoder."""
+
+    def stored(self, config: dict[str, Any]) -> dict[str, Any]:
+        """What a stored encoder says of how it was built: the choice of `conf/encoder`, and what it depends on."""
+        return config
+
+    @property
+    def stored_fault(self) -> str:
+        """Why these settings cannot be those of a stored encoder; "" if they can."""
+        return ""

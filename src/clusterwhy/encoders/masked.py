@@ -6,7 +6,10 @@ from torch import nn
 
 from clusterwhy.compute.progress import progress
 from clusterwhy.data.windows import windows_at
+from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray
+
+WITHOUT_PREDICTION = "choose `detector: nearest_neighbours`, `pca_error` or `glosh`, and `anomalies: detector`"
 
 
 class MaskedEncoder(nn.Module):
@@ -38,6 +41,21 @@ class MaskedEncoder(nn.Module):
 def best_device() -> torch.device:
     """CUDA where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_predicts(encoder: nn.Module, setting: str, advice: str) -> None:
+    """Refuse an encoder without `predict`, (window, channel, time) with hidden values at 0 -> the same shape.
+
+    Args:
+        setting: what needs it, such as "detector".
+        advice: what to do.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if not callable(getattr(encoder, "predict", None)):
+        fault = f"needs an encoder that predicts hidden values, and {type(encoder).__name__} has no method `predict`"
+        raise ConfigError(setting, [f"{fault}: {advice}"])
 
 
 def embed(encoder: MaskedEncoder, values: FloatArray, starts: IntArray, length: int, batch_size: int) -> FloatArray:
@@ -103,6 +121,7 @@ def cell_errors(encoder: MaskedEncoder, windows: FloatArray, n_parts: int, block
 
 @torch.inference_mode()
 def _squared_errors(encoder: MaskedEncoder, windows: torch.Tensor, n_parts: int, block: int) -> torch.Tensor:
+    check_predicts(encoder, "masked prediction", WITHOUT_PREDICTION)
     part_of_time = torch.arange(windows.shape[2], device=windows.device) // block % n_parts
     squared = torch.zeros_like(windows)
     for part in range(n_parts):

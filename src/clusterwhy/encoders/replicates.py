@@ -42,12 +42,14 @@ class Training:
         torch.set_num_threads(self.threads)
         data, seed = Prepared(self.prepared), self.settings["seed"] + self.which
         seed_torch(seed)
-        encoder = self.settings["encoder"].build(len(data.channels), data.length)
+        settings = self.settings["encoder"]
+        encoder = settings.build(len(data.channels), data.length)
+        settings.load_given(encoder)
         starts = data.starts[data.index["train"].to_numpy()]
         what = (encoder, data.scaled, starts, data.length, seed)
         history = self.settings["train"].train(*what, report or (lambda row: None), self.kept)
         self.out.mkdir(exist_ok=True)
-        save_encoder(self.out, encoder, self.encoder, len(data.channels), data.length)
+        save_encoder(self.out, encoder, settings.stored(self.encoder), len(data.channels), data.length)
         write_table(self.out / "history.csv", history)
         torch.set_num_threads(before)
         return history, sum(parameter.numel() for parameter in encoder.parameters())

@@ -76,6 +76,8 @@ def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
         raise ArtifactError(f"{path} does not describe an encoder: {error}") from error
     if not isinstance(settings, EncoderSettings):
         raise ArtifactError(f"{path} does not describe an encoder: `encoder` is {card.encoder.get('_target_')!r}")
+    if fault := settings.stored_fault:
+        raise ArtifactError(f"{path} does not describe an encoder: {fault}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = settings.build(card.n_channels, card.length)

@@ -29,6 +29,8 @@ def training_prediction(encoder: MaskedEncoder, length: int) -> Prediction:
 
     That is: InceptionTime on a CPU. What is returned follows the encoder's parameters and its mode.
     """
+    if not isinstance(encoder, MaskedEncoder):  # a network of the user's
+        return encoder.predict
     parts = list(encoder.backbone.children())
     on_cpu = next(encoder.parameters()).device.type == "cpu"
     if on_cpu and len(parts) == 1 and isinstance(parts[0], InceptionBlock):

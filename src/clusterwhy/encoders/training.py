@@ -27,6 +27,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class NoTraining(Settings):
+    """The encoder stays as it is: built, or with weights that the user has."""
+
+    def train(
+        self,
+        encoder: "MaskedEncoder",
+        values: FloatArray,
+        starts: IntArray,
+        length: int,
+        seed: int,
+        report: Callable[[dict[str, float]], None],
+        resume: Path | None = None,
+    ) -> pd.DataFrame:
+        """A history without rows."""
+        encoder.eval()
+        kinds = {"step": "int64", "train_loss": "float64", "validation_loss": "float64"}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
 class MaskedPrediction(Settings):
     """How an encoder is trained; a step is one batch.
 
@@ -74,15 +93,19 @@ class MaskedPrediction(Settings):
         Returns:
             History with `step`, `train_loss` (mean since the row before) and `validation_loss`:
             mean squared error of hidden values, in units of the scaled channels squared.
+
+        Raises:
+            ConfigError: the encoder does not predict values.
         """
         import torch
 
         from clusterwhy.compute.progress import progress
         from clusterwhy.compute.seeding import seed_torch
-        from clusterwhy.encoders.masked import best_device
+        from clusterwhy.encoders.masked import best_device, check_predicts
         from clusterwhy.encoders.time_first import training_prediction
         from clusterwhy.encoders.training_state import TrainingState, fingerprint
 
+        check_predicts(encoder, "train", "set `train: none`, which leaves it as it is, or give it a method `predict`")
         seed_torch(seed)
         rng = np.random.default_rng(seed)
         order = rng.permutation(starts)

@@ -143,7 +143,13 @@ class ReconstructionTarget(TargetSettings):
     ) -> "tuple[dict[int, nn.Module], dict[str, float]]":
         from torch import nn
 
+        from clusterwhy.encoders.masked import MaskedEncoder
         from clusterwhy.explanations.target_heads import EmbeddingSum
 
+        if not isinstance(encoder, MaskedEncoder):
+            fault = (
+                f"reconstruction needs an encoder of clusterwhy's, got {type(encoder).__name__}: choose another target"
+            )
+            raise ConfigError("target", [fault])
         network = nn.Sequential(encoder.backbone, encoder.predictor, nn.Flatten(), EmbeddingSum()).eval()
         return {c: network for c in sorted(set(labels[labels != NOISE].tolist()))}, {}
