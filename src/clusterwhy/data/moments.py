@@ -1,5 +1,6 @@
 """Ranges of time in settings: calendar dates and time stamps where a recording has them, seconds elsewhere."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOLERANCE = 1e-3  # of a step: seconds are compared despite rounding
+CALENDAR = re.compile(r"\d{4}-\d\d-\d\d")
 EXPECTED = "expected a date such as 2024-03-01, a time stamp such as 2024-03-01T12:00, or seconds"
 
 
@@ -26,6 +28,8 @@ def _moment(value: object) -> object:
             datetime.fromisoformat(value)
         except ValueError:
             raise ValueError(EXPECTED) from None
+        if not CALENDAR.match(value):  # weeks, such as 2024-W09, would be their first day
+            raise ValueError(EXPECTED)
     return value
 
 

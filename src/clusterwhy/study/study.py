@@ -25,7 +25,6 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ArtifactError, DataError
 from clusterwhy.report.annotations import event_table, segment_table
 from clusterwhy.report.application_results import ApplicationResults
-from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 from clusterwhy.study import tables, views
 from clusterwhy.study.applied import applied_to
@@ -117,8 +116,7 @@ class Study:
     @cached_property
     def recordings(self) -> pd.DataFrame:
         """One row per recording or group: times, windows, shares of anomalies, noise and clusters; none without."""
-        found = recordings_table(self.results)
-        return pd.DataFrame() if found is None else found.set_index("recording")
+        return tables.recordings(self.results)
 
     @cached_property
     def events(self) -> pd.DataFrame:

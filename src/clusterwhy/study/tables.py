@@ -8,6 +8,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.store import read_array
 from clusterwhy.data.storage import Prepared
+from clusterwhy.report.recordings import recordings_table
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import IntArray
 
@@ -49,6 +50,16 @@ def windows(study: StudyResults) -> pd.DataFrame:
     explained = study.explained_windows.set_index("window")
     table["explained_cluster"] = explained["explained_cluster"].astype("Int64")
     table["leading_channel"] = _leading(study, (explained["cluster"] < 0).to_numpy())
+    return table
+
+
+def recordings(study: StudyResults) -> pd.DataFrame:
+    """One row per recording or group, as `recordings_table` has them, with times as in `windows`; none without."""
+    found = recordings_table(study)
+    if found is None:
+        return pd.DataFrame()
+    table, own = found.set_index("recording"), windows(study).groupby("group")
+    table["from"], table["to"] = own["start"].min(), own["stop"].max()
     return table
 
 

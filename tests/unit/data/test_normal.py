@@ -139,6 +139,7 @@ def test_a_span_that_reaches_beyond_the_recording_is_cut_and_told(tmp_path: Path
     ("settings", "said"),
     [
         ({"normal": {"from": "1 March"}}, "expected a date such as 2024-03-01"),
+        ({"normal": {"from": "2024-W09"}}, "expected a date such as 2024-03-01"),
         ({"normal": {"from": True, "to": 5}}, "expected a date such as 2024-03-01"),
         ({"normal": {}}, "expected `from` and `to`, `label` or `recording`"),
         ({"normal": {"label": False}}, "quote words"),

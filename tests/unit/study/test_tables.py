@@ -40,6 +40,17 @@ def test_windows_have_dates_labels_clusters_and_scores(dated: StudyResults) -> N
     assert table.index[table["anomalous"]].tolist() == [5] and table["score"].max() == 9.0
 
 
+def test_recordings_have_the_times_of_their_windows(tmp_path: Path) -> None:
+    found = synthetic_results(tmp_path, start=START, recordings=("first", "second"))
+    table, windows = tables.recordings(found), tables.windows(found)
+    assert table.index.tolist() == ["first", "second"] and table["windows"].sum() == len(windows)
+    for name, row in table.iterrows():
+        own = windows[windows["group"] == name]
+        assert (row["from"], row["to"]) == (own["start"].min(), own["stop"].max())
+    assert table["from"]["first"] == pd.Timestamp(START, tz="UTC")
+    assert tables.recordings(synthetic_results(tmp_path / "one")).empty
+
+
 def test_seconds_are_times_where_there_are_no_dates(tmp_path: Path) -> None:
     found = synthetic_results(tmp_path)
     table = tables.windows(found)
