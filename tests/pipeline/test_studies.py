@@ -100,7 +100,7 @@ def test_the_attribute_stage_refuses_invalid_artifacts(
     ("arguments", "message"),
     [
         ((), "You must specify 'study'"),
-        (("study=nope",), "Could not find 'study/nope'"),
+        (("study=nope",), "`study` has no option `nope`; it has ecg, "),
         (("study=ecg", "encoder=dcae"), "encoder"),
         (
             ("study=ecg", "window.length=50", "window.stride=50", "classifier.pool=4"),
