@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Override, QuotedString, ValueType
 
+from clusterwhy.config import near
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import ENTRIES, NAME, RENAMED, groups, near, options, parameters, parse_overrides
+from pipeline._parameters import ENTRIES, NAME, RENAMED, groups, options, parameters, parse_overrides
 
 OTHERS = {"hydra", "place"}  # neither groups nor parameters
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
+from clusterwhy.config import near
 from clusterwhy.errors import ConfigError
 from pipeline import _parameters
-from pipeline._parameters import ENTRIES, KEYS, NAME, RENAMED, groups, near, parameters
+from pipeline._parameters import ENTRIES, KEYS, NAME, RENAMED, groups, parameters
 
 MAX_BYTES = 100_000  # of one file
 # below `hydra`, Hydra and Python's logging instantiate what these keys name, before any code of this project runs
@@ -108,7 +109,8 @@ def _choice_faults(where: str, content: Mapping[str, Any], known: set[str]) -> I
         if key in RENAMED:
             yield f"{where}: `{key}` is called `{RENAMED[key]}` now; rename the key and the folder conf/{key}"
         elif key not in known:
-            yield f"{where}: {key!r} is not a parameter{near(key, known)}; expected one of {', '.join(sorted(known))}"
+            meant = near(str(key), known)
+            yield f"{where}: {key!r} is not a parameter{meant}; expected one of {', '.join(sorted(known))}"
         elif key in groups() and not (isinstance(value, str) and NAME.fullmatch(value)):
             yield f"{where}: `{key}: {value}`; expected the name of a file in conf/{key}, without its folder"
 

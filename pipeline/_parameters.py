@@ -1,8 +1,7 @@
 """Parameters of the stages, from dvc.yaml, params.yaml, those of studies/ and applications/, and conf/."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,6 @@ def options(group: str) -> list[str]:
             content: Any = OmegaConf.load(ROOT / folder / "params.yaml")
             return sorted(content[KEYS[folder]])
     return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """The question which of the known names was meant, where one is alike."""
-    found = difflib.get_close_matches(str(name), list(known), 1)
-    return f" (did you mean `{found[0]}`?)" if found else ""
 
 
 def _stages(folder: str = "") -> dict[str, Any]:

@@ -3,26 +3,21 @@
 Also what can be checked of annotations.yaml and events.csv before there is a study.
 """
 
-import sys
-
 from clusterwhy.annotations.annotated import Sources
 from clusterwhy.annotations.events import read_events
 from clusterwhy.annotations.file import read_annotations
-from clusterwhy.errors import ClusterWhyError
 from pipeline._config_guard import check_files
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 
 
 def main() -> None:
     """End with exit code 1 and one message that lists every fault."""
-    try:
+    with one_message():
         check_files()
         sources = Sources.beside(ROOT / "artifacts")
         read_annotations(sources.names)
         read_events(sources.events)
-    except ClusterWhyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

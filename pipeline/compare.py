@@ -12,8 +12,9 @@ import matplotlib as mpl
 
 from clusterwhy.artifacts.store import read_json
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ArtifactError, ClusterWhyError
+from clusterwhy.errors import ArtifactError
 from clusterwhy.tracking.checksums import dvc_md5
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 from pipeline._revisions import copy_artifacts
 
@@ -46,11 +47,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out = options.out or ROOT / "outputs" / "compare" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    try:
+    with one_message():
         run(options.a, options.b, options.study, out)
-    except (ClusterWhyError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
 
 
 def run(a: str, b: str, study: Path | None, out: Path) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from clusterwhy.artifacts.store import UNFINISHED, read_array, replace_folder, write_array, write_json, write_table
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ArtifactError, ClusterWhyError
+from clusterwhy.errors import ArtifactError
 from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups
 from clusterwhy.report.study_results import StudyResults
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 
 log = logging.getLogger("clusterwhy")
@@ -101,11 +102,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out = options.out or ROOT / "outputs" / "contrast" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    try:
+    with one_message():
         run(options.artifacts, options.these, options.those, out)
-    except (ClusterWhyError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

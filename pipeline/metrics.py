@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clusterwhy.errors import ArtifactError, ClusterWhyError
+from clusterwhy.errors import ArtifactError
 from clusterwhy.plots.names import short
 from clusterwhy.report.study_results import STAGES
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 
 ORDER = (*STAGES[:1], "train", *STAGES[1:], "report")
@@ -85,11 +86,8 @@ def main() -> None:
     parser.add_argument("b", nargs="?", default="", help="the same (default: the workspace)")
     parser.add_argument("--all", action="store_true", help="also unchanged metrics, and those of one side only")
     options = parser.parse_args()
-    try:
+    with one_message():
         found = difference(options.a, options.b)
-    except ClusterWhyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
     sys.stdout.write(
         f"{'':<{WIDTH + 2}} {short(options.a, 10):>10} {short(options.b or 'workspace', 10):>10} {'change':>10}\n"
     )

@@ -9,6 +9,7 @@ from clusterwhy.annotations.annotated import Annotated, Sources, annotate_from
 from clusterwhy.annotations.editing import Editor
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.report.study_results import StudyResults
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 
 log = logging.getLogger("clusterwhy")
@@ -53,12 +54,9 @@ def main() -> None:
     options = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sources = Sources.beside(options.artifacts)
-    try:
+    with one_message():
         study = StudyResults.of(options.artifacts, sources)
         found = named(Editor(sources, study.known), options)
-    except (ClusterWhyError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
     for cluster in study.clusters:
         own = found.clusters.get(cluster)
         note = " ".join(own.note.split()) if own else ""

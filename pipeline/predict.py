@@ -2,11 +2,10 @@
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from clusterwhy.artifacts.store import read_array, write_table
-from clusterwhy.errors import ClusterWhyError
+from pipeline._console import one_message
 
 log = logging.getLogger("clusterwhy")
 
@@ -21,14 +20,11 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the CSV to write")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        from clusterwhy.classifiers.checkpoint import predict
+    from clusterwhy.classifiers.checkpoint import predict
 
+    with one_message():
         found = predict(arguments.checkpoint, read_array(arguments.windows))
         write_table(arguments.out, found.table())
-    except ClusterWhyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
     log.info("%d windows classified: %s", len(found.probabilities), arguments.out)
 
 

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 
 from clusterwhy.artifacts.store import write_table, write_text
 from clusterwhy.config import build_settings
-from clusterwhy.errors import ArtifactError, ClusterWhyError
+from clusterwhy.errors import ArtifactError
 from clusterwhy.tracking.run import track
+from pipeline._console import one_message
 from pipeline._parameters import ROOT
 from pipeline._paths import git_revision, main_root, run_group
 from pipeline._stage import flat
@@ -108,13 +109,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="a folder below sweeps/explain; default: the newest")
     folder = parser.parse_args().folder or max((ROOT / "sweeps" / "explain").glob("*"), default=None)
-    try:
+    with one_message():
         if folder is None:
             raise ArtifactError("no sweep below sweeps/explain: run `python -m pipeline.explain sweep=lrp_rules` first")
         sys.stdout.write(_markdown(rank(folder)) + "\n")
-    except ClusterWhyError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

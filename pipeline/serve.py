@@ -3,7 +3,6 @@
 import argparse
 import logging
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from clusterwhy.errors import ClusterWhyError
 from clusterwhy.report.naming import PageNames
 from clusterwhy.report.server import Explain, PageServer
 from clusterwhy.report.study_results import StudyResults
+from pipeline._console import one_message
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "as the study"
@@ -64,16 +64,13 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     page = options.artifacts / "report" / "report.html"
-    try:
+    with one_message():
         if not page.is_file():
             raise ClusterWhyError(f"no page at {page}: run `dvc repro` first")
         explain, rules = explainer(options.artifacts)
         names = page_names(options.artifacts)
         chunks = sorted(path for kind in ("values", "relevance") for path in page.parent.glob(f"{kind}_*.js"))
         server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks, names)
-    except (ClusterWhyError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from error
     # Ctrl-C ends it also where a shell in the background had it ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log.info("open %s (Ctrl-C ends it)", server.address)

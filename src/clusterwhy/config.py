@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -63,9 +63,10 @@ def _resolve(path: object, key: str) -> type[Settings]:
     return found
 
 
-def _meant(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1)
-    return f"; did you mean `{near[0]}`?" if near else ""
+def near(name: str, known: Iterable[str]) -> str:
+    """The question which of the known names was meant, where one is alike."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean `{found[0]}`?)" if found else ""
 
 
 def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,8 +97,8 @@ def build_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             for fault in error.errors():
                 where = ".".join([group, *(str(part) for part in fault["loc"])])
-                near = _meant(str(fault["loc"][-1]), fields) if fault["type"] == "extra_forbidden" else ""
-                faults.append(f"{where}: {fault['msg']}{near} (got {fault['input']!r})")
+                meant = near(str(fault["loc"][-1]), fields) if fault["type"] == "extra_forbidden" else ""
+                faults.append(f"{where}: {fault['msg']}{meant} (got {fault['input']!r})")
     if faults:
         raise ConfigError("configuration", faults)
     return built

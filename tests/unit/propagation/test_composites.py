@@ -40,6 +40,7 @@ def build(**changes: Any) -> CompositeSettings:
         ({"convolution": "alpha_beta", "alpha": 0.5}, r"composite\.alpha: .*greater than or equal to 1"),
         ({"residual": "sum"}, r"composite\.residual: .*'norm', 'norm_plus' or 'none'"),
         ({"beta": 1.0}, r"composite\.beta: Extra inputs"),
+        ({"epsilonn": 1.0}, r"composite\.epsilonn: Extra inputs are not permitted \(did you mean `epsilon`\?\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(changes: dict[str, Any], message: str) -> None:
