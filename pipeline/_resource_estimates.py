@@ -14,7 +14,7 @@ from clusterwhy.errors import ArtifactError, DataError
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
 TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
-LOOPS = 180e6  # numba, and the loops that it has compiled
+LOOPS = 240e6  # numba, and the loops that it has compiled; 60e6 more in a fresh environment
 DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
