@@ -5,6 +5,7 @@ Classifiers of `conf/classifier` learn four made-up classes, each known by its c
 
     python -m benchmarks.methods
     python -m benchmarks.methods --quick    # one network, few windows; writes nothing
+    python -m benchmarks.methods --only vargrad deconvnet    # of the others, rows of the last record stay
 """
 
 import argparse
@@ -20,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from benchmarks.planted_classes import LENGTH, N_CHANNELS, SUPPORT, PlantedClasses, planted_classes
-from benchmarks.record import ROOT, Result, fastest, record, shown, with_interval
+from benchmarks.record import ROOT, Result, fastest, read, record, runs, shown, with_interval
 from clusterwhy.attribution.registry import list_methods, method_of
 from clusterwhy.classifiers.base import Classifier
 from clusterwhy.classifiers.training import ClassifierTraining, LabelledWindows, logits_of
@@ -32,7 +33,7 @@ NETWORKS = ("ecg_cnn", "wide_cnn", "hybrid", "fcn_plus", "inception_time_plus", 
 TRAIN, VALIDATION, TEST = 200, 40, 40  # windows per class
 SEED, ROUNDS = 0, 3
 # costs that matter are seconds: one round says enough
-SLOW = ("shapley_sampling", "smooth", "smoothgrad", "integrated_gradients", "gradient_shap", "occlusion")
+SLOW = ("shapley_sampling", "smooth", "smoothgrad", "vargrad", "integrated_gradients", "gradient_shap", "occlusion")
 FIGURES = ["gap", "channels", "signed_channels", "leading", "support", "insertion"]
 FIGURES += ["randomised", "randomised_absolute", "cost"]
 # what does not ask the network: marked, never expected to change with its weights
@@ -200,13 +201,13 @@ def figure(result: Result, figure: Figure) -> None:
 
 
 def summarised(
-    runs: pd.DataFrame, failures: list[dict[str, str]], accuracy: dict[str, float]
+    every: pd.DataFrame, failures: list[dict[str, str]], accuracy: dict[str, float]
 ) -> dict[str, pd.DataFrame]:
     """The tables."""
     order = [*list_methods(), "z_score", "random"]
-    figures = [name for name in FIGURES if name in runs]
-    by_method = with_interval(runs, ["method"], figures).set_index("method").reindex(order).dropna(how="all")
-    networks = runs.groupby(["network", "method"], sort=False)[["gap", "bias_share", "cost"]].median().reset_index()
+    figures = [name for name in FIGURES if name in every]
+    by_method = with_interval(every, ["method"], figures).set_index("method").reindex(order).dropna(how="all")
+    networks = every.groupby(["network", "method"], sort=False)[["gap", "bias_share", "cost"]].median().reset_index()
     why = pd.DataFrame(failures, columns=["network", "method", "reason"])
     why = why.groupby(["method", "reason"], sort=False)["network"].agg(", ".join).rename("networks").reset_index()
     return {
@@ -217,26 +218,51 @@ def summarised(
     }
 
 
+def with_record(
+    made: pd.DataFrame, failures: list[dict[str, str]], names: list[str]
+) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    """Rows and failures of some methods beside those of the others in the last record."""
+    # what a ranking by random numbers or z-scores gives is the same in every run
+    rest = runs("methods")
+    old = rest[~rest["method"].isin(names)]
+    made = made[made["method"].isin(names)]
+    kept = read("methods").table("failures")
+    kept = kept[~kept["method"].isin(names)]
+    before = [
+        {"network": network, "method": row["method"], "reason": row["reason"]}
+        for row in kept.to_dict("records")
+        for network in row["networks"].split(", ")
+    ]
+    return pd.concat([old, made], ignore_index=True), [*before, *failures]
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one network, few windows; writes nothing")
-    quick, began = parser.parse_args().quick, time.monotonic()
+    parser.add_argument("--only", nargs="+", metavar="METHOD", choices=list_methods(), help="run only these")
+    options, began = parser.parse_args(), time.monotonic()
+    quick, names = options.quick, options.only or list_methods()
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     accuracy: dict[str, float] = {}
     for name in tqdm(NETWORKS[2:3] if quick else NETWORKS, unit="network"):
-        found, why, accuracy[name] = run(name, 2 if quick else 10, list_methods())
+        found, why, accuracy[name] = run(name, 2 if quick else 10, names)
         rows += found
         failures += [{"network": name, "method": method, "reason": reason} for method, reason in why.items()]
-    runs = pd.DataFrame(rows)
-    tables = summarised(runs, failures, accuracy)
+    made = pd.DataFrame(rows)
+    if options.only and not quick:
+        made, failures = with_record(made, failures, names)
+    tables = summarised(made, failures, accuracy)
     if quick:
         print(shown(tables["methods"]), tables["failures"].to_string(), accuracy, sep="\n")
         return
     share = np.mean([len(channels) for channels, _ in SUPPORT.values()]) / N_CHANNELS
     setup = {"networks": len(NETWORKS), "windows per class": 10, "seed": SEED, "true channels, share of all": share}
-    record("methods", "", began, setup, tables, runs)
+    if options.only:
+        setup["methods of this run"] = ", ".join(names)
+        began -= read("methods").seconds
+    record("methods", "", began, setup, tables, made)
 
 
 if __name__ == "__main__":

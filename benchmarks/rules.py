@@ -38,7 +38,7 @@ from clusterwhy.explanations.target_function import TargetFunction, target_funct
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.metrics.insertion_deletion import Cells, cell_baselines, insertion_deletion
 from clusterwhy.metrics.z_scores import cell_z_scores
-from clusterwhy.propagation.explainer import Relevance
+from clusterwhy.propagation.relevance import Relevance
 from clusterwhy.types import FloatArray
 
 __all__ = ["figure", "main", "section"]

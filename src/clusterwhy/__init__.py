@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clusterwhy.attribution.differences import explain_difference
     from clusterwhy.attribution.frequencies import FrequencyRelevance, difference_by_frequency, relevance_by_frequency
-    from clusterwhy.attribution.registry import explain, list_methods, method_of
+    from clusterwhy.attribution.registry import describe_methods, explain, list_methods, method_of
     from clusterwhy.concepts.propagation import concept_relevance
     from clusterwhy.concepts.tables import concept_difference, concept_scores, concept_table, reference_windows
     from clusterwhy.explanations.target_heads import ClusterMembership, Distance, EmbeddingSum, prototypes
     from clusterwhy.propagation.composites import COMPOSITES
-    from clusterwhy.propagation.explainer import Relevance, lrp
+    from clusterwhy.propagation.explainer import lrp
     from clusterwhy.propagation.layer_graph import layer_graph, layer_names
+    from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.study.study import Study
 
 _MODULES = {
@@ -24,12 +25,13 @@ _MODULES = {
     "Distance": "explanations.target_heads",
     "EmbeddingSum": "explanations.target_heads",
     "FrequencyRelevance": "attribution.frequencies",
-    "Relevance": "propagation.explainer",
+    "Relevance": "propagation.relevance",
     "Study": "study.study",
     "concept_difference": "concepts.tables",
     "concept_relevance": "concepts.propagation",
     "concept_scores": "concepts.tables",
     "concept_table": "concepts.tables",
+    "describe_methods": "attribution.registry",
     "difference_by_frequency": "attribution.frequencies",
     "explain": "attribution.registry",
     "explain_difference": "attribution.differences",
@@ -38,6 +40,7 @@ _MODULES = {
     "list_methods": "attribution.registry",
     "lrp": "propagation.explainer",
     "method_of": "attribution.registry",
+    "plot_relevance": "plots.relevance",
     "prototypes": "explanations.target_heads",
     "reference_windows": "concepts.tables",
     "relevance_by_frequency": "attribution.frequencies",
@@ -54,6 +57,7 @@ __all__ = [
     "concept_relevance",
     "concept_scores",
     "concept_table",
+    "describe_methods",
     "difference_by_frequency",
     "explain",
     "explain_difference",
@@ -62,6 +66,7 @@ __all__ = [
     "list_methods",
     "lrp",
     "method_of",
+    "plot_relevance",
     "prototypes",
     "reference_windows",
     "relevance_by_frequency",

@@ -32,12 +32,15 @@ RENAMED_MODULES = {
     "clusterwhy.tracking": "clusterwhy.tracking.run",
     "clusterwhy.workers": "clusterwhy.compute.workers",
 }
-# classes of version 0.1 that have another name today, and what their name said -> today's class and arguments
+# classes that had another name, and what their name said -> today's class and arguments
+GUIDED = "clusterwhy.attribution.rectified.GuidedBackpropagation"
 DEEP_LIFT = "clusterwhy.attribution.differences.DeepLift"
 RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "clusterwhy.attribution.gradients.GuidedBackpropagation": (GUIDED, {}),
     "clusterwhy.encoders.supervised.SupervisedFit": ("clusterwhy.classifiers.training.ClassifierTraining", {}),
     "clusterwhy.relevance.attributors.Difference": (DEEP_LIFT, {"baseline": "references"}),
     "clusterwhy.relevance.attributors.Once": ("clusterwhy.attribution.lrp_variants.Lrp", {}),
+    "clusterwhy.relevance.gradients.GuidedBackpropagation": (GUIDED, {}),
     "clusterwhy.relevance.evidence.EvidenceSettings": ("clusterwhy.explanations.evaluation.EvaluationSettings", {}),
     "clusterwhy.relevance.perturbations.DeepLift": (DEEP_LIFT, {}),
 }

@@ -13,7 +13,7 @@ import pytest
 
 from clusterwhy.artifacts.store import read_table, write_json, write_table
 from clusterwhy.errors import DataError
-from clusterwhy.propagation.explainer import Relevance
+from clusterwhy.propagation.relevance import Relevance
 from clusterwhy.report.array_encoding import envelope, pack, pack_for_drawing
 from clusterwhy.report.page import script_json
 from clusterwhy.report.page_data import explained_windows, view_data

@@ -139,6 +139,8 @@ def test_attributors_of_the_library_are_those_of_conf(name: str) -> None:
         ("clusterwhy.relevance.attributors.Difference", {"n_references": 8}, "difference"),
         ("clusterwhy.relevance.perturbations.DeepLift", {"baseline": "zero", "n_references": 8}, "deep_lift"),
         ("clusterwhy.relevance.gradients.Gradient", {}, "gradient"),
+        ("clusterwhy.relevance.gradients.GuidedBackpropagation", {}, "guided_backprop"),
+        ("clusterwhy.attribution.gradients.GuidedBackpropagation", {}, "guided_backprop"),
         ("clusterwhy.relevance.conditional.Crp", {"layer": None, "concepts": None}, "crp"),
     ],
 )

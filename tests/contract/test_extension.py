@@ -103,7 +103,7 @@ class Mine(Attributor):
 
     def explain(self, task, windows, seed):
         """Relevance of windows (window, channel, time)."""
-        from clusterwhy.propagation.explainer import Relevance
+        from clusterwhy.propagation.relevance import Relevance
 
         target = windows.sum(axis=(1, 2))
         return Relevance(self.factor * windows, target, np.full_like(target, np.nan))

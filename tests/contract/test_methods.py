@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy import Relevance, explain, list_methods, method_of
+from clusterwhy import Relevance, describe_methods, explain, list_methods, method_of
 from clusterwhy.attribution.registry import ATTRIBUTORS
 from clusterwhy.errors import CompositeError, MethodError, ShapeError
 from clusterwhy.explanations.comparison import MethodSettings, compare
@@ -20,12 +20,13 @@ CHANNELS, TIME, CLASSES = 3, 24, 4
 QUICK: dict[str, dict[str, Any]] = {
     "smooth": {"n_samples": 2},
     "smoothgrad": {"samples": 3},
+    "vargrad": {"samples": 3},
     "gradient_shap": {"samples": 3},
     "shapley_sampling": {"samples": 2, "segment": 8},
     "occlusion": {"segment": 8},
 }
 # these draw random numbers batch by batch
-IN_THE_ORDER_OF_BATCHES = {"smoothgrad", "gradient_shap", "shapley_sampling", "smooth"}
+IN_THE_ORDER_OF_BATCHES = {"smoothgrad", "vargrad", "gradient_shap", "shapley_sampling", "smooth"}
 
 
 class Attending(nn.Module):
@@ -213,19 +214,25 @@ def test_grad_cam_takes_the_last_convolution_and_states_its_resolution(windows: 
     assert found.provenance["resolution_samples"] == pytest.approx(TIME / 4)
 
 
-def test_guided_gradients_equal_captums_where_every_relu_is_a_module(windows: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("method", "captums"),
+    [("guided_backprop", captum.attr.GuidedBackprop), ("deconvnet", captum.attr.Deconvolution)],
+)
+def test_gradients_through_rectifiers_equal_captums_where_every_relu_is_a_module(
+    method: str, captums: type, windows: np.ndarray
+) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(CHANNELS, 6, 3), nn.ReLU(), nn.BatchNorm1d(6), nn.Conv1d(6, 6, 3), nn.ReLU())
     network = nn.Sequential(*network, nn.Flatten(), nn.Linear(6 * (TIME - 4), CLASSES)).double().eval()
     x = torch.as_tensor(windows).requires_grad_()
     with pytest.warns(UserWarning, match="Setting backward hooks"):
-        expected = captum.attr.GuidedBackprop(copy.deepcopy(network)).attribute(x, target=1)
-    np.testing.assert_allclose(
-        explain(network, windows, "guided_backprop", 1).values, expected.detach().numpy(), atol=1e-12
-    )
+        expected = captums(copy.deepcopy(network)).attribute(x, target=1)
+    np.testing.assert_allclose(explain(network, windows, method, 1).values, expected.detach().numpy(), atol=1e-12)
 
 
-def test_guided_gradients_guide_functional_relus_too(windows: np.ndarray) -> None:
+@pytest.mark.parametrize("method", ["guided_backprop", "deconvnet"])
+@pytest.mark.parametrize("relu", [F.relu, lambda x: x.relu_()], ids=["function", "in place"])
+def test_rectifiers_that_are_functions_are_found_too(method: str, relu: Any, windows: np.ndarray) -> None:
     torch.manual_seed(0)
 
     class Functional(nn.Module):
@@ -234,11 +241,11 @@ def test_guided_gradients_guide_functional_relus_too(windows: np.ndarray) -> Non
             self.first, self.last = nn.Conv1d(CHANNELS, 6, 3), nn.Linear(6, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.last(F.relu(self.first(x)).mean(dim=2))
+            return self.last(relu(self.first(x)).mean(dim=2))
 
     functional = Functional().double().eval()
     modules = nn.Sequential(functional.first, nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), functional.last).eval()
-    found = [explain(network, windows, "guided_backprop", 0).values for network in (functional, modules)]
+    found = [explain(network, windows, method, 0).values for network in (functional, modules)]
     np.testing.assert_allclose(found[0], found[1], atol=1e-12)
     assert not np.allclose(found[0], explain(functional, windows, "gradient", 0).values)
 
@@ -295,6 +302,64 @@ def test_smoothgrad_without_noise_is_the_gradient(
     assert not np.allclose(noisy, found[0])
 
 
+def test_vargrad_is_the_variance_over_noisy_copies(
+    network: nn.Module, windows: np.ndarray, references: np.ndarray
+) -> None:
+    found = run("vargrad(noise=0.2, samples=5)", network, windows, references, seed=7).values
+    x, generator = torch.as_tensor(windows), torch.Generator().manual_seed(7)
+    spread = 0.2 * (x.amax(dim=(1, 2)) - x.amin(dim=(1, 2)))[:, None, None]
+    each = []
+    for _ in range(5):
+        copied = (x + spread * torch.randn(x.shape, generator=generator, dtype=x.dtype)).requires_grad_()
+        each.append(torch.autograd.grad(network(copied)[:, 1].sum(), copied)[0].numpy())
+    np.testing.assert_allclose(found, np.var(each, axis=0), rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(run("vargrad(noise=0.0)", network, windows, references).values, 0.0)
+
+
+def test_gradient_times_sign_solved_by_hand() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3, 1, bias=False)).eval()
+    with torch.no_grad():
+        network[1].weight.copy_(torch.tensor([[2.0, -3.0, 5.0]]))
+    window = np.array([[[0.1, -4.0, 0.0]]], dtype=np.float32)
+    np.testing.assert_array_equal(explain(network, window, "gradient_x_sign", 0).values, [[[2.0, 3.0, 5.0]]])
+    np.testing.assert_array_equal(
+        explain(network, window, "gradient_x_sign(threshold=0.05)", 0).values, [[[2.0, 3.0, -5.0]]]
+    )
+
+
+def test_deep_taylor_is_z_plus_behind_squared_weights() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
+    with torch.no_grad():
+        network[3].bias.abs_().add_(1.0)  # of a positive target: there is nothing to share of others
+    windows = np.random.default_rng(0).standard_normal((4, 2, 3))
+    found = explain(network, windows, "lrp_deep_taylor", 0)
+    with torch.no_grad():
+        hidden = torch.relu(network[1](torch.as_tensor(windows).flatten(1)))
+        parts = hidden * network[3].weight[0].clamp(min=0)
+        shared = parts / parts.sum(dim=1, keepdim=True) * network(torch.as_tensor(windows))
+        squares = network[1].weight.square()
+        expected = shared @ (squares / squares.sum(dim=1, keepdim=True))
+    np.testing.assert_allclose(found.values.reshape(4, 6), expected.numpy(), rtol=1e-3)
+    assert (found.values >= 0).all() and np.abs(found.gap).max() < 1e-3
+
+
+def test_the_table_of_methods_has_a_row_for_each() -> None:
+    table = describe_methods()
+    assert list(table.index) == list_methods()
+    assert (table["what"].str.len() > 20).all() and (table["parameters"].str.len() > 0).all()
+    needs = table.index[table["references"] == "needed"]
+    assert list(needs) == ["contrast", "difference"]
+    with pytest.raises(MethodError, match="references"):
+        explain(nn.Flatten(), np.zeros((1, 2, 8)), "difference", 0)
+    assert set(table.index[table["references"] == "possible"]) == {
+        name for name, one in ATTRIBUTORS.items() if hasattr(one, "baseline") and name != "difference"
+    }
+    assert not table.loc["gradient", "adds_up"] and table.loc["integrated_gradients", "adds_up"]
+    for name in table.index:
+        assert str(method_of(f"{name}({table.loc[name, 'parameters']})").attributor)  # as they may stand behind it
+
+
 def test_attention_weights_add_up_to_one_and_peak_where_all_look(windows: np.ndarray) -> None:
     network = Attending().double().eval()
     with torch.no_grad():
@@ -345,6 +410,9 @@ def test_names_carry_parameters() -> None:
     ("name", "parameters", "message"),
     [
         ("smothgrad", {}, "near: smoothgrad"),
+        ("shap", {}, "near: gradient_shap, shapley_sampling"),
+        ("IG", {}, "near: integrated_gradients"),
+        ("gradcam", {}, "near: grad_cam"),
         ("lrp_epsilonplus", {}, "near: lrp_epsilon_plus"),
         ("smoothgrad(nois=0.3)", {}, "near: noise"),
         ("smoothgrad", {"samples": 0}, "samples: "),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from clusterwhy.propagation.canonizer import CanonizerName
     from clusterwhy.propagation.composites import CompositeSettings
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 BATCH_SIZE = 64  # of methods called by name
 
@@ -160,9 +160,9 @@ class BatchAttributor(Attributor, ABC):
         """
         import torch
 
-        from clusterwhy.propagation.explainer import Relevance
         from clusterwhy.propagation.inputs import device_of
         from clusterwhy.propagation.plain_network import plain_network
+        from clusterwhy.propagation.relevance import Relevance
 
         device = device_of(task.network)
         data = torch.as_tensor(windows)

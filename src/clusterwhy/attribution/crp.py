@@ -10,7 +10,7 @@ from clusterwhy.errors import MethodError
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 
 @register_attributor("crp", layer=None, concepts=None)
@@ -33,8 +33,8 @@ class Crp(Attributor):
         import torch
 
         from clusterwhy.concepts.propagation import ConceptExplainer
-        from clusterwhy.propagation.explainer import Relevance
         from clusterwhy.propagation.layer_graph import layer_named
+        from clusterwhy.propagation.relevance import Relevance
 
         if task.canonizer != "auto":
             raise MethodError(f"concepts need `canonizer: auto`, got {task.canonizer!r}")

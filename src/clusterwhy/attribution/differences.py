@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.propagation.targets import Target
 
 
@@ -82,8 +82,8 @@ def explain_difference(
     from clusterwhy.metrics.shares import TOLERATED_LOSS
     from clusterwhy.propagation import inputs
     from clusterwhy.propagation.canonical import canonize
-    from clusterwhy.propagation.explainer import Relevance
     from clusterwhy.propagation.losses import gap_note
+    from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.propagation.rescale_rule import RescaleRule
     from clusterwhy.propagation.targets import target_name
 
@@ -105,4 +105,5 @@ def explain_difference(
     size = np.abs(found.values).sum(axis=(1, 2), dtype=np.float64)
     gap = np.where(np.abs(found.target) > TOLERATED_LOSS * size, found.gap, 0.0)
     note = gap_note(gap, "masks differ between windows and references, or `n_path` points are too few")
-    return replace(found, provenance=provenance | {"notes": [*canonical.notes, *([note] if note else [])]})
+    notes = [*canonical.notes, *([note] if note else [])]
+    return replace(found, provenance=provenance | {"notes": notes}, windows=data.detach().cpu().numpy())

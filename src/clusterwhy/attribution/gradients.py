@@ -1,6 +1,7 @@
 """Attributors by gradients of the target with respect to each channel and time step."""
 
-from dataclasses import replace
+from abc import ABC
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -10,9 +11,6 @@ from clusterwhy.attribution.baselines import BaselineAttributor
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
-
-    from clusterwhy.propagation.steps import Canonical
 
 
 @register_attributor("gradient")
@@ -31,21 +29,62 @@ class GradientTimesInput(BatchAttributor):
         return network.gradient(windows) * windows
 
 
-@register_attributor("smoothgrad", noise=0.1, samples=50)
-class SmoothGrad(BatchAttributor):
-    """The mean gradient of noisy copies (Smilkov et al. 2017)."""
+@register_attributor("gradient_x_sign", threshold=0.0)
+class GradientTimesSign(BatchAttributor):
+    """Gradient times 1 where the value is at least `threshold`, else times -1 (SIGN; Gumpfer et al. 2023, equation 4).
+
+    Values near 0 then count as much as others, unlike in gradient x input.
+    """
+
+    threshold: float  # in units of the windows
+
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
+        return network.gradient(windows) * ((windows >= self.threshold).to(windows.dtype) * 2.0 - 1.0)
+
+
+class OfNoisyCopies(BatchAttributor, ABC):
+    """A statistic of the gradients of noisy copies of each window."""
 
     noise: float = Field(ge=0.0)  # standard deviation, as a share of the window's range
     samples: int = Field(ge=1)
 
+    def gradients(self, network: FrozenNetwork, windows: "torch.Tensor") -> "Iterator[torch.Tensor]":
+        """(window, channel, time) of one noisy copy after another."""
+        spread = self.noise * (windows.amax(dim=(1, 2)) - windows.amin(dim=(1, 2)))[:, None, None]
+        for _ in range(self.samples):
+            yield network.gradient(windows + spread * network.noise(windows))
+
+
+@register_attributor("smoothgrad", noise=0.1, samples=50)
+class SmoothGrad(OfNoisyCopies):
+    """The mean gradient of noisy copies (Smilkov et al. 2017)."""
+
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        spread = self.noise * (windows.amax(dim=(1, 2)) - windows.amin(dim=(1, 2)))[:, None, None]
-        total = torch.zeros_like(windows)
-        for _ in range(self.samples):
-            total += network.gradient(windows + spread * network.noise(windows))
-        return total / self.samples
+        return sum(self.gradients(network, windows), torch.zeros_like(windows)) / self.samples
+
+
+@register_attributor("vargrad", noise=0.1, samples=50)
+class VarGrad(OfNoisyCopies):
+    """The variance of the gradients of noisy copies (Adebayo et al. 2018, "Local explanation methods", equation 3).
+
+    It has no sign: it says where the gradient depends on the noise, not what speaks for the target.
+    """
+
+    samples: int = Field(ge=2)
+
+    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        # around the first gradient: a variance from sums of squares loses digits where gradients hardly change
+        copies = self.gradients(network, windows)
+        first = next(copies)
+        total, squares = torch.zeros_like(windows), torch.zeros_like(windows)
+        for gradient in copies:
+            total += gradient - first
+            squares += (gradient - first).square()
+        return (squares - total.square() / self.samples) / self.samples
 
 
 @register_attributor("integrated_gradients", baseline="zero", n_references=8, steps=50)
@@ -90,39 +129,3 @@ class GradientShap(BaselineAttributor):
             return total / self.samples
 
         return self.mean_over_baselines(network, windows, of)
-
-
-@register_attributor("guided_backprop")
-class GuidedBackpropagation(BatchAttributor):
-    """Gradients that pass a ReLU only where they are positive (Springenberg et al. 2015).
-
-    It works on the canonical form, which includes ReLUs that are functions or shared modules.
-    """
-
-    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
-        return replace(network, module=guided(network.module, windows)).gradient(windows)
-
-
-def guided(network: "nn.Module", windows: "torch.Tensor") -> "Canonical":
-    """The canonical form of a network, where only positive gradients leave the output of a ReLU.
-
-    Raises:
-        CompositeError: an operation that the canonical form does not know.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    from clusterwhy.propagation.canonical import canonize
-    from clusterwhy.propagation.operations import Call
-
-    canonical = canonize(network, windows[:2])
-    for step in canonical.steps:
-        called = isinstance(step.module, Call) and step.module.function in (F.relu, torch.relu, "relu", "relu_")
-        if isinstance(step.module, torch.nn.ReLU) or called:
-            step.module.register_forward_hook(_clamp_gradient)
-    return canonical
-
-
-def _clamp_gradient(_module: "nn.Module", _inputs: object, output: "torch.Tensor") -> None:
-    if output.requires_grad:
-        output.register_hook(lambda gradient: gradient.clamp(min=0))

@@ -11,7 +11,7 @@ from clusterwhy.errors import MethodError
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 
 @register_attributor("lrp")
@@ -30,7 +30,7 @@ class Smooth(Attributor):
     noise_share: float = Field(ge=0.0)  # standard deviation, as a share of the window's range
 
     def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> "Relevance":
-        from clusterwhy.propagation.explainer import Relevance
+        from clusterwhy.propagation.relevance import Relevance
 
         explain = _explainer(task, windows, self.batch_size)
         plain = explain(windows)
@@ -65,7 +65,7 @@ class Contrast(Attributor):
         Raises:
             MethodError: there are no references.
         """
-        from clusterwhy.propagation.explainer import Relevance
+        from clusterwhy.propagation.relevance import Relevance
 
         references = task.references[: self.n_references]
         if not len(references):

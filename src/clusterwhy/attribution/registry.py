@@ -1,7 +1,5 @@
 """Attribution methods by name: the attributors of this folder (conf/attributor), and LRP by each composite."""
 
-import ast
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -13,16 +11,19 @@ from pydantic import ValidationError
 
 import clusterwhy.attribution as families
 from clusterwhy.attribution.base import ATTRIBUTORS, AttributionTask, Attributor
+from clusterwhy.attribution.descriptions import description
+from clusterwhy.attribution.method_names import near, parse_name
 from clusterwhy.errors import MethodError
 from clusterwhy.propagation.composites import COMPOSITES, CompositeSettings
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
     from torch import nn
 
     from clusterwhy.propagation.canonizer import CanonizerName
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.propagation.targets import Target
 
 LRP = "lrp"  # the attributor; its methods are `lrp_<composite>`
@@ -90,8 +91,9 @@ class Method:
         data = checked.numpy()
         box = data.min(axis=(0, 2)), data.max(axis=(0, 2))
         task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
-        found = self.attributor.explain(task, data if rows is None else data[rows], seed)
-        return replace(found, provenance={"method": self.name, **found.provenance})
+        own = data if rows is None else data[rows]
+        found = self.attributor.explain(task, own, seed)
+        return replace(found, provenance={"method": self.name, **found.provenance}, windows=own)
 
 
 def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, Any]) -> "Relevance":
@@ -107,6 +109,7 @@ def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, A
     return replace(
         each[0],
         values=np.concatenate([one.values for one in each])[order],
+        windows=np.concatenate([one.windows for one in each if one.windows is not None])[order],
         target=np.concatenate([one.target for one in each])[order],
         bias_share=np.concatenate([one.bias_share for one in each])[order],
         constant_share=np.concatenate(of_constants)[order],
@@ -117,6 +120,24 @@ def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, A
 def list_methods() -> list[str]:
     """The names that `explain` knows, each of which may carry parameters: `smoothgrad(noise=0.3, samples=50)`."""
     return [*(f"{LRP}_{name}" for name in COMPOSITES), *sorted(name for name in ATTRIBUTORS if name != LRP)]
+
+
+def describe_methods() -> "pd.DataFrame":
+    """One row per name of `list_methods()`, which is the index.
+
+    Columns: `what`, with its source; `parameters`, as they may stand behind the name; `references`: whether windows to
+    compare with are `needed`, `possible` (`baseline=references`) or not used (`no`); `adds_up`: whether relevance
+    is meant to add up to the target, or to its difference to that of the baseline. What is missing is in
+    `Relevance.gap`.
+    """
+    import pandas as pd
+
+    rows = []
+    for name in list_methods():
+        method = method_of(name)
+        rules = method.composite if name.startswith(f"{LRP}_") else None
+        rows.append({"name": name, **description(method.attributor, rules)})
+    return pd.DataFrame(rows).set_index("name")
 
 
 def method_of(name: str, /, **parameters: Any) -> Method:
@@ -133,14 +154,14 @@ def method_of(name: str, /, **parameters: Any) -> Method:
     """
     from clusterwhy.propagation.canonizer import CanonizerName
 
-    base, in_name = _parse_name(name)
+    base, in_name = parse_name(name)
     if twice := sorted(set(in_name) & set(parameters)):
         raise MethodError(f"{name}: {', '.join(twice)} given twice, in the name and beside it")
     every = {**in_name, **parameters}
     given = dict(every)
     known = list_methods()
     if base not in known:
-        raise MethodError(f"no method {base!r}{_near(base, known)}; there are {', '.join(known)}")
+        raise MethodError(f"no method {base!r}{near(base, known)}; there are {', '.join(known)}")
     canonizer = given.pop("canonizer", None)
     if base.startswith(f"{LRP}_"):
         attributor = _with_parameters(base, ATTRIBUTORS[LRP], {k: given.pop(k) for k in ["batch_size"] if k in given})
@@ -184,33 +205,10 @@ def explain(
     return method_of(method, **parameters).explain(network, windows, target, references, seed)
 
 
-def _parse_name(name: str) -> tuple[str, dict[str, Any]]:
-    """`base(key=value, ...)` as its base and its parameters; values are Python literals or plain words."""
-    try:
-        call = ast.parse(name.strip(), mode="eval").body
-    except SyntaxError:
-        call = None
-    if isinstance(call, ast.Name):
-        return call.id, {}
-    readable = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args
-    if not readable or not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise MethodError(f"expected a method like `name` or `name(key=value, ...)`, got {name!r}")
-    found: dict[str, Any] = {}
-    for keyword in call.keywords:
-        try:
-            plain = keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
-        except ValueError:
-            plain = None
-        if keyword.arg is None or (plain is None and ast.unparse(keyword.value) != "None"):
-            raise MethodError(f"{name!r}: {ast.unparse(keyword.value)} is no plain value")
-        found[keyword.arg] = plain
-    return call.func.id, found
-
-
 def _with_parameters(base: str, settings: Any, changes: Mapping[str, Any]) -> Any:
     fields = type(settings).model_fields
     if unknown := [key for key in changes if key not in fields]:
-        faults = ", ".join(f"{key!r}{_near(key, list(fields))}" for key in unknown)
+        faults = ", ".join(f"{key!r}{near(key, list(fields))}" for key in unknown)
         raise MethodError(f"{base} has no parameter {faults}; it has {', '.join(fields)}")
     try:
         return type(settings).model_validate({**settings.model_dump(), **changes})
@@ -221,11 +219,6 @@ def _with_parameters(base: str, settings: Any, changes: Mapping[str, Any]) -> An
 
 def _composite_named(base: str, name: object) -> CompositeSettings:
     if name not in COMPOSITES:
-        near = _near(str(name), list(COMPOSITES))
-        raise MethodError(f"{base}: no composite {name!r}{near}; there are {', '.join(COMPOSITES)}")
+        alike = near(str(name), list(COMPOSITES))
+        raise MethodError(f"{base}: no composite {name!r}{alike}; there are {', '.join(COMPOSITES)}")
     return COMPOSITES[str(name)]
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3)
-    return f" (near: {', '.join(near)})" if near else ""

@@ -26,7 +26,7 @@ from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.propagation.steps import Canonical
 
 log = logging.getLogger(__name__)

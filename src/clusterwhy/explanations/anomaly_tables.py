@@ -15,7 +15,7 @@ from clusterwhy.metrics.z_scores import CONSTANT
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 # why a figure is undefined
 NO_TARGET = "the target is 0: the window does not differ from its normal windows"

@@ -36,7 +36,7 @@ from clusterwhy.types import FloatArray, IntArray
 if TYPE_CHECKING:
     from torch import nn
 
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 N_RANDOM_RANKINGS = 3
 N_TIME_BINS = 8

@@ -9,7 +9,7 @@ from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 CONSERVATION = ["window", "cluster", "target", "relevance_sum", "gap", "bias_share", "lost_share"]
 

@@ -11,7 +11,7 @@ from clusterwhy.metrics.prediction_intervals import Repeated
 from clusterwhy.types import FloatArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 NORMAL_WIDTH = 3.92  # of a 95 % interval, in standard errors
 DOUBT = 0.05  # chance that another channel leads under a further encoder, up to which the leading channel is certain

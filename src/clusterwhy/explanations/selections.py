@@ -13,7 +13,7 @@ from clusterwhy.propagation.losses import losses_in
 from clusterwhy.types import IntArray
 
 if TYPE_CHECKING:
-    from clusterwhy.propagation.explainer import Relevance
+    from clusterwhy.propagation.relevance import Relevance
 
 
 @dataclass(frozen=True)

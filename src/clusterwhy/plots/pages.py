@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def methods_page(
         maps: name of a method -> relevance (channel, time).
         title: such as `prediction_label`.
     """
+    return save(methods_figure(signals, window, maps, title), stem)
+
+
+def methods_figure(signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], title: str = "") -> Figure:
+    """The figure of `methods_page`."""
     relevance = shares(np.stack(list(maps.values())))
     kept = leading_channels(relevance)
     own = list(zip(maps, relevance[:, kept], strict=True))
@@ -51,7 +57,7 @@ def methods_page(
         for ax in panels[:, len(part) :].flat:
             ax.set_axis_off()
     _finish(figure, axes, image, title, len(window) - len(kept))
-    return save(figure, stem)
+    return figure
 
 
 def averages_page(
@@ -99,12 +105,24 @@ def references_page(
     windows: FloatArray,
     relevance: FloatArray,
     title: str = "",
+    ids: IntArray | None = None,
 ) -> Files:
-    """Reference windows of a concept, coloured by the relevance through it: see `draw_references`."""
+    """Reference windows of a concept, coloured by the relevance through it: see `draw_references`.
+
+    Args:
+        stem: path without suffix.
+        signals: names and units.
+        references: of `reference_windows`.
+        windows: (reference, channel, time).
+        relevance: (reference, channel, time) of `concept_relevance`.
+        title: above all panels.
+        ids: (reference,) what the windows are called; None: their positions.
+    """
     maps = shares(relevance)
     kept = leading_channels(maps)
+    named = references if ids is None else [replace(one, window=int(i)) for one, i in zip(references, ids, strict=True)]
     figure, axes = _grid(len(kept), len(references), width=1.7)
-    image = draw_references(axes, _only(signals, kept), references, windows[:, kept], maps[:, kept], limit_of(maps))
+    image = draw_references(axes, _only(signals, kept), named, windows[:, kept], maps[:, kept], limit_of(maps))
     _finish(figure, axes, image, title, windows.shape[1] - len(kept))
     return save(figure, stem)
 

@@ -215,9 +215,10 @@ class CompositeSettings(Settings):
 
 def _composite(convolution: str, first_layer: str | None = None, **values: Any) -> CompositeSettings:
     residual = "norm" if convolution == "epsilon" else "norm_plus"
-    settings = {"dense": "epsilon", "epsilon": 1e-6, "residual": residual, "attention": "constant"}
-    settings |= {"zero_bias": False, "convolution": convolution, "first_layer": first_layer}
-    return CompositeSettings.model_validate(settings | values)
+    settings = {"dense": "epsilon", "residual": residual, "attention": "constant", "zero_bias": False} | values
+    if "epsilon" in (convolution, settings["dense"]):
+        settings["epsilon"] = 1e-6
+    return CompositeSettings.model_validate(settings | {"convolution": convolution, "first_layer": first_layer})
 
 
 # epsilon shares sums in proportion to contributions, the others by positive parts unless `norm` is in the name;
@@ -234,6 +235,7 @@ COMPOSITES = {
     "epsilon_gamma": _composite("gamma", gamma=0.25),
     "epsilon_gamma_box": _composite("gamma", "box", gamma=0.25, box="data"),
     "epsilon_w_square": _composite("epsilon", "w_square"),
+    "deep_taylor": _composite("z_plus", "w_square", dense="z_plus", zero_bias=True),
 }
 
 

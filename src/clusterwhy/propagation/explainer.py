@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from html import escape
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 
 from clusterwhy.errors import CompositeError
-from clusterwhy.metrics.shares import signed_shares
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
 from clusterwhy.propagation.composites import CompositeSettings, settings_of
@@ -21,6 +19,7 @@ from clusterwhy.propagation.inputs import as_windows, checked_inputs, device_of,
 from clusterwhy.propagation.losses import gap_note, loss_note
 from clusterwhy.propagation.per_window import fault_of_batches, probes
 from clusterwhy.propagation.plain_network import plain_network
+from clusterwhy.propagation.relevance import Relevance
 from clusterwhy.propagation.steps import Canonical
 from clusterwhy.propagation.targets import Target, as_scalars, target_name, with_target
 from clusterwhy.types import FloatArray
@@ -29,64 +28,6 @@ if TYPE_CHECKING:
     from zennit.core import Composite
 
 EngineName = Literal["auto", "fused", "zennit"]
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """An explanation of windows.
-
-    Attributes:
-        values: (window, channel, time) with sign, in units of the target.
-        target: (window,) the scalar that was explained.
-        bias_share: (window,) what biases absorbed, as a share of the target; NaN where the engine does
-            not know.
-        provenance: every choice that was made, in words. Its `notes` tell what was folded or replaced, and where
-            relevance was lost if it is more than `metrics.shares.TOLERATED_LOSS` of the target of a window.
-        constant_share: (window,) what constants of the network took that it adds to, joins with or writes into data
-            (positions, learned tokens, numbers), as a share of the target; one 0 where there are none, NaN where the
-            engine does not know.
-    """
-
-    values: FloatArray
-    target: FloatArray
-    bias_share: FloatArray
-    provenance: dict[str, Any] = field(default_factory=dict)
-    constant_share: FloatArray = field(default_factory=lambda: np.zeros(()))
-
-    @property
-    def gap(self) -> FloatArray:
-        """(window,) 1 - sum(values) / target: what biases absorbed, constants took or a missing rule leaked."""
-        total = self.values.sum(axis=(1, 2), dtype=np.float64)
-        return 1.0 - total / np.where(self.target == 0, np.nan, self.target)
-
-    @property
-    def lost_share(self) -> FloatArray:
-        """(window,) the rest of the gap: stabilisers, and sums without a positive part."""
-        return self.gap - self.bias_share - self.constant_share
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: a row per window, which channels lead, whether relevance adds up."""
-        import pandas as pd
-
-        shares = signed_shares(self.values)
-        leading = np.argsort(-np.abs(shares), axis=1)[:, :3]
-        rows = pd.DataFrame(
-            {
-                "target": self.target,
-                "sum of relevance": self.values.sum(axis=(1, 2), dtype=np.float64),
-                "gap": self.gap,
-                "biases' share": self.bias_share,
-                "constants' share": np.broadcast_to(self.constant_share, self.target.shape),
-                "leading channels": [
-                    ", ".join(f"{c} ({row[c]:+.0%})" for c in order) for row, order in zip(shares, leading, strict=True)
-                ],
-            }
-        )
-        rows.index.name = "window"
-        shape = " x ".join(map(str, self.values.shape))
-        choices = escape(", ".join(f"{key}: {value}" for key, value in self.provenance.items()))
-        table = rows.to_html(max_rows=12, na_rep="undefined", float_format=lambda value: f"{value:.4g}")
-        return f"<p>relevance (window x channel x time): {shape}</p>{table}<p>{choices}</p>"
 
 
 @own_modes()
@@ -123,7 +64,8 @@ def lrp(
     ends = (data.amin(dim=(0, 2)), data.amax(dim=(0, 2))) if box is None else tuple(map(torch.as_tensor, box))
     explainer = Explainer(whole, data[:2], None, composite, canonizer, engine, (ends[0], ends[1]))
     found = explainer.explain(data, batch_size)
-    return replace(found, provenance=found.provenance | {"target": target_name(target)})
+    made = found.provenance | {"target": target_name(target)}
+    return replace(found, provenance=made, windows=data.detach().cpu().numpy())
 
 
 class Explainer:

@@ -6,7 +6,7 @@ import pytest
 
 from clusterwhy.explanations.aggregation import channel_importance
 from clusterwhy.explanations.replicates import leading_channels, leads, mean_relevance, over_encoders
-from clusterwhy.propagation.explainer import Relevance
+from clusterwhy.propagation.relevance import Relevance
 
 CHANNELS = ("a", "b", "c", "d")
 
