@@ -95,7 +95,6 @@ def run(name: str, per_class: int, names: list[str]) -> tuple[list[dict[str, Any
         windows_per_class=per_class,
         n_references=24,
         n_stretches=16,
-        layer=None,
         n_concept_windows=1,
     )
     found = compare(network, planted.windows, planted.labels, others, settings, SEED)

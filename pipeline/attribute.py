@@ -1,7 +1,6 @@
 """Explain the classifier of a study by several methods, and by the concepts of a layer."""
 
 import logging
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -12,6 +11,7 @@ from clusterwhy.artifacts.store import read_table, write_array, write_json, writ
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
+from pipeline._explained import Explained, write_concepts, write_time_bins
 from pipeline._stage import StageRun, study_stage
 
 if TYPE_CHECKING:
@@ -23,39 +23,13 @@ log = logging.getLogger("clusterwhy")
 SHAPLEY = "shapley_sampling"
 
 
-@dataclass(frozen=True)
-class _Explained:
-    """The windows that are explained.
-
-    Attributes:
-        recorded: (window, channel, time) as recorded.
-        scaled: (window, channel, time) as in training.
-        table: one row per window: `label` and `predicted` by name, `code` of the predicted class, probabilities.
-    """
-
-    recorded: FloatArray
-    scaled: FloatArray
-    table: pd.DataFrame
-
-    @property
-    def codes(self) -> IntArray:
-        return self.table["code"].to_numpy()
-
-    def title(self, window: int) -> str:
-        """What the network says of a window, and whether that is so."""
-        from clusterwhy.plots.contributions import prediction_label
-
-        row = self.table.iloc[window]
-        return prediction_label(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
-
-
-def _choose(run: StageRun, data: Prepared, predictions: pd.DataFrame, classes: tuple[str, ...]) -> _Explained:
+def _choose(run: StageRun, data: Prepared, predictions: pd.DataFrame, classes: tuple[str, ...]) -> Explained:
     test = predictions[predictions["split"] == "test"].reset_index(drop=True)
     test["code"] = test["predicted"].map({name: code for code, name in enumerate(classes)})
     chosen = test.iloc[run.settings["methods"].choose(test["code"].to_numpy(), run.settings["seed"])]
     starts = data.index.set_index("window")["start"].loc[chosen["window"]].to_numpy()
     recorded, scaled = (windows_at(values, starts, data.length) for values in (data.values, data.scaled))
-    return _Explained(recorded, scaled, chosen.reset_index(drop=True))
+    return Explained(recorded, scaled, chosen.reset_index(drop=True))
 
 
 def _references(data: Prepared, codes: IntArray, count: int, seed: int) -> dict[int, FloatArray]:
@@ -68,7 +42,7 @@ def _references(data: Prepared, codes: IntArray, count: int, seed: int) -> dict[
     return found
 
 
-def _write_comparison(run: StageRun, found: "Comparison", explained: _Explained, classes: tuple[str, ...]) -> None:
+def _write_comparison(run: StageRun, found: "Comparison", explained: Explained, classes: tuple[str, ...]) -> None:
     quality = found.quality.assign(**{"class": np.array(classes)[found.quality["class"]]})
     write_array(run.out / "relevance.npy", np.stack(list(found.relevance.values())).astype(np.float32))
     write_json(run.out / "methods.json", {"methods": list(found.relevance), "failures": found.failures})
@@ -81,7 +55,7 @@ def _write_comparison(run: StageRun, found: "Comparison", explained: _Explained,
 
 
 def _draw_methods(
-    run: StageRun, found: "Comparison", explained: _Explained, signals: "Signals", trained: "TrainedClassifier"
+    run: StageRun, found: "Comparison", explained: Explained, signals: "Signals", trained: "TrainedClassifier"
 ) -> None:
     """One page per class that compares methods, one per class of Shapley values, and one of the averages."""
     import torch
@@ -110,7 +84,7 @@ def _draw_methods(
     pages.averages_page(run.out / "averages", signals, groups)
 
 
-def _draw_attention(run: StageRun, explained: _Explained, trained: "TrainedClassifier", dt_s: float) -> None:
+def _draw_attention(run: StageRun, explained: Explained, trained: "TrainedClassifier", dt_s: float) -> None:
     import torch
 
     from clusterwhy.attribution.activations import attention_of
@@ -124,32 +98,6 @@ def _draw_attention(run: StageRun, explained: _Explained, trained: "TrainedClass
     weights = list(layers.values())[-1].mean(dim=1).numpy()
     maps = {trained.card.classes[code]: weights[codes == code].mean(axis=0) for code in np.unique(codes)}
     attention_page(run.out / "attention", maps, explained.scaled.shape[2] * dt_s, "mean over heads and windows")
-
-
-def _concepts(run: StageRun, explained: _Explained, trained: "TrainedClassifier", signals: "Signals") -> None:
-    """The concepts of a layer by relevance to each class, and the windows that show the first of them."""
-    import torch
-
-    from clusterwhy.concepts.propagation import concept_relevance
-    from clusterwhy.concepts.tables import concept_scores, concept_table, reference_windows
-    from clusterwhy.plots.pages import references_page
-    from clusterwhy.propagation.layer_graph import layer_graph
-
-    how, network, codes = run.settings["methods"], trained.network, explained.codes
-    graph = layer_graph(network, torch.from_numpy(explained.scaled[:2]))
-    layer = how.layer or [one.name for one in graph if one.operation == "Conv1d"][-1]
-    scores = concept_scores(network, explained.scaled, codes, [layer])[layer]
-    table = concept_table([scores], np.array(trained.card.classes)[codes], run.settings["seed"])
-    write_table(run.out / "concepts.csv", table)
-    write_json(run.out / "layers.json", {"layers": [asdict(one) for one in graph], "explained": layer})
-    for code in np.unique(codes):
-        own = table[table["group"] == trained.card.classes[code]].sort_values("relevance_rank")
-        first = int(own["concept"].iloc[0])
-        references = reference_windows(scores, first, how.n_concept_windows, among=codes == code)
-        rows = [one.window for one in references]
-        through = concept_relevance(network, explained.scaled[rows], int(code), {layer: [first]}).values
-        title = f"{trained.card.classes[code]}: concept {first} of {layer}, windows by share of relevance"
-        references_page(run.out / f"concept_{code}", signals, references, explained.recorded[rows], through, title)
 
 
 @study_stage
@@ -169,7 +117,8 @@ def main(run: StageRun) -> None:
     signals = Signals(data.channels, tuple(data.card.units), 1.0 / data.card.rate_hz)
     _draw_methods(run, found, explained, signals, trained)
     _draw_attention(run, explained, trained, signals.dt_s)
-    _concepts(run, explained, trained, signals)
+    write_concepts(run, explained, trained, signals)
+    write_time_bins(run, next(iter(found.relevance.values())), explained, signals)
     log.info("explained %d windows by %d methods", len(explained.table), len(found.relevance))
 
 

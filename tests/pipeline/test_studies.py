@@ -75,6 +75,40 @@ def test_the_scaler_is_fitted_on_the_training_windows_only(trained: Checkout) ->
     np.testing.assert_allclose(data.card.scale, inside.std(axis=(0, 2)))
 
 
+def test_a_classifier_is_explained_by_concepts_of_each_layer_and_by_bins_of_time(trained: Checkout) -> None:
+    choices = ["methods.names=[lrp_epsilon_plus]", "methods.windows_per_class=4", "methods.bin_s=2.5"]
+    stage = ["python", "-m", "pipeline.attribute", "study=ecg", "wandb.mode=disabled"]
+    trained.run(*stage, *choices, "hydra.run.dir=outputs/concepts", "methods.contrast=[Running,Walking]")
+    out = trained.root / "outputs" / "concepts"
+    predictions = pd.read_parquet(folder(trained) / "predictions.parquet").set_index("window")
+    layers = json.loads((out / "layers.json").read_text())["explained"]
+    assert len(layers) == 4 and all((out / f"layer_{n}.png").is_file() for n in range(4))
+    concepts = pd.read_csv(out / "concepts.csv")
+    assert list(pd.unique(concepts["layer"])) == layers
+    shown = pd.read_csv(out / "concept_windows.csv")
+    first = concepts[concepts["relevance_rank"] == 1].set_index(["group", "layer"])["concept"]
+    for row in shown.itertuples():
+        assert first[row[1], row.layer] == row.concept
+        # windows by the ids of the study, of the class that they were predicted as
+        assert predictions.loc[row.window, "predicted"] == row[1] and predictions.loc[row.window, "split"] == "test"
+    assert set(shown["by"]) == {"relevance", "activation"} and set(shown["layer"]) == set(layers)
+    for name in ("concept_differences", "time_bin_differences"):
+        table = pd.read_csv(out / f"{name}.csv")
+        assert set(table["group"]) == {"Running"} and set(table["against"]) == {"Walking"}
+        assert np.allclose(table["first"] - table["second"], table["difference"], atol=1e-6)
+    bins = pd.read_csv(out / "time_bins.csv")
+    assert sorted(pd.unique(bins["start_s"])) == [0.0, 2.5, 5.0, 7.5]
+    relevance = np.abs(np.load(out / "relevance.npy")[0])
+    windows = pd.read_parquet(out / "windows.parquet")
+    words = pd.read_csv(out / "time_bins_in_words.csv").set_index("class")["text"]
+    for name in ("Running", "Walking"):
+        own = relevance[windows["predicted"] == name].sum(axis=1).reshape(-1, 4, 25).sum(axis=2)
+        best = int((own / own.sum(axis=1, keepdims=True)).mean(axis=0).argmax())
+        assert f"stretch: {2.5 * best:.3g} to {2.5 * best + 2.5:.3g} s" in words[name]
+    done = trained.run(*stage, *choices, "methods.contrast=[Running,Flying]", ok=False)
+    assert "`methods.contrast`: no window was predicted as Flying; there are Badminton, Running" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [

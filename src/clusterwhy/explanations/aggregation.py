@@ -109,31 +109,70 @@ def time_bins_of_width(
     Raises:
         ShapeError: a width below one sample.
     """
+    return _in_stretches(relevance, channels, _edges(relevance.shape[2], width), dt_s, seed)
+
+
+def time_bin_difference(
+    first: FloatArray, second: FloatArray, channels: tuple[str, ...], width: int, dt_s: float, seed: int
+) -> pd.DataFrame:
+    """Which channels at which times matter more in one group of windows than in another, such as good and bad.
+
+    Args:
+        first: (window, channel, time) relevance of the first group, signed.
+        second: (window, channel, time) of the second group.
+        width: samples of a bin.
+
+    Returns:
+        One row per bin and channel, in the order of `time_bins_of_width`: mean shares in both groups, their
+        difference (first - second) with limits of the bootstrap over windows of each group, and `apart` where the
+        limits exclude 0. Limits hold for one row at a time: of many, 5 % are apart by chance. NaN where no window of a
+        group has relevance.
+
+    Raises:
+        ShapeError: a width below one sample.
+    """
+    edges = _edges(first.shape[2], width)
+    groups = [_shares_in(one, edges) for one in (first, second)]
+    if all(map(len, groups)):
+        means = [one.mean(axis=0) for one in groups]
+        draws = [bootstrap_means(one, seed + n) for n, one in enumerate(groups)]
+        low, high = percentile_limits(draws[0] - draws[1])
+    else:
+        means = [one.mean(axis=0) if len(one) else np.full(one.shape[1:], np.nan) for one in groups]
+        low = high = np.full(means[0].shape, np.nan)
+    values = {"first": means[0], "second": means[1], "difference": means[0] - means[1], "low": low, "high": high}
+    return _rows(edges, channels, dt_s, values).assign(apart=((low > 0) | (high < 0)).ravel())
+
+
+def _edges(length: int, width: int) -> IntArray:
     if width < 1:
         raise ShapeError(f"expected bins of one or more samples, got {width}")
-    edges = np.minimum(np.arange(0, relevance.shape[2] + width, width), relevance.shape[2])
-    return _in_stretches(relevance, channels, edges, dt_s, seed)
+    return np.minimum(np.arange(0, length + width, width), length)
 
 
 def _in_stretches(
     relevance: FloatArray, channels: tuple[str, ...], edges: IntArray, dt_s: float, seed: int
 ) -> pd.DataFrame:
+    mean, low, high = _mean_and_limits(_shares_in(relevance, edges), seed)
+    return _rows(edges, channels, dt_s, {"signed": mean, "signed_low": low, "signed_high": high})
+
+
+def _shares_in(relevance: FloatArray, edges: IntArray) -> FloatArray:
+    """(window, stretch, channel) shares of windows with relevance."""
     known = np.nan_to_num(relevance)
     shares = relevance_shares(known[has_relevance(known)])
-    # (window, stretch, channel)
-    values = np.stack([shares[:, :, start:stop].sum(axis=2) for start, stop in itertools.pairwise(edges)], axis=1)
-    mean, low, high = _mean_and_limits(values, seed)
-    n_stretches, n_channels = mean.shape
-    return pd.DataFrame(
-        {
-            "channel": list(channels) * n_stretches,
-            "start_s": np.repeat(edges[:-1] * dt_s, n_channels),
-            "stop_s": np.repeat(edges[1:] * dt_s, n_channels),
-            "signed": mean.ravel(),
-            "signed_low": low.ravel(),
-            "signed_high": high.ravel(),
-        }
-    )
+    return np.stack([shares[:, :, start:stop].sum(axis=2) for start, stop in itertools.pairwise(edges)], axis=1)
+
+
+def _rows(edges: IntArray, channels: tuple[str, ...], dt_s: float, values: dict[str, FloatArray]) -> pd.DataFrame:
+    """One row per stretch and channel, of values (stretch, channel)."""
+    n_channels = len(channels)
+    columns: dict[str, object] = {
+        "channel": list(channels) * (len(edges) - 1),
+        "start_s": np.repeat(edges[:-1] * dt_s, n_channels),
+        "stop_s": np.repeat(edges[1:] * dt_s, n_channels),
+    }
+    return pd.DataFrame(columns | {name: value.ravel() for name, value in values.items()})
 
 
 def channel_importance(relevance: FloatArray, channels: tuple[str, ...], seed: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from clusterwhy.artifacts.undefined import Undefined, defined_or
 from clusterwhy.attribution.registry import Method, method_of
@@ -39,16 +39,29 @@ class MethodSettings(Settings):
     """A choice of `conf/methods`: the methods that explain a classifier, and on how many windows.
 
     Averages are drawn of the first method. `n_references` windows of other classes are what methods compare with;
-    `n_stretches` cut a window's time into cells for insertion and deletion. `layer` is the one whose concepts are shown
-    (null: the last convolution), by `n_concept_windows` windows of each class.
+    `n_stretches` cut a window's time into cells for insertion and deletion. Concepts of `layers` are ranked (null: up
+    to six convolutions, spread over the depth of the network) and shown by `n_concept_windows` windows of each class.
+    `contrast` names two classes, such as good and bad, whose concepts and bins of time are compared (null: each class
+    with all others); `bin_s` is the length of these bins (null: a tenth of a window).
     """
 
     names: tuple[str, ...] = Field(min_length=1)
     windows_per_class: int = Field(ge=1)
     n_references: int = Field(ge=1)
     n_stretches: int = Field(ge=1)
-    layer: str | None
     n_concept_windows: int = Field(ge=1)
+    layers: tuple[str, ...] | None = Field(default=None, min_length=1)
+    contrast: tuple[str, str] | None = None
+    bin_s: float | None = Field(default=None, gt=0.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_layer(cls, values: Any) -> Any:
+        """`layer` of version 0.1 as `layers`."""
+        if not isinstance(values, Mapping) or "layer" not in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "layer"}
+        return rest | ({} if values["layer"] is None else {"layers": [values["layer"]]})
 
     @field_validator("names")
     @classmethod

@@ -22,13 +22,14 @@ from clusterwhy.concepts.tables import (  # noqa: E402
     reference_windows,
 )
 from clusterwhy.errors import CompositeError, ConceptError, ShapeError  # noqa: E402
-from clusterwhy.explanations.aggregation import time_bins, time_bins_of_width  # noqa: E402
+from clusterwhy.explanations.aggregation import time_bin_difference, time_bins, time_bins_of_width  # noqa: E402
 from clusterwhy.explanations.target_heads import ClusterMembership  # noqa: E402
 from clusterwhy.metrics.bootstrap import bootstrap_means  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES  # noqa: E402
 from clusterwhy.propagation.explainer import lrp  # noqa: E402
 from clusterwhy.propagation.layer_graph import Layer, layer_graph, layer_names  # noqa: E402
 from clusterwhy.propagation.targets import Unit  # noqa: E402
+from pipeline._explained import spread  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 CHANNELS, TIME, CLASSES = 3, 24, 4
@@ -523,3 +524,26 @@ def test_bins_of_any_width_cover_the_window_once(rng: np.random.Generator) -> No
     )
     with pytest.raises(ShapeError, match="one or more samples"):
         time_bins_of_width(relevance, ("a", "b"), 0, 0.1, seed=0)
+
+
+def test_bins_of_time_that_set_two_groups_apart_are_found(rng: np.random.Generator) -> None:
+    first, second = rng.random((20, 2, 30)), rng.random((30, 2, 30))
+    second[:, 1, 10:20] += 3.0
+    table = time_bin_difference(first, second, ("a", "b"), 10, 0.1, seed=0)
+    groups = [time_bins_of_width(one, ("a", "b"), 10, 0.1, seed=0) for one in (first, second)]
+    np.testing.assert_allclose(table["first"], groups[0]["signed"])
+    np.testing.assert_allclose(table["difference"], groups[0]["signed"] - groups[1]["signed"])
+    planted = table.query("channel == 'b' and start_s == 1.0").iloc[0]
+    assert planted["apart"] and planted["high"] < 0 and planted["difference"] == table["difference"].min()
+    turned = time_bin_difference(second, first, ("a", "b"), 10, 0.1, seed=0)
+    np.testing.assert_allclose(turned["difference"], -table["difference"])
+    assert not time_bin_difference(first, first, ("a", "b"), 10, 0.1, seed=0)["apart"].any()
+    empty = time_bin_difference(first, np.zeros((3, 2, 30)), ("a", "b"), 10, 0.1, seed=0)
+    assert empty["difference"].isna().all() and not empty["apart"].any()
+    with pytest.raises(ShapeError, match="one or more samples"):
+        time_bin_difference(first, second, ("a", "b"), 0, 0.1, seed=0)
+
+
+def test_layers_are_spread_over_the_depth() -> None:
+    assert spread(["a", "b"]) == ["a", "b"] and spread([]) == []
+    assert spread([str(i) for i in range(16)]) == ["0", "3", "6", "9", "12", "15"]
