@@ -46,6 +46,31 @@ def test_every_run_sweep_and_preset_composes(path: Path) -> None:
     assert found.seed == 0 and found.encoder._target_
 
 
+@pytest.mark.parametrize(
+    ("preset", "attributor", "composite", "canonizer"),
+    [
+        ("notebook_1", "Lrp", ("z_plus", "flat"), "none"),
+        ("notebook_2", "SmoothGrad", None, "none"),
+        ("notebook_3", "Lrp", ("gamma", "box"), "zennit_sequential"),
+        ("notebook_4", "Lrp", ("gamma", "box"), "zennit_sequential"),
+    ],
+)
+def test_presets_are_the_notebooks_options(
+    preset: str, attributor: str, composite: tuple[str, str] | None, canonizer: str
+) -> None:
+    register_params()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):
+        config = compose("config", overrides=[f"preset={preset}"])
+    names = ("attributor", "composite", "canonizer", "target")
+    made = build_settings({name: OmegaConf.to_container(config[name], resolve=True) for name in names})
+    assert type(made["attributor"]).__name__ == attributor and made["canonizer"].name == canonizer
+    assert type(made["target"]).__name__ == "ReconstructionTarget"
+    if composite is None:
+        assert made["attributor"].has_own_rules and made["attributor"].samples == 10
+    else:
+        assert (made["composite"].convolution, made["composite"].first_layer) == composite
+
+
 def test_the_log_of_a_manual_run_keeps_its_end(tmp_path: Path, fault: Callable[..., None]) -> None:
     register_params()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3", job_name="explain"):

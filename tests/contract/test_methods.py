@@ -214,6 +214,22 @@ def test_grad_cam_takes_the_last_convolution_and_states_its_resolution(windows: 
     assert found.provenance["resolution_samples"] == pytest.approx(TIME / 4)
 
 
+def test_windows_without_any_relevance_are_told() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv1d(2, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(3, 1)
+    ).eval()
+    windows = np.random.default_rng(0).standard_normal((4, 2, 16)).astype(np.float32)
+    with torch.no_grad():
+        network[4].weight.fill_(-1.0)  # all maps speak against the target, of which Grad-CAM keeps nothing
+    found = explain(network, windows, "grad_cam", 0, layer="1")
+    assert not found.values.any()
+    assert found.provenance["notes"] == [
+        "relevance of 4 of 4 windows is 0 everywhere: the method says nothing about them"
+    ]
+    assert "notes" not in explain(network, windows, "gradient", 0).provenance
+
+
 @pytest.mark.parametrize(
     ("method", "captums"),
     [("guided_backprop", captum.attr.GuidedBackprop), ("deconvnet", captum.attr.Deconvolution)],

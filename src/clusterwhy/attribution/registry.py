@@ -93,7 +93,17 @@ class Method:
         task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
         own = data if rows is None else data[rows]
         found = self.attributor.explain(task, own, seed)
-        return replace(found, provenance={"method": self.name, **found.provenance}, windows=own)
+        notes = [*found.provenance.get("notes", ()), *_note_of_nothing(found.values)]
+        provenance = {"method": self.name, **found.provenance, **({"notes": notes} if notes else {})}
+        return replace(found, provenance=provenance, windows=own)
+
+
+def _note_of_nothing(relevance: FloatArray) -> list[str]:
+    """A note of windows (window, channel, time) without any relevance: Grad-CAM keeps positive parts only."""
+    nothing = int((~relevance.any(axis=(1, 2))).sum())
+    if not nothing:
+        return []
+    return [f"relevance of {nothing} of {len(relevance)} windows is 0 everywhere: the method says nothing about them"]
 
 
 def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, Any]) -> "Relevance":

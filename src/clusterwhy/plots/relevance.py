@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from clusterwhy.errors import ShapeError
 from clusterwhy.plots.explanations import Signals
 from clusterwhy.plots.pages import methods_figure
 from clusterwhy.propagation.relevance import Relevance, channel_names, seconds_per_sample
+from clusterwhy.types import FloatArray
 
 
 def plot_relevance(
@@ -16,6 +18,7 @@ def plot_relevance(
     channels: Sequence[str] | None = None,
     units: Sequence[str] | None = None,
     rate_hz: float | None = None,
+    recorded: FloatArray | None = None,
 ) -> Figure:
     """One explained window: each channel over the colours of its relevance, red for the target, blue against it.
 
@@ -27,23 +30,29 @@ def plot_relevance(
         channels: their names; None: their positions.
         units: their units, "" where a channel has none.
         rate_hz: samples per second; None: time is in samples.
+        recorded: (window, channel, time) to draw instead of the scaled values that the network read.
 
     Raises:
-        ShapeError: no such window, not one name or unit per channel, a rate that is not positive, or windows that were
-            not kept.
+        ShapeError: no such window, not one name or unit per channel, a rate that is not positive, recorded windows of
+            another shape, or windows that were not kept.
     """
     n_windows, n_channels, _ = found.values.shape
-    if found.windows is None:
+    drawn = found.windows if recorded is None else np.asarray(recorded)
+    if drawn is None:
         raise ShapeError("the windows were not kept beside their relevance: `replace(found, windows=...)`")
     if not -n_windows <= window < n_windows:
         raise ShapeError(f"no window {window}: there are {n_windows}, 0 to {n_windows - 1}")
+    if drawn.shape != found.values.shape:
+        raise ShapeError(f"expected recorded windows {found.values.shape}, got {drawn.shape}")
     if units is not None and (isinstance(units, str) or len(units) != n_channels):
         raise ShapeError(f"expected {n_channels} units, got {units!r}")
     names = tuple(f"channel {name}" if channels is None else name for name in channel_names(channels, n_channels))
     signals = Signals(names, tuple(units or [""] * n_channels), seconds_per_sample(rate_hz))
     method = str(found.provenance.get("method", "relevance"))
-    title = f"target {found.target[window]:.4g}, relevance adds up to {found.values[window].sum():.4g}"
-    figure = methods_figure(signals, found.windows[window], {method: found.values[window]}, title)
+    title = f"target {found.target[window]:.4g}"
+    if np.isfinite(found.bias_share[window]):  # of methods whose relevance is meant to add up
+        title += f", relevance adds up to {found.values[window].sum():.4g}"
+    figure = methods_figure(signals, drawn[window], {method: found.values[window]}, title)
     if rate_hz is None:
         for ax in figure.axes:
             if ax.get_xlabel():

@@ -54,7 +54,11 @@ def test_a_figure_draws_the_window_over_its_relevance(network: nn.Module, window
     assert first.get_ylabel() == "left\n(g)" and second.get_ylabel() == "right"
     assert second.get_xlabel() == "time in window (s)" and first.get_title() == "lrp_epsilon"
     assert f"{found.target[4]:.4g}" in figure.get_suptitle()
-    plain = plot_relevance(found)
+    assert "adds up to" in figure.get_suptitle()
+    recorded = plot_relevance(found, 2, recorded=10 * windows)
+    np.testing.assert_array_equal(recorded.axes[0].lines[0].get_ydata(), 10 * windows[2, 0])
+    plain = plot_relevance(explain(network, windows, "gradient"))
+    assert "adds up to" not in plain.get_suptitle()  # a gradient is not meant to
     assert plain.axes[1].get_xlabel() == "sample in window" and plain.axes[0].get_ylabel() == "channel 0"
 
 
@@ -66,6 +70,8 @@ def test_what_cannot_be_shown_is_told(network: nn.Module, windows: np.ndarray) -
         plot_relevance(found, 0, "ab")
     with pytest.raises(ShapeError, match="expected 2 units"):
         plot_relevance(found, 0, units=["g"])
+    with pytest.raises(ShapeError, match=r"recorded windows \(5, 2, 8\), got \(4, 2, 8\)"):
+        plot_relevance(found, recorded=windows[:4])
     with pytest.raises(ShapeError, match="were not kept"):
         plot_relevance(replace(found, windows=None))
     for rate in (0.0, -1.0, float("nan")):
