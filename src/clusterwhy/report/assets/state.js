@@ -35,7 +35,8 @@ class State {
     for (const { names, listener } of this.listeners) {
       if (names.some((name) => changed.includes(name))) listener(this.values, changed);
     }
-    history.replaceState(null, "", `#${this.text()}`);
+    // in a frame that has no address of its own, such as a panel of W&B, no link can be shared
+    if (location.protocol !== "about:") history.replaceState(null, "", `#${this.text()}`);
   }
 
   text() {
