@@ -31,22 +31,23 @@ from tests.fake_wandb import KEY, FakeWandb, refused_port, serve
 RUN = """
 import logging, os, signal, sys
 from pathlib import Path
-from clusterwhy.tracking.run import WandbSettings, track
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import RunLabels, WandbSettings, track
 
 logging.basicConfig(format="%(levelname)s %(message)s")
 settings = WandbSettings(mode=sys.argv[1], project="p", entity=None, timeout_s=float(sys.argv[2]))
 folder = Path("windows")
 folder.mkdir()
 (folder / "windows.bin").write_bytes(b"windows" * 3000)
-with track(settings, Path.cwd(), "score", "group", {}, {}) as tracker:
-    tracker.artifact("prepare", folder, as_input=True)
+with track(settings, Path.cwd(), RunLabels("score", "score-group", "group"), {}, {}) as tracker:
+    tracker.artifact(Collection.of("prepare", "study"), folder, as_input=True)
     for step in range(10):
         tracker.log({"loss": 1.0 / (step + 1)})
     if sys.argv[3]:
         from wandb.sdk import wandb_setup
         os.kill(wandb_setup._singleton._connection._proc._process.pid, getattr(signal, sys.argv[3]))
     tracker.summarise({"threshold": 3.5})
-    tracker.artifact("score", folder)
+    tracker.artifact(Collection.of("score", "study"), folder)
 """
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,10 +29,14 @@ from clusterwhy.compute.threads import n_threads
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ClusterWhyError
 from clusterwhy.tracking.checksums import dvc_md5
-from clusterwhy.tracking.run import Tracker, track
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import track
+from clusterwhy.tracking.tracker import Tracker
 from pipeline._command_line import check_choices
 from pipeline._config_guard import check_files
+from pipeline._headlines import headline_figures
 from pipeline._help import FLAGS, stage_help
+from pipeline._labels import LAST, run_config, run_labels, study_name
 from pipeline._parameters import (
     ROOT,
     check_overrides,
@@ -42,7 +46,7 @@ from pipeline._parameters import (
     register_recordings,
     register_studies,
 )
-from pipeline._paths import check_paths, clear, git_revision, linked_from, main_root, prune, run_group
+from pipeline._paths import check_paths, clear, git_revision, linked_from, main_root, prune
 from pipeline._resource_estimates import check_resources
 
 VERSIONS = ("numpy", "torch", "tsai", "zennit", "umap-learn", "hdbscan", "scikit-learn")
@@ -62,9 +66,11 @@ class StageRun:
         inputs: folder of the input artifacts, those of the last `dvc repro`.
         out: output folder of this run; it is renamed to `final` when everything is written.
         final: folder of the stage's artifacts; the same as `out` in a manual run.
+        owners: names of the study and, of an application, of the recording.
         metrics: written by `finish` to a JSON file; one that has no value is an `Undefined`.
         sizes: axis name -> size, of the input artifacts, such as `window`.
         memory: bytes that the stage is estimated to take.
+        figure_names: file name, without ending, of a picture -> its name in W&B, where that is another.
     """
 
     name: str
@@ -75,10 +81,12 @@ class StageRun:
     out: Path
     final: Path
     tracker: Tracker
+    owners: tuple[str, str]
     metrics: dict[str, Any] = field(default_factory=dict)
     used: list[Path] = field(default_factory=list)
     sizes: dict[str, Any] = field(default_factory=dict)
     memory: float = 0.0
+    figure_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def by_dvc(self) -> bool:
@@ -101,7 +109,7 @@ class StageRun:
         """The artifact folder of an earlier stage, recorded as an input."""
         folder = self.inputs / stage
         self.used.append(folder)
-        self.tracker.artifact(str(folder.relative_to(ROOT / "artifacts")), folder, as_input=True)
+        self.tracker.artifact(Collection.of(stage, self.owners[0]), folder, as_input=True)
         return folder
 
     def kept(self, name: str) -> Path | None:
@@ -132,19 +140,16 @@ class StageRun:
             replace_folder(self.out, self.final)
         else:
             write_json(self.out / "metrics.json", report)
-        self.tracker.summarise(flat(report))
+        self.tracker.summarise(report)
+        if self.by_dvc and self.name in LAST:
+            self.tracker.summarise(headline_figures((ROOT / "reports" / self.place).parent))
         for picture in sorted(self.final.glob("*.png")):
-            self.tracker.figure(picture.stem, picture)
-        # a manual run is not a new version of the artifact
-        self.tracker.artifact(self.place if self.by_dvc else f"{self.place}-adhoc", self.final)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics as a flat mapping with dotted names."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+            self.tracker.figure(self.figure_names.get(picture.stem, picture.stem), picture)
+        # the page and its figures are in the run itself
+        if self.name != "report" or self.tracker.left_out:
+            self.tracker.artifact(Collection.of(self.name, *self.owners, by_hand=not self.by_dvc), self.final)
+        else:
+            self.tracker.summarise({"dvc_md5": dvc_md5(self.final)})
 
 
 def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, Any]:
@@ -159,14 +164,9 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     own.pop("workers")
     metadata = {"git_revision": git_revision(), "dvc_exp_name": os.environ.get("DVC_EXP_NAME", "")}
     choices: Any = hydra_config.runtime.choices
-    place, study, recording = plain["place"], str(choices.get("study") or ""), str(choices.get("recording") or "")
-    group = run_group("studies", study) if study else run_group("", recording)
-    tagged = own | {"preset": 0, "study": 0, "recording": 0}
-    tags = [
-        str(choices[key])
-        for key in ("study", "recording", "classifier", "composite", "preset")
-        if choices.get(key) and key in tagged
-    ]
+    place, entry = plain["place"], str(choices.get("study") or "")
+    labels = run_labels(name, hydra_config, own, body)
+    recorded = run_config(labels, choices, own, plain)
     start = time.monotonic()
     # atomic: an interrupted stage leaves nothing in its final folder
     out = Path(hydra_config.runtime.output_dir)
@@ -174,10 +174,11 @@ def _execute(body: Callable[[StageRun], None], config: DictConfig) -> dict[str, 
     check_paths(name, place, None if final == out else out)
     by_dvc = final != out
     try:
-        with track(settings["wandb"], main_root(), name, group, own, metadata, tags) as tracker:
+        with track(settings["wandb"], main_root(), labels, recorded, metadata) as tracker:
             # those of the study itself; a recording has no other
-            inputs = ROOT / "artifacts" / (f"studies/{study}" if study else "")
-            run = StageRun(name, place, settings, own, inputs, out, final, tracker)
+            inputs = ROOT / "artifacts" / (f"studies/{entry}" if entry else "")
+            owners = study_name(name, choices), str(choices.get("recording") or "")
+            run = StageRun(name, place, settings, own, inputs, out, final, tracker, owners)
             out.mkdir(parents=True, exist_ok=True)
             if by_dvc:
                 clear(out, (ROOT / "reports" / place).parent)

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from pathlib import Path
 
 import matplotlib as mpl
 
@@ -22,12 +21,13 @@ from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared
 from clusterwhy.readers.data_report import data_report
-from clusterwhy.report.annotations import annotation_figures, annotation_tables
+from clusterwhy.report.annotations import annotation_figures
 from clusterwhy.report.application_results import ApplicationResults
 from clusterwhy.report.page import write_page, write_pictures
 from pipeline._data_report import NAME, faults_reported
 from pipeline._parameters import ROOT
 from pipeline._stage import StageRun, application_stage
+from pipeline._summary import track_study
 
 log = logging.getLogger("clusterwhy")
 
@@ -79,8 +79,7 @@ def main(run: StageRun) -> None:
     (run.out / "report").mkdir(exist_ok=True)
     write_pictures(results, run.out / "report")
     run.metrics |= {"n_bytes": write_page(results, run.out / "report")} | annotation_figures(results)
-    for name, table in annotation_tables(results).items():
-        run.tracker.table(Path(name).stem, table)
+    run.figure_names = track_study(run.tracker, results, run.out / "report")
     log.info("open %s", run.final / "report" / "report.html")
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from clusterwhy.artifacts.store import write_table, write_text
-from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError
-from clusterwhy.tracking.run import track
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import RunLabels, track
 from pipeline._console import one_message
+from pipeline._labels import sweep_group, wandb_settings
 from pipeline._parameters import ROOT
-from pipeline._paths import git_revision, main_root, run_group
-from pipeline._stage import flat
+from pipeline._paths import git_revision, main_root
 
 log = logging.getLogger("clusterwhy")
 
@@ -34,7 +35,7 @@ def gather(folder: Path) -> pd.DataFrame:
     for metrics in sorted(folder.glob("*/metrics.json"), key=lambda path: int(path.parent.name)):
         overrides = yaml.safe_load((metrics.parent / ".hydra" / "overrides.yaml").read_text())
         job = {"job": ", ".join(o for o in overrides if not o.startswith(("sweep=", "run=", "wandb")))}
-        rows.append(job | {"cluster": "all"} | flat(json.loads(metrics.read_text())))
+        rows.append(job | {"cluster": "all"} | _flat(json.loads(metrics.read_text())))
         quality = pd.read_csv(metrics.parent / "quality.csv")
         explained = pd.read_parquet(metrics.parent / "explained.parquet")
         gaps = explained["gap"].abs().groupby(explained["cluster"]).median()
@@ -78,15 +79,21 @@ def rank(folder: Path) -> pd.DataFrame:
     ax.set_xlabel("channel deletion (area; lower is more faithful)")
     ax.legend(frameon=False, fontsize=8)
     figure.savefig(folder / "ranking.png", dpi=130)
-    wandb = yaml.safe_load((ROOT / "conf" / "wandb" / "default.yaml").read_text())
-    from omegaconf import OmegaConf
-
-    settings = build_settings({"wandb": OmegaConf.to_container(OmegaConf.create(wandb), resolve=True)})["wandb"]
-    with track(settings, main_root(), "rank", run_group(), {}, {"git_revision": git_revision()}) as tracker:
+    group = sweep_group(folder)
+    labels = RunLabels("rank", f"rank-{group}", group, ("sweep",), "Rank the jobs of a sweep.")
+    with track(wandb_settings(), main_root(), labels, {}, {"git_revision": git_revision()}) as tracker:
         tracker.table("ranking", table.astype({"cluster": str}))
         tracker.figure("ranking", folder / "ranking.png")
-        tracker.artifact("ranking", folder / "ranking.csv")
+        tracker.artifact(Collection.of("rank", folder.name), folder / "ranking.csv")
     return overall
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested metrics as a flat mapping with dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -1,12 +1,11 @@
 """Write the figures and the HTML page."""
 
 import logging
-from pathlib import Path
 
 import matplotlib as mpl
 
 from clusterwhy.annotations.annotated import Sources
-from clusterwhy.report.annotations import annotation_figures, annotation_tables
+from clusterwhy.report.annotations import annotation_figures
 from clusterwhy.report.page import write_page, write_pictures
 from clusterwhy.report.ranking import read_ranking
 from clusterwhy.report.study_results import StudyResults
@@ -14,6 +13,7 @@ from clusterwhy.tracking.checksums import dvc_md5
 from pipeline._parameters import ROOT
 from pipeline._paths import main_root
 from pipeline._stage import StageRun, stage
+from pipeline._summary import track_study
 
 log = logging.getLogger("clusterwhy")
 
@@ -32,8 +32,7 @@ def main(run: StageRun) -> None:
         ranking = read_ranking(main_root() / named, {folder.name: dvc_md5(folder) for folder in run.used})
     write_pictures(study, run.out)
     run.metrics = {"n_bytes": write_page(study, run.out, ranking)} | annotation_figures(study)
-    for name, table in annotation_tables(study).items():
-        run.tracker.table(Path(name).stem, table)
+    run.figure_names = track_study(run.tracker, study, run.out)
     log.info("open %s", run.final / "report.html")
 
 

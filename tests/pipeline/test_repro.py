@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from clusterwhy.tracking.names import Collection
 from tests.conftest import HEAVY, ROOT, Checkout, make_checkout, stage_server
 from tests.stage_server import StageServer
 
@@ -207,10 +208,13 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(fresh_study: Checko
         found = records(fresh_study, folder)
         run = next(record["run"] for record in found if record["type"] == "run")
         groups.add(run["run_group"])
-        assert run["job_type"] not in runs
-        runs[run["job_type"]] = [record["artifact"] for record in found if record["type"] == "artifact"]
+        # the last stage's run sums up the study
+        stage = "report" if run["job_type"] == "summary" else run["job_type"]
+        assert stage not in runs
+        runs[stage] = found
     assert set(runs) == set(STAGES) and len(groups) == 1
     order = list(runs)
+    collections = {Collection.of(stage, "pump").name: stage for stage in STAGES}
     for stage in STAGES:
         # DVC chooses the order of stages that do not depend on each other
         inputs = {Path(entry["path"]).name for entry in lock[stage]["deps"] if entry["path"].startswith("artifacts/")}
@@ -220,13 +224,19 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(fresh_study: Checko
             for entry in (*lock[stage].get("deps", []), *lock[stage]["outs"])
             if entry["path"].startswith("artifacts/")
         }
-        logged = {}
-        for artifact in (artifact for artifact in runs[stage] if artifact["type"] in STAGES):
+        artifacts = [record["artifact"] for record in runs[stage] if record["type"] == "artifact"]
+        # the page is in its run, not in an artifact
+        updates = [record["summary"]["update"] for record in runs[stage] if record["type"] == "summary"]
+        pages = [update["dvc_md5"] for update in updates if "dvc_md5" in update]
+        assert len(pages) == (stage == "report")
+        logged = dict(zip(["report"], pages, strict=False))
+        for artifact in (artifact for artifact in artifacts if artifact["type"] != "run_table"):
             metadata = artifact["metadata"]
             metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
-            logged[artifact["type"]] = metadata["dvc_md5"]
+            source = collections[artifact["name"]]
+            logged[source] = metadata["dvc_md5"]
             assert metadata["git_revision"] != "none"
-            assert artifact.get("use_after_commit", False) == (artifact["type"] != stage)
+            assert artifact.get("use_after_commit", False) == (source != stage)
         assert logged == known
 
 

@@ -33,7 +33,8 @@ Note = Callable[[str, str, str, str], None]
 STAGE = """
 import json, logging, os, shutil, signal, sys
 from pathlib import Path
-from clusterwhy.tracking.run import WandbSettings, track
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import RunLabels, WandbSettings, track
 
 logging.basicConfig(format="%(levelname)s %(message)s")
 root, mode, timeout_s = Path.cwd(), sys.argv[1], float(sys.argv[2])
@@ -43,16 +44,17 @@ def service():
     from wandb.sdk import wandb_setup
     return wandb_setup._singleton._connection._proc._process.pid
 
-with track(settings, root, "score", "group", {"seed": 1}, {"git_revision": "abc"}, ["tag"]) as tracker:
-    tracker.artifact("prepare", root / "input", as_input=True)
+labels = RunLabels("score", "score-group", "group", ("tag",), "What it does.")
+with track(settings, root, labels, {"seed": 1}, {"git_revision": "abc"}) as tracker:
+    tracker.artifact(Collection.of("prepare", "study"), root / "input", as_input=True)
     for step in range(3):
-        tracker.log({"loss": 1.0 / (step + 1)})
+        tracker.log({"step": step, "loss": 1.0 / (step + 1)})
     if mode != "disabled" or "MEANWHILE_ALWAYS" in os.environ:
         exec(os.environ.get("MEANWHILE", ""))
     (root / "output").mkdir()
     (root / "output" / "scores.bin").write_bytes(bytes(range(256)) * 40)
     tracker.summarise({"threshold": 3.5, "none": None})
-    tracker.artifact("score", root / "output")
+    tracker.artifact(Collection.of("score", "study"), root / "output")
 """
 
 
@@ -212,14 +214,14 @@ def arrived_whole(server: FakeWandb, plain: Ending) -> None:
     (summary,) = server.summary.values()
     assert summary["threshold"] == 3.5 and "none" not in summary
     artifacts = {artifact["name"]: artifact for artifact in server.artifacts.values()}
-    assert set(artifacts) == {"prepare", "score"}
+    assert set(artifacts) == {"study-dataset", "study-scores"}
     assert all(artifact["state"] == "COMMITTED" for artifact in artifacts.values())
     (digest,) = plain.written.values()
     listing = json.dumps([{"md5": digest, "relpath": "scores.bin"}], sort_keys=True)
-    assert artifacts["score"]["metadata"]["dvc_md5"] == hashlib.md5(listing.encode()).hexdigest() + ".dir"
-    assert artifacts["score"]["metadata"]["git_revision"] == "abc"
+    assert artifacts["study-scores"]["metadata"]["dvc_md5"] == hashlib.md5(listing.encode()).hexdigest() + ".dir"
+    assert artifacts["study-scores"]["metadata"]["git_revision"] == "abc"
     assert f"/blob/{digest}" in server.uploads
-    assert [name for _, name in server.used] == ["prepare"]
+    assert [name for _, name in server.used] == ["study-dataset"]
 
 
 def test_an_online_run_arrives_with_its_figures_artifacts_and_lineage(small: Small, plain: Ending, fault: Note) -> None:
@@ -244,8 +246,8 @@ def test_an_offline_run_can_be_read_with_wandbs_own_reader(small: Small, plain: 
     assert [row["loss"] for row in rows] == [1.0, 0.5, pytest.approx(1 / 3)]
     assert {"threshold": 3.5} in [summary["update"] for summary in of_kind(found, "summary")]
     artifacts = {artifact["name"]: artifact for artifact in of_kind(found, "artifact")}
-    assert json.loads(artifacts["score"]["metadata"])["dvc_md5"] == dvc_md5(small.root / "output")
-    assert artifacts["prepare"]["use_after_commit"] and not artifacts["score"].get("use_after_commit")
+    assert json.loads(artifacts["study-scores"]["metadata"])["dvc_md5"] == dvc_md5(small.root / "output")
+    assert artifacts["study-dataset"]["use_after_commit"] and not artifacts["study-scores"].get("use_after_commit")
     assert of_kind(found, "exit")[0].get("exit_code", 0) == 0
     fault(
         AREA,
@@ -535,7 +537,13 @@ def test_a_stage_of_a_study_ends_the_same_when_the_server_fails(
     same(found, scored)
     (record,) = (score.study.root / "wandb").glob("offline-run-*")
     artifacts = of_kind(inspect(record), "artifact")
-    assert {artifact["type"] for artifact in artifacts} >= {"prepare", "train", "embed", "project", "score-adhoc"}
+    assert {artifact["name"]: artifact["type"] for artifact in artifacts} == {
+        "pump-dataset": "dataset",
+        "pump-encoder": "model",
+        "pump-embeddings": "embeddings",
+        "pump-projection": "projection",
+        "pump-scores-adhoc": "scores",
+    }
     fault(AREA, name, "`score`", "same files and exit code, bounded, one warning; recorded with all artifacts")
 
 

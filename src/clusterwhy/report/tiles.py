@@ -136,7 +136,25 @@ class Tiles:
             {"cluster": 0, "start": one["start"], "stop": one["stop"]}
             for one in sorted(alike, key=lambda one: one["start"])
         ]
-        data = study.data
+        return {
+            "window": window,
+            "when": when.span(study, segment["start"], segment["stop"] - 1),
+            "n_alike": len(alike) - 1,
+            "strip": strip(marks, 0, study.data.time_s),
+            "colour": "var(--alarm)",
+            "score": score,
+            "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
+            "lanes": self.anomaly_lanes(row),
+        }
+
+    def anomaly_lanes(self, row: int) -> list[dict[str, Any]]:
+        """The leading channels of an explained anomaly, drawn over the most similar normal window.
+
+        Args:
+            row: of `StudyResults.anomalies`.
+        """
+        study, data = self.study, self.study.data
+        window = int(study.anomalies["window"].iloc[row])
         channels = study.anomaly_channels[study.anomaly_channels["window"] == window]
         first = int(data.starts[window])
         normal = np.asarray(study.anomalies["normal_windows"].iloc[row], dtype=np.int64)
@@ -144,24 +162,15 @@ class Tiles:
         scaled = windows_at(study.normal.scaled, normal, data.length)
         table = deviation_table(data.scaled[first : first + data.length].T, scaled, data.channels)
         told = self.units.told(table)
-        return {
-            "window": window,
-            "when": when.span(study, segment["start"], segment["stop"] - 1),
-            "n_alike": len(alike) - 1,
-            "strip": strip(marks, 0, data.time_s),
-            "colour": "var(--alarm)",
-            "score": score,
-            "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
-            "lanes": [
-                self._lane(
-                    one,
-                    _told(told[told["channel"] == one["channel"]], "size", LEAST_SIZE, study),
-                    recorded(study, window),
-                    usual[0],
-                )
-                for one in _leading(channels, "share", study.masked)
-            ],
-        }
+        return [
+            self._lane(
+                one,
+                _told(told[told["channel"] == one["channel"]], "size", LEAST_SIZE, study),
+                recorded(study, window),
+                usual[0],
+            )
+            for one in _leading(channels, "share", study.masked)
+        ]
 
     def _lane(
         self, row: dict[str, Any], told: tuple[str, str], values: FloatArray, other: FloatArray | None

@@ -2,9 +2,9 @@
 
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +20,8 @@ from clusterwhy.tracking.bounded_calls import (
     in_one_line,
     is_complete,
 )
-from clusterwhy.tracking.checksums import dvc_md5
 from clusterwhy.tracking.live_sync import LiveSync
+from clusterwhy.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -35,92 +35,32 @@ class WandbSettings(Settings):
     timeout_s: float = Field(gt=0.0)
 
 
-class Tracker:
-    """Records metrics, tables, figures and files in a run; does nothing if tracking is disabled.
+@dataclass(frozen=True)
+class RunLabels:
+    """What a run is found by in W&B.
 
-    Errors of W&B are collected instead of raised: the stage continues as it would without tracking.
+    Attributes:
+        job: the stage, or `summary`.
+        name: unique enough to be told from the runs that it is compared with.
+        group: the runs of one `dvc repro`.
+        tags: the study and its choices.
+        notes: what the run is, in a sentence.
     """
 
-    def __init__(self, run: Any | None, metadata: Mapping[str, Any], calls: BoundedCalls | None = None) -> None:
-        self._run = run
-        self._metadata = dict(metadata)
-        self._calls = calls
-        self.errors: list[str] = []
-
-    def log(self, values: Mapping[str, float]) -> None:
-        """Record one step of metrics."""
-        self.attempt(lambda run: run.log(dict(values)))
-
-    def summarise(self, values: Mapping[str, Any]) -> None:
-        """Record summary metrics of the finished stage."""
-        self.attempt(lambda run: run.summary.update({key: value for key, value in values.items() if value is not None}))
-
-    def table(self, name: str, table: Any) -> None:
-        """Record a pandas table."""
-
-        def record(run: Any) -> None:
-            import wandb
-
-            run.log({name: wandb.Table(dataframe=table)})
-
-        self.attempt(record)
-
-    def figure(self, name: str, path: Path) -> None:
-        """Record an image file."""
-
-        def record(run: Any) -> None:
-            import wandb
-
-            run.log({name: wandb.Image(str(path))})
-
-        self.attempt(record)
-
-    def artifact(self, name: str, path: Path, as_input: bool = False) -> None:
-        """Record a folder or file as output or input of the run.
-
-        An input is logged again as a draft: `use_artifact` fails offline, and this gives the same lineage edge after
-        `wandb sync`. Missing paths are skipped; the stage reports them.
-        """
-        if not path.exists():
-            return
-
-        def record(run: Any) -> None:
-            import wandb
-
-            clean = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
-            made = wandb.Artifact(
-                clean, type=clean, metadata=self._metadata | {"dvc_md5": dvc_md5(path), "path": path.name}
-            )
-            if path.is_dir():
-                made.add_dir(str(path))
-            else:
-                made.add_file(str(path))
-            if as_input:
-                run._log_artifact(made, aliases=[], is_user_created=True, use_after_commit=True)
-            else:
-                run.log_artifact(made, aliases=["latest"])
-
-        self.attempt(record)
-
-    def attempt(self, record: Callable[[Any], object]) -> None:
-        """Call `record` with the run, if there is one; errors are collected."""
-        if self._run is None or self._calls is None:
-            return
-        try:
-            self._calls(lambda: record(self._run))
-        except Exception as error:
-            self.errors.append(in_one_line(error))
+    job: str
+    name: str
+    group: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
 
 
 @contextmanager
 def track(
     settings: WandbSettings,
     root: Path,
-    stage: str,
-    group: str,
+    labels: RunLabels,
     config: Mapping[str, Any],
     metadata: Mapping[str, Any],
-    tags: Sequence[str] = (),
 ) -> Iterator[Tracker]:
     """Open a run for a stage; failures of W&B never change the stage's result and cause at most one warning.
 
@@ -149,10 +89,11 @@ def track(
             dir=str(root),
             project=settings.project,
             entity=settings.entity,
-            group=group,
-            job_type=stage,
-            name=f"{stage}-{group}",
-            tags=list(tags),
+            group=labels.group,
+            job_type=labels.job,
+            name=labels.name,
+            tags=list(dict.fromkeys(labels.tags)),
+            notes=labels.notes or None,
             config=dict(config) | dict(metadata),
             settings=wandb.Settings(x_disable_stats=True, console="off", silent=True),
         )
@@ -207,6 +148,7 @@ class _Recording:
             wandb.teardown()
 
         self.tracker.attempt(finish)
+        self.tracker.tell_left_out()
         complete = self.record is not None and is_complete(self.record)
         # the upload of an incomplete record would never end
         if self.upload is not None:
