@@ -13,31 +13,34 @@ import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from clusterwhy.artifacts.store import write_table, write_text
+from clusterwhy.artifacts.store import read_table, write_table, write_text
 from clusterwhy.errors import ArtifactError
-from clusterwhy.tracking.names import Collection
-from clusterwhy.tracking.run import RunLabels, track
 from pipeline._console import one_message
-from pipeline._labels import sweep_group, wandb_settings
+from pipeline._labels import changed, wandb_settings
 from pipeline._parameters import ROOT
-from pipeline._paths import git_revision, main_root
+from pipeline._sweeps import composites_without_effect, jobs_of, ranked_by, track_sweep
 
 log = logging.getLogger("clusterwhy")
 
 
 def gather(folder: Path) -> pd.DataFrame:
-    """One row per job and cluster (and one, `all`, per job): its overrides and its metrics.
+    """One row per job and cluster (and one, `all`, per job): its overrides, its metrics and the leading channels.
 
     Raises:
         ArtifactError: the folder holds no finished job.
     """
+    from clusterwhy.report.rules import leading_table, leading_words
+
     rows = []
-    for metrics in sorted(folder.glob("*/metrics.json"), key=lambda path: int(path.parent.name)):
-        overrides = yaml.safe_load((metrics.parent / ".hydra" / "overrides.yaml").read_text())
-        job = {"job": ", ".join(o for o in overrides if not o.startswith(("sweep=", "run=", "wandb")))}
-        rows.append(job | {"cluster": "all"} | _flat(json.loads(metrics.read_text())))
-        quality = pd.read_csv(metrics.parent / "quality.csv")
-        explained = pd.read_parquet(metrics.parent / "explained.parquet")
+    for place in jobs_of(folder):
+        overrides = yaml.safe_load((place / ".hydra" / "overrides.yaml").read_text())
+        job = {"job": changed(overrides), "number": int(place.name)}
+        rows.append(job | {"cluster": "all"} | _flat(json.loads((place / "metrics.json").read_text())))
+        quality = pd.read_csv(place / "quality.csv")
+        explained = pd.read_parquet(place / "explained.parquet")
+        leading = leading_table(read_table(place / "importance.csv"))
+        write_table(place / "leading_channels.csv", leading)
+        words = leading_words(leading)
         gaps = explained["gap"].abs().groupby(explained["cluster"]).median()
         for cluster, own in quality.groupby("cluster"):
             areas = {
@@ -45,7 +48,8 @@ def gather(folder: Path) -> pd.DataFrame:
                 for measure in ("channel_deletion", "flip_rate")
                 for ranking, value in zip(own["ranking"], own[measure], strict=True)
             }
-            rows.append(job | {"cluster": str(cluster), "median_abs_gap": gaps[cluster]} | areas)
+            known = {"cluster": str(cluster), "leading": words.get(cluster, ""), "median_abs_gap": gaps[cluster]}
+            rows.append(job | known | areas)
     if not rows:
         raise ArtifactError(f"no finished job below {folder}: expected the folder of a multirun of pipeline.explain")
     table = pd.DataFrame(rows)
@@ -55,19 +59,28 @@ def gather(folder: Path) -> pd.DataFrame:
     table["rank"] = (
         table["job"].map(overall.groupby(keys, dropna=False).ngroup().rank(method="min")) if keys else float("nan")
     )
+    table.insert(0, "rank", table.pop("rank"))
     return table.sort_values(["rank", "job", "cluster"], kind="stable", ignore_index=True)
 
 
-def rank(folder: Path) -> pd.DataFrame:
-    """Write ranking.csv, ranking.md and ranking.png to the folder of the sweep, track them, and return the table."""
+def rank(folder: Path) -> tuple[pd.DataFrame, str]:
+    """Write ranking.csv, ranking.md and ranking.png to the folder of the sweep, and a picture of each job's channels.
+
+    Returns:
+        The rows of the jobs as a whole, and a sentence on what orders them.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     mpl.use("agg")
+    tracking = wandb_settings()
     table = gather(folder)
     overall = table[table["cluster"] == "all"].dropna(axis=1, how="all")
+    said = ranked_by(folder, overall)
     write_table(folder / "ranking.csv", table)
-    write_text(folder / "ranking.md", _markdown(overall) + "\n")
+    leading = table[table["cluster"] != "all"].pivot_table("leading", "cluster", "job", aggfunc="first", sort=False)
+    parts = [said, _markdown(overall), "Leading channels of each cluster:", _markdown(leading.reset_index())]
+    write_text(folder / "ranking.md", "\n\n".join(parts) + "\n")
     figure = Figure(figsize=(8, 1.2 + 0.35 * len(overall)), layout="constrained")
     ax = figure.subplots()
     positions = range(len(overall))
@@ -79,13 +92,8 @@ def rank(folder: Path) -> pd.DataFrame:
     ax.set_xlabel("channel deletion (area; lower is more faithful)")
     ax.legend(frameon=False, fontsize=8)
     figure.savefig(folder / "ranking.png", dpi=130)
-    group = sweep_group(folder)
-    labels = RunLabels("rank", f"rank-{group}", group, ("sweep",), "Rank the jobs of a sweep.")
-    with track(wandb_settings(), main_root(), labels, {}, {"git_revision": git_revision()}) as tracker:
-        tracker.table("ranking", table.astype({"cluster": str}))
-        tracker.figure("ranking", folder / "ranking.png")
-        tracker.artifact(Collection.of("rank", folder.name), folder / "ranking.csv")
-    return overall
+    track_sweep(tracking, folder, table, said)
+    return overall, said
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -103,12 +111,17 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 class RankWhenDone(Callback):
-    """Hydra callback: rank the jobs when a multirun of `explain` ends."""
+    """Hydra callback: say what a multirun of `explain` cannot change before it begins, and rank its jobs at its end."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if said := composites_without_effect(config):
+            log.warning("%s", said)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         if any(folder.glob("*/quality.csv")):
-            sys.stdout.write(_markdown(rank(folder)) + f"\nranking in {folder}\n")
+            overall, said = rank(folder)
+            sys.stdout.write(f"{_markdown(overall)}\n{said}\nranking in {folder}\n")
 
 
 def main() -> None:
@@ -119,7 +132,8 @@ def main() -> None:
     with one_message():
         if folder is None:
             raise ArtifactError("no sweep below sweeps/explain: run `python -m pipeline.explain sweep=lrp_rules` first")
-        sys.stdout.write(_markdown(rank(folder)) + "\n")
+        overall, said = rank(folder)
+        sys.stdout.write(f"{_markdown(overall)}\n{said}\n")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,10 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     assert overall["channel_deletion.relevance"].nunique() == 1
     assert overall["rank"].is_monotonic_increasing and overall["channel_deletion.lrp"].is_monotonic_increasing
     assert set(table["cluster"]) > {"all", "0"}
+    unused = "attributor `difference` has rules of its own: composites do not change what is ranked"
+    assert unused in done.stdout[: done.stdout.index("#0 : ")], "it is said before the first job"
+    assert done.stdout.rindex(unused) > done.stdout.index("#3 : "), "and again with the ranking"
+    assert unused in (folder / "ranking.md").read_text().splitlines()[0]
     assert (folder / "ranking.png").is_file() and "composite=epsilon_plus_norm" in (folder / "ranking.md").read_text()
     assert "composite=epsilon_plus_norm" in done.stdout
     assert digests(study) == before
@@ -187,6 +191,7 @@ def test_a_sweep_ends_in_one_ranking_and_touches_no_artifact(study: Checkout) ->
     shown = page[page.index("Ranking of LRP rules for these clusters") :]
     places = [shown.index(f"<td>{job}</td>") for job in overall["job"]]
     assert places == sorted(places) and "channel deletion, z-score" in shown
+    assert "composites do not change what is ranked" in shown
     provenance = folder / "3" / "provenance.json"
     known = json.loads(provenance.read_text())
     provenance.write_text(json.dumps(known | {"inputs_md5": known["inputs_md5"] | {"cluster": "0.dir"}}))

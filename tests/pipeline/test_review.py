@@ -1,8 +1,9 @@
-"""What a reviewer finds in W&B after a repro, read back from the offline records."""
+"""What a reviewer finds in W&B after a repro or a sweep, read back from the offline records."""
 
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -194,3 +195,51 @@ def test_a_repro_stays_below_twenty_megabytes(fresh_study: Checkout) -> None:
     assert sum(path.stat().st_size for path in files) < 20e6
     kept = [path for path in files if path.parent.name == "files" and path.parents[1].name == "artifacts"]
     assert len({hashlib.md5(path.read_bytes()).hexdigest() for path in kept}) == len(kept) > 30
+
+
+@pytest.fixture
+def records_of(study: Checkout) -> Callable[..., list[Recorded]]:
+    """Runs that a command of this worker's study records, in their order."""
+
+    def run(*command: str) -> list[Recorded]:
+        before = set((study.root / "wandb").glob("offline-run-*"))
+        study.run("python", "-m", *command)
+        return runs_of(study, before)
+
+    return run
+
+
+def test_a_sweep_is_one_group_with_a_summary_that_shows_the_leading_channels_of_each_rule(
+    study: Checkout, records_of: Callable[..., list[Recorded]]
+) -> None:
+    rules = ["epsilon", "epsilon_plus_flat"]
+    out = study.root / "outputs" / "sweep"
+    *jobs, summary = records_of(
+        "pipeline.explain", "sweep=lrp_rules", f"composite={','.join(rules)}", f"hydra.sweep.dir={out}"
+    )
+    assert [job.run["display_name"] for job in jobs] == [f"composite={rule}" for rule in rules]
+    assert {run.run["run_group"] for run in (*jobs, summary)} == {"sweep-sweep"}
+    assert all({"pump", "sweep", "lrp"} <= set(run.run["tags"]) for run in (*jobs, summary))
+    assert (summary.run["job_type"], summary.run["display_name"]) == ("summary", "pump-sweep-sweep")
+    assert summary.run["notes"] == "2 jobs. Ranked by channel deletion (lower is more faithful)."
+    config = summary.run["config"]["update"]
+    assert config["swept"] == {"composite": rules} and "composite" not in config
+    assert config["choices"]["attributor"] == "lrp" and config["attributor"]["_target_"].endswith(".Lrp")
+    ranking, files = summary.table("ranking"), summary.files("ranking")
+    assert ranking["rank"].tolist() == sorted(ranking["rank"]) and set(ranking["job"]) == {
+        f"composite={r}" for r in rules
+    }
+    for row in ranking.to_dict("records"):
+        shown = Image.open(files[row["leading_channels"]["path"]])
+        whole = Image.open(out / str(row["number"]) / "leading_channels.png")
+        assert ImageChops.difference(shown, whole.convert("RGB").reduce(2)).getbbox() is None
+        leading = pd.read_csv(out / str(row["number"]) / "leading_channels.csv")
+        importance = pd.read_csv(out / str(row["number"]) / "importance.csv").set_index(["cluster", "channel"])
+        first = leading[leading["place"] == 1].set_index("cluster")
+        assert (first["signed"] == importance["signed"].groupby("cluster").max()).all()
+        by_cluster = summary.table("ranking_by_cluster").query("job == @row['job']").set_index("cluster")["leading"]
+        assert all(by_cluster[str(cluster)].startswith(channel) for cluster, channel in first["channel"].items())
+    assert summary.summary["channel_deletion"] == ranking["channel_deletion_relevance"].min()
+    (chart,) = [one for one in summary.of("config") if "_wandb.visualize.ranking_chart" in one["update"]]
+    fields = chart["update"]["_wandb.visualize.ranking_chart"]["panel_config"]["fieldSettings"]
+    assert set(fields.values()) <= set(summary.table("ranking").columns)

@@ -218,6 +218,7 @@ def _ranking(ranking: Ranking) -> dict[str, Any]:
     """The ranking of a sweep, the most faithful rules first."""
     return {
         "name": ranking.folder.name,
+        "said": ranking.said,
         "tables": [as_rows(ranking.overall), as_rows(ranking.by_cluster)],
         "picture": _picture(ranking.picture),
     }

@@ -31,12 +31,14 @@ class Ranking:
         overall: one row per job, the most faithful first.
         by_cluster: channel deletion of each job (row) for each cluster (column).
         picture: ranking.png.
+        said: what orders the jobs.
     """
 
     folder: Path
     overall: pd.DataFrame
     by_cluster: pd.DataFrame
     picture: Path
+    said: str
 
 
 def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
@@ -76,4 +78,8 @@ def read_ranking(folder: Path, inputs_md5: Mapping[str, str]) -> Ranking:
     by_cluster = single.pivot_table(key, "job", "cluster", sort=False).reindex(overall["job"])
     names = {name: f"cluster {name}" for name in by_cluster}
     by_cluster = by_cluster.rename(columns=names).rename_axis(index=OVERALL["job"], columns=None)
-    return Ranking(folder, overall[shown].rename(columns=OVERALL), by_cluster.reset_index(), picture)
+    text = folder / "ranking.md"
+    # a ranking of an earlier version begins with its table
+    first = text.read_text().partition("\n")[0] if text.is_file() else ""
+    said = "" if first.startswith("|") else first
+    return Ranking(folder, overall[shown].rename(columns=OVERALL), by_cluster.reset_index(), picture, said)
