@@ -8,15 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
-from clusterwhy.artifacts.store import UNFINISHED, read_array, replace_folder, write_array, write_json, write_table
+from clusterwhy.artifacts.store import (
+    UNFINISHED,
+    read_array,
+    read_table,
+    replace_folder,
+    write_array,
+    write_json,
+    write_table,
+)
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError
 from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import RunLabels, WandbSettings, track
 from pipeline._console import one_message
+from pipeline._labels import BY_HAND, study_name, wandb_settings
 from pipeline._parameters import ROOT
+from pipeline._paths import git_revision, main_root, run_group
 
 log = logging.getLogger("clusterwhy")
 EXAMPLES = """
@@ -54,6 +67,7 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
 
     if out.exists():
         raise ArtifactError(f"{out} exists: give `--out` a folder that does not, or leave it out")
+    tracking = wandb_settings()
     study, sizes = StudyResults.of(artifacts), dict[str, Any]()
     for stage in ("prepare", "train", "embed", "cluster", "score", "explain"):
         check_folder(stage, artifacts / stage, sizes)
@@ -77,16 +91,30 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     accuracy = found.accuracy if found.accuracy == found.accuracy else None
     groups = {"these": these, "those": those, "n_these": len(first), "n_those": len(second), "accuracy": accuracy}
     write_json(out / "contrast.json", groups)
-    for sentence in contrast_sentences(found, properties, these, those, study.window_s):
-        sys.stdout.write(f"{sentence}\n")
+    sentences = contrast_sentences(found, properties, these, those, study.window_s)
+    sys.stdout.writelines(f"{sentence}\n" for sentence in sentences)
     contrast_figure(found, study, (these, those), (first, second), out / "contrast")
     replace_folder(out, final)
     log.info("tables and contrast.png in %s", final)
+    _track(tracking, final, groups | config, sentences)
+
+
+def _track(settings: WandbSettings, out: Path, config: dict[str, Any], sentences: list[str]) -> None:
+    """Record the contrast as a W&B run, whose notes are its sentences."""
+    choices: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    study = study_name("contrast", choices)
+    name = f"{config['these']} against {config['those']}"[:120]
+    labels = RunLabels("contrast", name, run_group(), (study, "contrast", BY_HAND), "\n\n".join(sentences))
+    with track(settings, main_root(), labels, config, {"git_revision": git_revision()}) as tracker:
+        tracker.summarise({key: config[key] for key in ("n_these", "n_those", "accuracy")})
+        for table in ("importance", "quality", "properties"):
+            tracker.table(table, read_table(out / f"{table}.csv"))
+        if (picture := out / "contrast.png").is_file():
+            tracker.figure("contrast", picture)
+        tracker.artifact(Collection.of("contrast", study, by_hand=True), out)
 
 
 def _default_workers() -> Any:
-    from omegaconf import OmegaConf
-
     return OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "workers" / "default.yaml"), resolve=True)
 
 

@@ -1,4 +1,4 @@
-"""What a reviewer finds in W&B after a repro or a sweep, read back from the offline records."""
+"""What a reviewer finds in W&B after a repro, a sweep or a contrast, read back from the offline records."""
 
 import hashlib
 import json
@@ -243,3 +243,13 @@ def test_a_sweep_is_one_group_with_a_summary_that_shows_the_leading_channels_of_
     (chart,) = [one for one in summary.of("config") if "_wandb.visualize.ranking_chart" in one["update"]]
     fields = chart["update"]["_wandb.visualize.ranking_chart"]["panel_config"]["fieldSettings"]
     assert set(fields.values()) <= set(summary.table("ranking").columns)
+
+
+def test_a_contrast_is_a_run_with_its_sentences(records_of: Callable[..., list[Recorded]], tmp_path: Path) -> None:
+    (run,) = records_of("pipeline.contrast", "cluster:0", "cluster:1", "--out", str(tmp_path / "out"))
+    assert run.run["job_type"] == "contrast" and run.run["display_name"] == "cluster:0 against cluster:1"
+    assert {"pump", "by_hand"} <= set(run.run["tags"]) and "`cluster:0`, unlike `cluster:1`:" in run.run["notes"]
+    assert run.summary["contrast"]["format"] == "png" and run.summary["n_these"] > 0
+    written = pd.read_csv(tmp_path / "out" / "importance.csv")
+    assert run.table("importance")["channel"].tolist() == written["channel"].tolist()
+    assert [artifact["name"] for artifact in run.of("artifact")][-1] == "pump-contrast-adhoc"
