@@ -79,7 +79,9 @@ def main(run: StageRun) -> None:
     (run.out / "report").mkdir(exist_ok=True)
     write_pictures(results, run.out / "report")
     run.metrics |= {"n_bytes": write_page(results, run.out / "report")} | annotation_figures(results)
-    run.figure_names = track_study(run.tracker, results, run.out / "report")
+    names = track_study(run.tracker, results, run.out / "report")
+    for picture in sorted((run.out / "report").glob("*.png")):
+        run.tracker.figure(names.get(picture.stem, picture.stem), picture)
     log.info("open %s", run.final / "report" / "report.html")
 
 

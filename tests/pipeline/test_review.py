@@ -1,4 +1,4 @@
-"""What a reviewer finds in W&B after a repro, a sweep or a contrast, read back from the offline records."""
+"""What a reviewer finds in W&B after a repro, sweep, contrast or application, read back from the offline records."""
 
 import hashlib
 import json
@@ -253,3 +253,21 @@ def test_a_contrast_is_a_run_with_its_sentences(records_of: Callable[..., list[R
     written = pd.read_csv(tmp_path / "out" / "importance.csv")
     assert run.table("importance")["channel"].tolist() == written["channel"].tolist()
     assert [artifact["name"] for artifact in run.of("artifact")][-1] == "pump-contrast-adhoc"
+
+
+def test_an_application_is_a_run_with_its_page_and_the_studys_artifacts_as_inputs(
+    study: Checkout, records_of: Callable[..., list[Recorded]]
+) -> None:
+    out = study.root / "outputs" / "applied"
+    (run,) = records_of("pipeline.apply", "dataset.path=data/pump.csv", f"hydra.run.dir={out}")
+    assert run.run["tags"] == ["pump", "by_hand"] and run.run["config"]["update"]["choices"]["dataset"] == "pump"
+    assert run.media("report").read_bytes() == (out / "report" / "report.html").read_bytes()
+    first = run.table("anomalies")["window"][0]
+    highest = out / "report" / f"anomaly_{first}.png"
+    assert run.summary["anomaly_rank_1"]["sha256"] == hashlib.sha256(highest.read_bytes()).hexdigest()
+    assert run.summary["overview"]["format"] == "png" and "read, placed and scored" in run.run["notes"]
+    artifacts = {
+        one["name"]: one.get("use_after_commit", False) for one in run.of("artifact") if one["type"] != "run_table"
+    }
+    assert artifacts.pop("pump-application-adhoc") is False
+    assert {"pump-encoder", "pump-clusters", "pump-explanations"} < set(artifacts) and all(artifacts.values())
