@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from clusterwhy.classifiers.checkpoint import predict
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from tests.conftest import Checkout, MakeOnce, make_checkout
+from tests.pipeline.test_review import runs_of
 
 
 def train(root: Path) -> None:
@@ -41,10 +43,27 @@ def test_a_study_writes_its_artifacts_and_nothing_else(trained: Checkout) -> Non
     assert [path.name for path in folder(trained).parent.iterdir()] == ["classify"], "the state of the training is left"
     assert [path.name for path in (trained.root / "artifacts").iterdir()] == ["studies"]
     assert json.loads(trained.run("dvc", "status", "--json", "studies/dvc.yaml:classify@ecg").stdout) == {}
-    (record,) = (trained.root / "wandb").glob("offline-run-*")
-    lines = trained.run("wandb", "leet", "inspect", "--json", str(record)).stdout.splitlines()
-    run = next(found["run"] for found in map(json.loads, lines) if found["type"] == "run")
-    assert run["job_type"] == "classify" and run["tags"] == ["ecg", "ecg_cnn"] and run["run_group"].startswith("ecg-")
+    (run,) = runs_of(trained)
+    assert run.run["job_type"] == "classify" and run.run["run_group"].startswith("ecg-")
+    assert run.run["tags"] == ["ecg", "ecg_cnn", "basic_motions"]
+    artifacts = {one["name"]: one["type"] for one in run.of("artifact")}
+    assert artifacts["ecg-classifier"] == "model"
+    assert {metric["name"]: metric["step_metric"] for metric in run.of("metric")}["validation_loss"] == "epoch"
+
+
+def test_the_last_stage_sums_up_the_study_in_wandb(trained: Checkout, tmp_path: Path) -> None:
+    checkout = trained.copy(tmp_path / "project")
+    before = set((checkout.root / "wandb").glob("offline-run-*"))
+    checkout.run("python", "-m", "pipeline.attribute", "study=ecg", "run=stage")
+    (run,) = runs_of(checkout, before)
+    assert run.run["job_type"] == "summary" and re.fullmatch(r"ecg-\w+-\w{6}", run.run["display_name"])
+    known = json.loads((checkout.root / "reports" / "studies" / "ecg" / "classify.json").read_text())
+    assert run.summary["balanced_accuracy"] == known["test"]["network"]["balanced_accuracy"]
+    config = run.run["config"]["update"]
+    assert config["choices"]["study"] == "ecg" and config["choices"]["classifier_training"] == "small"
+    assert config["classifier"]["_target_"] and config["methods"]["_target_"]
+    made = {one["name"]: one.get("use_after_commit", False) for one in run.of("artifact") if one["type"] != "run_table"}
+    assert made == {"ecg-classifier": True, "ecg-classifier-explanations": False}
 
 
 def test_the_checkpoint_predicts_what_the_study_predicted(trained: Checkout) -> None:
