@@ -573,7 +573,8 @@ def test_the_page_of_a_real_study(visit: Any, study: Checkout) -> None:
     assert channels == ["pressure", "flow", "current"]
     n_clusters = len(StudyResults.of(study.root / "artifacts").summary["clusters"])
     assert tab.locator("#pages .card:not(#noise)").count() == n_clusters > 0
-    assert tab.locator("#anomalies .card img").count() == 3
+    n_drawn = len(StudyResults.of(study.root / "artifacts").drawn_anomalies)
+    assert tab.locator("#anomalies .card img").count() == n_drawn >= 3
     tab.locator("#pages [data-cluster='0']").click()
     assert re.search(r"windows selected: \d+ of cluster 0$", title(tab, "selection"))
 

@@ -194,7 +194,10 @@ def test_a_renamed_group_is_named(root: Path) -> None:
     [
         ("composit=epsilon", r"`composit` is neither a group of conf/ nor a parameter \(did you mean `composite`\?\)"),
         ("seeds=1", r"`seeds` is neither .* \(did you mean `seed`\?\)"),
-        ("composite=epsilom", r"`composite` has no option `epsilom` \(did you mean `epsilon`\?\); it has epsilon, "),
+        (
+            "composite=epsilom",
+            r"`composite` has no option `epsilom` \(did you mean `epsilon`\?\); it has deep_taylor, epsilon, ",
+        ),
         ("composite=epsilon,epsilom", "has no option `epsilom`"),
         ("study=ecgs", r"`study` has no option `ecgs` \(did you mean `ecg`\?\)"),
         ("composite.epsilom=1", r"`composite` has no `epsilom` \(did you mean `epsilon`\?\); it has .*first_layer"),

@@ -57,7 +57,7 @@ def test_a_user_csv_passes_through_the_whole_pipeline(study: Checkout) -> None:
     assert every["gap"].abs().median() < 0.01
     anomalies = pd.read_parquet(study.root / "artifacts/explain/anomalies.parquet")
     relevance = np.load(study.root / "artifacts/explain/anomaly_relevance.npy")
-    assert relevance.shape == (len(anomalies), 3, 64) and len(anomalies) == 3
+    assert relevance.shape == (len(anomalies), 3, 64) and len(anomalies) >= 3
     np.testing.assert_allclose(relevance.sum(axis=(1, 2)), anomalies["target"], rtol=1e-3, atol=1e-3)
     measures = pd.read_csv(study.root / "artifacts/evaluate/faithfulness.csv")
     assert {"deletion", "insertion", "flip_rate", "similarity"} == set(measures["measure"])
@@ -248,7 +248,7 @@ def test_runs_are_recorded_offline_with_the_checksums_of_dvc(fresh_study: Checko
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("pipeline.explain", "composite=nope"), "`composite` has no option `nope`; it has epsilon, "),
+        (("pipeline.explain", "composite=nope"), "`composite` has no option `nope`; it has deep_taylor, epsilon, "),
         (("pipeline.explain", "composite.epsilonn=1.0"), "(did you mean `epsilon`?)"),
         (("pipeline.explain", "+composite.sharpness=1.0"), "composite.sharpness: Extra inputs are not permitted"),
         (("pipeline.explain", "clusterer.space=embeddings"), "not a parameter of the stage `explain`"),
