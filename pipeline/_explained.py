@@ -1,6 +1,5 @@
 """Windows that a classifier is explained on: its concepts layer by layer, and its evidence in bins of time."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,25 +52,44 @@ class Explained:
         return prediction_label(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
 
 
-def groups(run: StageRun, explained: Explained) -> Iterator[tuple[str, str, BoolArray, BoolArray]]:
-    """Names and windows (window,) of two groups that are compared, one pair after the other.
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of windows that are compared.
+
+    Attributes:
+        names: of the groups.
+        first: (window,) True in the first group.
+        second: (window,) True in the second group.
+    """
+
+    names: tuple[str, str]
+    first: BoolArray
+    second: BoolArray
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table of a comparison with the names of the groups."""
+        return table.assign(group=self.names[0], against=self.names[1])
+
+
+def pairs_of(explained: Explained, contrast: tuple[str, str] | None) -> list[Pair]:
+    """What is compared: two chosen classes, or each class with all others.
 
     Raises:
         ConfigError: `contrast` names a class that no explained window was predicted as.
     """
-    names, contrast = explained.labels.astype(str), run.settings["methods"].contrast
+    names = explained.labels.astype(str)
     there = list(dict.fromkeys(names))
-    if contrast is not None:
-        if missing := [name for name in contrast if name not in there]:
-            text = f"`methods.contrast`: no window was predicted as {', '.join(missing)}; there are {', '.join(there)}"
-            raise ConfigError("methods", [text])
-        yield contrast[0], contrast[1], names == contrast[0], names == contrast[1]
-        return
-    for name in there if len(there) > 1 else []:
-        yield name, REST, names == name, names != name
+    if contrast is None:
+        return [Pair((name, REST), names == name, names != name) for name in there if len(there) > 1]
+    if missing := [name for name in contrast if name not in there]:
+        text = f"`methods.contrast`: no window was predicted as {', '.join(missing)}; there are {', '.join(there)}"
+        raise ConfigError("methods", [text])
+    return [Pair(contrast, names == contrast[0], names == contrast[1])]
 
 
-def write_concepts(run: StageRun, explained: Explained, trained: "TrainedClassifier", signals: "Signals") -> None:
+def write_concepts(
+    run: StageRun, explained: Explained, pairs: list[Pair], trained: "TrainedClassifier", signals: "Signals"
+) -> None:
     """The concepts of each layer by relevance to each class, the windows that show the first of them, and contrasts."""
     import torch
 
@@ -89,13 +107,11 @@ def write_concepts(run: StageRun, explained: Explained, trained: "TrainedClassif
     for number, name in enumerate(scores):
         concepts_page(run.out / f"layer_{number}", table[table["layer"] == name])
     _write_windows(run, explained, trained, signals, scores, table)
-    differences = {
-        (first, second): concept_difference(list(scores.values()), own, others, seed)
-        for first, second, own, others in groups(run, explained)
-    }
-    if differences:
+    if pairs:
+        found = list(scores.values())
+        differences = {pair.names: concept_difference(found, pair.first, pair.second, seed) for pair in pairs}
         concept_differences_page(run.out / "concept_differences", differences)
-        rows = [table.assign(group=first, against=second) for (first, second), table in differences.items()]
+        rows = [pair.named(differences[pair.names]) for pair in pairs]
         write_table(run.out / "concept_differences.csv", pd.concat(rows))
 
 
@@ -125,27 +141,28 @@ def _write_windows(
         for code in np.unique(codes):
             name = trained.card.classes[code]
             first = int(table.query("layer == @layer and group == @name and relevance_rank == 1")["concept"].iloc[0])
-            for by in rankings:
-                found = reference_windows(own, first, count, by, among=codes == code)
+            found = {by: reference_windows(own, first, count, by, among=codes == code) for by in rankings}
+            for by, references in found.items():
                 rows += [
                     {
                         **{"class": name, "layer": layer, "concept": first, "by": by, "rank": rank},
                         **{"window": ids[one.window], "value": one.value},
                         **{"start_s": one.start * signals.dt_s, "stop_s": one.stop * signals.dt_s},
                     }
-                    for rank, one in enumerate(found, start=1)
+                    for rank, one in enumerate(references, start=1)
                 ]
             if layer == list(scores)[-1]:
-                references = reference_windows(own, first, count, among=codes == code)
-                at = [one.window for one in references]
+                at = [one.window for one in found["relevance"]]
                 through = concept_relevance(trained.network, explained.scaled[at], int(code), {layer: [first]}).values
                 title = f"{name}: concept {first} of {layer}, windows by share of relevance"
                 stem = run.out / f"concept_{code}"
-                references_page(stem, signals, references, explained.recorded[at], through, title, ids[at])
+                references_page(stem, signals, found["relevance"], explained.recorded[at], through, title, ids[at])
     write_table(run.out / "concept_windows.csv", pd.DataFrame(rows))
 
 
-def write_time_bins(run: StageRun, relevance: FloatArray, explained: Explained, signals: "Signals") -> None:
+def write_time_bins(
+    run: StageRun, relevance: FloatArray, explained: Explained, pairs: list[Pair], signals: "Signals"
+) -> None:
     """Evidence for each class in bins of time, what sets two classes apart, and the most important stretch in words.
 
     Args:
@@ -162,18 +179,17 @@ def write_time_bins(run: StageRun, relevance: FloatArray, explained: Explained, 
         own, name = relevance[explained.codes == code], str(explained.labels[explained.codes == code][0])
         table = time_bins_of_width(own, channels, width, signals.dt_s, seed)
         sizes = np.abs(own).sum(axis=1, keepdims=True)
-        words.append(
-            {"class": name, "text": important(table, time_bins_of_width(sizes, ("",), width, signals.dt_s, seed))}
-        )
+        whole = time_bins_of_width(sizes, ("all channels",), width, signals.dt_s, seed)
+        words.append({"class": name, "text": important(table, whole)})
         time_bins_page(run.out / f"time_bins_{code}", signals, table)
         tables.append(table.assign(**{"class": name}))
     write_table(run.out / "time_bins.csv", pd.concat(tables))
     write_table(run.out / "time_bins_in_words.csv", pd.DataFrame(words))
     differences = [
-        time_bin_difference(relevance[own], relevance[others], channels, width, signals.dt_s, seed).assign(
-            group=first, against=second
+        pair.named(
+            time_bin_difference(relevance[pair.first], relevance[pair.second], channels, width, signals.dt_s, seed)
         )
-        for first, second, own, others in groups(run, explained)
+        for pair in pairs
     ]
     if differences:
         write_table(run.out / "time_bin_differences.csv", pd.concat(differences))

@@ -11,7 +11,7 @@ from clusterwhy.artifacts.store import read_table, write_array, write_json, writ
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray, IntArray
-from pipeline._explained import Explained, write_concepts, write_time_bins
+from pipeline._explained import Explained, pairs_of, write_concepts, write_time_bins
 from pipeline._stage import StageRun, study_stage
 
 if TYPE_CHECKING:
@@ -111,14 +111,15 @@ def main(run: StageRun) -> None:
     data, trained = Prepared(folder), load_classifier(folder / "checkpoint")
     classes = trained.card.classes
     explained = _choose(run, data, read_table(folder / "predictions.parquet"), classes)
+    pairs = pairs_of(explained, how.contrast)  # a class that is not there ends the stage before its work
     references = _references(data, explained.codes, how.n_references, seed)
     found = compare(trained.network, explained.scaled, explained.codes, references, how, seed)
     _write_comparison(run, found, explained, classes)
     signals = Signals(data.channels, tuple(data.card.units), 1.0 / data.card.rate_hz)
     _draw_methods(run, found, explained, signals, trained)
     _draw_attention(run, explained, trained, signals.dt_s)
-    write_concepts(run, explained, trained, signals)
-    write_time_bins(run, next(iter(found.relevance.values())), explained, signals)
+    write_concepts(run, explained, pairs, trained, signals)
+    write_time_bins(run, next(iter(found.relevance.values())), explained, pairs, signals)
     log.info("explained %d windows by %d methods", len(explained.table), len(found.relevance))
 
 

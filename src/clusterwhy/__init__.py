@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clusterwhy.concepts.propagation import concept_relevance
     from clusterwhy.concepts.tables import concept_difference, concept_scores, concept_table, reference_windows
     from clusterwhy.explanations.target_heads import ClusterMembership, Distance, EmbeddingSum, prototypes
+    from clusterwhy.plots.relevance import plot_relevance
     from clusterwhy.propagation.composites import COMPOSITES
     from clusterwhy.propagation.explainer import lrp
     from clusterwhy.propagation.layer_graph import layer_graph, layer_names
