@@ -78,7 +78,8 @@ class Hdbscan(Settings):
 
         Args:
             embeddings: (window, feature) that the points are a projection of. Windows with the same embedding belong to
-                one cluster: UMAP places them beside each other, but apart, where a cluster of them may break up.
+                one cluster: UMAP places them beside each other, but apart, where a cluster of them may break up. If all
+                are the same, they are one cluster: where UMAP placed them tells nothing.
 
         Raises:
             DataError: fewer windows than `min_cluster_size`.
@@ -112,7 +113,10 @@ class Hdbscan(Settings):
             number_as_fitted(model.prediction_data_, tree, model.labels_)
             labels[~fitted], strengths[~fitted] = predicted(model, points[~fitted])
         found = Clusters(labels, strengths, _persistence(model.cluster_persistence_, tree), tree)
-        return with_twins(found, points if embeddings is None else embeddings)
+        clustered = points if embeddings is None else embeddings
+        if coincide(clustered):
+            return Clusters(np.zeros_like(labels), np.ones_like(strengths), np.array([np.nan]), tree)
+        return with_twins(found, clustered)
 
 
 def predicted(model: Any, points: FloatArray) -> tuple[IntArray, FloatArray]:

@@ -262,6 +262,15 @@ def test_windows_of_one_embedding_are_in_the_cluster_of_most_of_them() -> None:
     assert with_twins(apart, np.arange(7.0)[:, None]) is apart
 
 
+def test_windows_of_one_embedding_are_one_cluster_wherever_they_are_placed(rng: np.random.Generator) -> None:
+    same = np.full((60, 3), 0.3, dtype=np.float32) * (1 + 1e-7 * rng.normal(size=(60, 3)))
+    clusterer = Hdbscan(space="projection", min_cluster_size=20, min_samples=3)
+    placed = rng.normal(size=(60, 2))
+    assert set(clusterer.fit(placed).labels) == {-1}  # by the places alone, all are noise
+    found = clusterer.fit(placed, same)
+    assert set(found.labels) == {0} and set(found.strengths) == {1.0} and np.isnan(found.persistence).tolist() == [True]
+
+
 def test_coinciding_embeddings_have_neither_trustworthiness_nor_silhouette(rng: np.random.Generator) -> None:
     same = np.full((40, 3), 0.3, dtype=np.float32) * (1 + 1e-7 * rng.normal(size=(40, 3)))
     labels = np.arange(40) % 2

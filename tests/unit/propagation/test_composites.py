@@ -105,5 +105,5 @@ def test_an_unknown_name_of_version_0_1_is_answered_with_the_keys_to_write() -> 
 
 def test_a_composite_by_name_is_that_of_the_table() -> None:
     assert settings_of("epsilon_plus") is COMPOSITES["epsilon_plus"]
-    with pytest.raises(CompositeError, match="no composite 'epsilonplus'; there are epsilon, "):
+    with pytest.raises(CompositeError, match="no composite 'epsilonplus'; there are deep_taylor, epsilon, "):
         settings_of("epsilonplus")
