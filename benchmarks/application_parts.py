@@ -14,7 +14,6 @@ from benchmarks import plant
 from benchmarks.finished import configuration, finished_study
 from benchmarks.record import ROOT
 from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError
-from clusterwhy.anomaly.thresholds import ExtremeValueThreshold
 from clusterwhy.application.applying import Application
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import NONE, place
@@ -130,7 +129,7 @@ def _ami(truth: Any, labels: np.ndarray) -> float:
 def plants() -> Iterator[dict[str, Any]]:
     """Faults of the plant, and an unseen normal day, by the study and by baselines fitted on the same normal day."""
     study = _plant()
-    threshold = ExtremeValueThreshold(initial_quantile=0.95, risk=1e-3)
+    threshold = study.settings["threshold"]
     inputs = study.detector_input
     fitted = {name: detector.score(inputs) for name, detector in BASELINES.items()}
     for seed, fault in enumerate(("", *plant.FAULTS), start=1):

@@ -121,4 +121,4 @@ def _score(
     table = {"window": data.index["window"], "score": scores.windows, "anomalous": scores.windows > threshold}
     write_table(folder / "scores.parquet", pd.DataFrame(table))
     save_fitted(folder, scores.fitted)
-    write_json(folder / "segments.json", {"threshold": threshold, "segments": []})
+    write_json(folder / "segments.json", {"threshold": threshold, "says": settings["threshold"].says, "segments": []})

@@ -72,13 +72,16 @@ def main(run: StageRun) -> None:
         write_array(run.out / "channel_scores.npy", scores.channels)
     per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))
     write_array(run.out / "sample_scores.npy", per_sample)
-    write_json(run.out / "segments.json", {"threshold": threshold, "segments": segments})
+    write_json(
+        run.out / "segments.json",
+        {"threshold": threshold, "says": run.settings["threshold"].says, "segments": segments},
+    )
     run.metrics = {
         "threshold": threshold,
         "n_segments": len(segments),
         "anomalous_share": float(np.mean(table["anomalous"])),
     }
-    log.info("%d anomalous segments above %.4g", len(segments), threshold)
+    log.info("%d anomalous segments above %.4g, %s", len(segments), threshold, run.settings["threshold"].says)
 
 
 if __name__ == "__main__":

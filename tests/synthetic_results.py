@@ -89,7 +89,9 @@ def synthetic_results(
         "peak_score": 9.0,
         "peak_window": 5,
     }
-    write_json(root / "score" / "segments.json", {"threshold": 8.0, "segments": [peak]})
+    write_json(
+        root / "score" / "segments.json", {"threshold": 8.0, "says": "the score that few exceed", "segments": [peak]}
+    )
     _write_explanations(root / "explain", found, score, starts, channels, length, rng)
     _write_every_window(root / "explain_windows", found, channels, length, rng)
     _write_evaluation(root / "evaluate")

@@ -43,6 +43,12 @@ def test_anomalous_windows_have_rings_that_follow_the_threshold(visit: Any, made
 
 
 @needs_browser
+def test_the_page_says_what_the_threshold_is(visit: Any, made: Path) -> None:
+    note = visit(made).locator("#threshold .note")
+    assert note.inner_text() == "The threshold of the study is the score that few exceed."
+
+
+@needs_browser
 def test_the_histogram_counts_every_window_and_shows_the_threshold(visit: Any, made: Path) -> None:
     scores = StudyResults.of(made.parent.parent / "artifacts").scores["score"].to_numpy()
     tab = visit(made)

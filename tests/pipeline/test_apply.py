@@ -132,6 +132,7 @@ def test_the_scaler_the_threshold_and_the_normal_windows_are_those_of_the_study(
     assert all(cards[0][key] == cards[1][key] for key in ("channels", "centre", "scale", "length", "stride"))
     segments = [json.loads((one / "score/segments.json").read_text()) for one in (artifacts, folder)]
     assert segments[0]["threshold"] == segments[1]["threshold"]
+    assert segments[0]["says"] == segments[1]["says"] and "once in 100" in segments[0]["says"]
     normal = read_table(folder / "explain/anomalies.parquet")["normal_windows"]
     assert max(max(one) for one in normal) > 1800, "normal windows lie in the fitted recording, which is longer"
 

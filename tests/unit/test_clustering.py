@@ -14,7 +14,13 @@ from sklearn.decomposition import PCA
 from clusterwhy.anomaly import base
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import Glosh, MeanAbsoluteZ, NearestNeighbours, PcaError, Random
-from clusterwhy.anomaly.thresholds import ExtremeValueThreshold, merge_segments, sample_scores
+from clusterwhy.anomaly.thresholds import (
+    ExtremeValueThreshold,
+    HalvingTailThreshold,
+    QuantileThreshold,
+    merge_segments,
+    sample_scores,
+)
 from clusterwhy.clustering import (
     Clusters,
     Hdbscan,
@@ -363,6 +369,47 @@ def test_an_extreme_value_threshold_finds_the_quantile_of_an_exponential(rng: np
     scores = rng.exponential(size=50_000)
     assert threshold.fit(scores) == pytest.approx(np.log(1e3), rel=0.1)
     assert threshold.fit(scores * 1e-9) == pytest.approx(1e-9 * threshold.fit(scores), rel=1e-3)
+
+
+def test_a_halving_tail_solved_by_hand() -> None:
+    scores = np.zeros(40)
+    # four runs of windows above the quantile 0.75, which is 0: they peak at 2, 3, 5 and 20
+    scores[[3, 4, 10, 20, 21, 22, 30]] = [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 20.0]
+    # half of the peaks are above 4: every 4 halves the four of 40 windows, sixteen of 160 are one after four times
+    assert HalvingTailThreshold(initial_quantile=0.75, every=160).fit(scores) == pytest.approx(4 * 4)
+    scores[30] = 2000.0  # a fault does not stretch the tail
+    assert HalvingTailThreshold(initial_quantile=0.75, every=160).fit(scores) == pytest.approx(4 * 4)
+    assert HalvingTailThreshold(initial_quantile=0.75, every=2).fit(scores) == 0.0
+    assert HalvingTailThreshold(initial_quantile=0.75, every=10_000).fit(np.minimum(scores, 30.0)) == 30.0
+    scores[[3, 4, 10]] = 0.0  # two peaks are too few for a tail
+    assert HalvingTailThreshold(initial_quantile=0.75, every=160).fit(scores) == 2000.0
+    assert HalvingTailThreshold(initial_quantile=0.75, every=160).fit(np.ones(9)) == 1.0
+
+
+def test_every_threshold_says_what_it_is() -> None:
+    assert "about once in 50" in HalvingTailThreshold(initial_quantile=0.8, every=50).says
+    assert "probability 0.001" in ExtremeValueThreshold(initial_quantile=0.95, risk=1e-3).says
+    assert "0.02 of" in QuantileThreshold(quantile=0.98).says
+
+
+@pytest.mark.parametrize("every", [100, 1000])
+def test_normal_windows_exceed_a_halving_tail_about_as_often_as_it_says(every: int, rng: np.random.Generator) -> None:
+    scores = np.zeros(200_000)
+    scores[::2] = rng.exponential(size=100_000)  # each score above the quantile is a peak of its own
+    threshold = HalvingTailThreshold(initial_quantile=0.8, every=every)
+    assert np.mean(scores > threshold.fit(scores)) == pytest.approx(1 / every, rel=0.25)
+    assert threshold.fit(scores * 1e-9) == pytest.approx(1e-9 * threshold.fit(scores), rel=1e-9)
+
+
+def test_faults_among_the_training_windows_are_above_a_halving_tail_and_below_an_extreme_value(
+    rng: np.random.Generator,
+) -> None:
+    scores, faulty = rng.exponential(size=2000), np.zeros(2000, dtype=bool)
+    for at, height in zip(range(100, 2000, 120), np.geomspace(15.0, 150.0, 16), strict=True):  # four windows each
+        faulty[at : at + 4] = True
+        scores[at : at + 4] = height
+    assert (scores > HalvingTailThreshold(initial_quantile=0.8, every=400).fit(scores))[faulty].all()
+    assert (scores > ExtremeValueThreshold(initial_quantile=0.95, risk=1e-3).fit(scores))[faulty].mean() < 0.1
 
 
 def test_scores_of_samples_are_the_mean_over_their_windows() -> None:

@@ -119,7 +119,8 @@ class Application:
         per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))
         write_array(folder / "sample_scores.npy", per_sample)
         segments = merge_segments(scores.windows, threshold, data.starts, data.length)
-        write_json(folder / "segments.json", {"threshold": threshold, "segments": segments})
+        said = {"threshold": threshold, "says": self.study.threshold_says, "segments": segments}
+        write_json(folder / "segments.json", said)
 
     @property
     def _trained_on(self) -> np.ndarray:

@@ -75,10 +75,19 @@ class FittedStudy:
         """One row per fitted window: `score` and `anomalous`."""
         return read_table(self.artifacts / "score" / "scores.parquet")
 
-    @cached_property
+    @property
     def threshold(self) -> float:
         """Windows with a higher score are anomalous."""
-        return float(read_json(self.artifacts / "score" / "segments.json")["threshold"])
+        return float(self._segments["threshold"])
+
+    @property
+    def threshold_says(self) -> str:
+        """What the threshold is, in words; studies scored before it was written have none."""
+        return str(self._segments.get("says", ""))
+
+    @cached_property
+    def _segments(self) -> dict[str, Any]:
+        return read_json(self.artifacts / "score" / "segments.json")
 
     @cached_property
     def learned(self) -> Fitted:

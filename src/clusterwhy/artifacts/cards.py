@@ -113,9 +113,10 @@ class ClusterSummary(Card):
 
 
 class AnomalousSegments(Card):
-    """`segments.json`: the threshold of the score and the segments above it."""
+    """`segments.json`: the threshold of the score, what it is in words, and the segments above it."""
 
     threshold: float
+    says: str = ""
     segments: list[FIGURES]
 
 

@@ -59,6 +59,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "anomalies": [_anomaly(study, row, folder) for row in study.drawn_anomalies],
         "patterns": patterns(study),
         "n_alarms": len(study.segments),
+        "threshold_says": study.threshold_says,
         "trust": trust_table(study),
         "results": as_rows(study.results),
         "ranking": _ranking(ranking) if ranking else None,

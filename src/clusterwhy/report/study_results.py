@@ -198,6 +198,11 @@ class StudyResults:
         return float(self._segments["threshold"])
 
     @property
+    def threshold_says(self) -> str:
+        """What the threshold is, in words; "" in studies that were scored before this was written."""
+        return str(self._segments.get("says", ""))
+
+    @property
     def segments(self) -> list[dict[str, Any]]:
         """Anomalous segments (runs of overlapping or adjacent anomalous windows), highest score first."""
         found: list[dict[str, Any]] = self._segments["segments"]

@@ -53,7 +53,7 @@ def shares_found(path: Path, normal: dict[str, Any] | None) -> tuple[float, floa
     nothing = np.zeros((len(starts), 2))
     inputs = DetectorInput(values, starts, 64, train, nothing, nothing, lambda: encoder, 0)
     scores = chosen("detector/clipped_prediction").score(inputs).windows
-    anomalous = scores > chosen("threshold/extreme_value").fit(scores[train])
+    anomalous = scores > chosen("threshold/halving_tail").fit(scores[train])
     good = index["stop"].to_numpy() <= N_RUN
     return float(anomalous[index["start"] >= N_RUN].mean()), float(anomalous[good].mean())
 
