@@ -20,6 +20,7 @@ from clusterwhy.anomaly.detectors import (
     NearestNeighbours,
     PcaError,
 )
+from clusterwhy.anomaly.relation_and_shape import RelationAndShape
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SquaredDistances
 from clusterwhy.types import FloatArray
@@ -83,6 +84,12 @@ def _(detector: PcaError, series: EmbeddedSeries, fitted: Fitted) -> ScoreNetwor
 @score_network.register
 def _(detector: MeanAbsoluteZ, series: EmbeddedSeries, fitted: Fitted) -> ScoreNetwork:
     network = MeanAbsolute()
+    return ScoreNetwork(network, network)
+
+
+@score_network.register
+def _(detector: RelationAndShape, series: EmbeddedSeries, fitted: Fitted) -> ScoreNetwork:
+    network = RelationAndShapeErrors(fitted)
     return ScoreNetwork(network, network)
 
 
@@ -208,6 +215,42 @@ class ReconstructionError(nn.Module):
         flat = self.flatten(windows)
         squared: torch.Tensor = self.mean(self.squares(flat - self.outwards(self.inwards(flat)))[:, 0])
         return squared
+
+
+class RelationAndShapeErrors(nn.Module):
+    """The score of `anomaly.relation_and_shape.RelationAndShape`.
+
+    Args:
+        fitted: by the detector.
+    """
+
+    def __init__(self, fitted: Fitted) -> None:
+        super().__init__()
+        weights = torch.as_tensor(fitted["relation"].T.copy())
+        length, usual = fitted["shapes"].shape[2], torch.as_tensor(fitted["usual"])
+        self.relation = nn.Conv1d(len(weights), len(weights), 1)
+        self.relation.weight = nn.Parameter(weights[:, :, None].float(), requires_grad=False)
+        offset = -(weights @ torch.as_tensor(fitted["mean"])).float()
+        self.relation.bias = nn.Parameter(offset, requires_grad=False)
+        self.worst = nn.MaxPool1d(length)
+        self.flatten = nn.Flatten()
+        self.over_usual = nn.ModuleList([Scaled((1.0 / one)[None].float()) for one in usual])
+        self.shapes = nn.ParameterList(
+            [nn.Parameter(torch.as_tensor(shape).float(), requires_grad=False) for shape in fitted["shapes"]]
+        )
+        self.averages = _linear(torch.full((1, length), 1.0 / length), torch.zeros(1))
+        self.mean = _linear(torch.full((1, len(weights)), 1.0 / len(weights)), torch.zeros(1))
+        self.nearest = MeanOfSmallest(1)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """(window, channel, time) -> (window,)."""
+        relation = self.flatten(self.worst(self.relation(windows) ** 2))
+        far = [
+            self.mean(torch.log1p(self.over_usual[1](self.flatten(self.averages((windows - shape) ** 2)))))
+            for shape in self.shapes
+        ]
+        score: torch.Tensor = self.mean(torch.log1p(self.over_usual[0](relation)))[:, 0]
+        return score + self.nearest(torch.cat(far, dim=1))
 
 
 class MeanAbsolute(nn.Module):

@@ -1,0 +1,101 @@
+"""A score without a network: does a channel agree with the others, and does the window look like a usual one?"""
+
+import warnings
+
+import numpy as np
+from pydantic import Field
+
+from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Scores
+from clusterwhy.compute.seeding import drawn
+from clusterwhy.data.windows import windows_at
+from clusterwhy.types import FloatArray
+
+LEAST = 1e-3  # usual value of a channel, as a share of the greatest: one that is constant in training has none
+
+
+class RelationAndShape(Detector):
+    """Two errors for each channel, each over its usual size, on a log scale, added.
+
+    `relation`: the greatest squared error of a sample in predicting a channel from all others at that moment, in
+    standard deviations of that error. A Gaussian model with a shrunk covariance (Ledoit and Wolf 2004) gives it in
+    closed form, as (P (x - mean))_c ^ 2 / P_cc with the precision P. `shape`: the mean squared distance to the nearest
+    of `n_shapes` typical windows (k-means). The usual size is the `quantile` of the training windows; with
+    log(1 + error / usual) one wild channel does not hide all others. The score is the mean over channels of both.
+    """
+
+    n_shapes: int = Field(ge=1)
+    quantile: float = Field(gt=0.0, lt=1.0)
+    sample: int = Field(default=5000, ge=2)
+
+    def score(self, inputs: DetectorInput) -> Scores:
+        starts = inputs.starts[inputs.train]
+        if len(starts) > self.sample:
+            starts = starts[drawn(len(starts), self.sample, inputs.seed)]
+        windows = windows_at(inputs.values, starts, inputs.length)
+        fitted = self._model(windows, samples_inside(inputs.values, starts, inputs.length), inputs.seed)
+        relation = relation_errors(windows, fitted)
+        shape = nearest_shape(shape_distances(windows, fitted))
+        fitted["usual"] = np.stack([self._usual(relation), self._usual(shape)])
+        return self.score_new(inputs, fitted, inputs)
+
+    def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
+        channels = inputs.in_parts(lambda windows: _parts(windows, fitted))
+        return Scores(channels.mean(axis=1), channels, fitted)
+
+    def _model(self, windows: FloatArray, samples: FloatArray, seed: int) -> Fitted:
+        from sklearn.cluster import KMeans
+        from sklearn.covariance import LedoitWolf
+        from sklearn.exceptions import ConvergenceWarning
+
+        covariance = LedoitWolf().fit(samples.astype(np.float64))
+        precision = covariance.precision_
+        with warnings.catch_warnings():
+            # fewer different windows than shapes
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            clusters = KMeans(min(self.n_shapes, len(windows)), n_init=1, random_state=seed)
+            clusters.fit(windows.reshape(len(windows), -1))
+        return {
+            "mean": covariance.location_,
+            "relation": precision / np.sqrt(np.maximum(np.diag(precision), 1e-12)),
+            "shapes": clusters.cluster_centers_.reshape(-1, *windows.shape[1:]),
+        }
+
+    def _usual(self, errors: FloatArray) -> FloatArray:
+        """(channel,) of errors (window, channel)."""
+        usual = np.quantile(errors, self.quantile, axis=0)
+        floored: FloatArray = np.maximum(usual, LEAST * usual.max() + 1e-12)
+        return floored
+
+
+def samples_inside(values: FloatArray, starts: np.ndarray, length: int) -> FloatArray:
+    """(sample, channel) values inside the windows, each once."""
+    inside = np.zeros(len(values) + 1)
+    np.add.at(inside, starts, 1)
+    np.add.at(inside, starts + length, -1)
+    found: FloatArray = values[np.cumsum(inside)[:-1] > 0]
+    return found
+
+
+def relation_errors(windows: FloatArray, fitted: Fitted) -> FloatArray:
+    """(window, channel) greatest squared error, in standard deviations of the prediction."""
+    wrong = (windows.transpose(0, 2, 1) - fitted["mean"]) @ fitted["relation"]
+    worst: FloatArray = (wrong**2).max(axis=1)
+    return worst
+
+
+def shape_distances(windows: FloatArray, fitted: Fitted) -> FloatArray:
+    """(window, shape, channel) mean squared distances."""
+    return np.stack([((windows - shape) ** 2).mean(axis=2) for shape in fitted["shapes"]], axis=1)
+
+
+def nearest_shape(distances: FloatArray) -> FloatArray:
+    """(window, channel) of the shape with the least mean over channels, from (window, shape, channel)."""
+    found: FloatArray = distances[np.arange(len(distances)), distances.mean(axis=2).argmin(axis=1)]
+    return found
+
+
+def _parts(windows: FloatArray, fitted: Fitted) -> FloatArray:
+    """(window, channel)."""
+    usual_relation, usual_shape = fitted["usual"]
+    shape = nearest_shape(np.log1p(shape_distances(windows, fitted) / usual_shape))
+    return np.log1p(relation_errors(windows, fitted) / usual_relation) + shape
