@@ -17,6 +17,7 @@ from clusterwhy.artifacts.store import write_bytes, write_text
 TITLES = {
     "root_cause": "Does relevance name the channels that experts blame?",
     "detection": "Are labelled anomalies found?",
+    "plain_detection": "What do detectors without a network find?",
     "thresholds": "Where should a score become an alarm?",
     "clusters": "Do clusters find what people labelled?",
     "rules": "Which LRP rules explain time series best?",

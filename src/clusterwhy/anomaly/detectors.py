@@ -147,16 +147,19 @@ class PcaError(Detector):
         starts = inputs.starts[inputs.train]
         if len(starts) > self.sample:
             starts = starts[drawn(len(starts), self.sample, inputs.seed)]
-        windows = windows_at(inputs.values, starts, inputs.length)
-        model = PCA(n_components=self.explained_share, svd_solver="full").fit(windows.reshape(len(windows), -1))
+        flat = windows_at(inputs.values, starts, inputs.length).reshape(len(starts), -1)
+        if not np.ptp(flat, axis=0).any():  # nothing varies: what is left is the deviation from these equal windows
+            return self.score_new(inputs, {"mean": flat[0], "components": np.zeros_like(flat[:1])}, inputs)
+        model = PCA(n_components=self.explained_share, svd_solver="full").fit(flat)
         return self.score_new(inputs, {"mean": model.mean_, "components": model.components_}, inputs)
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
-        channels = inputs.in_parts(lambda windows: self._errors(windows, **fitted))
+        channels = inputs.in_parts(lambda windows: self.errors(windows, **fitted))
         return Scores(channels.mean(axis=1), channels, fitted)
 
     @staticmethod
-    def _errors(windows: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
+    def errors(windows: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
+        """(window, channel) mean squared errors of windows (window, channel, time)."""
         centred = windows.reshape(len(windows), -1) - mean
         squared = (centred - (centred @ components.T) @ components) ** 2
         return squared.reshape(windows.shape).mean(axis=2).astype(np.float64)

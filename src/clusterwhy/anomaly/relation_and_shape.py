@@ -1,4 +1,4 @@
-"""A score without a network: does a channel agree with the others, and does the window look like a usual one?"""
+"""A score without a network: does a channel agree with the others, and does the window look like usual ones?"""
 
 import warnings
 
@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Scores
+from clusterwhy.anomaly.detectors import PcaError
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.windows import windows_at
 from clusterwhy.types import FloatArray
@@ -14,16 +15,18 @@ LEAST = 1e-3  # usual value of a channel, as a share of the greatest: one that i
 
 
 class RelationAndShape(Detector):
-    """Two errors for each channel, each over its usual size, on a log scale, added.
+    """Three errors for each channel, each over its usual size, on a log scale, added.
 
     `relation`: the greatest squared error of a sample in predicting a channel from all others at that moment, in
     standard deviations of that error. A Gaussian model with a shrunk covariance (Ledoit and Wolf 2004) gives it in
     closed form, as (P (x - mean))_c ^ 2 / P_cc with the precision P. `shape`: the mean squared distance to the nearest
-    of `n_shapes` typical windows (k-means). The usual size is the `quantile` of the training windows; with
-    log(1 + error / usual) one wild channel does not hide all others. The score is the mean over channels of both.
+    of `n_shapes` typical windows (k-means). `residual`: what principal components of windows leave (`PcaError`). The
+    usual size is the `quantile` of the training windows; with log(1 + error / usual) one wild channel does not hide all
+    others. The score is the mean over channels of the sum.
     """
 
     n_shapes: int = Field(ge=1)
+    explained_share: float = Field(gt=0.0, lt=1.0)
     quantile: float = Field(gt=0.0, lt=1.0)
     sample: int = Field(default=5000, ge=2)
 
@@ -35,7 +38,10 @@ class RelationAndShape(Detector):
         fitted = self._model(windows, samples_inside(inputs.values, starts, inputs.length), inputs.seed)
         relation = relation_errors(windows, fitted)
         shape = nearest_shape(shape_distances(windows, fitted))
-        fitted["usual"] = np.stack([self._usual(relation), self._usual(shape)])
+        residual = PcaError(explained_share=self.explained_share, sample=self.sample).score(inputs)
+        fitted |= {f"residual_{name}": values for name, values in residual.fitted.items()}
+        left = residual_errors(windows, fitted)
+        fitted["usual"] = np.stack([self._usual(errors) for errors in (relation, shape, left)])
         return self.score_new(inputs, fitted, inputs)
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
@@ -94,8 +100,14 @@ def nearest_shape(distances: FloatArray) -> FloatArray:
     return found
 
 
+def residual_errors(windows: FloatArray, fitted: Fitted) -> FloatArray:
+    """(window, channel) mean squared errors of principal components."""
+    return PcaError.errors(windows, fitted["residual_mean"], fitted["residual_components"])
+
+
 def _parts(windows: FloatArray, fitted: Fitted) -> FloatArray:
     """(window, channel)."""
-    usual_relation, usual_shape = fitted["usual"]
+    usual_relation, usual_shape, usual_residual = fitted["usual"]
     shape = nearest_shape(np.log1p(shape_distances(windows, fitted) / usual_shape))
-    return np.log1p(relation_errors(windows, fitted) / usual_relation) + shape
+    relation = np.log1p(relation_errors(windows, fitted) / usual_relation)
+    return relation + shape + np.log1p(residual_errors(windows, fitted) / usual_residual)

@@ -193,6 +193,25 @@ class NeighbourDistance(nn.Module):
         return distance
 
 
+class Residual(nn.Module):
+    """What principal components leave of a flat window.
+
+    Args:
+        mean: (channel x time,).
+        components: (component, channel x time), orthonormal.
+    """
+
+    def __init__(self, mean: FloatArray, components: FloatArray) -> None:
+        super().__init__()
+        axes, centre = torch.as_tensor(np.asarray(components)).float(), torch.as_tensor(np.asarray(mean)).float()
+        self.inwards = _linear(axes, -(axes @ centre))
+        self.outwards = _linear(axes.T.contiguous(), centre)
+
+    def forward(self, flat: torch.Tensor) -> torch.Tensor:
+        """(window, channel x time) -> the same shape."""
+        return flat - self.outwards(self.inwards(flat))
+
+
 class ReconstructionError(nn.Module):
     """Mean squared error of reconstructing a window from principal components.
 
@@ -203,17 +222,14 @@ class ReconstructionError(nn.Module):
 
     def __init__(self, mean: FloatArray, components: FloatArray) -> None:
         super().__init__()
-        axes, centre = torch.as_tensor(np.asarray(components)).float(), torch.as_tensor(np.asarray(mean)).float()
         self.flatten = nn.Flatten()
-        self.inwards = _linear(axes, -(axes @ centre))
-        self.outwards = _linear(axes.T.contiguous(), centre)
-        self.squares = SquaredDistances(torch.zeros(1, len(centre)))
-        self.mean = Scaled(torch.tensor(1.0 / len(centre)))
+        self.residual = Residual(mean, components)
+        self.squares = SquaredDistances(torch.zeros(1, len(mean)))
+        self.mean = Scaled(torch.tensor(1.0 / len(mean)))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> (window,)."""
-        flat = self.flatten(windows)
-        squared: torch.Tensor = self.mean(self.squares(flat - self.outwards(self.inwards(flat)))[:, 0])
+        squared: torch.Tensor = self.mean(self.squares(self.residual(self.flatten(windows)))[:, 0])
         return squared
 
 
@@ -241,6 +257,8 @@ class RelationAndShapeErrors(nn.Module):
         self.averages = _linear(torch.full((1, length), 1.0 / length), torch.zeros(1))
         self.mean = _linear(torch.full((1, len(weights)), 1.0 / len(weights)), torch.zeros(1))
         self.nearest = MeanOfSmallest(1)
+        self.residual = Residual(fitted["residual_mean"], fitted["residual_components"])
+        self.apart = nn.Unflatten(1, (len(weights), length))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, channel, time) -> (window,)."""
@@ -249,8 +267,9 @@ class RelationAndShapeErrors(nn.Module):
             self.mean(torch.log1p(self.over_usual[1](self.flatten(self.averages((windows - shape) ** 2)))))
             for shape in self.shapes
         ]
+        left = self.flatten(self.averages(self.apart(self.residual(self.flatten(windows))) ** 2))
         score: torch.Tensor = self.mean(torch.log1p(self.over_usual[0](relation)))[:, 0]
-        return score + self.nearest(torch.cat(far, dim=1))
+        return score + self.nearest(torch.cat(far, dim=1)) + self.mean(torch.log1p(self.over_usual[2](left)))[:, 0]
 
 
 class MeanAbsolute(nn.Module):

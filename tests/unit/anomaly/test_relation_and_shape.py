@@ -20,7 +20,7 @@ def made_input(values: np.ndarray, n_train: int, seed: int = 0) -> DetectorInput
 
 
 def scored(inputs: DetectorInput, **changes: float) -> Scores:
-    found = RelationAndShape(**{"n_shapes": 4, "quantile": 0.9} | changes).score(inputs)
+    found = RelationAndShape(**{"n_shapes": 4, "explained_share": 0.8, "quantile": 0.9} | changes).score(inputs)
     assert found.channels is not None
     np.testing.assert_allclose(found.windows, found.channels.mean(axis=1))
     return found
@@ -59,8 +59,13 @@ def test_parts_are_logs_of_errors_over_their_quantile_in_training(related: np.nd
     own = np.array([one[one.mean(axis=1).argmin()] for one in distances[:30]])
     usual = np.quantile(own, 0.9, axis=0)
     nearest = np.array([min((np.log1p(d / usual) for d in one), key=np.mean) for one in distances])
-    expected = np.log1p(relation / np.quantile(relation[:30], 0.9, axis=0)) + nearest
-    np.testing.assert_allclose(found.channels, expected, rtol=1e-5)  # type: ignore[arg-type]
+    flat = windows.reshape(len(windows), -1)
+    _, variances, axes = np.linalg.svd(flat[:30] - flat[:30].mean(axis=0), full_matrices=False)
+    axes = axes[: int((np.cumsum(variances**2) / (variances**2).sum() < 0.8).sum()) + 1]
+    centred = flat - flat[:30].mean(axis=0)
+    left = ((centred - centred @ axes.T @ axes) ** 2).reshape(windows.shape).mean(axis=2)
+    expected = nearest + sum(np.log1p(e / np.quantile(e[:30], 0.9, axis=0)) for e in (relation, left))
+    np.testing.assert_allclose(found.channels, expected, rtol=1e-4)  # type: ignore[arg-type]
 
 
 def test_a_broken_relation_within_the_usual_range_is_found_in_its_channel(related: np.ndarray) -> None:
