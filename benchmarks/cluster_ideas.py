@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from benchmarks.features import catch22, standardised
 from benchmarks.studies import Study
-from clusterwhy.clustering import Hdbscan
+from clusterwhy.clustering.density import Hdbscan
 from clusterwhy.metrics.clusters import spectral_features
 from clusterwhy.projection import Umap
 

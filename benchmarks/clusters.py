@@ -26,7 +26,7 @@ from benchmarks.features import FEATURES, OURS
 from benchmarks.labelled import SERIES, SHARED
 from benchmarks.record import DATA, Result, record, shown, with_interval
 from benchmarks.studies import Study, chosen, study
-from clusterwhy.clustering import density_validity
+from clusterwhy.clustering.summary import density_validity
 from clusterwhy.metrics.clusters import label_agreement
 
 SEEDS = 3

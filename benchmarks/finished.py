@@ -13,7 +13,7 @@ from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.application.fitted_study import STAGES, FittedStudy
 from clusterwhy.artifacts.store import write_array, write_json, write_table
-from clusterwhy.clustering import summarise, timeline
+from clusterwhy.clustering.summary import summarise, timeline
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.config import build_settings
 from clusterwhy.data.series import Series
@@ -83,7 +83,7 @@ def _cluster(artifacts: Path, data: Prepared, settings: dict[str, Any], seed: in
     projection = settings["projection"].fit(embeddings, seed)
     write_array(artifacts / "project" / "projection.npy", projection)
     points = projection if settings["clusterer"].space == "projection" else embeddings
-    clusters = settings["clusterer"].fit(points, embeddings)
+    clusters = settings["clusterer"].fit(points, embeddings, data.index)
     folder, windows = artifacts / "cluster", data.index["window"]
     table = {"window": windows, "cluster": clusters.labels, "strength": clusters.strengths}
     write_table(folder / "clusters.parquet", pd.DataFrame(table))

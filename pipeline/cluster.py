@@ -7,7 +7,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.artifacts.undefined import defined_or
-from clusterwhy.clustering import density_validity, silhouette, summarise, timeline
+from clusterwhy.clustering.summary import density_validity, silhouette, summarise, timeline
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
 
@@ -21,7 +21,7 @@ def main(run: StageRun) -> None:
     projection = read_array(run.take("project") / "projection.npy")
     clusterer, seed = run.settings["clusterer"], run.settings["seed"]
     points = projection if clusterer.space == "projection" else embeddings
-    clusters = clusterer.fit(points, embeddings)
+    clusters = clusterer.fit(points, embeddings, data.index)
     labels, fitted = clusters.labels, clusterer.fitted(len(points))
     table = pd.DataFrame(
         {"window": data.index["window"], "cluster": labels, "strength": clusters.strengths, "fitted": fitted}

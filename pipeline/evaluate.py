@@ -43,7 +43,7 @@ def _cluster_rows(run: StageRun, data: Prepared, part: BoolArray) -> list[dict[s
         "raw windows": (windows.reshape(len(windows), -1), unscaled),
     }
     for name, (points, placing) in features.items():
-        found = cluster_again(points, placing, run.settings["clusterer"], run.settings["seed"])
+        found = cluster_again(points, data.index[part], placing, run.settings["clusterer"], run.settings["seed"])
         rows.append({"question": "clusters", "method": name, **_agreement(truth, found)})
     return rows
 
@@ -52,13 +52,14 @@ def _agreement(truth: IntArray, labels: IntArray) -> dict[str, Any]:
     return {name: defined_or(value, ONE_LABEL) for name, value in label_agreement(truth, labels).items()}
 
 
-def _stability(run: StageRun, part: BoolArray) -> None:
+def _stability(run: StageRun, data: Prepared, part: BoolArray) -> None:
     """Clusterwise stability under resampling of `part` of the windows."""
     reason = "there is no cluster, or no resample"
     try:
         table = cluster_stability(
             read_array(run.take("embed") / "embeddings.npy")[part],
             read_array(run.take("cluster") / "labels.npy")[part],
+            data.index[part],
             run.settings["projection"],
             run.settings["clusterer"],
             run.settings["seed"],
@@ -102,10 +103,11 @@ def _seed_rows(
     seed = run.settings["seed"]
     others = {f"projection seed {seed + 1}": (series.embeddings, seed + 1)}
     others |= {f"encoder seed {seed + i}": (one.embeddings, seed) for i, one in enumerate(replicates, start=1)}
-    labels = read_array(run.inputs / "cluster" / "labels.npy")[part]
+    labels, index = read_array(run.inputs / "cluster" / "labels.npy")[part], series.index[part]
+    projecting, clusterer = run.settings["projection"], run.settings["clusterer"]
     rows = []
     for name, (embeddings, own) in others.items():
-        found = cluster_again(embeddings[part], run.settings["projection"], run.settings["clusterer"], own)
+        found = cluster_again(embeddings[part], index, projecting, clusterer, own)
         rows.append({"question": "clusters of another seed", "method": name, **_agreement(labels, found)})
     return rows
 
@@ -219,7 +221,7 @@ def main(run: StageRun) -> None:
     table = _results(rows)
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
-    _stability(run, part)
+    _stability(run, data, part)
     run.metrics["n_clustered"] = int(part.sum())
     run.metrics["faithfulness"] = _faithfulness(run, series, replicates)
     for row in rows:

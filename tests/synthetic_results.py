@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.store import write_array, write_json, write_table
-from clusterwhy.clustering import Clusters, summarise, timeline
+from clusterwhy.clustering.base import Clusters
+from clusterwhy.clustering.summary import summarise, timeline
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index

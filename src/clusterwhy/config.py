@@ -37,6 +37,7 @@ GUIDED = "clusterwhy.attribution.rectified.GuidedBackpropagation"
 DEEP_LIFT = "clusterwhy.attribution.differences.DeepLift"
 RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "clusterwhy.attribution.gradients.GuidedBackpropagation": (GUIDED, {}),
+    "clusterwhy.clustering.Hdbscan": ("clusterwhy.clustering.density.Hdbscan", {}),
     "clusterwhy.encoders.supervised.SupervisedFit": ("clusterwhy.classifiers.training.ClassifierTraining", {}),
     "clusterwhy.relevance.attributors.Difference": (DEEP_LIFT, {"baseline": "references"}),
     "clusterwhy.relevance.attributors.Once": ("clusterwhy.attribution.lrp_variants.Lrp", {}),

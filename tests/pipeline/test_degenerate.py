@@ -39,7 +39,10 @@ SERIES: dict[str, dict[str, np.ndarray]] = {
     "quantised_repeats": {"a": np.tile(np.round(2 * NOISE[:100]) / 2, 12), "b": np.tile(np.round(NOISE[100:150]), 24)},
 }
 # a detector without scores per channel, an attributor without rules of its own to compare the composite's LRP with
-CHOICES = {"one_channel_constant": {"detector": "nearest_neighbours", "attributor": "lrp"}}
+CHOICES = {
+    "one_channel_constant": {"detector": "nearest_neighbours", "attributor": "lrp"},
+    "starts_idle": {"clusterer": "states"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,14 @@ def check_sine(artifacts: Path, shown: str) -> None:
     assert "equals its nearest normal windows" in shown and "undefined" in shown
 
 
+def check_starts_idle(artifacts: Path, shown: str) -> None:
+    """States: idle, whose windows are all the same, and not."""
+    clusters = pd.read_parquet(artifacts / "cluster" / "clusters.parquet")
+    start = pd.read_parquet(artifacts / "prepare" / "windows.parquet")["start"]
+    idle = clusters["cluster"][start + 64 <= 700]
+    assert set(idle) == {0} and (clusters["cluster"][start >= 700] != 0).all()
+
+
 def check_constant(artifacts: Path, shown: str) -> None:
     """All windows are the same: one cluster, and nothing to explain."""
     assert set(np.load(artifacts / "cluster" / "labels.npy").tolist()) == {0}
@@ -160,4 +171,5 @@ CHECKS = {
     "constant": check_constant,
     "idle_but_for_a_blip": check_blip,
     "one_channel_constant": check_one_channel,
+    "starts_idle": check_starts_idle,
 }

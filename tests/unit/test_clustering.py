@@ -21,17 +21,10 @@ from clusterwhy.anomaly.thresholds import (
     merge_segments,
     sample_scores,
 )
-from clusterwhy.clustering import (
-    Clusters,
-    Hdbscan,
-    central_order,
-    density_validity,
-    number_as_fitted,
-    silhouette,
-    summarise,
-    timeline,
-    with_twins,
-)
+from clusterwhy.clustering.base import Clusters
+from clusterwhy.clustering.condensed_tree import number_as_fitted
+from clusterwhy.clustering.density import Hdbscan, with_twins
+from clusterwhy.clustering.summary import central_order, density_validity, silhouette, summarise, timeline
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.clusters import (
@@ -192,7 +185,7 @@ def test_windows_are_assigned_in_parts(rng: np.random.Generator, monkeypatch: py
     points, _ = blobs(rng, 200)
     by_sample = Hdbscan(space="projection", min_cluster_share=0.2, min_samples_share=0.02, sample=150)
     at_once = by_sample.fit(points)
-    monkeypatch.setattr("clusterwhy.clustering.PART", 64)
+    monkeypatch.setattr("clusterwhy.clustering.condensed_tree.PART", 64)
     in_parts = by_sample.fit(points)
     np.testing.assert_array_equal(in_parts.labels, at_once.labels)
     np.testing.assert_array_equal(in_parts.strengths, at_once.strengths)
@@ -433,13 +426,14 @@ def test_real_clusters_are_there_again_and_arbitrary_ones_are_not(rng: np.random
     points, truth = blobs(rng)
     placing = Umap(n_neighbors=15, min_dist=0.0, metric="euclidean")
     projected = SHARES.model_copy(update={"space": "projection"})
+    index = pd.DataFrame({"start": np.arange(len(points)), "stop": np.arange(len(points)) + 4})
     for clusterer in (SHARES, projected):
-        found = cluster_stability(points, truth, placing, clusterer, 0, 2)
+        found = cluster_stability(points, truth, index, placing, clusterer, 0, 2)
         assert found.groupby("cluster").size().to_dict() == {0: 2, 1: 2, 2: 2}
         assert found["jaccard"].min() > 0.8
     mixed = np.arange(len(truth)) % 3
-    assert cluster_stability(points, mixed, placing, SHARES, 0, 2)["jaccard"].max() < 0.6
-    assert cluster_stability(points, truth, placing, SHARES, 0, 0).empty
+    assert cluster_stability(points, mixed, index, placing, SHARES, 0, 2)["jaccard"].max() < 0.6
+    assert cluster_stability(points, truth, index, placing, SHARES, 0, 0).empty
 
 
 def test_covering_is_the_best_overlap_of_each_segment(rng: np.random.Generator) -> None:

@@ -14,7 +14,8 @@ from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import NONE, Placed, place, twins_of
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
-from clusterwhy.clustering import Clusters, summarise, timeline
+from clusterwhy.clustering.base import Clusters
+from clusterwhy.clustering.summary import summarise, timeline
 from clusterwhy.compute.workers import Workers
 from clusterwhy.data.storage import Prepared
 from clusterwhy.encoders.shards import on_shard

@@ -9,7 +9,8 @@ import pandas as pd
 
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import K, apart_distances
-from clusterwhy.clustering import NOISE, central_order
+from clusterwhy.clustering.base import NOISE
+from clusterwhy.clustering.summary import central_order
 from clusterwhy.compute.workers import Workers
 from clusterwhy.projection import Projection
 from clusterwhy.types import FloatArray, IntArray

@@ -11,7 +11,7 @@ import pandas as pd
 from clusterwhy.anomaly.base import DetectorInput, Fitted
 from clusterwhy.anomaly.storage import load_fitted
 from clusterwhy.artifacts.store import read_array, read_json, read_table
-from clusterwhy.clustering import Clusters
+from clusterwhy.clustering.base import Clusters
 from clusterwhy.config import build_settings
 from clusterwhy.data.storage import Prepared
 from clusterwhy.types import FloatArray

@@ -13,7 +13,7 @@ from clusterwhy.application.drift import drift_table
 from clusterwhy.application.masking import MaskingCost, masking_cost
 from clusterwhy.application.sensors import Sensor, sensor_checks
 from clusterwhy.artifacts.store import write_json, write_table
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.explanations.cluster_tables import ClusterExplanations
 from clusterwhy.explanations.storage import save_clusters
 from clusterwhy.explanations.units import Units

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clusterwhy.application.assigning import assigned
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.settings import ApplicationSettings
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
@@ -62,7 +61,7 @@ def place(study: FittedStudy, embeddings: FloatArray, twins: IntArray, limits: A
     projection[twin] = study.projection[own]
     in_projection = settings["clusterer"].space == "projection"
     new, points = (projection, study.projection) if in_projection else (embeddings, study.embeddings)
-    labels, strengths = assigned(settings["clusterer"], new, points, clusters, study.embeddings)
+    labels, strengths = settings["clusterer"].assign(new, points, clusters, study.embeddings)
     labels[twin], strengths[twin] = clusters.labels[own], clusters.strengths[own]
     distances = _relative_distances(study, embeddings, labels, limits.risk)
     unknown = (distances > limits.reach) & ~twin

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from clusterwhy.artifacts.undefined import REASONS, with_reasons
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.workers import HERE, Workers
 from clusterwhy.config import Settings
 from clusterwhy.explanations.clusters import cluster_tasks

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.clustering import central_order
+from clusterwhy.clustering.summary import central_order
 from clusterwhy.config import Settings
 from clusterwhy.types import FloatArray, IntArray
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.targets import FAITHFULNESS_TARGET
 from clusterwhy.types import FloatArray, IntArray

@@ -8,7 +8,7 @@ import pandas as pd
 
 from clusterwhy.attribution.base import AttributionTask
 from clusterwhy.attribution.baselines import nearest
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.clusters import by_encoders, cluster_tasks
 from clusterwhy.explanations.embedded_series import MOST_DRAWN, Clustered, EmbeddedSeries, outside

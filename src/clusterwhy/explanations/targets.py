@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.config import Settings
 from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray

@@ -89,7 +89,13 @@ def best_overlaps(labels: IntArray, found: IntArray) -> dict[int, float]:
 
 
 def cluster_stability(
-    points: FloatArray, labels: IntArray, projection: Any, clusterer: Any, seed: int, resamples: int
+    points: FloatArray,
+    labels: IntArray,
+    index: pd.DataFrame,
+    projection: Any,
+    clusterer: Any,
+    seed: int,
+    resamples: int,
 ) -> pd.DataFrame:
     """Stability of each cluster when samples of the windows are projected and clustered again with other seeds.
 
@@ -99,6 +105,7 @@ def cluster_stability(
     Args:
         points: (window, feature) embeddings.
         labels: (window,) clusters of the study.
+        index: of the windows, with `start` and `stop`.
         resamples: number of samples.
 
     Returns:
@@ -109,14 +116,14 @@ def cluster_stability(
     rows = []
     for i in progress(range(resamples), desc="cluster again", unit="sample"):
         part = drawn(len(points), round(RESAMPLED * len(points)), seed + 1 + i)
-        found = cluster_again(points[part], projection, clusterer, seed + 1 + i)
+        found = cluster_again(points[part], index[part], projection, clusterer, seed + 1 + i)
         for cluster, jaccard in best_overlaps(labels[part], found).items():
             rows.append({"cluster": cluster, "resample": i, "jaccard": jaccard, "n_windows": int(part.sum())})
     return pd.DataFrame(rows, columns=["cluster", "resample", "jaccard", "n_windows"])
 
 
-def cluster_again(points: FloatArray, projection: Any, clusterer: Any, seed: int) -> IntArray:
+def cluster_again(points: FloatArray, index: pd.DataFrame, projection: Any, clusterer: Any, seed: int) -> IntArray:
     """Labels (window,) that the projection and clusterer of the study give for features (window, feature)."""
     placed = projection.fit(points, seed) if clusterer.space == "projection" else points
-    labels: IntArray = clusterer.fit(placed, points).labels
+    labels: IntArray = clusterer.fit(placed, points, index).labels
     return labels

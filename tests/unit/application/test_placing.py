@@ -7,10 +7,11 @@ import hdbscan
 import numpy as np
 import pytest
 
-from clusterwhy.application.assigning import assigned
 from clusterwhy.application.placing import NONE, Placed, place, twins_of
 from clusterwhy.application.settings import ApplicationSettings
-from clusterwhy.clustering import NOISE, Hdbscan, number_as_fitted
+from clusterwhy.clustering.base import NOISE
+from clusterwhy.clustering.condensed_tree import number_as_fitted
+from clusterwhy.clustering.density import Hdbscan
 from clusterwhy.projection import Pca, Umap
 
 LENGTH, STRIDE, LIMITS = 10, 5, ApplicationSettings(risk=0.01, reach=1.5)
@@ -49,8 +50,8 @@ def test_a_tree_without_its_model_predicts_as_the_model_does(rng: np.random.Gene
     new = points[rng.integers(len(points), size=400)] + rng.normal(size=(400, 2))
     labels, strengths = hdbscan.approximate_predict(model, new)
     assert len(set(labels)) > 2
-    np.testing.assert_array_equal(assigned(CLUSTERER, new, points, found, points)[0], labels)
-    np.testing.assert_allclose(assigned(CLUSTERER, new, points, found, points)[1], strengths)
+    np.testing.assert_array_equal(CLUSTERER.assign(new, points, found, points)[0], labels)
+    np.testing.assert_allclose(CLUSTERER.assign(new, points, found, points)[1], strengths)
 
 
 def test_windows_of_one_embedding_do_not_spoil_the_cluster_that_they_were_moved_to(rng: np.random.Generator) -> None:
@@ -59,14 +60,14 @@ def test_windows_of_one_embedding_do_not_spoil_the_cluster_that_they_were_moved_
     embeddings[[0, 1, 299]] = -1.0  # windows of both clusters, which the study puts into one
     found = CLUSTERER.fit(points, embeddings)
     assert len({int(found.labels[i]) for i in (0, 1, 299)}) == 1
-    labels, _ = assigned(CLUSTERER, np.array([[0.0, 0.0], [12.0, 12.0]]), points, found, embeddings)
+    labels, _ = CLUSTERER.assign(np.array([[0.0, 0.0], [12.0, 12.0]]), points, found, embeddings)
     assert labels.tolist() == [found.labels[2], found.labels[200]] and NOISE not in labels
 
 
 def test_a_study_without_clusters_knows_no_new_window(rng: np.random.Generator) -> None:
     points = rng.uniform(size=(60, 2))
     clusterer = Hdbscan(space="projection", min_cluster_size=40, min_samples=20)
-    labels, strengths = assigned(clusterer, points, points, clusterer.fit(points), points)
+    labels, strengths = clusterer.assign(points, points, clusterer.fit(points), points)
     assert set(labels) == {NOISE} and not strengths.any()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clusterwhy.clustering import NOISE
+from clusterwhy.clustering.base import NOISE
 from clusterwhy.types import FloatArray, IntArray
 
 MATCHED, SPLIT, MERGED, BOTH = "matched", "split", "merged", "split and merged"

@@ -1,0 +1,1 @@
+"""Which windows belong together: clusters by density, or states in time order."""

@@ -1,0 +1,206 @@
+"""States of a recording: clusters of stretches of time, not of single windows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from clusterwhy.clustering.base import Clusterer, Clusters
+from clusterwhy.clustering.condensed_tree import COLUMNS
+from clusterwhy.compute.rounding import ROUNDING, coincide, varies
+from clusterwhy.errors import DataError
+from clusterwhy.types import FloatArray, IntArray
+
+LAGS = (1, 2, 4)  # window lengths apart: windows of one state differ at least as much as at one of these
+
+
+class States(Clusterer):
+    """Stretches of time whose embeddings differ by more than they vary; one that comes back is the same state.
+
+    First, change points: the partition of time with the smallest sum of squared distances to the mean of each stretch,
+    plus a price for each (kernel change points, Arlot et al. 2019, JMLR 20; found by PELT, Killick et al. 2012). Then
+    two stretches become one state where this adds less to the sum than the price (Ward 1963). The price is what a
+    change saves by chance (`_chance`) times `penalty`. A state lasts as long as a window, and `min_windows`, at least.
+    No window is noise.
+
+    Distances are between the first `components` principal components of standardised features. More than `blocks`
+    windows are taken together in so many blocks; a change is then found to the window between two of them.
+    """
+
+    penalty: float = Field(gt=0.0)
+    components: int = Field(ge=1)
+    min_windows: int = Field(ge=1)
+    blocks: int = Field(ge=100)
+
+    def sizes(self, n_windows: int) -> tuple[int, int]:
+        """`min_windows`, and 1: density has no part in it."""
+        return self.min_windows, 1
+
+    def fit(
+        self, points: FloatArray, embeddings: FloatArray | None = None, index: pd.DataFrame | None = None
+    ) -> Clusters:
+        """States of windows, numbered by their first; strengths are simplified silhouettes, 0 where negative.
+
+        Persistence is NaN, and the tree is empty.
+
+        Raises:
+            DataError: no index, which says when windows are.
+        """
+        if index is None:
+            raise DataError("clustering", ["states need the times of windows (`index`); `clusterer=hdbscan` does not"])
+        placed = self._placed(points, points)
+        overlap = _overlap(index)
+        labels: IntArray = np.zeros(len(points), dtype=np.int64)
+        if not coincide(points):
+            labels = self._labels(placed, overlap)
+        strengths = simplified_silhouettes(placed, _means(placed, labels), labels)
+        tree = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return Clusters(labels, strengths, np.full(int(labels.max()) + 1, np.nan), tree)
+
+    def assign(
+        self, new: FloatArray, points: FloatArray, found: Clusters, embeddings: FloatArray
+    ) -> tuple[IntArray, FloatArray]:
+        """The state with the nearest mean: the times of new windows have no part in it."""
+        from sklearn.metrics import pairwise_distances_argmin
+
+        placed, means = self._placed(new, points), _means(self._placed(points, points), found.labels)
+        labels = pairwise_distances_argmin(placed, means)
+        return labels, simplified_silhouettes(placed, means, labels)
+
+    def _placed(self, points: FloatArray, fitted: FloatArray) -> FloatArray:
+        """(window, component); a standardised feature has the variance of 1 / features."""
+        from sklearn.decomposition import PCA
+        from sklearn.preprocessing import StandardScaler
+
+        kept = varies(fitted)
+        if not kept.any():
+            return np.zeros((len(points), 1))
+        scaler = StandardScaler().fit(fitted[:, kept].astype(np.float64))
+        known = scaler.transform(fitted[:, kept].astype(np.float64))
+        axes = PCA(min(self.components, *known.shape), random_state=0).fit(known)
+        placed: FloatArray = axes.transform(scaler.transform(points[:, kept].astype(np.float64)))
+        return placed / math.sqrt(kept.sum())
+
+    def _labels(self, placed: FloatArray, overlap: float) -> IntArray:
+        size = math.ceil(len(placed) / self.blocks)  # windows in a block
+        edges = np.arange(0, len(placed), size)
+        blocks = np.add.reduceat(placed, edges) / np.diff(np.append(edges, len(placed)))[:, None]
+        overlap = max(1.0, overlap / size)
+        price = self.penalty * _chance(blocks, overlap)
+        least = max(1, math.ceil(self.min_windows / size), round(overlap))
+        changes = [edges[block] for block in change_points(blocks, price, least)]
+        changes = [_refined(placed, changes, i, size) for i in range(len(changes))]
+        stretches = np.zeros(len(placed), dtype=np.int64)
+        stretches[changes] = 1
+        return merged(placed, np.cumsum(stretches), price * size)
+
+
+def change_points(points: FloatArray, price: float, least: int) -> list[int]:
+    """First points of all stretches but the first: the sum of squared distances to their means plus prices is smallest.
+
+    Args:
+        points: (point, dimension) in order of time.
+        price: of each stretch.
+        least: points of the shortest stretch.
+    """
+    import ruptures
+
+    if len(points) < 2 * least:
+        return []
+    found = ruptures.KernelCPD(kernel="linear", min_size=least).fit(points).predict(pen=price)
+    return [int(change) for change in found[:-1]]
+
+
+def merged(points: FloatArray, stretches: IntArray, price: float) -> IntArray:
+    """States (point,), numbered by their first points: the nearest stretches are one while this adds less than `price`.
+
+    Args:
+        points: (point, dimension).
+        stretches: (point,) number of the stretch of each.
+        price: what the sum of squared distances to means may grow by.
+    """
+    labels = stretches.copy()
+    while True:
+        names, sizes = np.unique(labels, return_counts=True)
+        means = np.stack([points[labels == name].mean(axis=0) for name in names])
+        squared = ((means[:, None] - means) ** 2).sum(axis=2)
+        costs = squared * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
+        np.fill_diagonal(costs, np.inf)
+        one, other = np.unravel_index(costs.argmin(), costs.shape)
+        if not costs[one, other] < price:
+            return np.searchsorted(names, labels)
+        labels[labels == names[max(one, other)]] = names[min(one, other)]
+
+
+def _refined(points: FloatArray, changes: list[int], i: int, size: int) -> int:
+    """The change within a block's length of change `i` that leaves the smallest sum of squared distances."""
+    bounds = [0, *changes, len(points)]
+    first, change, stop = bounds[i], bounds[i + 1], bounds[i + 2]
+    if size == 1:
+        return change
+    before, after = points[first:change].mean(axis=0), points[change:stop].mean(axis=0)
+    low, high = max(first + 1, change - size), min(stop - 1, change + size)
+    near = points[low:high]
+    # moving a point to the stretch before adds its distance to that mean and saves that to the other
+    gains = np.cumsum(((near - before) ** 2).sum(axis=1) - ((near - after) ** 2).sum(axis=1))
+    return low + int(np.argmin(np.append(0.0, gains)))
+
+
+def _overlap(index: pd.DataFrame) -> float:
+    """How many windows a sample is in, at least 1."""
+    starts = index["start"].to_numpy()
+    length = float((index["stop"] - index["start"]).iloc[0])
+    return max(1.0, length / float(np.median(np.diff(starts)))) if len(starts) > 1 else 1.0
+
+
+def _chance(points: FloatArray, overlap: float) -> float:
+    """What a change saves of the sum of squares where there is none, at most, with a risk of 1 / points.
+
+    For normal points of covariance C it is the tail of a weighted chi-square (Laurent & Massart 2000, lemma 1):
+    tr C + 2 sqrt(tr C^2 log n) + 2 log n max eigenvalue of C. Each point counts `overlap` times, since so many share
+    samples. C is that of differences of points some lengths apart, most of which are of one state: their covariance,
+    scaled so that its trace is their median squared length. Points that are the same, as of a machine that is off,
+    tell nothing of it.
+    """
+    squares = float(((points - points.mean(axis=0)) ** 2).sum())
+    largest, log_n = ROUNDING * squares, math.log(len(points))
+    for lag in LAGS:
+        apart = max(1, min(round(lag * overlap), len(points) // 8))
+        differences = (points[apart:] - points[:-apart]) / math.sqrt(2.0)
+        shares = np.linalg.eigvalsh(np.atleast_2d(np.cov(differences.T)))
+        shares = np.clip(shares, 0.0, None) / max(shares.sum(), 1e-30)
+        lengths = (differences**2).sum(axis=1)
+        lengths = lengths[lengths > ROUNDING * lengths.max()]
+        if not len(lengths):
+            continue
+        trace = float(np.median(lengths))
+        spread = 1.0 + 2.0 * math.sqrt((shares**2).sum() * log_n) + 2.0 * shares.max() * log_n
+        largest = max(largest, trace * spread)
+    return largest * overlap
+
+
+def _means(points: FloatArray, labels: IntArray) -> FloatArray:
+    """(state, dimension)."""
+    return np.stack([points[labels == state].mean(axis=0) for state in range(int(labels.max()) + 1)])
+
+
+def simplified_silhouettes(points: FloatArray, means: FloatArray, labels: IntArray) -> FloatArray:
+    """(point,) how much nearer the mean of its state is than the nearest other one (Hruschka et al. 2004), at least 0.
+
+    1 where there is no other state.
+
+    Args:
+        points: (point, dimension).
+        means: (state, dimension).
+        labels: (point,) states.
+    """
+    from sklearn.metrics import pairwise_distances
+
+    if len(means) == 1:
+        return np.ones(len(points))
+    distances, rows = pairwise_distances(points, means), np.arange(len(points))
+    own = distances[rows, labels]
+    distances[rows, labels] = np.inf
+    other = distances.min(axis=1)
+    return np.clip((other - own) / np.maximum(np.maximum(own, other), 1e-12), 0.0, 1.0)
