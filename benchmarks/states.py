@@ -1,0 +1,270 @@
+"""Are the states of a recording found? Clusters by density and states in time order, beside published methods.
+
+60 series whose states are known (MoCap, ActRecTut, UTSA, TSSB; ../shared/data/states/README.md), by features of
+windows that need no training. A sample has the label of the window whose middle is nearest; where that is noise, of
+the nearest one that is not, since the published methods have no noise. Windows are as long as a share of the
+recording, as its period, or as the authors of the series suggest; how long, and what a change costs, was looked at on
+every second series of a suite only. Half an hour of one core:
+
+    python -m benchmarks.states
+    python -m benchmarks.states --keep FOLDER    # begun again with the same folder, it goes on from there
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from sklearn.metrics import adjusted_mutual_info_score
+from tqdm import tqdm
+
+from benchmarks.features import minirocket
+from benchmarks.record import Result, benchmark_data, record, shown, with_interval
+from benchmarks.studies import chosen
+from clusterwhy.artifacts.store import write_table
+from clusterwhy.clustering.base import NOISE
+from clusterwhy.compute.seeding import seed_torch
+from clusterwhy.data.windows import windows_at
+from clusterwhy.encoders.masked import embed
+from clusterwhy.metrics.clusters import covering
+from clusterwhy.types import FloatArray, IntArray
+
+SEED, MOST_WINDOWS, SHORTEST, PER_RECORDING = 0, 1000, 16, 30
+SUITES = ("TSSB", "UTSA", "MoCap", "ActRecTut")
+FIGURES = ["ami", "covering"]
+SETTINGS = chosen()
+OURS = "MiniRocket, states"
+
+
+def untrained(windows: FloatArray) -> FloatArray:
+    """(window, feature) of the default encoder before training."""
+    seed_torch(SEED)
+    encoder = SETTINGS["encoder"].build(windows.shape[1], windows.shape[2]).eval()
+    one_after_the_other = np.ascontiguousarray(windows.transpose(0, 2, 1).reshape(-1, windows.shape[1]))
+    starts = windows.shape[2] * np.arange(len(windows))
+    with torch.no_grad():
+        return embed(encoder, one_after_the_other, starts, windows.shape[2], 128)
+
+
+FEATURES: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "MiniRocket": lambda windows: minirocket(windows, SEED),
+    "untrained encoder": untrained,
+}
+
+
+def by_density(points: FloatArray, index: pd.DataFrame) -> IntArray:
+    """Labels of windows by the default projection and clusterer."""
+    placed = SETTINGS["projection"].fit(points, SEED)
+    labels: IntArray = SETTINGS["clusterer"].fit(placed, points, index).labels
+    return labels
+
+
+def in_time(penalty: float) -> Callable[[FloatArray, pd.DataFrame], IntArray]:
+    """Labels of windows by `clusterer=states` with this penalty."""
+    clusterer = chosen({"clusterer": "states"}, clusterer={"penalty": penalty})["clusterer"]
+
+    def labels(points: FloatArray, index: pd.DataFrame) -> IntArray:
+        found: IntArray = clusterer.fit(points, points, index).labels
+        return found
+
+    return labels
+
+
+DEFAULT_PENALTY = chosen({"clusterer": "states"})["clusterer"].penalty
+CLUSTERERS = {"density (default)": by_density, "states": in_time(DEFAULT_PENALTY)}
+PENALTIES = (0.25, 0.35, 0.7, 1.0)
+
+
+def period(values: FloatArray) -> int | None:
+    """Samples at the highest peak of the mean autocorrelation of channels, after it was first below 0."""
+    from scipy.signal import correlate, find_peaks
+
+    centred = values - values.mean(axis=0)
+    whole = np.mean([correlate(one, one, method="fft")[len(one) - 1 :] for one in centred.T], axis=0)
+    part = whole[: len(values) // 3]
+    below = np.flatnonzero(part < 0)
+    if not len(below):
+        return None
+    peaks = find_peaks(part[below[0] :])[0]
+    return int(below[0] + peaks[part[below[0] :][peaks].argmax()]) if len(peaks) else None
+
+
+def lengths(values: FloatArray, suggested: int, suite: str) -> dict[str, int]:
+    """Samples of a window, by how it was found."""
+    found = {
+        f"1/{PER_RECORDING} of the recording": len(values) // PER_RECORDING,
+        "two periods": 2 * (period(values) or suggested),
+        "authors' (five of theirs where they suggest parts)": suggested * (5 if suite in ("TSSB", "UTSA") else 1),
+    }
+    return {name: int(np.clip(length, SHORTEST, len(values) // 6)) for name, length in found.items()}
+
+
+def of_samples(labels: IntArray, middles: FloatArray, n_samples: int) -> IntArray:
+    """(sample,) labels of the nearest window that is not noise; all 0 where all are."""
+    kept = labels != NOISE
+    if not kept.any():
+        return np.zeros(n_samples, dtype=np.int64)
+    between = (middles[kept][1:] + middles[kept][:-1]) / 2.0
+    return labels[kept][np.searchsorted(between, np.arange(n_samples))]
+
+
+def rows(values: FloatArray, truth: IntArray, suggested: int, suite: str) -> Iterator[dict[str, Any]]:
+    """One row per length, kind of features and clusterer; other penalties with the first length and features."""
+    for number, (found_by, length) in enumerate(lengths(values, suggested, suite).items()):
+        stride = max(1, length // 8, -(-len(values) // MOST_WINDOWS))
+        starts = np.arange(0, len(values) - length + 1, stride)
+        index = pd.DataFrame({"start": starts, "stop": starts + length})
+        windows = np.ascontiguousarray(windows_at(values, starts, length))
+        for kind, features in FEATURES.items() if number == 0 else list(FEATURES.items())[:1]:
+            points = features(windows)
+            clusterers = dict(CLUSTERERS) if number == 0 else {"states": CLUSTERERS["states"]}
+            if number == 0 and kind == "MiniRocket":
+                clusterers |= {f"states, penalty {penalty}": in_time(penalty) for penalty in PENALTIES}
+            for clusterer, cluster in clusterers.items():
+                labels = cluster(points, index)
+                samples = of_samples(labels, starts + length / 2.0, len(truth))
+                yield {
+                    "window": found_by,
+                    "length": length,
+                    "method": f"{kind}, {clusterer}",
+                    "ami": adjusted_mutual_info_score(truth, samples),
+                    "covering": covering(truth, samples),
+                    "states": len(np.unique(samples)),
+                    "true_states": len(np.unique(truth)),
+                    "noise_share": float(np.mean(labels == NOISE)),
+                }
+
+
+def series() -> Iterator[tuple[str, str, Path]]:
+    """Suite, whether it was looked at, and file of each series."""
+    folder = benchmark_data() / "states"
+    for suite in SUITES:
+        for number, path in enumerate(sorted(folder.glob(f"{suite}_*.npz"))):
+            yield suite, "looked at" if number % 2 == 0 else "not looked at", path
+
+
+def runs(keep: Path | None) -> Iterator[tuple[float, pd.DataFrame]]:
+    """Seconds and rows of each series."""
+    for suite, part, path in tqdm(list(series()), unit="series", disable=None):
+        file = keep and keep / f"states-{path.stem}.csv"
+        if file and file.is_file():
+            found = pd.read_csv(file)
+            yield found["seconds"].iloc[0], found.drop(columns="seconds")
+            continue
+        began = time.monotonic()
+        with np.load(path, allow_pickle=False) as held:
+            values, truth, suggested = held["values"].astype(np.float64), held["labels"], int(held["window"])
+        scaled = ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)).astype(np.float32)
+        found = pd.DataFrame(rows(scaled, truth.astype(np.int64), suggested, suite))
+        found = found.assign(suite=suite, part=part, series=path.stem)
+        seconds = time.monotonic() - began
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_table(file, found.assign(seconds=seconds))
+        yield seconds, found
+
+
+def published(names: set[str]) -> pd.DataFrame:
+    """Figures of other methods for the same series, as their authors recorded them."""
+    every = pd.read_csv(benchmark_data() / "states" / "peers.csv")
+    return every[every["series"].isin(names)].assign(method=lambda table: table["method"] + " (published)")
+
+
+def tables(every: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Means over series: all methods with the first length, lengths, penalties."""
+    first = every[every["window"] == every["window"].iloc[0]]
+    usual = first[~first["method"].str.contains("penalty")]
+    peers = published(set(every["series"]))
+    parts = first[first["method"].str.startswith("MiniRocket, states")]
+    return {
+        "methods": with_interval(pd.concat([usual, peers]), ["suite", "method"], FIGURES),
+        "ahead": ahead(usual, peers),
+        "lengths": with_interval(every[every["method"] == OURS], ["window", "suite"], FIGURES),
+        "penalties": parts.groupby(["method", "part", "suite"], sort=False)[FIGURES].mean().reset_index(),
+    }
+
+
+def ahead(usual: pd.DataFrame, peers: pd.DataFrame) -> pd.DataFrame:
+    """How far ours is ahead of each other method on the same series."""
+    ours = usual[usual["method"] == OURS].set_index("series")
+    rows = []
+    for (suite, method), part in pd.concat([usual, peers]).groupby(["suite", "method"], sort=False):
+        if method != OURS:
+            part = part.set_index("series")
+            both = part.index.intersection(ours.index)
+            rows += [
+                {"suite": suite, "method": method} | {f: ours.loc[name, f] - part.loc[name, f] for f in FIGURES}
+                for name in both
+            ]
+    return with_interval(pd.DataFrame(rows), ["suite", "method"], FIGURES)
+
+
+def section(result: Result) -> str:
+    """Its part of docs/benchmarks.md."""
+    methods, lengths, penalties = (result.table(name) for name in ("methods", "lengths", "penalties"))
+    parts = []
+    for suite, part in methods.groupby("suite", sort=False):
+        part = part.sort_values("ami", ascending=False).drop(columns="suite")
+        parts += [f"{suite}:", "", shown(part), ""]
+    leads = result.table("ahead")
+    first = lengths["window"].iloc[0]
+    by_length = lengths.pivot(index="window", columns="suite", values=FIGURES)
+    by_length.columns = [f"{suite} {figure}" for figure, suite in by_length.columns]
+    by_penalty = penalties.pivot(index=["method", "part"], columns="suite", values=FIGURES)
+    by_penalty.columns = [f"{suite} {figure}" for figure, suite in by_penalty.columns]
+    return "\n".join(
+        [
+            f"AMI and covering of samples, mean over series with intervals; windows are {first} long. Published "
+            "figures are of the same series, by the authors of CLaP. `density (default)` is `projection=umap "
+            "clusterer=hdbscan`, `states` is `clusterer=states`.",
+            "",
+            *parts,
+            f"How far `{OURS}` is ahead, on the same series:",
+            "",
+            shown(leads),
+            "",
+            f"`{OURS}` by the length of windows:",
+            "",
+            shown(by_length.reset_index()),
+            "",
+            f"By the penalty (default {DEFAULT_PENALTY:g}), on series that were looked at and others:",
+            "",
+            shown(by_penalty.reset_index()),
+        ]
+    )
+
+
+def figure(result: Result, drawing: Figure) -> None:
+    """AMI of every method, one panel per suite, with its interval."""
+    table = result.table("methods")
+    suites = [suite for suite in table["suite"].drop_duplicates() if suite in ("TSSB", "UTSA", "MoCap")]
+    order = table[table["suite"].isin(suites)].groupby("method")["ami"].mean().sort_values().index
+    panels = drawing.subplots(1, len(suites), sharey=True)
+    for axes, suite in zip(panels, suites, strict=True):
+        part = table[table["suite"] == suite].set_index("method").reindex(order)
+        at, value = np.arange(len(order)), part["ami"].to_numpy()
+        reach = np.abs(part[["ami low", "ami high"]].to_numpy().T - value)
+        ours, theirs = order == OURS, order.str.endswith("(published)")
+        for mask, colour in ((ours, "#D55E00"), (theirs, "#777777"), (~ours & ~theirs, "#0072B2")):
+            axes.errorbar(value[mask], at[mask], xerr=reach[:, mask], fmt="o", color=colour, markersize=4, linewidth=1)
+        axes.set(title=suite, xlabel="AMI", xlim=(0, 1), yticks=at, yticklabels=order)
+        axes.grid(axis="x", alpha=0.3)
+
+
+def main() -> None:
+    """Measure, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was measured here, and go on from it")
+    seconds, parts = zip(*runs(parser.parse_args().keep), strict=True)
+    every = pd.concat(parts)
+    setup = {"series": int(every["series"].nunique()), "suites": len(SUITES), "ideas": len(PENALTIES) + 7}
+    record("states", "", time.monotonic() - sum(seconds), setup, tables(every), every)
+
+
+if __name__ == "__main__":
+    main()
