@@ -21,6 +21,7 @@ BATCH = 256
 FILTERS = 128  # activations per time step that are alive at once, in channels
 MOST_DRAWN, MOST_PATTERNS = 8, 12  # anomalies with a picture (report/study_results.py, which imports too much)
 HEAD = 1 << 16  # bytes of a text file whose cells are counted
+PREDICTOR, ROCKET = "predictor.1.weight", re.compile(r"parts\.\d+\.0\.bias")
 GZIP = b"\x1f\x8b"
 UNPACKED = 5.0  # times the size of a gzip file
 
@@ -124,10 +125,18 @@ def trained_sizes(folder: Path) -> dict[str, float]:
 
     try:
         with safe_open(folder / "encoder.safetensors", framework="numpy") as weights:
-            n_features = weights.get_slice("predictor.1.weight").get_shape()[1]
+            n_features = _n_features(weights)
     except (SafetensorError, OSError, IndexError):
         return {}  # the stage says why
     return {"encoder": 1 + len(list(folder.glob("replicate_*"))), "feature": n_features}
+
+
+def _n_features(weights: Any) -> int:
+    """Of embeddings, from an encoder's file; 0 of a network of the user's, which does not tell."""
+    if PREDICTOR in weights.keys():  # noqa: SIM118
+        return int(weights.get_slice(PREDICTOR).get_shape()[1])
+    # of MiniRocket, whose features are convolutions
+    return sum(weights.get_slice(name).get_shape()[0] for name in weights.keys() if ROCKET.fullmatch(name))  # noqa: SIM118
 
 
 def _alarms(folder: Path, anomalies: Any) -> float:

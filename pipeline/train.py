@@ -42,7 +42,7 @@ def main(run: StageRun) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError("params.yaml", [f"encoders: expected a whole number of at least 1, got {count!r}"])
     fit, workers = run.settings["train"], run.settings["workers"]
-    if count > 1 and isinstance(fit, NoTraining):
+    if count > 1 and isinstance(fit, NoTraining) and not run.settings["encoder"].differs_by_seed:
         raise ConfigError(
             "params.yaml", [f"`encoders: {count}` with `train: none` are all the same: set `encoders: 1`"]
         )

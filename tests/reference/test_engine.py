@@ -22,6 +22,7 @@ from tsai.models.XceptionTimePlus import XceptionTimePlus  # noqa: E402
 from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
 
 from clusterwhy.encoders.inception_time import InceptionTime as EncoderSettings  # noqa: E402
+from clusterwhy.encoders.mini_rocket import MiniRocket  # noqa: E402
 from clusterwhy.errors import CompositeError  # noqa: E402
 from clusterwhy.propagation.canonical import canonize  # noqa: E402
 from clusterwhy.propagation.composites import COMPOSITES, RULES, CompositeSettings, Rule, Rules  # noqa: E402
@@ -69,6 +70,7 @@ NETWORKS = {
     "the encoder": lambda: EncoderSettings(n_filters=4, depth=6, kernel_size=20, head_dropout=0.1).build(
         CHANNELS, TIME
     ),
+    "MiniRocket": lambda: MiniRocket(per_kernel=1).build(CHANNELS, TIME),
     "InceptionTime": lambda: InceptionTime(CHANNELS, 3, nf=4),
     "XceptionTimePlus": lambda: XceptionTimePlus(CHANNELS, 3, seq_len=TIME, nf=2),
     "XceptionTime": lambda: XceptionTime(CHANNELS, 3, nf=2),

@@ -106,7 +106,7 @@ class FrozenNetwork:
         """(window,) target.
 
         Raises:
-            MethodError: it has no gradient with respect to windows that ask for one.
+            MethodError: it has no gradient with respect to windows that ask for one, or one of 0 everywhere.
         """
         from clusterwhy.propagation.targets import as_scalars
 
@@ -116,6 +116,8 @@ class FrozenNetwork:
                 "the target has no gradient with respect to the windows: the network's forward, or the target, runs "
                 "under `torch.no_grad()`, detaches, or chooses (argmax); choose LRP or a perturbation, or change it"
             )
+        if windows.requires_grad:
+            _refuse_steps(self.module)
         return target
 
     def noise(self, like: "torch.Tensor") -> "torch.Tensor":
@@ -213,6 +215,16 @@ def require_finite(relevance: FloatArray) -> FloatArray:
             "the windows hold such values, or the network does not fit the method"
         )
     return relevance
+
+
+def _refuse_steps(network: "nn.Module") -> None:
+    from clusterwhy.encoders.mini_rocket import Heaviside
+
+    if any(isinstance(module, Heaviside) for module in network.modules()):
+        raise MethodError(
+            "the network counts how often values are above a threshold, and the gradient of a count is 0 everywhere: "
+            "choose `difference`, LRP or a perturbation"
+        )
 
 
 def _copies(_module: "nn.Module", inputs: "tuple[torch.Tensor, ...]") -> "tuple[torch.Tensor, ...]":

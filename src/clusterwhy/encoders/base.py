@@ -1,9 +1,10 @@
 """What every encoder offers, and how one is stored without code."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from clusterwhy.config import Settings
+from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class EncoderSettings(Settings, ABC):
-    """A choice of `conf/encoder`: builds an untrained network for given windows."""
+    """A choice of `conf/encoder`: builds an untrained network for given windows.
+
+    Attributes:
+        differs_by_seed: encoders of several seeds are worth having without training.
+    """
+
+    differs_by_seed: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, n_channels: int, length: int) -> "MaskedEncoder":
@@ -20,6 +27,15 @@ class EncoderSettings(Settings, ABC):
 
     def load_given(self, encoder: "nn.Module") -> None:
         """Load weights that the user has, if there are any, into a built encoder."""
+
+    def fit(self, encoder: "nn.Module", values: FloatArray, starts: IntArray, length: int, seed: int) -> None:
+        """Set what a built encoder takes from training windows without being trained, if there is anything.
+
+        Args:
+            values: (time, channel), scaled.
+            starts: first sample of each training window.
+            length: samples of each.
+        """
 
     def stored(self, config: dict[str, Any]) -> dict[str, Any]:
         """What a stored encoder says of how it was built: the choice of `conf/encoder`, and what it depends on."""

@@ -47,6 +47,7 @@ class Training:
         settings.load_given(encoder)
         starts = data.starts[data.index["train"].to_numpy()]
         what = (encoder, data.scaled, starts, data.length, seed)
+        settings.fit(*what)
         history = self.settings["train"].train(*what, report or (lambda row: None), self.kept)
         self.out.mkdir(exist_ok=True)
         save_encoder(self.out, encoder, settings.stored(self.encoder), len(data.channels), data.length)

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from clusterwhy.encoders.mini_rocket import Heaviside
 from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.head_layers import MeanOfSmallest, Scaled, SoftExtremum, SquaredDistances, Sum
 from clusterwhy.propagation.spellings import MOVED
 from clusterwhy.propagation.steps import Kind
 
-NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid)
+NON_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, Heaviside)
 DROPPED = (
     *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
 )
@@ -23,7 +24,7 @@ MODULES: dict[Kind, tuple[type[nn.Module], ...]] = {
         *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
         *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Softsign),
         *(nn.Tanhshrink, nn.Softshrink, nn.Hardshrink),
-        Scaled,
+        *(Scaled, Heaviside),
     ),
     "norm": (nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Sum, MeanOfSmallest),
     "route": (

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from clusterwhy.encoders.mini_rocket import MiniRocket
+from clusterwhy.encoders.storage import save_encoder
 from clusterwhy.explanations.anomaly_targets import DistanceAnomalies
 from clusterwhy.readers.tables import NumpyFile
 from pipeline._resource_estimates import all_sizes, estimated_needs, reading_sizes, trained_sizes
@@ -56,6 +58,10 @@ def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) 
     (tmp_path / "encoder.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(384))
     (tmp_path / "replicate_1").mkdir()
     assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 32}
+
+    # features of MiniRocket are its convolutions
+    save_encoder(tmp_path, MiniRocket(per_kernel=3).build(2, 40), {}, 2, 40)
+    assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 252}
 
 
 @pytest.mark.parametrize(("n_segments", "expected"), [(3, 8), (50, 50), (900, 200), (None, 8)])
