@@ -62,7 +62,8 @@ def finished(checkout: Checkout, server: StageServer) -> Callable[[str], Path]:
 
     def run(name: str) -> Path:
         columns = SERIES[name]
-        checkout.choose(**{"detector": "clipped_prediction", "attributor": "difference"} | CHOICES.get(name, {}))
+        usual = {"detector": "clipped_prediction", "attributor": "difference", "clusterer": "hdbscan"}
+        checkout.choose(**usual | CHOICES.get(name, {}))
         table = pd.DataFrame({"time": np.arange(len(columns["a"])) / 20, **columns})
         table.to_csv(checkout.root / "data" / "pump.csv", index=False)
         for stage in STAGES:
