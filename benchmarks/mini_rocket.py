@@ -101,9 +101,10 @@ def main() -> None:
     sizes = (1, 12) if quick else SIZES
     rows, settings = [], chosen()
     for suite, name, (values, starts, length, truth) in tqdm(cases(quick), unit="series"):
+        index = pd.DataFrame({"start": starts, "stop": starts + length})
         for encoder, choice in encoders(sizes).items():
             points = embedded(choice, values, starts, length)
-            labels = cluster_again(points, settings["projection"], settings["clusterer"], 0)
+            labels = cluster_again(points, index, settings["projection"], settings["clusterer"], 0)
             rows.append(
                 {"encoder": encoder, "suite": suite, "series": name, "ami": label_agreement(truth, labels)["ami"]}
             )
