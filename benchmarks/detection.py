@@ -22,12 +22,12 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from benchmarks.detection_baselines import BASELINES, ideas, mahalanobis, nearest
+from benchmarks.kept import add_keep, kept
 from benchmarks.record import Result, benchmark_data, read, record, shown, with_interval
 from benchmarks.studies import Study, archive, chosen, study
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import Glosh
 from clusterwhy.anomaly.thresholds import sample_scores
-from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.series import Series
 from clusterwhy.encoders.masked import MaskedEncoder, embed
 from clusterwhy.metrics.detection import event_quality, ranking_quality
@@ -251,26 +251,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one series, a small encoder, nothing is written")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many for SMD and ASD; the others have one")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made here, and go on from it")
-    options, began = parser.parse_args(), time.monotonic()
+    add_keep(parser)
+    options = parser.parse_args()
     if options.quick:
         for name, table in tables(quick()).items():
             print(f"\n{name}\n{shown(table)}")
         return
     found, spent = [], 0.0
     for dataset, name, seed, make in tqdm(studies(options.seeds, options.keep), unit="study"):
-        kept = options.keep and options.keep / f"{dataset}-{name}-{seed}.csv".replace("/", "_")
-        if not kept or not kept.exists():
-            begun = time.monotonic()
-            part = pd.DataFrame(rows(dataset, name, make())).assign(study_s=time.monotonic() - begun)
-            if kept:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                write_table(kept, part)
-        else:
-            part = pd.read_csv(kept)
-            spent += part["study_s"].iloc[0]
+        file = options.keep and options.keep / f"{dataset}-{name}-{seed}.csv".replace("/", "_")
+        seconds, part = kept(file, functools.partial(of_study, dataset, name, make))
         found.append(part)
-    every = pd.concat(found).drop(columns="study_s")
+        spent += seconds
+    every = pd.concat(found)
     setup = {
         "window": "64 samples, stride 16 (SKAB 4)",
         "series": int(every["series"].nunique()),
@@ -280,8 +273,13 @@ def main() -> None:
         "chosen on": list(CHOSEN_ON),
     }
     arguments = "" if options.seeds == SEEDS else f"--seeds {options.seeds}"
-    record("detection", arguments, began - spent, setup, tables(every), every)
+    record("detection", arguments, time.monotonic() - spent, setup, tables(every), every)
     print(section(read("detection")))
+
+
+def of_study(dataset: str, name: str, make: Callable[[], Study]) -> pd.DataFrame:
+    """The rows of one study."""
+    return pd.DataFrame(rows(dataset, name, make()))
 
 
 def chosen_detector() -> str:

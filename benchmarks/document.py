@@ -20,6 +20,7 @@ TITLES = {
     "plain_detection": "What do detectors without a network find?",
     "thresholds": "Where should a score become an alarm?",
     "clusters": "Do clusters find what people labelled?",
+    "states": "Are the states of a recording found?",
     "rules": "Which LRP rules explain time series best?",
     "references": "Which windows should a cluster be compared with?",
     "repeats": "How far do explanations repeat?",

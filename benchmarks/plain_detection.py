@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from benchmarks.detection_baselines import (
     pca_error,
     pca_error_over_mean,
 )
+from benchmarks.kept import add_keep, kept
 from benchmarks.record import Result, record, shown, with_interval
 from benchmarks.studies import chosen
 from benchmarks.thresholds import inputs_of, series
@@ -40,7 +42,6 @@ from clusterwhy.anomaly.relation_and_shape import (
     shape_distances,
 )
 from clusterwhy.anomaly.thresholds import sample_scores
-from clusterwhy.artifacts.store import write_table
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import windows_at
 from clusterwhy.metrics.detection import volume_under_pr
@@ -164,19 +165,13 @@ def rows(dataset: str, one: Series) -> Iterator[dict[str, Any]]:
 def runs(keep: Path | None) -> Iterator[tuple[float, pd.DataFrame]]:
     """Seconds and rows of each series."""
     for dataset, name, on_choice, one in tqdm(list(series()), unit="series"):
-        file = keep and keep / f"plain-{dataset}-{name}.csv"
-        if file and file.is_file():
-            found = pd.read_csv(file)
-            yield found["seconds"].iloc[0], found.drop(columns="seconds")
-            continue
-        began = time.monotonic()
-        same = {"dataset": dataset, "series": name, "part": "chosen on" if on_choice else "not seen"}
-        found = pd.DataFrame(rows(dataset, one)).assign(**same)
-        seconds = time.monotonic() - began
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_table(file, found.assign(seconds=seconds))
-        yield seconds, found
+        yield kept(keep and keep / f"plain-{dataset}-{name}.csv", partial(measured, dataset, name, on_choice, one))
+
+
+def measured(dataset: str, name: str, on_choice: bool, one: Series) -> pd.DataFrame:
+    """The rows of one series."""
+    same = {"dataset": dataset, "series": name, "part": "chosen on" if on_choice else "not seen"}
+    return pd.DataFrame(rows(dataset, one)).assign(**same)
 
 
 def recorded() -> pd.DataFrame:
@@ -266,7 +261,7 @@ def figure(result: Result, drawing: Figure) -> None:
 def main() -> None:
     """Measure, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was measured here, and go on from it")
+    add_keep(parser)
     seconds, parts = zip(*runs(parser.parse_args().keep), strict=True)
     every = pd.concat(parts)
     setup = {"series": int(every["series"].nunique()), "seeds": len(SEEDS), "ideas": len(SETS) * len(WAYS)}

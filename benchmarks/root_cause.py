@@ -30,11 +30,11 @@ from tqdm import tqdm
 
 from benchmarks.attributions import gradient_x_input, gradients, occlusion
 from benchmarks.figures import dots
+from benchmarks.kept import add_keep, kept
 from benchmarks.record import Result, benchmark_data, mean_interval, read, record, runs, shown
 from benchmarks.studies import Study, archive, chosen, study
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.thresholds import merge_segments
-from clusterwhy.artifacts.store import write_table
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
@@ -298,16 +298,10 @@ def detected(truth: Segments) -> Segments:
     return Segments(made, np.array(bounds).reshape(-1, 2), blamed)
 
 
-def kept(folder: str, name: str, seed: int, keep: Path | None) -> pd.DataFrame:
-    """The rows of a run and its seconds, from an earlier one in `keep` where there is one."""
+def measured(folder: str, name: str, seed: int, keep: Path | None) -> tuple[float, pd.DataFrame]:
+    """Seconds and rows of a run, from an earlier one in `keep` where there is one."""
     file = keep and keep / f"{folder.upper()}-{name}-{seed}.csv"
-    if file and file.is_file():
-        return pd.read_csv(file)
-    began = time.monotonic()
-    table = pd.DataFrame(run(folder, name, seed, keep)).assign(run_s=time.monotonic() - began)
-    if file:
-        write_table(file, table)
-    return table
+    return kept(file, lambda: pd.DataFrame(run(folder, name, seed, keep)))
 
 
 def run(folder: str, name: str, seed: int, keep: Path | None = None) -> list[dict[str, Any]]:
@@ -447,7 +441,7 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="no runs, only the tables from results/root_cause.csv.gz")
     parser.add_argument("--quick", action="store_true", help="one server, quick training; prints, writes nothing")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was made here, and go on from it")
+    add_keep(parser)
     options = parser.parse_args()
     benchmark_data()
     if options.quick:
@@ -458,9 +452,8 @@ def main() -> None:
     if options.tables:
         table, spent = runs("root_cause"), read("root_cause").seconds
     else:
-        table = pd.concat([kept(*job, options.keep) for job in tqdm(jobs, unit="run")], ignore_index=True)
-        spent = table.groupby(["series", "seed"])["run_s"].first().sum()
-        table = table.drop(columns="run_s")
+        seconds, parts = zip(*(measured(*job, options.keep) for job in tqdm(jobs, unit="run")), strict=True)
+        table, spent = pd.concat(parts, ignore_index=True), sum(seconds)
     n_seeds = table["seed"].nunique()
     setup = {"series": table["series"].nunique(), "seeds": n_seeds, "segments": _count(table)}
     arguments = "" if n_seeds == SEEDS else f"--seeds {n_seeds}"

@@ -13,6 +13,7 @@ every second series of a suite only. Half an hour of one core:
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from sklearn.metrics import adjusted_mutual_info_score
 from tqdm import tqdm
 
 from benchmarks.features import minirocket
+from benchmarks.kept import add_keep, kept
 from benchmarks.record import Result, benchmark_data, record, shown, with_interval
 from benchmarks.studies import chosen
-from clusterwhy.artifacts.store import write_table
 from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.data.windows import windows_at
@@ -151,22 +152,16 @@ def series() -> Iterator[tuple[str, str, Path]]:
 def runs(keep: Path | None) -> Iterator[tuple[float, pd.DataFrame]]:
     """Seconds and rows of each series."""
     for suite, part, path in tqdm(list(series()), unit="series", disable=None):
-        file = keep and keep / f"states-{path.stem}.csv"
-        if file and file.is_file():
-            found = pd.read_csv(file)
-            yield found["seconds"].iloc[0], found.drop(columns="seconds")
-            continue
-        began = time.monotonic()
-        with np.load(path, allow_pickle=False) as held:
-            values, truth, suggested = held["values"].astype(np.float64), held["labels"], int(held["window"])
-        scaled = ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)).astype(np.float32)
-        found = pd.DataFrame(rows(scaled, truth.astype(np.int64), suggested, suite))
-        found = found.assign(suite=suite, part=part, series=path.stem)
-        seconds = time.monotonic() - began
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_table(file, found.assign(seconds=seconds))
-        yield seconds, found
+        yield kept(keep and keep / f"states-{path.stem}.csv", partial(measured, suite, part, path))
+
+
+def measured(suite: str, part: str, path: Path) -> pd.DataFrame:
+    """The rows of one series."""
+    with np.load(path, allow_pickle=False) as held:
+        values, truth, suggested = held["values"].astype(np.float64), held["labels"], int(held["window"])
+    scaled = ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)).astype(np.float32)
+    found = pd.DataFrame(rows(scaled, truth.astype(np.int64), suggested, suite))
+    return found.assign(suite=suite, part=part, series=path.stem)
 
 
 def published(names: set[str]) -> pd.DataFrame:
@@ -259,7 +254,7 @@ def figure(result: Result, drawing: Figure) -> None:
 def main() -> None:
     """Measure, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what was measured here, and go on from it")
+    add_keep(parser)
     seconds, parts = zip(*runs(parser.parse_args().keep), strict=True)
     every = pd.concat(parts)
     setup = {"series": int(every["series"].nunique()), "suites": len(SUITES), "ideas": len(PENALTIES) + 7}
