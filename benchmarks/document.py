@@ -19,6 +19,7 @@ TITLES = {
     "detection": "Are labelled anomalies found?",
     "plain_detection": "What do detectors without a network find?",
     "thresholds": "Where should a score become an alarm?",
+    "relative_scores": "Is a window unusual for its state?",
     "clusters": "Do clusters find what people labelled?",
     "states": "Are the states of a recording found?",
     "rules": "Which LRP rules explain time series best?",

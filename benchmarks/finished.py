@@ -10,9 +10,10 @@ from omegaconf import OmegaConf
 
 from benchmarks.record import ROOT
 from clusterwhy.anomaly.base import DetectorInput
+from clusterwhy.anomaly.relative import relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.application.fitted_study import STAGES, FittedStudy
-from clusterwhy.artifacts.store import write_array, write_json, write_table
+from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.clustering.summary import summarise, timeline
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.config import build_settings
@@ -116,9 +117,13 @@ def _score(
         load_encoder=lambda: load_encoder(artifacts / "train"),
         seed=seed,
     )
-    scores, folder = settings["detector"].score(inputs), artifacts / "score"
+    labels, folder = read_array(artifacts / "cluster" / "labels.npy"), artifacts / "score"
+    scores = settings["detector"].score(inputs)
+    usual = {} if settings["detector"].local else settings["relative_to"].usual(scores.windows, labels, train)
+    scores = relative(scores, usual_scores(usual, labels))
     threshold = settings["threshold"].fit(scores.windows[train])
     table = {"window": data.index["window"], "score": scores.windows, "anomalous": scores.windows > threshold}
     write_table(folder / "scores.parquet", pd.DataFrame(table))
     save_fitted(folder, scores.fitted)
-    write_json(folder / "segments.json", {"threshold": threshold, "says": settings["threshold"].says, "segments": []})
+    said = {"threshold": threshold, "says": settings["threshold"].says, "relative_to": settings["relative_to"].says}
+    write_json(folder / "segments.json", said | {"usual": usual, "segments": []})

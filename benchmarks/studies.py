@@ -18,7 +18,18 @@ from clusterwhy.data.windows import window_index, windows_at
 from clusterwhy.encoders.masked import MaskedEncoder, embed
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 
-GROUPS = ("dataset", "scaler", "window", "encoder", "train", "projection", "clusterer", "detector", "threshold")
+GROUPS = (
+    "dataset",
+    "scaler",
+    "window",
+    "encoder",
+    "train",
+    "projection",
+    "clusterer",
+    "detector",
+    "relative_to",
+    "threshold",
+)
 
 
 def chosen(choices: dict[str, str] | None = None, **changes: dict[str, Any]) -> dict[str, Any]:

@@ -68,19 +68,21 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
 
 
 def _detection(run: StageRun) -> "Detection":
+    from clusterwhy.anomaly.relative import read_usual
     from clusterwhy.anomaly.storage import load_fitted
     from clusterwhy.explanations.anomaly_targets import Detection
 
     score = run.take("score")
-    table = read_table(score / "scores.parquet")
-    by_channel = score / "channel_scores.npy"
+    table, labels = read_table(score / "scores.parquet"), read_array(run.inputs / "cluster" / "labels.npy")
+    by_channel, segments = score / "channel_scores.npy", read_json(score / "segments.json")
     return Detection(
         scores=table["score"].to_numpy(),
         anomalous=table["anomalous"].to_numpy(),
-        threshold=read_json(score / "segments.json")["threshold"],
+        threshold=segments["threshold"],
         channels=read_array(by_channel) if by_channel.exists() else None,
         detector=run.settings["detector"],
         fitted=load_fitted(score),
+        usual=read_usual(segments, labels),
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.relative import relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
@@ -59,10 +60,13 @@ def main(run: StageRun) -> None:
         seed=run.settings["seed"],
         map=over_windows,
     )
-    scores = run.settings["detector"].score(inputs)
+    detector, relative_to = run.settings["detector"], run.settings["relative_to"]
+    scores, labels = detector.score(inputs), read_array(run.take("cluster") / "labels.npy")
+    usual = {} if detector.local else relative_to.usual(scores.windows, labels, train)
+    scores = relative(scores, usual_scores(usual, labels))
     table = pd.DataFrame({"window": data.index["window"], "score": scores.windows})
-    for name, detector in BASELINES.items():
-        table[name] = detector.score(inputs).windows
+    for name, baseline in BASELINES.items():
+        table[name] = baseline.score(inputs).windows
     threshold = run.settings["threshold"].fit(scores.windows[train])
     table["anomalous"] = scores.windows > threshold
     segments = merge_segments(scores.windows, threshold, data.starts, data.length)
@@ -74,7 +78,13 @@ def main(run: StageRun) -> None:
     write_array(run.out / "sample_scores.npy", per_sample)
     write_json(
         run.out / "segments.json",
-        {"threshold": threshold, "says": run.settings["threshold"].says, "segments": segments},
+        {
+            "threshold": threshold,
+            "says": run.settings["threshold"].says,
+            "usual": {str(cluster): score for cluster, score in usual.items()},
+            "relative_to": relative_to.says if usual else "",
+            "segments": segments,
+        },
     )
     run.metrics = {
         "threshold": threshold,

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -82,7 +82,13 @@ class Scores:
 
 
 class Detector(Settings, ABC):
-    """A choice of `conf/detector`."""
+    """A choice of `conf/detector`.
+
+    Attributes:
+        local: True where a score is relative to similar windows already; `conf/relative_to` leaves it as it is.
+    """
+
+    local: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, inputs: DetectorInput) -> Scores:

@@ -1,7 +1,7 @@
 """Anomaly scores per window: higher is more anomalous. Everything is fitted on training windows only."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Glosh(Detector):
     """GLOSH outlier scores (Campello et al. 2015) of embeddings; `space: projection` is for comparison only."""
 
+    local: ClassVar[bool] = True
     space: Literal["embeddings", "projection"]
     min_cluster_share: float = Field(gt=0.0, lt=1.0)
 
@@ -178,6 +179,8 @@ class MeanAbsoluteZ(Detector):
 
 class Random(Detector):
     """Uniform random numbers: the score of chance."""
+
+    local: ClassVar[bool] = True
 
     def score(self, inputs: DetectorInput) -> Scores:
         return Scores(np.random.default_rng(inputs.seed).random(len(inputs.starts)))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.anomaly.base import DetectorInput, Scores
+from clusterwhy.anomaly.relative import relative
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import NONE, Placed, place, twins_of
@@ -107,7 +108,8 @@ class Application:
             seed=study.settings["seed"],
             map=self._mapped,
         )
-        scores = study.settings["detector"].score_new(inputs, study.learned, study.detector_input)
+        own = study.settings["detector"].score_new(inputs, study.learned, study.detector_input)
+        scores = relative(own, study.usual(self.placed.labels))
         self._write_scores(scores)
         return scores
 
@@ -120,7 +122,7 @@ class Application:
         per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))
         write_array(folder / "sample_scores.npy", per_sample)
         segments = merge_segments(scores.windows, threshold, data.starts, data.length)
-        said = {"threshold": threshold, "says": self.study.threshold_says, "segments": segments}
+        said = self.study.thresholded | {"segments": segments}
         write_json(folder / "segments.json", said)
 
     @property
@@ -147,6 +149,7 @@ class Application:
             scores=windows,
             anomalous=windows > self.study.threshold,
             channels=self.scores.channels,
+            usual=self.study.usual(self.placed.labels),
         )
 
     def series(self, replicates: bool = False) -> "tuple[EmbeddedSeries, EmbeddedSeries, list[EmbeddedSeries]]":

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.anomaly.base import DetectorInput, Fitted
+from clusterwhy.anomaly.relative import read_usual
 from clusterwhy.anomaly.storage import load_fitted
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.clustering.base import Clusters
 from clusterwhy.config import build_settings
 from clusterwhy.data.storage import Prepared
-from clusterwhy.types import FloatArray
+from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from clusterwhy.encoders.masked import MaskedEncoder
@@ -81,9 +82,13 @@ class FittedStudy:
         return float(self._segments["threshold"])
 
     @property
-    def threshold_says(self) -> str:
-        """What the threshold is, in words; studies scored before it was written have none."""
-        return str(self._segments.get("says", ""))
+    def thresholded(self) -> dict[str, Any]:
+        """All that `segments.json` says but the segments: the threshold, and what scores are relative to."""
+        return {key: value for key, value in self._segments.items() if key != "segments"}
+
+    def usual(self, labels: IntArray) -> FloatArray | None:
+        """(window,) what a detector's score is divided by, for windows of these clusters; None: nothing."""
+        return read_usual(self._segments, labels)
 
     @cached_property
     def _segments(self) -> dict[str, Any]:
@@ -106,6 +111,7 @@ class FittedStudy:
             channels=None,
             detector=self.settings["detector"],
             fitted=self.learned,
+            usual=self.usual(self.clusters.labels),
         )
 
     def encoder(self) -> "MaskedEncoder":

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from clusterwhy.anomaly.relative import relative
 from clusterwhy.application.fitted_study import FittedStudy
 from clusterwhy.application.placing import NONE, place
 from clusterwhy.application.settings import ApplicationSettings
@@ -60,7 +61,8 @@ def masking_cost(study: FittedStudy, masked: tuple[str, ...], settings: Applicat
         projection=placed.projection,
         train=np.zeros(len(chosen), dtype=bool),
     )
-    scores = study.settings["detector"].score_new(new, study.learned, study.detector_input).windows
+    own = study.settings["detector"].score_new(new, study.learned, study.detector_input)
+    scores = relative(own, study.usual(placed.labels)).windows
     clustered = known[chosen] >= 0
     return MaskingCost(
         channels=masked,

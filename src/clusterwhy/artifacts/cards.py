@@ -113,10 +113,18 @@ class ClusterSummary(Card):
 
 
 class AnomalousSegments(Card):
-    """`segments.json`: the threshold of the score, what it is in words, and the segments above it."""
+    """`segments.json`: the threshold of the score, what it is in words, and the segments above it.
+
+    Attributes:
+        usual: by how much the detector's score of a window was divided, for each cluster, -1 for all others; empty for
+            scores as they are.
+        relative_to: what scores are relative to, in words.
+    """
 
     threshold: float
     says: str = ""
+    usual: dict[str, float] = {}
+    relative_to: str = ""
     segments: list[FIGURES]
 
 

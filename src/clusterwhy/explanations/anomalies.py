@@ -95,6 +95,8 @@ def explain_anomalies(
     canonical = canonical_network(wanted.network.to(best_device()), windows)
     seen = asked.series.index["train"].to_numpy()[chosen]
     explained = _explained(wanted, canonical, windows, normal_windows, seen, settings.batch_size)
+    unit = _units(wanted, asked.detection)[chosen]
+    explained = replace(explained, values=explained.values / unit[:, None, None], target=explained.target / unit)
     seconds = time.monotonic() - began
     parts = asked.detection.channels
     channel_scores = None if parts is None else parts[chosen]
@@ -114,7 +116,8 @@ def explain_anomalies(
         windows=window_table(asked, chosen, explained, matched).assign(pattern=labels),
         channels=channel_table(asked.series, chosen, explained.values, rankings),
         quality=deletion_table(
-            lambda batch: target(batch) - wanted.limit,
+            # a batch holds the windows one or several times
+            lambda batch: target(batch) / np.resize(unit[some], len(batch)) - wanted.limit,
             windows[some],
             normal_windows[some, 0],
             judged,
@@ -126,6 +129,13 @@ def explain_anomalies(
         n_alarms=len(peaks),
         seconds=seconds,
     )
+
+
+def _units(wanted: AnomalyTarget, detection: Detection) -> FloatArray:
+    """(window,) what the explained scalar is told in: 1, or what is usual for a window."""
+    if detection.usual is None or not wanted.of_score:
+        return np.ones(len(detection.scores), dtype=np.float32)
+    return detection.usual.astype(np.float32)
 
 
 def _explained(

@@ -29,6 +29,7 @@ class Detection:
         threshold: of the scores.
         channels: (window, channel) contributions to the scores, where the detector has them.
         detector: with what it has learned (`fitted`).
+        usual: (window,) what the detector's own score was divided by; None: nothing.
     """
 
     scores: FloatArray
@@ -37,6 +38,7 @@ class Detection:
     channels: FloatArray | None
     detector: Detector
     fitted: Fitted = field(default_factory=dict)
+    usual: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class AnomalyTarget:
         seen: the same for windows that the detector was fitted on.
         limit: above it a window is unusual.
         says: what it is, in words.
+        of_score: True where it is the detector's own score: it is divided by what is usual, and so is its relevance.
     """
 
     network: "nn.Module"
     seen: "nn.Module"
     limit: float
     says: str
+    of_score: bool = False
 
 
 class AnomalySettings(Settings, ABC):
@@ -116,7 +120,10 @@ class DetectorAnomalies(DistanceAnomalies):
             says = f"{closest.says}, since the score of {name} has no gradient"
             return AnomalyTarget(closest.network, closest.seen, closest.limit, says)
         unseen, seen = networks.unseen.eval(), networks.seen.eval()
-        return AnomalyTarget(unseen, seen, detection.threshold, f"the score of {name} itself")
+        says = f"the score of {name} itself" + (
+            "" if detection.usual is None else ", over what is usual in its cluster"
+        )
+        return AnomalyTarget(unseen, seen, detection.threshold, says, of_score=True)
 
 
 class MaskedPredictionAnomalies(AnomalySettings):

@@ -203,6 +203,11 @@ class StudyResults:
         return str(self._segments.get("says", ""))
 
     @property
+    def relative_to(self) -> str:
+        """What scores are relative to, in words; "" where they are the detector's own."""
+        return str(self._segments.get("relative_to", ""))
+
+    @property
     def segments(self) -> list[dict[str, Any]]:
         """Anomalous segments (runs of overlapping or adjacent anomalous windows), highest score first."""
         found: list[dict[str, Any]] = self._segments["segments"]

@@ -184,10 +184,10 @@ def _similarity(study: StudyResults) -> Iterator[Answer]:
     if len(seeds):
         similar["other seeds"] = seeds.mean()
     for ranking, question, meaning in (
-        ("randomised_100", "Does relevance depend on the trained weights?", "low: yes; near 1: no"),
+        ("randomised_100", "Does relevance depend on the weights of the encoder?", "low: yes; near 1: no"),
         ("other_target", "Does relevance depend on the cluster that is asked about?", "low: yes; near 1: no"),
         ("noisy", "Is relevance robust to small noise?", "near 1: yes"),
-        ("other seeds", "Is relevance reproducible with another training seed?", "near 1: yes"),
+        ("other seeds", "Is relevance reproducible with an encoder of another seed?", "near 1: yes"),
     ):
         if ranking in similar:
             known = similar[ranking] == similar[ranking]

@@ -12,6 +12,7 @@ import yaml
 
 from clusterwhy.anomaly.base import Detector, DetectorInput, Scores
 from clusterwhy.anomaly.detectors import MeanAbsoluteZ
+from clusterwhy.anomaly.relative import relative
 from clusterwhy.anomaly.storage import load_fitted, save_fitted
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.config import build_settings
@@ -219,20 +220,27 @@ def test_a_detectors_network_gives_its_scores(name: str, encoder: Any, tmp_path:
     np.testing.assert_allclose(found, scores.windows, rtol=1e-4, atol=1e-3 if name == "nearest_neighbours" else 1e-6)
 
 
+@pytest.mark.parametrize("relative_to", ["cluster", "nothing"])
 @pytest.mark.parametrize("name", DETECTORS)
-def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(name: str, encoder: Any) -> None:
+def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(
+    name: str, relative_to: str, encoder: Any
+) -> None:
     series, detector, scores = detected(name, encoder)
     how = DetectorAnomalies(count=4, n_normal_windows=2, max_shift=0.0, batch_size=8, k=2)
+    # two states, of which one has twice the usual score of the other
+    divided = np.where(series.starts < 400, 0.5, 1.0) if relative_to == "cluster" else None
+    scores = relative(scores, divided)
     threshold = float(np.quantile(scores.windows, 0.95))
     detection = Detection(
-        scores.windows, scores.windows > threshold, threshold, scores.channels, detector, scores.fitted
+        scores.windows, scores.windows > threshold, threshold, scores.channels, detector, scores.fitted, divided
     )
     found = explain_anomalies(series, detection, how, 0)
     if name in WITHOUT_GRADIENT:
         assert found.target.startswith("the mean squared distance to the 2 nearest normal windows in the embedding")
         assert found.target.endswith(f"since the score of {type(detector).__name__} has no gradient")
         return
-    assert found.target == f"the score of {type(detector).__name__} itself"
+    said = "" if divided is None else ", over what is usual in its cluster"
+    assert found.target == f"the score of {type(detector).__name__} itself{said}"
     chosen, windows = found.windows["window"].to_numpy(), found.windows
     networks = score_network(detector, series, scores.fitted)
     assert networks is not None
@@ -240,9 +248,28 @@ def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(name: 
     for row, own, target in zip(windows.itertuples(), seen, windows["target"], strict=True):
         references = np.stack([series.values[first : first + LENGTH].T for first in row.normal_windows])
         with torch.no_grad():
-            usual = (networks.seen if own else networks.unseen)(torch.from_numpy(references)).mean()
-        assert target == pytest.approx(row.score - float(usual), rel=1e-4, abs=1e-4)
+            others = float((networks.seen if own else networks.unseen)(torch.from_numpy(references)).mean())
+        others /= 1.0 if divided is None else divided[row.window]
+        assert target == pytest.approx(row.score - others, rel=1e-4, abs=1e-4)
     np.testing.assert_allclose(windows["relevance_sum"], windows["target"], rtol=1e-3, atol=1e-4)
+
+
+def test_scores_in_other_units_have_the_same_explanations(encoder: Any) -> None:
+    series, detector, scores = detected("mean_abs_z", encoder)
+    how = DetectorAnomalies(count=4, n_normal_windows=2, max_shift=0.0, batch_size=8, k=2)
+    threshold, found = float(np.quantile(scores.windows, 0.9)), []
+    for unit in (1.0, 8.0):
+        units = np.full(len(scores.windows), unit)
+        own = relative(scores, units)
+        detection = Detection(
+            own.windows, scores.windows > threshold, threshold / unit, own.channels, detector, own.fitted, units
+        )
+        found.append(explain_anomalies(series, detection, how, 0))
+    plain, eighth = found
+    np.testing.assert_allclose(8.0 * eighth.relevance, plain.relevance, rtol=1e-5)
+    pd.testing.assert_frame_equal(eighth.quality, plain.quality)
+    pd.testing.assert_frame_equal(eighth.channels, plain.channels)
+    assert plain.quality["flip_rate"].between(0.0, 1.0).any()
 
 
 @pytest.mark.parametrize("content", [None, b"not one", b""])
