@@ -30,6 +30,7 @@ from benchmarks.record import Result, benchmark_data, record, shown, with_interv
 from benchmarks.studies import chosen
 from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.seeding import seed_torch
+from clusterwhy.data.periods import dominant_period
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import embed
 from clusterwhy.metrics.clusters import covering
@@ -81,25 +82,12 @@ CLUSTERERS = {"density (default)": by_density, "states": in_time(DEFAULT_PENALTY
 PENALTIES = (0.25, 0.35, 0.7, 1.0)
 
 
-def period(values: FloatArray) -> int | None:
-    """Samples at the highest peak of the mean autocorrelation of channels, after it was first below 0."""
-    from scipy.signal import correlate, find_peaks
-
-    centred = values - values.mean(axis=0)
-    whole = np.mean([correlate(one, one, method="fft")[len(one) - 1 :] for one in centred.T], axis=0)
-    part = whole[: len(values) // 3]
-    below = np.flatnonzero(part < 0)
-    if not len(below):
-        return None
-    peaks = find_peaks(part[below[0] :])[0]
-    return int(below[0] + peaks[part[below[0] :][peaks].argmax()]) if len(peaks) else None
-
-
 def lengths(values: FloatArray, suggested: int, suite: str) -> dict[str, int]:
     """Samples of a window, by how it was found."""
+    period = dominant_period(values)
     found = {
         f"1/{PER_RECORDING} of the recording": len(values) // PER_RECORDING,
-        "two periods": 2 * (period(values) or suggested),
+        "two periods (the authors' length where nothing repeats)": 2 * period.samples if period else suggested,
         "authors' (five of theirs where they suggest parts)": suggested * (5 if suite in ("TSSB", "UTSA") else 1),
     }
     return {name: int(np.clip(length, SHORTEST, len(values) // 6)) for name, length in found.items()}

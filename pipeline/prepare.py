@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from clusterwhy.artifacts.store import write_json
+from clusterwhy.artifacts.undefined import defined_or
+from clusterwhy.data.periods import WindowOfPeriods, period_of, repeats_says
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
@@ -38,9 +40,13 @@ def _prepare(run: StageRun) -> None:
             "dropped" if scaler.constant_channels == "drop" else "kept",
             ", ".join(names),
         )
+    period = period_of(series)
+    if isinstance(window, WindowOfPeriods):
+        window = window.of(series, period)
     index = window_index(series, window)
     centre, scale = scaler.fit(series.fitted_values)
-    data = save_prepared(run.out, series, index, window, centre, scale, names)
+    repeats = repeats_says(period, window.length, series.rate_hz)
+    data = save_prepared(run.out, series, index, window, centre, scale, names, repeats)
     covered = int((np.diff(np.append(index["start"], np.inf)).clip(max=window.length)).sum())
     run.metrics = {
         "n_samples": len(series.values),
@@ -50,9 +56,11 @@ def _prepare(run: StageRun) -> None:
         "n_train_windows": int(index["train"].sum()),
         "n_samples_in_no_window": len(series.values) - covered,
         "n_constant_channels": len(constant),
+        "period": defined_or(None if period is None else period.samples, "nothing repeats in the recording"),
     }
     log.info("%s: %d samples x %d channels, %d windows", series.name, *series.values.shape, len(index))
     log.info("%s", data.fitted_says())
+    log.info("%s", repeats or "Nothing repeats in the recording: no length of windows follows from it.")
 
 
 def _tell(notes: Sequence[str]) -> None:

@@ -53,6 +53,17 @@ def test_a_range_and_patterns_on_the_command_line_choose_what_is_read(study: Che
     np.testing.assert_array_equal(data.values, table[["pressure", "flow"]].iloc[400:2000])
 
 
+def test_windows_of_two_repetitions_are_cut_and_it_is_said_what_repeats(study: Checkout, stages: StageServer) -> None:
+    done = stages.run("pipeline.prepare", "window=periods")
+    assert done.returncode == 0, done.said
+    folder = max((study.root / "outputs" / "prepare").iterdir())
+    data = Prepared(folder)
+    check_folder("prepare", folder, {})
+    assert data.card.repeats in done.said and "a window holds 2.0 repetitions." in data.card.repeats
+    assert f"every {data.length // 2} samples" in data.card.repeats
+    assert np.diff(data.starts).max() == data.card.stride == round(data.length / 5)
+
+
 def test_a_period_that_fits_nothing_ends_with_one_message(
     stages: StageServer, study: Checkout, fault: Callable[..., None]
 ) -> None:

@@ -59,6 +59,7 @@ class SeriesCard(Card):
         constant_channels: names of the channels that are constant in the training span.
         centre, scale: of each channel, as subtracted and divided by.
         normal: the known-good period, None without one.
+        repeats: how long a window is beside what repeats in the recording, in words; "" where nothing does.
     """
 
     name: str
@@ -76,6 +77,7 @@ class SeriesCard(Card):
     centre: list[float]
     scale: list[float]
     normal: NormalPeriod | None = None
+    repeats: str = ""
 
     @property
     def fitted_spans(self) -> list[list[int]]:

@@ -129,6 +129,7 @@ def save_prepared(
     centre: FloatArray,
     scale: FloatArray,
     constant_channels: list[str],
+    repeats: str = "",
 ) -> Prepared:
     """Scale the series and write everything that `Prepared` reads.
 
@@ -140,6 +141,7 @@ def save_prepared(
         centre: (channel,) subtracted from each channel.
         scale: (channel,) divisor of each channel.
         constant_channels: names of the channels that are constant in the training span.
+        repeats: of `periods.repeats_says`.
     """
     write_array(folder / "values.npy", series.values)
     write_array(folder / "time.npy", series.time)
@@ -166,6 +168,7 @@ def save_prepared(
         centre=centre.tolist(),
         scale=scale.tolist(),
         normal=_period(series.normal),
+        repeats=repeats,
     )
     write_json(folder / "series.json", card.model_dump(exclude_none=True))
     return Prepared(folder)

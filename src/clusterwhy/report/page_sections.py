@@ -48,6 +48,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "name": study.data.card.name,
         "headline": study.headline,
         "fitted": study.normal.fitted_says("The study was fitted" if study.news else "Fitted"),
+        "repeats": study.data.card.repeats,
         "news": study.news.shown if study.news else None,
         "tiles": Tiles(study).shown(),
         "annotations": shown_annotations(study),
