@@ -98,8 +98,9 @@ def test_known_regimes_are_known_and_a_new_one_is_told(recordings: Checkout, app
     scores = read_table(folder / "score/scores.parquet")
     assert scores.loc[after, "score"].median() > scores.loc[before, "score"].median()
     channels = pd.read_csv(folder / "explain/anomaly_channels.csv")
-    leading = channels.loc[channels.groupby("window")["share"].idxmax(), "channel"]
-    assert (leading == "flow").all()
+    leading = channels.loc[channels.groupby("window")["share"].idxmax()].set_index("window")["channel"]
+    new = leading[leading.index.isin(windows.loc[after, "window"])]
+    assert len(new) and (new == "flow").all()
 
 
 def test_what_is_new_is_told(applied: Callable[[str], Path]) -> None:
