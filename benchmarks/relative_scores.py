@@ -3,8 +3,8 @@
 `states`: smartwatch subjects 1 to 3, who do seven exercises one after the other. 96 windows get one of the eight faults
 of `benchmarks.planted` each, and are scored and placed as new windows are; all windows as they were recorded are what
 they must stand out from. The other situations are those of `benchmarks.thresholds`, with clusters of the windows that
-are fitted on: `clean`, `mixed`, `planted`. Which clusters have a usual score of their own was chosen on subject 1 and
-ASD. Half an hour of one core:
+are fitted on: `clean`, `mixed`, `planted`, on ASD. Which clusters have a usual score of their own was chosen on subject
+1 and ASD. A quarter of an hour of one core:
 
     python -m benchmarks.relative_scores
     python -m benchmarks.relative_scores --keep FOLDER    # encoders and parts are kept here, and taken from here
@@ -39,7 +39,7 @@ from clusterwhy.metrics.detection import volume_under_pr
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 SUBJECTS, N_FAULTY, SEED = (1, 2, 3), 96, 0
-DATASETS = ("ASD", "SMD")
+DATASETS = ("ASD",)
 CHOSEN_ON = ("watch 1", *SERIES["ASD"])
 SETTINGS, SHORT = chosen(), chosen({"window": "short"})
 DEFAULT: UsualInCluster = SETTINGS["relative_to"]
@@ -232,20 +232,21 @@ def section(result: Result) -> str:
 
 
 def figure(result: Result, drawing: Figure) -> None:
-    """Average precision of every way, one panel per situation."""
+    """Average precision of every way, one panel per situation; series not chosen on, where there are any."""
     states = result.table("states").assign(situation="states")
     table = pd.concat([states, result.table("series")])
-    table = table[table["part"] == "not seen"]
-    situations = list(dict.fromkeys(table["situation"]))
-    panels = drawing.subplots(1, len(situations), sharey=True)
-    for axes, situation in zip(panels, situations, strict=True):
-        part = table[table["situation"] == situation].set_index("way").loc[list(WAYS)[::-1]]
-        at, value = np.arange(len(part)), part["average precision"].to_numpy()
-        reach = np.abs(part[["average precision low", "average precision high"]].to_numpy().T - value)
-        colours = ["#D55E00" if way == OURS else "#0072B2" for way in part.index]
-        for i, colour in enumerate(colours):
+    shown_ways, situations = list(WAYS)[::-1], list(dict.fromkeys(table["situation"]))
+    for axes, situation in zip(drawing.subplots(1, len(situations), sharey=True), situations, strict=True):
+        own = table[table["situation"] == situation]
+        kind = "not seen" if (own["part"] == "not seen").any() else "chosen on"
+        own = own[own["part"] == kind].set_index("way").loc[shown_ways]
+        at, value = np.arange(len(own)), own["average precision"].to_numpy()
+        reach = np.abs(own[["average precision low", "average precision high"]].to_numpy().T - value)
+        for i, way in enumerate(own.index):
+            colour = "#D55E00" if way == OURS else "#0072B2"
             axes.errorbar(value[i], at[i], xerr=reach[:, i : i + 1], fmt="o", color=colour, markersize=4)
-        axes.set(title=situation, xlabel="average precision", xlim=(0, 1), yticks=at, yticklabels=part.index)
+        labels = [way.replace("clusters of a share of", "share of at least") for way in own.index]
+        axes.set(title=f"{situation}\n({kind})", xlabel="average precision", xlim=(0, 1), yticks=at, yticklabels=labels)
         axes.grid(axis="x", alpha=0.3)
 
 
