@@ -66,8 +66,9 @@ def main(run: StageRun) -> None:
     )
     run.metrics |= news.figures
     log.info(
-        "%d channels have drifted, %d candidates for new states",
+        "%d channels have drifted from the study (reference: %s), %d candidates for new states",
         run.metrics["n_drifted_channels"],
+        news.drift["reference"].iloc[0],
         run.metrics["n_candidate_states"],
     )
     run.tracker.table("drift", news.drift)

@@ -108,6 +108,7 @@ def test_what_is_new_is_told(applied: Callable[[str], Path]) -> None:
     checks, drift = pd.read_csv(folder / "new/checks.csv"), pd.read_csv(folder / "new/drift.csv")
     assert ("outside its range", "flow") in set(zip(checks["check"], checks["channel"], strict=True))
     assert drift.loc[drift["channel"] == "flow", "drifted"].item()
+    assert set(drift["reference"]) == {"the whole recording"}
     windows, found = read_table(folder / "prepare/windows.parquet"), read_table(folder / "new/windows.parquet")
     inside = found["candidate"] >= 0
     assert (windows.loc[inside, "start"] >= 1100).all() and inside[windows["start"] >= 1200].mean() > 0.8
@@ -117,6 +118,7 @@ def test_what_is_new_is_told(applied: Callable[[str], Path]) -> None:
     assert importance.loc[importance["signed"].idxmax(), "channel"] == "flow"
     page = (folder / "report/report.html").read_text()
     assert f"Candidate state {record['candidate']}" in page and "flow: outside its range" in page
+    assert "Drifted from the study (reference: the whole recording): " in page and "Reference: the whole record" in page
 
 
 def test_nothing_is_new_in_the_recording_of_the_study(applied: Callable[[str], Path]) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clusterwhy.application.applying import Application
 from clusterwhy.application.candidates import Candidates, candidates, explain_candidates
-from clusterwhy.application.drift import drift_table
+from clusterwhy.application.drift import Reference, drift_table, spread_out
 from clusterwhy.application.masking import MaskingCost, masking_cost
 from clusterwhy.application.sensors import Sensor, sensor_checks
 from clusterwhy.artifacts.store import write_json, write_table
@@ -18,6 +18,7 @@ from clusterwhy.explanations.cluster_tables import ClusterExplanations
 from clusterwhy.explanations.storage import save_clusters
 from clusterwhy.explanations.units import Units
 from clusterwhy.projection import Projection
+from clusterwhy.types import FloatArray
 
 FOLDER = "new"
 
@@ -53,14 +54,23 @@ class News:
     def drift(self) -> pd.DataFrame:
         """One row per channel, and one for the embedding (`drift.COLUMNS`)."""
         applied, study = self.applied, self.applied.study
-        projecting: Projection = study.settings["projection"]
-        fitted = projecting.points(study.embeddings), projecting.points(applied.embeddings, study.embeddings)
-        channels = study.data.channels
+        reference, channels = Reference.of(study.data), study.data.channels
         measured = [i for i, name in enumerate(channels) if name not in applied.masked]
-        new, old = (data.scaled[:, measured] for data in (applied.data, study.data))
-        found = drift_table(tuple(channels[i] for i in measured), new, old, fitted[::-1])
+        samples = spread_out(np.flatnonzero(reference.samples))
+        new, old = applied.data.scaled[:, measured], study.data.scaled[samples][:, measured]
+        points = self._points(reference)
+        found = drift_table(tuple(channels[i] for i in measured), new, old, points, reference.says)
         write_table(self.folder / "drift.csv", found)
         return found
+
+    def _points(self, reference: Reference) -> tuple[FloatArray, FloatArray]:
+        """(window, feature) embeddings of the new windows and of the reference, standardised if the projection does."""
+        projecting: Projection = self.applied.study.settings["projection"]
+        known = self.applied.study.embeddings
+        new, old = projecting.points(self.applied.embeddings, known), projecting.points(known)
+        if projecting.standardise:
+            new, old = reference.standardised(new, old), reference.standardised(old, old)
+        return new, old[reference.windows]
 
     @cached_property
     def candidates(self) -> Candidates:

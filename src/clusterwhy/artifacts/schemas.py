@@ -177,7 +177,9 @@ SCHEMAS["apply"] = {
     "cluster/clusters.parquet": Table(NEW_CLUSTERS, "window"),
     "cluster/summary.json": Record(ClusterSummary),
     "new/checks.csv": Table({"channel": "s", "check": "s", "share": "n", "says": "s"}),
-    "new/drift.csv": Table({"kind": "s", "distance": "f", "low": "f", "high": "f", "usual": "f", "drifted": "b"}),
+    "new/drift.csv": Table(
+        {"kind": "s", "distance": "f", "low": "f", "high": "f", "usual": "f", "drifted": "b", "reference": "s"}
+    ),
     "new/windows.parquet": Table({"window": "i", "candidate": "i"}, "window"),
     "score/scores.parquet": Table({"window": "i", "score": "f", "anomalous": "b"}, "window"),
     **{

@@ -104,15 +104,20 @@ class Prepared:
         """(time,) True for samples that fitted the scaler, the encoder and the detectors."""
         return in_spans(self.card.fitted_spans, len(self.values))
 
-    def fitted_says(self, subject: str = "Fitted") -> str:
-        """What was fitted on, and what anomalies are relative to, in one sentence that begins with the subject."""
+    @property
+    def fitted_on(self) -> str:
+        """Which part of the recording was fitted on, in words; "" for all of it."""
         card, n_samples = self.card, len(self.values)
         if card.normal is None and card.train_stop >= n_samples:
-            return f"{subject} on all windows; anomalies are relative to the whole recording."
-        share = float(self.index["train"].mean())
-        first = f"the first {_percent(card.train_stop / n_samples)} of the samples"
-        what = card.normal.says if card.normal else first
-        return f"{subject} on {what} ({_percent(share)} of windows); anomalies are relative to it."
+            return ""
+        what = card.normal.says if card.normal else f"the first {_percent(card.train_stop / n_samples)} of the samples"
+        return f"{what} ({_percent(float(self.index['train'].mean()))} of windows)"
+
+    def fitted_says(self, subject: str = "Fitted") -> str:
+        """What was fitted on, and what anomalies are relative to, in one sentence that begins with the subject."""
+        if part := self.fitted_on:
+            return f"{subject} on {part}; anomalies are relative to it."
+        return f"{subject} on all windows; anomalies are relative to the whole recording."
 
     @cached_property
     def anomalous_samples(self) -> Any:

@@ -44,6 +44,7 @@ class PageNews:
         return {
             "checks": read_table(self.folder / "checks.csv").to_dict("records"),
             "drift": self._drift(),
+            "reference": self._reference,
             "candidates": [self._candidate(record) for record in self._records],
         }
 
@@ -54,7 +55,7 @@ class PageNews:
         checks = [str(masking["says"])] if masking["channels"] else []
         checks += [f"Check the sensor: {row['channel']} {row['says']}." for row in self.shown["checks"]]
         drifted = [row["name"] for row in self._drift() if row["drifted"]]
-        told = [f"Drifted from the fitted recording: {', '.join(drifted)}."] if drifted else []
+        told = [f"Drifted from the study (reference: {self._reference}): {', '.join(drifted)}."] if drifted else []
         states = [
             f"Candidate state {one['candidate']}: {one['n_windows']} windows ({one['share']:.0%} of all) like each "
             "other and unlike every known state."
@@ -66,6 +67,12 @@ class PageNews:
     def _records(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = read_json(self.folder / "candidates.json")["candidates"]
         return found
+
+    @property
+    def _reference(self) -> str:
+        """The part of the study's recording that drift is measured against; of applications before it: all of it."""
+        table = read_table(self.folder / "drift.csv")
+        return str(table["reference"].iloc[0]) if "reference" in table else "the whole recording"
 
     def _drift(self) -> list[dict[str, Any]]:
         table = read_table(self.folder / "drift.csv").sort_values("distance", ascending=False, kind="stable")

@@ -307,7 +307,7 @@ class AppliedStudy(Study):
 
     @property
     def drift(self) -> pd.DataFrame:
-        """How far each channel and the embedding have moved from the fitted recording, with an interval."""
+        """How far each channel and the embedding have moved from the study's `reference`, with an interval."""
         return self._new("drift.csv")
 
     @property
