@@ -32,16 +32,16 @@ MODULES = {
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
+from clusterwhy.datasets.bundled import Bundled
 
 
-class Mine(Dataset):
+class Mine(Bundled):
     """Two channels, 10 Hz."""
 
     n_samples: int = Field(ge=2)
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         """Make the series."""
         time = np.arange(self.n_samples) / 10.0
         values = np.stack([np.sin(time), -np.sin(time)], axis=1)

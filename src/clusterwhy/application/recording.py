@@ -15,7 +15,7 @@ from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.errors import DataError, Fault
-from clusterwhy.readers.file_settings import FileSettings
+from clusterwhy.readers.part import Part
 from clusterwhy.readers.policies import Policies
 
 RATE_TOLERANCE = 0.01  # of the rate: windows have as many samples as those of the study
@@ -45,12 +45,13 @@ def without_normal(dataset: Any, study: Any) -> tuple[Any, list[str]]:
 
 
 def without_range_of(dataset: Any, study: Any) -> tuple[Any, list[str]]:
-    """A dataset that reads the whole of another file, if its range is that of the study's file; a sentence then."""
-    if not (isinstance(dataset, FileSettings) and isinstance(study, FileSettings)):
+    """A dataset that reads the whole of another recording, if its range is that of the study's; a sentence then."""
+    if not (isinstance(dataset, Part) and isinstance(study, Part)):
         return dataset, []
-    if dataset.span.is_open or dataset.span != study.span or dataset.path == study.path:
+    if dataset.span.is_open or dataset.span != study.span or dataset.source == study.source:
         return dataset, []
-    told = f"`from` and `to` are those of the study's file, {study.path}: {dataset.path} is read from beginning to end"
+    same = f"`from` and `to` are those of the study's recording, {study.source}"
+    told = f"{same}: {dataset.source} is read from beginning to end"
     return dataset.model_copy(update={"from_": None, "to": None}), [told]
 
 

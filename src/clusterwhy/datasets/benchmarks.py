@@ -6,13 +6,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series, fill_missing
+from clusterwhy.datasets.bundled import Bundled
 from clusterwhy.errors import DataError
 from clusterwhy.types import IntArray
 
 
-class Archive(Dataset):
+class Archive(Bundled):
     """An `.npz` file of plain arrays."""
 
     path: str
@@ -49,7 +49,7 @@ class TrainTestArchive(Archive):
 
     step_s: float
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         arrays = self.load("train", "test", "test_label", "channels")
         train, test = arrays["train"], arrays["test"]
         joined = np.concatenate([train, test]).astype(np.float64)
@@ -74,7 +74,7 @@ class NabArchive(Archive):
 
     train_share: float
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         arrays = self.load("value", "time", "label", "channels")
         # irregular steps (daylight saving, gaps) start a new segment, which no window crosses
         steps = np.diff(arrays["time"])
@@ -98,7 +98,7 @@ class SkabArchive(Archive):
 
     experiment: str
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         name = self.experiment
         arrays = self.load(f"{name}__x", f"{name}__time", f"{name}__label", "channels")
         values = arrays[f"{name}__x"].astype(np.float64)
@@ -134,7 +134,7 @@ class EcgArchive(Archive):
     block_s: float | None = Field(gt=0.0)
     gap_s: float = Field(ge=0.0)
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         arrays = self.load("signal", "fs", "beat_sample", "beat_symbol", "channels")
         signal = arrays["signal"].astype(np.float64)
         if np.issubdtype(arrays["signal"].dtype, np.integer):
@@ -186,7 +186,7 @@ class VibrationArchive(Archive):
 
     label: Literal["y", "speed_pct"]
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         arrays = self.load("X", "y", "speed_pct", "classes", "channels", "fs")
         recordings = arrays["X"].astype(np.float64)
         count, n_channels, steps = recordings.shape

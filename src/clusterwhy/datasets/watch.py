@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
+from clusterwhy.datasets.bundled import Bundled
 from clusterwhy.errors import DataError
 from clusterwhy.types import IntArray
 
@@ -33,7 +33,7 @@ class _OnlyArrays(pickle.Unpickler):
         raise pickle.UnpicklingError(f"refused to load {module}.{name} from the file")
 
 
-class WatchFile(Dataset):
+class WatchFile(Bundled):
     """The published file: recordings with six channels at 50 Hz."""
 
     sha256: str
@@ -77,7 +77,7 @@ class WatchRecordings(WatchFile):
     subject: int = Field(ge=1, le=10)
     side: int = Field(ge=0, le=1)
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         """Read the subject's recordings, in the order of the exercises.
 
         Raises:
@@ -95,7 +95,7 @@ class WatchSubjects(WatchFile):
     subjects: list[int] = Field(min_length=1)
     channels: list[str] = Field(min_length=1)
 
-    def recording(self) -> Series:
+    def whole(self) -> Series:
         """Read the recordings of all subjects, one subject after the other.
 
         Raises:

@@ -7,31 +7,24 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from clusterwhy.data.moments import Moment, Range
-from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, Fault
 from clusterwhy.readers.files import check_size
 from clusterwhy.readers.joining import joined, read_each
+from clusterwhy.readers.part import Part
 from clusterwhy.readers.policies import Policies
 from clusterwhy.readers.several_files import left_out, name_of_all, names_of, several
 
 
-class FileSettings(Policies, Dataset):
+class FileSettings(Policies, Part):
     """Settings shared by all readers of user files.
 
     Attributes:
         path: a file, or a folder or pattern of files: each of them is a recording, and a group with its name.
-        from_, to: the first and the last moment that is read, as in `Range`.
         channels: names of the channels.
-        include, exclude: patterns of the names of channels that are read, and of those that are not.
     """
 
     path: str
-    from_: Moment | None = Field(default=None, alias="from")
-    to: Moment | None = None
-    include: list[str] = Field(default_factory=list)
-    exclude: list[str] = Field(default_factory=list)
     units: dict[str, str] = Field(default_factory=dict)
     train_share: float = Field(default=1.0, gt=0.0, le=1.0)
     channels: list[str] | None = Field(default=None, min_length=1)
@@ -92,6 +85,6 @@ class FileSettings(Policies, Dataset):
         check_size(self.path, sum(file.stat().st_size for file in files), self.memory_share)
 
     @property
-    def span(self) -> Range:
-        """What is read of the recording."""
-        return Range.model_validate({"from": self.from_, "to": self.to})
+    def source(self) -> str:
+        """The file, folder or pattern."""
+        return self.path

@@ -122,3 +122,7 @@ def test_a_range_of_the_file_of_the_study_is_not_that_of_another_file() -> None:
     assert without_range_of(study, study) == (study, [])
     chosen = CsvFile(path="next.csv", time="t", **{"from": "2024-04-01"})
     assert without_range_of(chosen, study) == (chosen, [])
+    watch = WatchRecordings(subject=1, side=1, sha256="x", path=None, to=60)
+    other, told = without_range_of(watch.model_copy(update={"subject": 2}), watch)
+    assert other.span.is_open and "subject: 2, side: 1 is read from beginning to end" in told[0]
+    assert without_range_of(watch.model_copy(update={"sha256": "y"}), watch)[1] == []
