@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from clusterwhy.annotations.annotated import Sources
+from clusterwhy.annotations.located import Interval, Span
 from clusterwhy.artifacts.store import (
     UNFINISHED,
     read_array,
@@ -21,11 +24,14 @@ from clusterwhy.artifacts.store import (
 )
 from clusterwhy.artifacts.validation import check_folder
 from clusterwhy.config import build_settings
+from clusterwhy.data.series import in_spans
+from clusterwhy.data.storage import Prepared
 from clusterwhy.errors import ArtifactError
-from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups
+from clusterwhy.explanations.window_groups import HELP, WindowFacts, window_groups, with_names
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.tracking.names import Collection
 from clusterwhy.tracking.run import RunLabels, WandbSettings, track
+from clusterwhy.types import BoolArray
 from pipeline._console import one_message
 from pipeline._labels import BY_HAND, study_name, wandb_settings
 from pipeline._parameters import ROOT
@@ -38,6 +44,7 @@ examples:
   python -m pipeline.contrast "cluster:2 time:2024-03" "cluster:2 time:2024-02"
   python -m pipeline.contrast anomalies before:1d
   python -m pipeline.contrast noise cluster:1
+  python -m pipeline.contrast "cluster:'pump starts'" cluster:idle      # names of annotations.yaml
 
 """
 
@@ -45,7 +52,7 @@ examples:
 def window_facts(study: StudyResults) -> WindowFacts:
     """What windows of a study can be chosen by."""
     data, time = study.data, read_array(study.folders["prepare"] / "time.npy")
-    labels = data.labels
+    labels, own = data.labels, study.annotated
     return WindowFacts(
         labels=np.asarray(study.labels),
         anomalous=study.scores["anomalous"].to_numpy(dtype=bool),
@@ -53,13 +60,26 @@ def window_facts(study: StudyResults) -> WindowFacts:
         seconds=study.seconds,
         stamps=np.asarray(time[data.starts]) if np.issubdtype(time.dtype, np.integer) else None,
         window_s=study.window_s,
+        names={cluster: one.name for cluster, one in own.clusters.items() if one.name},
+        segments=_windows_within(data, own.segments),
+        events=_windows_within(data, own.events),
     )
+
+
+def _windows_within(data: Prepared, intervals: Iterable[Interval]) -> dict[str, BoolArray]:
+    """Name -> (window,) whether the centre of a window is in an interval of that name."""
+    spans: dict[str, list[Span]] = {}
+    for one in intervals:
+        if one.name:
+            spans.setdefault(one.name, []).extend(one.spans)
+    centres = data.starts + data.length // 2
+    return {name: in_spans(own, len(data.values))[centres] for name, own in spans.items()}
 
 
 def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     """Explain both groups and write tables, relevance and a figure into a folder."""
     from clusterwhy.encoders.storage import load_encoder
-    from clusterwhy.explanations.contrasts import contrast
+    from clusterwhy.explanations.contrasts import THESE, THOSE, contrast
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.settings import ExplanationSettings
     from clusterwhy.explanations.units import Units
@@ -68,10 +88,14 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     if out.exists():
         raise ArtifactError(f"{out} exists: give `--out` a folder that does not, or leave it out")
     tracking = wandb_settings()
-    study, sizes = StudyResults.of(artifacts), dict[str, Any]()
+    study, sizes = StudyResults.of(artifacts, Sources.beside(artifacts)), dict[str, Any]()
     for stage in ("prepare", "train", "embed", "cluster", "score", "explain"):
         check_folder(stage, artifacts / stage, sizes)
-    first, second = window_groups(window_facts(study), these, those)
+    facts = window_facts(study)
+    first, second = window_groups(facts, these, those)
+    for sentence in study.annotated.told:
+        log.warning("%s", sentence)
+    given, (these, those) = (these, those), (with_names(facts, these), with_names(facts, those))
     log.info("%d windows of `%s` against %d of `%s`", len(first), these, len(second), those)
     data, config = study.data, study.provenance("explain")["config"]
     workers = build_settings({"workers": _default_workers()})["workers"]
@@ -83,13 +107,21 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     properties = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz).told(explained.properties)
     final, out = out, out.with_name(f"{out.name}{UNFINISHED}")
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "importance.csv", explained.importance)
-    write_table(out / "quality.csv", explained.quality)
-    write_table(out / "properties.csv", properties)
+    called = {THESE: these, THOSE: those}
+    tables = {"importance": explained.importance, "quality": explained.quality, "properties": properties}
+    for name, table in tables.items():
+        write_table(out / f"{name}.csv", table.assign(group=table["cluster"].map(called)))
     write_table(out / "explained.parquet", explained.windows)
     write_array(out / "relevance.npy", explained.relevance)
     accuracy = found.accuracy if found.accuracy == found.accuracy else None
-    groups = {"these": these, "those": those, "n_these": len(first), "n_those": len(second), "accuracy": accuracy}
+    asked = {"given_these": given[0], "given_those": given[1]}
+    groups = asked | {
+        "these": these,
+        "those": those,
+        "n_these": len(first),
+        "n_those": len(second),
+        "accuracy": accuracy,
+    }
     write_json(out / "contrast.json", groups)
     sentences = contrast_sentences(found, properties, these, those, study.window_s)
     sys.stdout.writelines(f"{sentence}\n" for sentence in sentences)

@@ -35,3 +35,23 @@ def test_faults_of_the_groups_are_listed(study: Checkout, tmp_path: Path) -> Non
     assert refused.returncode == 1 and not out.exists()
     assert "no cluster 99" in refused.stderr and "`clusters` is not a group" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_names_are_accepted_and_told(study: Checkout, tmp_path: Path) -> None:
+    out, file = tmp_path / "out", study.root / "annotations.yaml"
+    kept = file.read_bytes()
+    for cluster, name in ((0, "pump starts"), (1, "idle, or off")):
+        study.run("python", "-m", "pipeline.name", str(cluster), name)
+    command = ("python", "-m", "pipeline.contrast", "cluster:'pump starts'", 'cluster:"idle, or off"')
+    done = study.run(*command, "--out", os.fspath(out))
+    study.run("python", "-m", "pipeline.name", "0", "2")
+    refused = study.run("python", "-m", "pipeline.contrast", "cluster:2", "cluster:stop", ok=False)
+    file.write_bytes(kept)
+    assert "`cluster:0 (pump starts)`, unlike `cluster:1 (idle, or off)`:" in done.stdout
+    importance, groups = pd.read_csv(out / "importance.csv"), json.loads((out / "contrast.json").read_text())
+    assert set(importance.loc[importance["cluster"] == 0, "group"]) == {"cluster:0 (pump starts)"}
+    assert groups["these"] == "cluster:0 (pump starts)" and groups["given_these"] == "cluster:'pump starts'"
+    labels = np.load(study.root / "artifacts/cluster/labels.npy")
+    assert (groups["n_these"], groups["n_those"]) == ((labels == 0).sum(), (labels == 1).sum())
+    assert refused.returncode == 1 and "2 is the name of cluster 0, and a number" in refused.stderr
+    assert "no cluster stop; there are 0 (2), 1 (idle, or off)" in refused.stderr

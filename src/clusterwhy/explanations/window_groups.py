@@ -1,8 +1,9 @@
 """Groups of windows by expressions such as `cluster:2 time:2024-03`."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,12 @@ from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 HELP = """A group of windows is one of these, or several with spaces between, which must all hold:
   cluster:2 or cluster:2,5      members of clusters
+  cluster:idle                  the same by a name of annotations.yaml; with spaces in quotes: "cluster:'pump starts'"
   noise                         windows of no cluster
   anomalies                     windows whose score is above the threshold
   label:walking                 windows with a label of the data
+  segment:'valve stuck'         windows whose centre is in a named segment of annotations.yaml
+  event:maintenance             the same of the events of events.csv
   windows:100-150,200           by number
   time:2024-03 or time:2024-03-01/2024-03-15    windows that begin then, the end left out; UTC, for data with dates
   time:10/60                    the same in seconds since the first sample
@@ -34,6 +38,8 @@ class WindowFacts:
         seconds: (window,) when each begins, since the first sample, increasing.
         stamps: (window,) the same in nanoseconds since 1970 UTC, or None for data without dates.
         window_s: length of a window in seconds.
+        names: cluster -> its name, of those that have one.
+        segments, events: name -> (window,) whether the centre of a window is in one of that name.
     """
 
     labels: IntArray
@@ -42,6 +48,9 @@ class WindowFacts:
     seconds: FloatArray
     stamps: IntArray | None
     window_s: float
+    names: Mapping[int, str] = field(default_factory=dict)
+    segments: Mapping[str, BoolArray] = field(default_factory=dict)
+    events: Mapping[str, BoolArray] = field(default_factory=dict)
 
 
 def window_groups(facts: WindowFacts, these: str, those: str) -> tuple[IntArray, IntArray]:
@@ -72,9 +81,14 @@ def window_groups(facts: WindowFacts, these: str, those: str) -> tuple[IntArray,
 def _mask(facts: WindowFacts, text: str, first: IntArray | None, faults: list[str]) -> BoolArray:
     """(window,) whether all parts of an expression hold; parts that cannot be understood are faults."""
     found = np.ones(len(facts.labels), dtype=bool)
-    if not text.split():
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        faults.append(f"`{text}`: {error}")
+        return found
+    if not parts:
         faults.append("a group is empty text")
-    for part in text.split():
+    for part in parts:
         name, _, value = part.partition(":")
         try:
             if part == "rest" and first is not None:
@@ -90,11 +104,55 @@ def _mask(facts: WindowFacts, text: str, first: IntArray | None, faults: list[st
     return found
 
 
+def with_names(facts: WindowFacts, text: str) -> str:
+    """An expression with the names of its clusters behind their numbers; of one that `window_groups` understands."""
+    return " ".join(_with_names(facts, part) for part in shlex.split(text))
+
+
+def _with_names(facts: WindowFacts, part: str) -> str:
+    kind, _, value = part.partition(":")
+    if kind != "cluster":
+        return part
+    asked = _numbers(facts, value)
+    named = ", ".join(facts.names[number] for number in asked if number in facts.names)
+    return f"cluster:{','.join(map(str, asked))}" + (f" ({named})" if named else "")
+
+
+def _number(text: str) -> int | None:
+    """The number that a text is, if it is one."""
+    return int(text) if re.fullmatch(r"\d+", text) else None
+
+
+def _numbers(facts: WindowFacts, value: str) -> list[int]:
+    """The clusters of `2`, `2,5`, `pump starts` or `pump starts,idle`.
+
+    Raises:
+        ValueError: lists those that there are; or a number is the name of another cluster.
+    """
+    numbers = {name: number for number, name in facts.names.items()}
+    known = sorted(set(facts.labels.tolist()) - {NOISE})
+    asked = [value] if value in numbers else [one.strip() for one in value.split(",")]
+    found = [numbers.get(one, _number(one)) for one in asked]
+    if missing := [one for one, number in zip(asked, found, strict=True) if number not in known]:
+        there = ", ".join(
+            f"{number} ({facts.names[number]})" if number in facts.names else str(number) for number in known
+        )
+        raise ValueError(f"no cluster {', '.join(missing)}; there are {there or 'none'}")
+    for one in asked:
+        if one in numbers and _number(one) in known and numbers[one] != _number(one):
+            told = f"{one} is the name of cluster {numbers[one]}, and a number"
+            raise ValueError(f"{told}: give the number of the cluster")
+    return [number for number in found if number is not None]
+
+
 def _clusters(facts: WindowFacts, value: str) -> BoolArray:
-    asked, known = [int(one) for one in value.split(",")], set(facts.labels.tolist()) - {NOISE}
-    if missing := sorted(set(asked) - known):
-        raise ValueError(f"no cluster {', '.join(map(str, missing))}; there are {sorted(known)}")
-    return np.isin(facts.labels, asked)
+    return np.isin(facts.labels, _numbers(facts, value))
+
+
+def _within(kind: str, known: Mapping[str, BoolArray], value: str) -> BoolArray:
+    if value not in known:
+        raise ValueError(f"no {kind} of this name; there are {', '.join(sorted(known)) or 'none'}")
+    return known[value]
 
 
 def _labelled(facts: WindowFacts, value: str) -> BoolArray:
@@ -154,6 +212,8 @@ PARTS: dict[str, Callable[[WindowFacts, str], BoolArray]] = {
     "noise": lambda facts, _: np.asarray(facts.labels == NOISE),
     "anomalies": lambda facts, _: facts.anomalous,
     "label": _labelled,
+    "segment": lambda facts, value: _within("segment", facts.segments, value),
+    "event": lambda facts, value: _within("event", facts.events, value),
     "windows": _numbered,
     "time": _timed,
 }

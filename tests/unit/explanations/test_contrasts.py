@@ -9,7 +9,7 @@ import pytest
 from clusterwhy.errors import DataError
 from clusterwhy.explanations.contrasts import THESE, THOSE, contrast
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
-from clusterwhy.explanations.window_groups import WindowFacts, window_groups
+from clusterwhy.explanations.window_groups import WindowFacts, window_groups, with_names
 from clusterwhy.report.contrasts import contrast_sentences
 from tests.unit.explanations.test_every_window import LABELS, SETTINGS, series  # noqa: F401
 
@@ -60,10 +60,45 @@ def test_windows_some_time_before_others() -> None:
     assert chosen("windows:100-102", "before:100min")[1] == [98, 99]
 
 
+NAMED = {
+    "names": {0: "pump starts", 1: "idle, or off"},
+    "segments": {"valve stuck": np.arange(N) < 5},
+    "events": {"repair": np.arange(N) % 500 == 3},
+}
+
+
+def test_groups_by_the_names_that_people_gave() -> None:
+    assert chosen("cluster:'pump starts'", 'cluster:"idle, or off"', **NAMED) == chosen("cluster:0", "cluster:1")
+    assert chosen("cluster:'pump starts,1'", "noise", **NAMED) == chosen("cluster:0,1", "noise")
+    assert chosen(
+        "segment:'valve stuck'",
+        "event:repair windows:1000-1439",
+        **{**NAMED, "events": {"repair": np.arange(N) % 100 == 3}},
+    )[1] == [1003, 1103, 1203, 1303, 1403]
+    assert chosen("segment:'valve stuck'", "cluster:1", **NAMED)[0] == [0, 1, 2, 3, 4]
+    # a name of digits is no other cluster's number
+    assert chosen("cluster:1", "cluster:0", names={0: "7"}) == chosen("cluster:1", "cluster:7", names={0: "7"})
+
+
+def test_an_expression_is_told_with_the_names_of_its_clusters() -> None:
+    told = [with_names(facts(**NAMED), text) for text in ("cluster:0", "cluster:1,0 noise", "cluster:'pump starts'")]
+    assert told == [
+        "cluster:0 (pump starts)",
+        "cluster:1,0 (idle, or off, pump starts) noise",
+        "cluster:0 (pump starts)",
+    ]
+    assert with_names(facts(), "cluster:0 time:2024-02") == "cluster:0 time:2024-02"
+
+
 @pytest.mark.parametrize(
     ("these", "those", "changes", "said"),
     [
-        ("cluster:7", "cluster:0", {}, ["`cluster:7`: no cluster 7; there are [0, 1]"]),
+        ("cluster:7", "cluster:0", {}, ["`cluster:7`: no cluster 7; there are 0, 1"]),
+        ("cluster:idle", "cluster:0", NAMED, ["no cluster idle; there are 0 (pump starts), 1 (idle, or off)"]),
+        ("cluster:1", "noise", {"names": {0: "1"}}, ["1 is the name of cluster 0, and a number: give the number"]),
+        ("segment:pump", "event:pump", NAMED, ["no segment of this name; there are valve stuck", "there are repair"]),
+        ("event:pump", "noise", {}, ["no event of this name; there are none"]),
+        ("cluster:'pump", "noise", {}, ["`cluster:'pump`: No closing quotation"]),
         ("clusters:1 noise:3", "nonsense", {}, ["`clusters:1` is not", "`noise:3` is not", "`nonsense` is not"]),
         ("windows:5-", "windows:9-3", {}, ["got '5-'", "got 9-3"]),
         ("windows:1,99999", "rest", {}, ["numbered 0 to 1439, got 99999"]),
