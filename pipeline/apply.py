@@ -90,7 +90,9 @@ def _study(run: StageRun) -> FittedStudy:
     """The finished study, each of whose stages is an input."""
     run.take("prepare"), run.take("train"), run.take("embed"), run.take("project")
     run.take("cluster"), run.take("score"), run.take("explain"), run.take("explain_windows")
-    return FittedStudy(run.inputs)
+    study = FittedStudy(run.inputs)
+    study.check_network()
+    return study
 
 
 def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]:

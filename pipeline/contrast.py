@@ -79,6 +79,7 @@ def _windows_within(data: Prepared, intervals: Iterable[Interval]) -> dict[str, 
 def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     """Explain both groups and write tables, relevance and a figure into a folder."""
     from clusterwhy.encoders.storage import load_encoder
+    from clusterwhy.encoders.without_network import check_network
     from clusterwhy.explanations.contrasts import THESE, THOSE, contrast
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
     from clusterwhy.explanations.settings import ExplanationSettings
@@ -91,6 +92,8 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     study, sizes = StudyResults.of(artifacts, Sources.beside(artifacts)), dict[str, Any]()
     for stage in ("prepare", "train", "embed", "cluster", "score", "explain"):
         check_folder(stage, artifacts / stage, sizes)
+    encoder = load_encoder(artifacts / "train")
+    check_network(encoder)
     facts = window_facts(study)
     first, second = window_groups(facts, these, those)
     for sentence in study.annotated.told:
@@ -100,7 +103,7 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     data, config = study.data, study.provenance("explain")["config"]
     workers = build_settings({"workers": _default_workers()})["workers"]
     settings = ExplanationSettings.of(build_settings({name: config[name] for name in ExplanationSettings.names()}))
-    series = EmbeddedSeries.of(data, load_encoder(artifacts / "train"), study.embeddings)
+    series = EmbeddedSeries.of(data, encoder, study.embeddings)
     replicates = series.replicates(artifacts / "train", artifacts / "embed")
     found = contrast(series, first, second, settings, replicates, workers)
     card, explained = data.card, found.explained

@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from pathlib import Path
 
 from clusterwhy.artifacts.store import read_array, write_array
 from clusterwhy.data.storage import Prepared
@@ -14,21 +15,32 @@ BATCH_SIZE = 128
 
 @stage
 def main(run: StageRun) -> None:
-    from clusterwhy.encoders.masked import embed
-    from clusterwhy.encoders.storage import replicate_folders
+    from clusterwhy.encoders.storage import stored_settings
 
     prepared, encoder = run.take("prepare"), run.take("train")
     data = Prepared(prepared)
+    if (given := stored_settings(encoder)[0].given(data.index)) is not None:
+        write_array(run.out / "embeddings.npy", given)
+        log.info("%d vectors of %d dimensions were given", *given.shape)
+    else:
+        _embed(run, data, encoder)
+    embeddings = read_array(run.out / "embeddings.npy")
+    write_array(run.out / "window.npy", data.index["window"].to_numpy())
+    run.metrics = {"n_windows": len(embeddings), "n_features": embeddings.shape[1]}
+
+
+def _embed(run: StageRun, data: Prepared, encoder: Path) -> None:
+    """By the encoder, by the same before training, and by those of other seeds."""
+    from clusterwhy.encoders.masked import embed
+    from clusterwhy.encoders.storage import replicate_folders
+
     workers, work = run.settings["workers"], partial(embed, length=data.length, batch_size=BATCH_SIZE)
     asked = [("embeddings", encoder, True), ("untrained_embeddings", encoder, False)]
     asked += [(folder.name, folder, True) for folder in replicate_folders(encoder)]
     for name, folder, trained in asked:
         path = run.out / f"{name}.npy"
-        workers.windows(partial(on_shard, work, prepared, folder, trained), len(data.index), path, BATCH_SIZE, name)
-    embeddings = read_array(run.out / "embeddings.npy")
-    write_array(run.out / "window.npy", data.index["window"].to_numpy())
-    run.metrics = {"n_windows": len(embeddings), "n_features": embeddings.shape[1]}
-    log.info("embedded %d windows into %d dimensions", *embeddings.shape)
+        workers.windows(partial(on_shard, work, data.folder, folder, trained), len(data.index), path, BATCH_SIZE, name)
+    log.info("embedded %d windows into %d dimensions", *read_array(run.out / "embeddings.npy").shape)
 
 
 if __name__ == "__main__":

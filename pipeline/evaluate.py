@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clusterwhy.anomaly.thresholds import sample_scores
-from clusterwhy.artifacts.store import read_array, read_table, write_table
-from clusterwhy.artifacts.undefined import REASONS, Undefined, column_mean, defined_or, mean_of
+from clusterwhy.artifacts.store import read_array, read_json, read_table, write_table
+from clusterwhy.artifacts.undefined import NOT_TWO, REASONS, Undefined, column_mean, defined_or, mean_of
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("clusterwhy")
 NOT_BOTH = "the scored samples are not both labelled normal and labelled anomalous"
-NOT_TWO = "there are not two groups of windows to compare"
 
 
-def _cluster_rows(run: StageRun, data: Prepared, part: BoolArray) -> list[dict[str, Any]]:
+def _cluster_rows(run: StageRun, data: Prepared, part: BoolArray, has_network: bool) -> list[dict[str, Any]]:
     """Whether clusters agree with labels, on `part` of the windows."""
     embed, labels = run.take("embed"), read_array(run.take("cluster") / "labels.npy")
     if data.labels is None:
@@ -38,10 +37,12 @@ def _cluster_rows(run: StageRun, data: Prepared, part: BoolArray) -> list[dict[s
     # these features have one scale already: standardised they cluster worse
     unscaled = projection.model_copy(update={"standardise": False})
     features = {
-        "untrained encoder": (read_array(embed / "untrained_embeddings.npy")[part], projection),
         "spectral features": (spectral_features(windows), unscaled),
         "raw windows": (windows.reshape(len(windows), -1), unscaled),
     }
+    if has_network:
+        untrained = read_array(embed / "untrained_embeddings.npy")[part]
+        features = {"untrained encoder": (untrained, projection)} | features
     for name, (points, placing) in features.items():
         found = cluster_again(points, data.index[part], placing, run.settings["clusterer"], run.settings["seed"])
         rows.append({"question": "clusters", "method": name, **_agreement(truth, found)})
@@ -147,7 +148,8 @@ def _faithfulness(
         of_measure = figures.setdefault(str(measure), {})
         of_measure = of_measure.setdefault(baseline, {}) if baseline else of_measure
         of_measure[ranking] = column_mean(own, "value")
-    return figures or Undefined(f"no cluster is explained: {NOT_TWO}")
+    why_none = read_json(run.inputs / "explain" / "clusters.json").get("why_none", "")
+    return figures or Undefined(f"no cluster is explained: {why_none or NOT_TWO}")
 
 
 def _explanation_rows(question: str, quality: pd.DataFrame) -> list[dict[str, Any]]:
@@ -211,7 +213,7 @@ def main(run: StageRun) -> None:
     part = run.settings["evaluation"].clustered(len(data.starts), run.settings["seed"])
     log.info("comparing clusters on %d of %d windows", part.sum(), len(part))
     rows: list[dict[str, Any]] = [
-        *_cluster_rows(run, data, part),
+        *_cluster_rows(run, data, part, series.explainable),
         *_seed_rows(run, series, replicates, part),
         *_detection_rows(run, data),
         *_explanation_rows("explanation", read_table(explain / "quality.csv")),

@@ -28,7 +28,7 @@ def _cache() -> "TargetCache":
 def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[EmbeddedSeries]", units: "Units") -> None:
     from clusterwhy.explanations.clusters import explain_clusters
     from clusterwhy.explanations.settings import ExplanationSettings
-    from clusterwhy.explanations.storage import NOT_TWO, cluster_figures, save_clusters
+    from clusterwhy.explanations.storage import cluster_figures, save_clusters
 
     table = read_table(run.take("cluster") / "clusters.parquet")
     found = explain_clusters(
@@ -44,7 +44,7 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
     save_clusters(run.out, found, units)
     run.metrics |= cluster_figures(found)
     if not found.clusters:
-        log.warning("no cluster is explained: %s", NOT_TWO)
+        log.warning("no cluster is explained: %s", found.why_none)
         return
     beside = [sentence for sentence in found.losses if ", LRP of the composite, " in sentence]
     for sentence in found.losses:
@@ -95,6 +95,8 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") 
     run.metrics |= anomaly_figures(found)
     if len(found.windows):
         log.info("explained %d anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target)
+    elif run.settings["anomalies"].count:
+        log.warning("anomalies are not explained: %s", found.why_none)
     n_explained, n_patterns = int(found.patterns["n_alarms"].sum()), len(found.patterns)
     if n_explained:
         log.info("%d of %d alarms are explained, in %d patterns", n_explained, found.n_alarms, n_patterns)

@@ -15,6 +15,7 @@ from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.clustering.base import Clusters
 from clusterwhy.config import build_settings
 from clusterwhy.data.storage import Prepared
+from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -119,6 +120,17 @@ class FittedStudy:
         from clusterwhy.encoders.storage import load_encoder
 
         return load_encoder(self.artifacts / "train")
+
+    def check_network(self) -> None:
+        """Refuse a study that cannot embed windows of another recording.
+
+        Raises:
+            ConfigError: its vectors were given without a network.
+        """
+        from clusterwhy.encoders.without_network import WHY, lacks_network
+
+        if lacks_network(self.encoder()):
+            raise ConfigError("study", [f"there is no encoder for windows of another recording: its {WHY}"])
 
     @cached_property
     def detector_input(self) -> DetectorInput:

@@ -136,19 +136,26 @@ class ExplainedClusters(Card):
     Attributes:
         target_sizes: of each cluster, the mean size of its target by each encoder.
         losses: sentences about lost relevance, for the page.
+        why_none: why no cluster is explained; "" if some are.
     """
 
     clusters: list[int]
     agreements: dict[str, float | None]
     target_sizes: dict[str, list[float]]
     losses: list[str] = []
+    why_none: str = ""
 
 
 class ExplainedAnomalies(Card):
-    """`anomalies.json`: what is explained of anomalies, in words ("" if nothing is), and how many alarms there are."""
+    """`anomalies.json`: what is explained of anomalies, in words ("" if nothing is), and how many alarms there are.
+
+    Attributes:
+        why_none: why no anomaly is explained; "" if some are.
+    """
 
     target: str
     n_alarms: int = Field(ge=0)
+    why_none: str = ""
 
 
 class ExplainedWindows(Card):

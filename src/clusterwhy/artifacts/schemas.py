@@ -62,7 +62,7 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
     "embed": {
         "window.npy": Array("i", ("window",)),
         "embeddings.npy": Array("f", ("window", "feature")),
-        "untrained_embeddings.npy": Array("f", ("window", "feature")),
+        "untrained_embeddings.npy": Array("f", ("window", "feature"), optional=True),
     },
     "project": {"projection.npy": Array("f", ("window", 2))},
     "cluster": {

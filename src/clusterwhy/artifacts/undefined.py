@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 REASONS = "undefined"  # the column of a table, and the entry of a report, with the reasons
+NOT_TWO = "there are not two groups of windows to compare"  # why no cluster is explained
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pandas as pd
+
 from clusterwhy.config import Settings
 from clusterwhy.types import FloatArray, IntArray
 
@@ -36,6 +38,14 @@ class EncoderSettings(Settings, ABC):
             starts: first sample of each training window.
             length: samples of each.
         """
+
+    def given(self, index: pd.DataFrame) -> FloatArray | None:
+        """(window, feature) vectors that the user has in place of a network; None: the encoder embeds.
+
+        Args:
+            index: of the windows (`window_index`).
+        """
+        return None
 
     def stored(self, config: dict[str, Any]) -> dict[str, Any]:
         """What a stored encoder says of how it was built: the choice of `conf/encoder`, and what it depends on."""

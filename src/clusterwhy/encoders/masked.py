@@ -9,7 +9,10 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray
 
-WITHOUT_PREDICTION = "choose `detector: nearest_neighbours`, `pca_error` or `glosh`, and `anomalies: detector`"
+WITHOUT_PREDICTION = (
+    "choose `detector: nearest_neighbours`, `glosh`, `pca_error`, `relation_and_shape` or `mean_abs_z`, and "
+    "`anomalies: detector`"
+)
 
 
 class MaskedEncoder(nn.Module):

@@ -60,14 +60,12 @@ def replicate_folders(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{REPLICATE}*"), key=lambda path: int(path.name.removeprefix(REPLICATE)))
 
 
-def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
-    """The stored encoder in evaluation mode; with `trained=False` the same network before training (seed 0).
+def stored_settings(folder: Path) -> tuple[EncoderSettings, EncoderCard]:
+    """What a stored encoder is built from.
 
     Raises:
-        ArtifactError: the weights do not fit the network that the JSON describes.
+        ArtifactError: the JSON does not describe an encoder.
     """
-    import torch
-
     path = folder / "encoder.json"
     try:
         card = EncoderCard.model_validate(read_json(path))
@@ -78,6 +76,18 @@ def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
         raise ArtifactError(f"{path} does not describe an encoder: `encoder` is {card.encoder.get('_target_')!r}")
     if fault := settings.stored_fault:
         raise ArtifactError(f"{path} does not describe an encoder: {fault}")
+    return settings, card
+
+
+def load_encoder(folder: Path, trained: bool = True) -> MaskedEncoder:
+    """The stored encoder in evaluation mode; with `trained=False` the same network before training (seed 0).
+
+    Raises:
+        ArtifactError: the weights do not fit the network that the JSON describes.
+    """
+    import torch
+
+    settings, card = stored_settings(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         encoder = settings.build(card.n_channels, card.length)

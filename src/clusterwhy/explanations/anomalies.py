@@ -1,8 +1,8 @@
 """Explain alarms and the most anomalous windows: which channels, and when, differ from normal windows."""
 
-import logging
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from clusterwhy.propagation.relevance import Relevance
     from clusterwhy.propagation.steps import Canonical
 
-log = logging.getLogger(__name__)
 N_RANDOM_RANKINGS = 8
+EXPLAINED_WITHOUT = "scores of `pca_error`, `relation_and_shape` and `mean_abs_z` are explained without one"
 
 
 def most_anomalous(scores: FloatArray, starts: IntArray, length: int, count: int) -> IntArray:
@@ -63,11 +63,13 @@ def explain_anomalies(
         new: another recording whose windows are explained in place of these.
     """
     from clusterwhy.encoders.masked import best_device
+    from clusterwhy.encoders.without_network import WHY, lacks_network
 
     starts, length, asked = series.starts, series.length, new or Scored(series, detection)
     peaks = alarms(asked.detection, asked.series.starts, length)
+    nothing = partial(no_anomalies, len(series.channels), length, len(peaks))
     if settings.count == 0:
-        return no_anomalies(len(series.channels), length, len(peaks))
+        return nothing("`anomalies.count` is 0")
     own = most_anomalous(detection.scores, starts, length, settings.count)
     highest = own if new is None else most_anomalous(new.detection.scores, new.series.starts, length, settings.count)
     chosen = np.union1d(highest, peaks[: settings.max_alarms])
@@ -78,12 +80,10 @@ def explain_anomalies(
         allowed &= wholly_inside(series.fitted_spans, np.arange(len(allowed)), length)
     normal = np.flatnonzero(allowed[starts] & series.index["train"].to_numpy())
     if len(normal) < settings.n_normal_windows:
-        log.warning(
-            "anomalies are not explained: only %d normal windows in training data do not overlap them, %d are needed",
-            len(normal),
-            settings.n_normal_windows,
+        return nothing(
+            f"only {len(normal)} normal windows in training data do not overlap them, {settings.n_normal_windows} are "
+            "needed"
         )
-        return no_anomalies(len(series.channels), length, len(peaks))
     began = time.monotonic()
     series.encoder.to(best_device())
     rng = np.random.default_rng(seed)
@@ -92,6 +92,8 @@ def explain_anomalies(
     matched = _matching_normal_windows(series, asked.series, chosen, normal, allowed, settings)
     normal_windows = windows_at(series.values, matched.ravel(), length).reshape(*matched.shape, *windows.shape[1:])
     wanted = settings.target(series, detection, normal, usual)
+    if lacks_network(wanted.network):
+        return nothing(f"{wanted.says} needs the network: {WHY}; {EXPLAINED_WITHOUT}")
     canonical = canonical_network(wanted.network.to(best_device()), windows)
     seen = asked.series.index["train"].to_numpy()[chosen]
     explained = _explained(wanted, canonical, windows, normal_windows, seen, settings.batch_size)

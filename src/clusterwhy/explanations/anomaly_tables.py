@@ -41,6 +41,7 @@ class AnomalyExplanations:
         target: what is explained, in words; "" if nothing is.
         n_alarms: anomalous segments, explained or not.
         seconds: time spent in attribution.
+        why_none: why no anomaly is explained; "" if some are.
     """
 
     relevance: FloatArray
@@ -51,6 +52,7 @@ class AnomalyExplanations:
     target: str
     n_alarms: int
     seconds: float
+    why_none: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def channel_table(
     return with_reasons(table, reasons)
 
 
-def no_anomalies(n_channels: int, length: int, n_alarms: int) -> AnomalyExplanations:
+def no_anomalies(n_channels: int, length: int, n_alarms: int, why: str) -> AnomalyExplanations:
+    """What is found where no anomaly can be explained, and why none can."""
     windows = ("window", "score", "anomalous", "target", "relevance_sum", "gap", "normal_windows", "pattern")
     return AnomalyExplanations(
         relevance=np.zeros((0, n_channels, length), dtype=np.float32),
@@ -108,4 +111,5 @@ def no_anomalies(n_channels: int, length: int, n_alarms: int) -> AnomalyExplanat
         target="",
         n_alarms=n_alarms,
         seconds=0.0,
+        why_none=why,
     )

@@ -51,6 +51,7 @@ class ClusterExplanations:
         losses: where relevance is lost, one sentence per cluster.
         facts: figures about the target (agreement of prototypes with the clusters).
         seconds: time spent in attribution.
+        why_none: why no cluster is explained; "" if some are.
     """
 
     relevance: FloatArray
@@ -66,6 +67,7 @@ class ClusterExplanations:
     losses: list[str]
     facts: dict[str, float]
     seconds: float
+    why_none: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,8 @@ def _importance(
     return channel_importance(own, channels, seed).assign(**channel_contrast(own, others, seed))
 
 
-def nothing(n_channels: int, length: int, facts: dict[str, float]) -> ClusterExplanations:
-    """What is found where no cluster can be explained."""
+def nothing(n_channels: int, length: int, facts: dict[str, float], why: str) -> ClusterExplanations:
+    """What is found where no cluster can be explained, and why none can."""
     no_relevance = np.zeros((0, n_channels, length), dtype=np.float32)
     return ClusterExplanations(
         relevance=no_relevance,
@@ -164,4 +166,5 @@ def nothing(n_channels: int, length: int, facts: dict[str, float]) -> ClusterExp
         losses=[],
         facts=facts,
         seconds=0.0,
+        why_none=why,
     )

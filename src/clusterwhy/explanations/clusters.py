@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clusterwhy.artifacts.undefined import REASONS, with_reasons
+from clusterwhy.artifacts.undefined import NOT_TWO, REASONS, with_reasons
 from clusterwhy.attribution.base import AttributionTask, Attributor
 from clusterwhy.attribution.lrp_variants import Lrp
 from clusterwhy.compute.workers import HERE, Workers
@@ -19,7 +19,13 @@ from clusterwhy.explanations.aggregation import (
     time_bins,
     time_map,
 )
-from clusterwhy.explanations.cluster_tables import ClusterExplanations, ExplainedCluster, joined, nothing, of_cluster
+from clusterwhy.explanations.cluster_tables import (
+    ClusterExplanations,
+    ExplainedCluster,
+    joined,
+    nothing,
+    of_cluster,
+)
 from clusterwhy.explanations.embedded_series import Clustered, EmbeddedSeries
 from clusterwhy.explanations.properties import COLUMNS, property_table
 from clusterwhy.explanations.relevance_budget import conservation_table
@@ -67,7 +73,14 @@ def explain_clusters(
         replicates: the same series with encoders of other seeds; relevance is the mean over all encoders.
         new: windows of another recording to explain in place of these, which then tell what a cluster is and what lies
             outside it.
+
+    Returns:
+        Nothing where there is no network, or there are not two groups of windows.
     """
+    from clusterwhy.encoders.without_network import WHY
+
+    if not series.explainable:
+        return nothing(len(series.channels), series.length, {}, WHY)
     each_of, facts = cluster_tasks(series, labels, settings, replicates)
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
     asked, tasks = new or Clustered(series, labels, strengths), []
@@ -91,7 +104,7 @@ def explain_clusters(
     found = dict(workers.map(tasks, "explain"))
     each = [found[position] for position in range(len(tasks))]
     if not each:
-        return nothing(len(series.channels), series.length, facts)
+        return nothing(len(series.channels), series.length, facts, NOT_TWO)
     return joined(each, facts, series.channels, settings.seed)
 
 
@@ -101,9 +114,13 @@ def cluster_tasks(
     """Cluster -> what is explained of its windows, by each encoder; and figures about the target.
 
     They are compared with windows outside the cluster.
+
+    Raises:
+        ConfigError: there is no network.
     """
     from clusterwhy.encoders.masked import best_device
 
+    series.check_network()
     every = [series, *replicates]
     for one in every:
         one.encoder.to(best_device())

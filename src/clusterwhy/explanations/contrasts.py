@@ -47,7 +47,11 @@ def contrast(
         settings: as of clusters; its `members` choose which windows of a group are explained.
         replicates: the same series with encoders of other seeds.
         workers: where both groups are explained.
+
+    Raises:
+        ConfigError: there is no network.
     """
+    series.check_network()
     positions = np.concatenate([these, those])
     labels = np.repeat([THESE, THOSE], [len(these), len(those)])
 

@@ -57,6 +57,23 @@ class EmbeddedSeries:
             for folder in replicate_folders(train)
         ]
 
+    @property
+    def explainable(self) -> bool:
+        """Whether there is a network: vectors may have been given without one."""
+        from clusterwhy.encoders.without_network import lacks_network
+
+        return not lacks_network(self.encoder)
+
+    def check_network(self) -> None:
+        """Refuse vectors that were given without a network.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        from clusterwhy.encoders.without_network import check_network
+
+        check_network(self.encoder)
+
     @cached_property
     def starts(self) -> IntArray:
         """(window,) first sample of each window."""

@@ -113,6 +113,8 @@ def evaluate_clusters(
         found = settings.target.networks(one.encoder.to(device), one.embeddings, labels, settings.seed)[0]
         return {cluster: network.to(device) for cluster, network in found.items()}
 
+    if not series.explainable:
+        return _all([])
     networks, again = networks_of(series), [networks_of(one) for one in replicates]
     memberships, _ = FAITHFULNESS_TARGET.networks(series.encoder, series.embeddings, labels, settings.seed)
     tasks = []
@@ -138,6 +140,11 @@ def evaluate_clusters(
         tasks.append(task.evaluate)
     found = dict(workers.map(tasks, "evaluate"))
     each = [found[position] for position in range(len(tasks))]
+    return _all(each)
+
+
+def _all(each: "Sequence[tuple[pd.DataFrame, pd.DataFrame | None]]") -> ClusterEvaluation:
+    """Faithfulness and budgets of all clusters."""
     tables = [pd.DataFrame(columns=["cluster", *KEYS, "value", "n_windows", REASONS]), *(one for one, _ in each)]
     budgets = [pd.DataFrame(columns=["cluster", *BUDGET]), *(budget for _, budget in each if budget is not None)]
     return ClusterEvaluation(_joined(tables), _joined(budgets))

@@ -102,6 +102,8 @@ def explain_every_window(
         new: windows of another recording to explain in place of these, with which they are compared; `reference` is
             then -1, since it would be a window of the other recording.
     """
+    if not series.explainable:
+        return _nothing(series)
     tasks_of, _ = cluster_tasks(series, labels, settings, replicates[: coverage.encoders - 1])
     tasks_of = {cluster: tasks for cluster, tasks in tasks_of.items() if cluster in known.target_sizes}
     if not tasks_of:

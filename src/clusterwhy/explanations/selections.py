@@ -42,8 +42,10 @@ def explain_selection(
         max_windows: explained windows, a seeded draw of the chosen.
 
     Raises:
+        ConfigError: there is no network.
         DataError: fewer than two windows, all windows, or positions out of range.
     """
+    series.check_network()
     chosen, n_windows = np.unique(chosen), len(series.starts)
     faults = []
     if len(chosen) and not 0 <= chosen[0] <= chosen[-1] < n_windows:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from clusterwhy.explanations.every_window import WindowExplanations
     from clusterwhy.explanations.units import Units
 
-NOT_TWO = "there are not two groups of windows to compare"
-
 
 def save_clusters(folder: Path, found: "ClusterExplanations", units: "Units") -> None:
     """Write what the schemas of the stage `explain` say of clusters."""
@@ -31,6 +29,7 @@ def save_clusters(folder: Path, found: "ClusterExplanations", units: "Units") ->
     agreements = {str(cluster): value if value == value else None for cluster, value in found.agreements.items()}
     sizes = {str(cluster): value for cluster, value in found.target_sizes.items()}
     about = {"clusters": found.clusters, "agreements": agreements, "target_sizes": sizes, "losses": found.losses}
+    about |= {"why_none": found.why_none}
     write_json(folder / "clusters.json", about)
 
 
@@ -62,12 +61,13 @@ def save_anomalies(folder: Path, found: "AnomalyExplanations") -> None:
     write_table(folder / "anomaly_channels.csv", found.channels)
     write_table(folder / "anomaly_quality.csv", found.quality)
     write_table(folder / "anomaly_patterns.csv", found.patterns)
-    write_json(folder / "anomalies.json", {"target": found.target, "n_alarms": found.n_alarms})
+    about = {"target": found.target, "n_alarms": found.n_alarms, "why_none": found.why_none}
+    write_json(folder / "anomalies.json", about)
 
 
 def cluster_figures(found: "ClusterExplanations") -> dict[str, Any]:
     """Gap, faithfulness and agreement of explanations, means over clusters."""
-    none = "" if found.clusters else f"no cluster is explained: {NOT_TWO}"
+    none = f"no cluster is explained: {found.why_none}" if found.why_none else ""
     gaps, agreements = found.windows["gap"].abs(), list(found.agreements.values())
     return {
         "n_explained": len(found.windows),
@@ -80,7 +80,7 @@ def cluster_figures(found: "ClusterExplanations") -> dict[str, Any]:
 
 def anomaly_figures(found: "AnomalyExplanations") -> dict[str, Any]:
     """Number of explained anomalies, their gap and faithfulness."""
-    none = "" if len(found.windows) else "no anomaly is explained"
+    none = "" if len(found.windows) else f"no anomaly is explained: {found.why_none}"
     gap = median_of(found.windows["gap"].abs(), none or "the explained windows do not differ from their normal windows")
     figures = {**_faithfulness(found.quality, none), "median_abs_gap": gap}
     return {"n_anomalies_explained": len(found.windows)} | {f"anomaly_{name}": v for name, v in figures.items()}

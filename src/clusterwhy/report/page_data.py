@@ -80,6 +80,7 @@ def _about(study: StudyResults) -> dict[str, Any]:
         "noise_colour": hex_colour(-1),
         "named": names_in_views(study.annotated),
         "events": events_in_views(study.annotated),
+        "why_none": study.why_none,
         "behind": study.behind.says if study.behind else None,
     }
 

@@ -14,6 +14,7 @@ from clusterwhy.annotations.annotated import Annotated, Known, Sources, annotate
 from clusterwhy.annotations.located import Place
 from clusterwhy.annotations.window_times import ClusterTimes
 from clusterwhy.artifacts.store import read_array, read_json, read_table
+from clusterwhy.artifacts.undefined import NOT_TWO
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
 from clusterwhy.plots.clock import Clock
@@ -219,6 +220,16 @@ class StudyResults:
         found: list[int] = read_json(self.folders["explain"] / "clusters.json")["clusters"]
         return found
 
+    @property
+    def why_none(self) -> str:
+        """Why no cluster is explained, where none is; artifacts from before it was written had one reason."""
+        return str(read_json(self.folders["explain"] / "clusters.json").get("why_none") or NOT_TWO)
+
+    @property
+    def why_no_anomaly(self) -> str:
+        """Why no anomaly is explained; "" if some are."""
+        return str(read_json(self.folders["explain"] / "anomalies.json").get("why_none", ""))
+
     @cached_property
     def losses(self) -> list[str]:
         """Sentences about relevance that is lost on its way to the input."""
@@ -338,7 +349,7 @@ class StudyResults:
         """Numbers of windows, clusters and anomalous segments, in one line."""
         n_clusters, n_segments = len(self.summary["clusters"]), len(self.segments)
         noise = f"{np.mean(self.labels < 0):.1%} are noise"
-        alone = " Without two groups of windows to compare, no cluster is explained."
+        alone = f" No cluster is explained: {self.why_none}."
         return (
             f"{len(self.labels)} windows of {self.data.length} samples form {n_clusters} "
             f"cluster{'s' if n_clusters != 1 else ''}; {noise}; {n_segments} "

@@ -25,8 +25,10 @@ def applied_to(
     """Everything that `python -m pipeline.apply` writes into a folder, but the page.
 
     Raises:
+        ConfigError: the study has no network.
         DataError: missing and added channels, another rate.
     """
+    fitted.check_network()
     card = fitted.data.card
     masked = tuple(channel_differences(series.channels, card)[0])
     data = save_recording(folder / "prepare", admitted(series, card, settings), card)

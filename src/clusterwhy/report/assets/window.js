@@ -43,7 +43,7 @@ class WindowView {
 
   said(window, found, kind) {
     const { data } = this;
-    if (!found) return data.rows.explained.size ? "This window was not explained: `coverage` in params.yaml says how many are." : "No window was explained: there are not two groups of windows to compare.";
+    if (!found) return data.rows.explained.size ? "This window was not explained: `coverage` in params.yaml says how many are." : `No window was explained: ${data.about.why_none}.`;
     const gap = Number.isFinite(found.gap) ? `Relevance sums to the target ${number(found.target)} with a gap of ${number(100 * found.gap, 2)} %.` : "The target is 0, so that the gap of relevance is undefined.";
     if (kind === "anomaly") return `Red marks what differs from the nearest normal windows. ${gap}`;
     const own = data.clusterName(found.cluster), where = data.cluster[window] < 0 ? "in" : "outside";
