@@ -145,6 +145,7 @@ class Tiles:
             "score": score,
             "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
             "lanes": self.anomaly_lanes(row),
+            "same": bool(study.anomaly_channels.loc[study.anomaly_channels["window"] == window, "share"].isna().all()),
         }
 
     def anomaly_lanes(self, row: int) -> list[dict[str, Any]]:

@@ -61,6 +61,19 @@ def test_alarms_that_are_alike_share_a_tile(study: StudyResults) -> None:
     assert len(places) == 3 and places == sorted(places)
 
 
+def test_an_alarm_that_no_channel_raises_is_not_called_equal_to_normal_windows(
+    study: StudyResults, tmp_path: Path
+) -> None:
+    path = tmp_path / "explain" / "anomaly_channels.csv"
+    table = pd.read_csv(path)
+    table.loc[table["window"] == 40, "share"] = [-0.5, -0.3, -0.2]
+    table.loc[table["window"].isin([5, 12, 20]), "share"] = np.nan
+    write_table(path, table)
+    lowered, equal = Tiles(StudyResults.of(tmp_path)).shown()["anomalies"]
+    assert lowered["lanes"] == equal["lanes"] == []
+    assert not lowered["same"] and equal["same"]
+
+
 def test_the_highest_alarms_and_the_typical_ones_are_drawn(
     study: StudyResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
