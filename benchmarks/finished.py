@@ -74,6 +74,7 @@ def _train(artifacts: Path, data: Prepared, settings: dict[str, Any], config: di
     seed_torch(seed)
     encoder = settings["encoder"].build(len(data.channels), data.length)
     starts = data.starts[data.index["train"].to_numpy()]
+    settings["encoder"].fit(encoder, np.asarray(data.scaled), starts, data.length, seed)
     settings["train"].train(encoder, np.asarray(data.scaled), starts, data.length, seed, lambda row: None, None)
     save_encoder(artifacts / "train", encoder, config["encoder"], len(data.channels), data.length)
 

@@ -133,6 +133,7 @@ def study(series: Series, settings: dict[str, Any], seed: int, keep: Path | None
     encoder = settings["encoder"].build(len(series.channels), length)
     untrained = copy.deepcopy(encoder).eval()
     starts = index["start"].to_numpy()[index["train"].to_numpy()]
+    settings["encoder"].fit(encoder, values, starts, length, seed)
     train = settings["train"] if keep is None else Kept(settings["train"], keep)
     history = train.train(encoder, values, starts, length, seed, lambda row: None)
     encoder = encoder.eval().requires_grad_(False)
