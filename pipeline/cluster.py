@@ -43,7 +43,10 @@ def main(run: StageRun) -> None:
         "noise_share": noise,
         "min_cluster_size": size,
         "min_samples": samples,
-        "dbcv": defined_or(density_validity(points, labels, seed), reason or "windows coincide: no finite density"),
+        "dbcv": defined_or(
+            density_validity(points, labels, seed),
+            reason or "densities are not finite: windows coincide, or have too many features",
+        ),
         "silhouette_embeddings": defined_or(
             silhouette(embeddings, labels, seed), reason or "all windows have the same embedding"
         ),

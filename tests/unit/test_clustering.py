@@ -45,6 +45,12 @@ def blobs(rng: np.random.Generator, n: int = 50) -> tuple[Any, Any]:
     return (centres[:, None] + rng.normal(size=(3, n, 2))).reshape(-1, 2), np.repeat([0, 1, 2], n)
 
 
+def test_densities_beyond_floating_point_have_no_validity(rng: np.random.Generator) -> None:
+    """Distances are raised to the number of features: as of MiniRocket."""
+    wide = rng.normal(size=(120, 2)) @ rng.normal(size=(2, 1008))
+    assert density_validity(wide, np.repeat([0, 1, 2], 40), 0) is None
+
+
 def test_three_blobs_are_three_clusters_and_outliers_are_noise(rng: np.random.Generator) -> None:
     points, truth = blobs(rng)
     outliers = np.array([[100.0, 100.0], [-90.0, 50.0]])

@@ -16,7 +16,8 @@ DISTANCES_MIB = 64  # of memory for distances between windows
 def density_validity(points: FloatArray, labels: IntArray, seed: int, limit: int = 3000) -> float | None:
     """DBCV (Moulavi et al. 2014) in [-1, 1], on at most `limit` windows.
 
-    None below two clusters, or where so many windows coincide that densities are infinite.
+    None below two clusters, or where densities are not finite: many windows coincide, or the number of features, which
+    distances are raised to, is too large for floating point.
     """
     from hdbscan.validity import validity_index
 
@@ -25,8 +26,11 @@ def density_validity(points: FloatArray, labels: IntArray, seed: int, limit: int
         chosen = np.sort(np.random.default_rng(seed).choice(chosen, limit, replace=False))
     if len(set(labels[chosen]) - {NOISE}) < 2:
         return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(validity_index(np.asarray(points[chosen], dtype=np.float64), labels[chosen]))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        try:
+            value = float(validity_index(np.asarray(points[chosen], dtype=np.float64), labels[chosen]))
+        except AssertionError:  # no tree of distances that are not finite
+            return None
     return value if np.isfinite(value) else None
 
 

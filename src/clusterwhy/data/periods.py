@@ -1,6 +1,6 @@
 """After how many samples does a recording repeat? Windows of as many."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +14,7 @@ from clusterwhy.types import FloatArray
 MOST_SAMPLES = 1 << 18  # that are looked at
 LEAST_CORRELATION = 0.2  # of 500 samples of noise, the highest is 0.08
 AS_HIGH = 0.8  # of the highest peak: a day, not a week, where both repeat
+UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
 LEAST_WINDOWS = 20  # without overlap, that windows of periods leave in a recording
 
 
@@ -24,10 +25,12 @@ class Period:
     Attributes:
         samples: after how many.
         correlation: of the recording with itself, so much later; mean over channels.
+        of_part: True where only the longest of several parts was looked at.
     """
 
     samples: int
     correlation: float
+    of_part: bool = False
 
 
 def period_of(series: Series) -> Period | None:
@@ -39,7 +42,8 @@ def period_of(series: Series) -> Period | None:
         for begin, end in series.fitted_spans
     ]
     first, stop = max(spans, key=lambda span: span[1] - span[0])
-    return dominant_period(series.values[first : max(first, stop)])
+    found = dominant_period(series.values[first : max(first, stop)])
+    return None if found is None else replace(found, of_part=len(spans) > 1)
 
 
 def dominant_period(values: FloatArray) -> Period | None:
@@ -121,8 +125,15 @@ def repeats_says(period: Period | None, length: int, rate_hz: float) -> str:
     if period is None:
         return ""
     held = length / period.samples
+    what = "The longest part of the recording" if period.of_part else "The recording"
+    lasts = _duration(period.samples / rate_hz)
     says = (
-        f"The recording repeats every {period.samples} samples ({period.samples / rate_hz:.3g} s, correlation "
-        f"{period.correlation:.2f}): a window holds {held:.1f} repetitions"
+        f"{what} repeats every {period.samples} samples ({lasts}, correlation {period.correlation:.2f}): a window "
+        f"holds {held:.1f} repetitions"
     )
     return f"{says}." if 1.0 <= held <= 4.0 else f"{says} (two with `window=periods`)."
+
+
+def _duration(seconds: float) -> str:
+    unit, one = next((unit, one) for unit, one in UNITS.items() if seconds >= one or unit == "s")
+    return f"{seconds / one:.3g} {unit}"

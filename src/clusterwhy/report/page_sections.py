@@ -64,7 +64,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "patterns": patterns(study),
         "n_alarms": len(study.segments),
         "threshold_says": study.threshold_says,
-        "relative_to": study.relative_to,
+        "score_says": study.score_says,
         "trust": trust_table(study),
         "results": as_rows(study.results),
         "ranking": _ranking(ranking) if ranking else None,

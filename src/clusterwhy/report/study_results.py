@@ -204,9 +204,17 @@ class StudyResults:
         return str(self._segments.get("says", ""))
 
     @property
-    def relative_to(self) -> str:
-        """What scores are relative to, in words; "" where they are the detector's own."""
-        return str(self._segments.get("relative_to", ""))
+    def score_says(self) -> str:
+        """What scores are relative to, in sentences; "" where they are the detector's own."""
+        usual, said = self._segments.get("usual", {}), self._segments.get("relative_to", "")
+        if not usual:
+            return ""
+        found = f"A score is that of the detector {said}: 1 is usual."
+        clusters = [record["cluster"] for record in self.summary["clusters"]]
+        if small := [cluster for cluster in clusters if str(cluster) not in usual]:
+            names = self.cluster_names(small)
+            found += f" All training windows are what is usual for {names}: they hold too few of them."
+        return found
 
     @property
     def segments(self) -> list[dict[str, Any]]:

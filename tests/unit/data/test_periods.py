@@ -72,7 +72,7 @@ def test_the_longest_fitted_part_without_a_gap_is_looked_at(rng: np.random.Gener
     values = np.concatenate([waves(300, 10), waves(900, 60), waves(1500, 33)]) + rng.normal(0.0, 0.1, (2700, 1))
     series = a_series(values, (0, 300, 1200))
     found = period_of(series)
-    assert found is not None and abs(found.samples - 33) <= 1
+    assert found is not None and abs(found.samples - 33) <= 1 and found.of_part
     fitted = dataclasses.replace(series, normal=Normal(says="good", spans=((100, 1200),)))
     found = period_of(fitted)
     assert found is not None and abs(found.samples - 60) <= 1
@@ -101,4 +101,7 @@ def test_how_long_a_window_is_beside_what_repeats_is_said() -> None:
     assert repeats_says(None, 64, 10.0) == ""
     said = repeats_says(Period(50, 0.8), 100, 10.0)
     assert said == "The recording repeats every 50 samples (5 s, correlation 0.80): a window holds 2.0 repetitions."
+    said = repeats_says(Period(24, 0.9, of_part=True), 48, 1 / 3600)
+    assert said.startswith("The longest part of the recording repeats every 24 samples (1 d, ")
+    assert " (1.5 min, " in repeats_says(Period(900, 0.9), 900, 10.0)
     assert repeats_says(Period(500, 0.8), 100, 10.0).endswith("0.2 repetitions (two with `window=periods`).")
