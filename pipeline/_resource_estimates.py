@@ -54,7 +54,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
     pictures = (float(sizes.get("cluster", 0)) + min(anomalies, MOST_DRAWN + MOST_PATTERNS)) * (3e5 + 1e4 * channels)
     shown = windows * 55 + 100 * min(windows, 20_000) + 5.4 * min(windows * channels, 4e6)
     table: dict[str, tuple[float, float]] = {
-        "prepare": (TABLES + float(sizes.get("reading", 0)), 13 * cells + 5e3),
+        "prepare": (TABLES + 35e6 + float(sizes.get("reading", 0)), 13 * cells + 5e3),
         "train": (
             TORCH + 200e6 + 4 * batch + 4 * values + 40 * held_out,
             encoders * (4.2 * sizes.get("weight", 0) + 5e3) + 4e3,

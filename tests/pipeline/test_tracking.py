@@ -542,6 +542,7 @@ def test_a_stage_of_a_study_ends_the_same_when_the_server_fails(
         "pump-encoder": "model",
         "pump-embeddings": "embeddings",
         "pump-projection": "projection",
+        "pump-clusters": "clusters",
         "pump-scores-adhoc": "scores",
     }
     fault(AREA, name, "`score`", "same files and exit code, bounded, one warning; recorded with all artifacts")

@@ -57,11 +57,15 @@ def test_what_needs_the_network_is_empty_and_says_why(copy: Checkout) -> None:
     assert report["n_explained"] == 0 and report["median_abs_gap"] is None
     assert report["undefined"]["median_abs_gap"] == f"no cluster is explained: {WHY}"
     told = report["undefined"]["anomaly_median_abs_gap"]
-    assert "score of NearestNeighbours itself needs the network" in told and "`pca_error`" in told
+    assert (
+        "score of NearestNeighbours itself (over what is usual in its cluster) needs the network" in told
+        and "`pca_error`" in told
+    )
     page = (copy.root / "artifacts" / "report" / "report.html").read_text()
     shown = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
     assert f"No cluster is explained: {WHY}. Below are their windows" in shown
-    assert f"No anomaly was explained: the score of NearestNeighbours itself needs the network: {WHY}" in shown
+    score = "the score of NearestNeighbours itself (over what is usual in its cluster)"
+    assert f"No anomaly was explained: {score} needs the network: {WHY}" in shown
     assert "two groups" not in shown and "untrained encoder" not in shown and "Most central:" in shown
 
 

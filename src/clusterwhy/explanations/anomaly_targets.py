@@ -120,9 +120,8 @@ class DetectorAnomalies(DistanceAnomalies):
             says = f"{closest.says}, since the score of {name} has no gradient"
             return AnomalyTarget(closest.network, closest.seen, closest.limit, says)
         unseen, seen = networks.unseen.eval(), networks.seen.eval()
-        says = f"the score of {name} itself" + (
-            "" if detection.usual is None else ", over what is usual in its cluster"
-        )
+        told_in = "" if detection.usual is None else " (over what is usual in its cluster)"
+        says = f"the score of {name} itself{told_in}"
         return AnomalyTarget(unseen, seen, detection.threshold, says, of_score=True)
 
 

@@ -239,7 +239,7 @@ def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(
         assert found.target.startswith("the mean squared distance to the 2 nearest normal windows in the embedding")
         assert found.target.endswith(f"since the score of {type(detector).__name__} has no gradient")
         return
-    said = "" if divided is None else ", over what is usual in its cluster"
+    said = "" if divided is None else " (over what is usual in its cluster)"
     assert found.target == f"the score of {type(detector).__name__} itself{said}"
     chosen, windows = found.windows["window"].to_numpy(), found.windows
     networks = score_network(detector, series, scores.fitted)
