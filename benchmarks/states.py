@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from scipy.signal import lfilter
 from sklearn.metrics import adjusted_mutual_info_score
 from tqdm import tqdm
 
@@ -30,16 +32,18 @@ from benchmarks.record import Result, benchmark_data, record, shown, with_interv
 from benchmarks.studies import chosen
 from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.seeding import seed_torch
-from clusterwhy.data.periods import dominant_period
+from clusterwhy.data.periods import SHORTEST, dominant_period
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import embed
 from clusterwhy.metrics.clusters import covering
 from clusterwhy.types import FloatArray, IntArray
 
-SEED, MOST_WINDOWS, SHORTEST, PER_RECORDING = 0, 1000, 16, 30
+ONE_COUNT, ONE_SAMPLES, ONE_LENGTH, ONE_CHANNELS = 20, 8000, 128, 3  # recordings of one state
+SEED, MOST_WINDOWS = 0, 1000
 SUITES = ("TSSB", "UTSA", "MoCap", "ActRecTut")
 FIGURES = ["ami", "covering"]
 SETTINGS = chosen()
+PER_RECORDING = chosen({"window": "parts"})["window"].parts
 OURS = "MiniRocket, states"
 
 
@@ -66,9 +70,9 @@ def by_density(points: FloatArray, index: pd.DataFrame) -> IntArray:
     return labels
 
 
-def in_time(penalty: float) -> Callable[[FloatArray, pd.DataFrame], IntArray]:
-    """Labels of windows by `clusterer=states` with this penalty."""
-    clusterer = chosen({"clusterer": "states"}, clusterer={"penalty": penalty})["clusterer"]
+def in_time(**settings: float) -> Callable[[FloatArray, pd.DataFrame], IntArray]:
+    """Labels of windows by `clusterer=states` with these settings."""
+    clusterer = chosen({"clusterer": "states"}, clusterer=settings)["clusterer"]
 
     def labels(points: FloatArray, index: pd.DataFrame) -> IntArray:
         found: IntArray = clusterer.fit(points, points, index).labels
@@ -77,9 +81,24 @@ def in_time(penalty: float) -> Callable[[FloatArray, pd.DataFrame], IntArray]:
     return labels
 
 
-DEFAULT_PENALTY = chosen({"clusterer": "states"})["clusterer"].penalty
-CLUSTERERS = {"density (default)": by_density, "states": in_time(DEFAULT_PENALTY)}
-PENALTIES = (0.25, 0.35, 0.7, 1.0)
+def of_one_scale(differences: FloatArray) -> FloatArray:
+    """One scale for all components in place of `whitening`: Euclidean distances of points of the mean variance 1."""
+    dimensions = differences.shape[1]
+    variance = float((differences**2).sum(axis=1).mean()) / dimensions
+    return np.eye(dimensions) / max(variance, 1e-30) ** 0.5
+
+
+def with_one_scale(points: FloatArray, index: pd.DataFrame) -> IntArray:
+    """Labels of windows by `clusterer=states` with Euclidean distances."""
+    with patch("clusterwhy.clustering.states.whitening", of_one_scale):
+        return in_time()(points, index)
+
+
+DEFAULT = chosen({"clusterer": "states"})["clusterer"]
+CLUSTERERS = {"density (default)": by_density, "states": in_time()}
+OTHERS = {f"states, penalty {penalty:g}": in_time(penalty=penalty) for penalty in (0.8, 1.0, 1.5, 2.0)}
+OTHERS |= {f"states, {count} components": in_time(components=count) for count in (8, 20, 30)}
+OTHERS |= {"states, Euclidean distances": with_one_scale}
 
 
 def lengths(values: FloatArray, suggested: int, suite: str) -> dict[str, int]:
@@ -103,7 +122,7 @@ def of_samples(labels: IntArray, middles: FloatArray, n_samples: int) -> IntArra
 
 
 def rows(values: FloatArray, truth: IntArray, suggested: int, suite: str) -> Iterator[dict[str, Any]]:
-    """One row per length, kind of features and clusterer; other penalties with the first length and features."""
+    """One row per length, kind of features and clusterer; other settings with the first length and features."""
     for number, (found_by, length) in enumerate(lengths(values, suggested, suite).items()):
         stride = max(1, length // 8, -(-len(values) // MOST_WINDOWS))
         starts = np.arange(0, len(values) - length + 1, stride)
@@ -113,7 +132,7 @@ def rows(values: FloatArray, truth: IntArray, suggested: int, suite: str) -> Ite
             points = features(windows)
             clusterers = dict(CLUSTERERS) if number == 0 else {"states": CLUSTERERS["states"]}
             if number == 0 and kind == "MiniRocket":
-                clusterers |= {f"states, penalty {penalty}": in_time(penalty) for penalty in PENALTIES}
+                clusterers |= OTHERS
             for clusterer, cluster in clusterers.items():
                 labels = cluster(points, index)
                 samples = of_samples(labels, starts + length / 2.0, len(truth))
@@ -127,6 +146,24 @@ def rows(values: FloatArray, truth: IntArray, suggested: int, suite: str) -> Ite
                     "true_states": len(np.unique(truth)),
                     "noise_share": float(np.mean(labels == NOISE)),
                 }
+
+
+def one_state() -> pd.DataFrame:
+    """States that are found in made-up recordings of one state: noise that forgets within few or many samples."""
+    penalties = (0.8, 1.0, DEFAULT.penalty, 1.5, 2.0)
+    clusterers = {penalty: in_time(penalty=penalty) for penalty in penalties}
+    starts = np.arange(0, ONE_SAMPLES - ONE_LENGTH + 1, ONE_LENGTH // 8)
+    index, found = pd.DataFrame({"start": starts, "stop": starts + ONE_LENGTH}), []
+    for kept_per_sample in (0.0, 0.9, 0.99):
+        for seed in tqdm(range(ONE_COUNT), desc=f"one state, {kept_per_sample:g}", disable=None):
+            shocks = np.random.default_rng([SEED, seed]).normal(size=(ONE_SAMPLES + ONE_LENGTH * 8, ONE_CHANNELS))
+            values = lfilter([1.0], [1.0, -kept_per_sample], shocks, axis=0)[-ONE_SAMPLES:]
+            scaled = ((values - values.mean(axis=0)) / values.std(axis=0)).astype(np.float32)
+            points = FEATURES["MiniRocket"](np.ascontiguousarray(windows_at(scaled, starts, ONE_LENGTH)))
+            for penalty, cluster in clusterers.items():
+                states = int(cluster(points, index).max()) + 1
+                found.append({"kept per sample": kept_per_sample, "penalty": penalty, "states": states})
+    return pd.DataFrame(found)
 
 
 def series() -> Iterator[tuple[str, str, Path]]:
@@ -158,17 +195,20 @@ def published(names: set[str]) -> pd.DataFrame:
     return every[every["series"].isin(names)].assign(method=lambda table: table["method"] + " (published)")
 
 
-def tables(every: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Means over series: all methods with the first length, lengths, penalties."""
+def tables(every: pd.DataFrame, one: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Means over series: all methods with the first length, lengths, settings; how often one state is divided."""
     first = every[every["window"] == every["window"].iloc[0]]
-    usual = first[~first["method"].str.contains("penalty")]
+    usual = first[first["method"].isin([f"{kind}, {clusterer}" for kind in FEATURES for clusterer in CLUSTERERS])]
     peers = published(set(every["series"]))
     parts = first[first["method"].str.startswith("MiniRocket, states")]
     return {
         "methods": with_interval(pd.concat([usual, peers]), ["suite", "method"], FIGURES),
         "ahead": ahead(usual, peers),
         "lengths": with_interval(every[every["method"] == OURS], ["window", "suite"], FIGURES),
-        "penalties": parts.groupby(["method", "part", "suite"], sort=False)[FIGURES].mean().reset_index(),
+        "settings": parts.groupby(["method", "part", "suite"], sort=False)[FIGURES].mean().reset_index(),
+        "one_state": one.groupby(["kept per sample", "penalty"])["states"]
+        .agg(divided=lambda states: (states > 1).mean(), states="mean")
+        .reset_index(),
     }
 
 
@@ -189,7 +229,7 @@ def ahead(usual: pd.DataFrame, peers: pd.DataFrame) -> pd.DataFrame:
 
 def section(result: Result) -> str:
     """Its part of docs/benchmarks.md."""
-    methods, lengths, penalties = (result.table(name) for name in ("methods", "lengths", "penalties"))
+    methods, lengths, settings = (result.table(name) for name in ("methods", "lengths", "settings"))
     parts = []
     for suite, part in methods.groupby("suite", sort=False):
         part = part.sort_values("ami", ascending=False).drop(columns="suite")
@@ -198,8 +238,10 @@ def section(result: Result) -> str:
     first = lengths["window"].iloc[0]
     by_length = lengths.pivot(index="window", columns="suite", values=FIGURES)
     by_length.columns = [f"{suite} {figure}" for figure, suite in by_length.columns]
-    by_penalty = penalties.pivot(index=["method", "part"], columns="suite", values=FIGURES)
-    by_penalty.columns = [f"{suite} {figure}" for figure, suite in by_penalty.columns]
+    by_setting = settings.pivot(index=["method", "part"], columns="suite", values=FIGURES)
+    by_setting.columns = [f"{suite} {figure}" for figure, suite in by_setting.columns]
+    by_penalty = result.table("one_state").pivot(index="kept per sample", columns="penalty", values="divided")
+    by_penalty.columns = [f"penalty {penalty:g}" for penalty in by_penalty.columns]
     return "\n".join(
         [
             f"AMI and covering of samples, mean over series with intervals; windows are {first} long. Published "
@@ -215,7 +257,14 @@ def section(result: Result) -> str:
             "",
             shown(by_length.reset_index()),
             "",
-            f"By the penalty (default {DEFAULT_PENALTY:g}), on series that were looked at and others:",
+            f"Other settings (default: penalty {DEFAULT.penalty:g}, {DEFAULT.components} components), on series that "
+            "were looked at and others. With Euclidean distances a change hides behind whatever varies most within "
+            "states:",
+            "",
+            shown(by_setting.reset_index()),
+            "",
+            "How many of 20 made-up recordings of one state are divided, by the penalty. Noise that keeps .99 of its "
+            "value from sample to sample drifts for several windows, and drifts are taken for states:",
             "",
             shown(by_penalty.reset_index()),
         ]
@@ -243,10 +292,13 @@ def main() -> None:
     """Measure, write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_keep(parser)
-    seconds, parts = zip(*runs(parser.parse_args().keep), strict=True)
+    keep = parser.parse_args().keep
+    one_s, one = kept(keep and keep / "one-state.csv", one_state)
+    seconds, parts = zip(*runs(keep), strict=True)
     every = pd.concat(parts)
-    setup = {"series": int(every["series"].nunique()), "suites": len(SUITES), "ideas": len(PENALTIES) + 7}
-    record("states", "", time.monotonic() - sum(seconds), setup, tables(every), every)
+    setup = {"series": int(every["series"].nunique()), "suites": len(SUITES), "settings": len(OTHERS) + 1}
+    spent = sum(seconds) + one_s
+    record("states", "", time.monotonic() - spent, setup, tables(every, one), every)
 
 
 if __name__ == "__main__":

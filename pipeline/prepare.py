@@ -7,7 +7,7 @@ import numpy as np
 
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.artifacts.undefined import defined_or
-from clusterwhy.data.periods import WindowOfPeriods, period_of, repeats_says
+from clusterwhy.data.periods import WindowOfRecording, period_of, repeats_says
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import window_index
@@ -41,7 +41,7 @@ def _prepare(run: StageRun) -> None:
             ", ".join(names),
         )
     period = period_of(series)
-    if isinstance(window, WindowOfPeriods):
+    if isinstance(window, WindowOfRecording):
         window = window.of(series, period)
     index = window_index(series, window)
     centre, scale = scaler.fit(series.fitted_values)

@@ -64,6 +64,13 @@ def test_windows_of_two_repetitions_are_cut_and_it_is_said_what_repeats(study: C
     assert np.diff(data.starts).max() == data.card.stride == round(data.length / 5)
 
 
+def test_windows_are_a_thirtieth_of_the_recording(study: Checkout, stages: StageServer) -> None:
+    done = stages.run("pipeline.prepare", "window=parts")
+    assert done.returncode == 0, done.said
+    data = Prepared(max((study.root / "outputs" / "prepare").iterdir()))
+    assert (data.length, data.card.stride) == (len(data.values) // 30, 10)
+
+
 def test_a_period_that_fits_nothing_ends_with_one_message(
     stages: StageServer, study: Checkout, fault: Callable[..., None]
 ) -> None:

@@ -12,7 +12,7 @@ from clusterwhy.compute.rounding import ROUNDING, coincide, varies
 from clusterwhy.errors import DataError
 from clusterwhy.types import FloatArray, IntArray
 
-LAGS = (1, 2, 4)  # window lengths apart: windows of one state differ at least as much as at one of these
+LAG = 1  # window lengths between two windows that share no sample and are mostly of one state
 
 
 class States(Clusterer):
@@ -21,11 +21,13 @@ class States(Clusterer):
     First, change points: the partition of time with the smallest sum of squared distances to the mean of each stretch,
     plus a price for each (kernel change points, Arlot et al. 2019, JMLR 20; found by PELT, Killick et al. 2012). Then
     two stretches become one state where this adds less to the sum than the price (Ward 1963). The price is what a
-    change saves by chance (`_chance`) times `penalty`. A state lasts as long as a window, and `min_windows`, at least.
-    No window is noise.
+    change saves by chance (`saved_by_chance`) times `penalty`. A state lasts as long as a window, and `min_windows`, at
+    least. No window is noise.
 
-    Distances are between the first `components` principal components of standardised features. More than `blocks`
-    windows are taken together in so many blocks; a change is then found to the window between two of them.
+    Distances are those of Mahalanobis between the first `components` principal components of standardised features, by
+    the covariance of windows of one state: what varies within states, however much, hides no change of the rest. More
+    than `blocks` windows are taken together in so many blocks; a change is then found to the window between two of
+    them.
     """
 
     penalty: float = Field(gt=0.0)
@@ -49,12 +51,12 @@ class States(Clusterer):
         """
         if index is None:
             raise DataError("clustering", ["states need the times of windows (`index`); `clusterer=hdbscan` does not"])
-        placed = self._placed(points, points)
-        overlap = _overlap(index)
         labels: IntArray = np.zeros(len(points), dtype=np.int64)
+        placed = self._placed(points, points)
         if not coincide(points):
-            labels = self._labels(placed, overlap)
-        strengths = simplified_silhouettes(placed, _means(placed, labels), labels)
+            labels = self._labels(placed, _overlap(index))
+        placed, means = _within_states(placed, placed, labels)
+        strengths = simplified_silhouettes(placed, means, labels)
         tree = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
         return Clusters(labels, strengths, np.full(int(labels.max()) + 1, np.nan), tree)
 
@@ -64,12 +66,12 @@ class States(Clusterer):
         """The state with the nearest mean: the times of new windows have no part in it."""
         from sklearn.metrics import pairwise_distances_argmin
 
-        placed, means = self._placed(new, points), _means(self._placed(points, points), found.labels)
+        placed, means = _within_states(self._placed(new, points), self._placed(points, points), found.labels)
         labels = pairwise_distances_argmin(placed, means)
         return labels, simplified_silhouettes(placed, means, labels)
 
     def _placed(self, points: FloatArray, fitted: FloatArray) -> FloatArray:
-        """(window, component); a standardised feature has the variance of 1 / features."""
+        """(window, component)."""
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
 
@@ -80,14 +82,17 @@ class States(Clusterer):
         known = scaler.transform(fitted[:, kept].astype(np.float64))
         axes = PCA(min(self.components, *known.shape), random_state=0).fit(known)
         placed: FloatArray = axes.transform(scaler.transform(points[:, kept].astype(np.float64)))
-        return placed / math.sqrt(kept.sum())
+        return placed
 
     def _labels(self, placed: FloatArray, overlap: float) -> IntArray:
         size = math.ceil(len(placed) / self.blocks)  # windows in a block
         edges = np.arange(0, len(placed), size)
         blocks = np.add.reduceat(placed, edges) / np.diff(np.append(edges, len(placed)))[:, None]
         overlap = max(1.0, overlap / size)
-        price = self.penalty * _chance(blocks, overlap)
+        apart = max(1, min(round(LAG * overlap), len(blocks) // 8))
+        units = whitening((blocks[apart:] - blocks[:-apart]) / math.sqrt(2.0))
+        blocks, placed = blocks @ units, placed @ units
+        price = self.penalty * overlap * saved_by_chance(blocks.shape[1], len(blocks) / overlap)
         least = max(1, math.ceil(self.min_windows / size), round(overlap))
         changes = [edges[block] for block in change_points(blocks, price, least)]
         changes = [_refined(placed, changes, i, size) for i in range(len(changes))]
@@ -154,35 +159,38 @@ def _overlap(index: pd.DataFrame) -> float:
     return max(1.0, length / float(np.median(np.diff(starts)))) if len(starts) > 1 else 1.0
 
 
-def _chance(points: FloatArray, overlap: float) -> float:
+def saved_by_chance(dimensions: int, points: float) -> float:
     """What a change saves of the sum of squares where there is none, at most, with a risk of 1 / points.
 
-    For normal points of covariance C it is the tail of a weighted chi-square (Laurent & Massart 2000, lemma 1):
-    tr C + 2 sqrt(tr C^2 log n) + 2 log n max eigenvalue of C. Each point counts `overlap` times, since so many share
-    samples. C is that of differences of points some lengths apart, most of which are of one state: their covariance,
-    scaled so that its trace is their median squared length. Points that are the same, as of a machine that is off,
-    tell nothing of it.
+    It is the tail of chi-square (Laurent & Massart 2000, lemma 1), for independent points whose every coordinate has
+    the variance 1.
     """
-    squares = float(((points - points.mean(axis=0)) ** 2).sum())
-    largest, log_n = ROUNDING * squares, math.log(len(points))
-    for lag in LAGS:
-        apart = max(1, min(round(lag * overlap), len(points) // 8))
-        differences = (points[apart:] - points[:-apart]) / math.sqrt(2.0)
-        shares = np.linalg.eigvalsh(np.atleast_2d(np.cov(differences.T)))
-        shares = np.clip(shares, 0.0, None) / max(shares.sum(), 1e-30)
-        lengths = (differences**2).sum(axis=1)
-        lengths = lengths[lengths > ROUNDING * lengths.max()]
-        if not len(lengths):
-            continue
-        trace = float(np.median(lengths))
-        spread = 1.0 + 2.0 * math.sqrt((shares**2).sum() * log_n) + 2.0 * shares.max() * log_n
-        largest = max(largest, trace * spread)
-    return largest * overlap
+    log_n = math.log(max(points, 1.0))
+    return dimensions + 2.0 * math.sqrt(dimensions * log_n) + 2.0 * log_n
 
 
-def _means(points: FloatArray, labels: IntArray) -> FloatArray:
-    """(state, dimension)."""
-    return np.stack([points[labels == state].mean(axis=0) for state in range(int(labels.max()) + 1)])
+def whitening(differences: FloatArray) -> FloatArray:
+    """(dimension, axis) that gives differences (point, dimension) the variance 1 along every axis they vary along.
+
+    By the covariance of Ledoit & Wolf (2004). Differences of none, as of a machine that is off, tell nothing of it.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    lengths = (differences**2).sum(axis=1)
+    tell = lengths > ROUNDING * lengths.max()
+    if not tell.any():
+        return np.eye(differences.shape[1])
+    variances, axes = np.linalg.eigh(ledoit_wolf(differences[tell], assume_centered=True)[0])
+    kept = variances > ROUNDING * variances.max()
+    units: FloatArray = axes[:, kept] / np.sqrt(variances[kept])
+    return units
+
+
+def _within_states(new: FloatArray, points: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """New points, and the means (state, axis) of points, in units of how much points of one state vary."""
+    means = np.stack([points[labels == state].mean(axis=0) for state in range(int(labels.max()) + 1)])
+    units = whitening(points - means[labels])
+    return new @ units, means @ units
 
 
 def simplified_silhouettes(points: FloatArray, means: FloatArray, labels: IntArray) -> FloatArray:

@@ -1,5 +1,6 @@
-"""After how many samples does a recording repeat? Windows of as many."""
+"""After how many samples does a recording repeat? Windows whose length follows from the recording."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ LEAST_CORRELATION = 0.2  # of 500 samples of noise, the highest is 0.08
 AS_HIGH = 0.8  # of the highest peak: a day, not a week, where both repeat
 UNITS = {"d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
 LEAST_WINDOWS = 20  # without overlap, that windows of periods leave in a recording
+SHORTEST = 16  # samples in a window that is a part of the recording
 
 
 @dataclass(frozen=True)
@@ -87,19 +89,56 @@ def _autocorrelation(values: FloatArray) -> FloatArray:
     return total / max(channels, 1) / np.arange(n, 0, -1)
 
 
-class WindowOfPeriods(Settings):
-    """Windows that hold some periods of the recording.
+class WindowOfRecording(Settings, ABC):
+    """A choice of `conf/window` whose length follows from the recording.
 
     Attributes:
-        periods: how many.
         overlap: share of a window that the next one has, too.
     """
 
-    periods: float = Field(gt=0.0)
     overlap: float = Field(ge=0.0, lt=1.0)
 
     def of(self, series: Series, period: Period | None) -> WindowSettings:
         """Length and stride for a recording.
+
+        Raises:
+            DataError: no length follows.
+        """
+        length = self.length(series, period)
+        return WindowSettings(length=length, stride=max(1, round(length * (1.0 - self.overlap))))
+
+    @abstractmethod
+    def length(self, series: Series, period: Period | None) -> int:
+        """Samples of a window."""
+
+
+class WindowOfParts(WindowOfRecording):
+    """Windows that are a part of the recording, where nothing is known of what repeats.
+
+    Attributes:
+        parts: how many windows lie beside each other in the recording.
+        longest: samples of a window at most.
+    """
+
+    parts: int = Field(ge=LEAST_WINDOWS)
+    longest: int = Field(ge=SHORTEST)
+
+    def length(self, series: Series, period: Period | None) -> int:
+        """Samples of a window; too short a recording is told when it is cut."""
+        return min(max(len(series.values) // self.parts, SHORTEST), self.longest)
+
+
+class WindowOfPeriods(WindowOfRecording):
+    """Windows that hold some periods of the recording.
+
+    Attributes:
+        periods: how many.
+    """
+
+    periods: float = Field(gt=0.0)
+
+    def length(self, series: Series, period: Period | None) -> int:
+        """Samples of a window.
 
         Raises:
             DataError: nothing repeats, or windows are so long that too few fit.
@@ -112,7 +151,7 @@ class WindowOfPeriods(Settings):
             periods = f"{self.periods:g} periods of {period.samples} samples are {length} samples"
             few = f"fewer than {LEAST_WINDOWS} windows beside each other fit into {len(series.values)}"
             raise DataError(series.name, [f"{periods}: {few}; {ways}"])
-        return WindowSettings(length=length, stride=max(1, round(length * (1.0 - self.overlap))))
+        return length
 
 
 def repeats_says(period: Period | None, length: int, rate_hz: float) -> str:

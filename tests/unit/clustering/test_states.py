@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from clusterwhy.clustering.states import States, change_points, merged, simplified_silhouettes
+from clusterwhy.clustering.states import (
+    States,
+    change_points,
+    merged,
+    saved_by_chance,
+    simplified_silhouettes,
+    whitening,
+)
 from clusterwhy.errors import DataError
 
-STATES = States(space="embeddings", penalty=0.7, components=60, min_windows=5, blocks=2000)
+STATES = States(space="embeddings", penalty=1.2, components=12, min_windows=5, blocks=2000)
 
 
 def index_of(n_windows: int, length: int = 8, stride: int = 2) -> pd.DataFrame:
@@ -49,6 +56,33 @@ def test_stretches_are_merged_while_that_costs_less_than_a_price() -> None:
     assert merged(points, stretches, 0.026).tolist() == [0, 0, 1, 1, 2]
     assert merged(points, stretches, 0.027).tolist() == [0, 0, 1, 1, 0]
     assert merged(points, stretches, 1000.0).tolist() == [0] * 5
+
+
+def test_what_a_change_saves_by_chance(rng: np.random.Generator) -> None:
+    assert saved_by_chance(4, np.e) == pytest.approx(4 + 2 * 2 + 2)  # by hand
+    n, dimensions, more = 200, 5, 0
+    for _ in range(300):
+        points = rng.normal(size=(n, dimensions))
+        saved = spread(points) - spread(points[:90]) - spread(points[90:])
+        more += saved > saved_by_chance(dimensions, n)
+    assert more <= 5  # 1.5 of 300 are expected at most
+
+
+def test_whitened_differences_have_variance_one_along_every_axis(rng: np.random.Generator) -> None:
+    mixing = rng.normal(size=(3, 3)) * [1.0, 2.0, 4.0]
+    differences = np.hstack([rng.normal(size=(20_000, 3)) @ mixing, np.zeros((20_000, 1))])
+    whitened = differences @ whitening(np.vstack([differences, np.zeros((20_000, 4))]))
+    # shrinkage towards equal variances takes a little of them, and lets the fourth, which never varies, be none
+    np.testing.assert_allclose(np.cov(whitened[:, -3:].T), np.eye(3), atol=0.05)
+    assert np.ptp(whitened[:, :-3]) == 0.0
+
+
+def test_what_varies_within_states_hides_no_change_of_the_rest(rng: np.random.Generator) -> None:
+    """All features follow one that changes all the time; what is left over tells the states apart."""
+    truth = np.repeat([0, 1, 0], [100, 60, 90])
+    points = 0.1 * recording(rng, truth) + recording(rng, np.zeros(len(truth), dtype=int), 1)
+    found = STATES.fit(points, points, index_of(len(truth)))
+    assert adjusted_rand_score(truth, found.labels) > 0.9
 
 
 def test_states_that_come_back_are_one(rng: np.random.Generator) -> None:

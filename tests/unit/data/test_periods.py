@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clusterwhy.data.periods import Period, WindowOfPeriods, dominant_period, period_of, repeats_says
+from clusterwhy.data.periods import Period, WindowOfParts, WindowOfPeriods, dominant_period, period_of, repeats_says
 from clusterwhy.data.series import Normal, Series
 from clusterwhy.data.windows import WindowSettings
 from clusterwhy.errors import DataError
@@ -95,6 +95,12 @@ def test_windows_of_periods_solved_by_hand() -> None:
 def test_windows_that_do_not_follow_are_refused(period: Period | None, said: str) -> None:
     with pytest.raises(DataError, match=said):
         TWO.of(a_series(waves(1000, 25)), period)
+
+
+def test_windows_that_are_parts_of_the_recording_solved_by_hand() -> None:
+    parts = WindowOfParts(parts=30, longest=60, overlap=0.875)
+    found = [parts.of(a_series(waves(n, 25)), None) for n in (450, 1210, 9000)]
+    assert found == [WindowSettings(length=length, stride=stride) for length, stride in ((16, 2), (40, 5), (60, 8))]
 
 
 def test_how_long_a_window_is_beside_what_repeats_is_said() -> None:
