@@ -119,7 +119,10 @@ def run(name: str, per_class: int, names: list[str]) -> tuple[list[dict[str, Any
 def _pivot(table: pd.DataFrame, figure: str, failures: pd.DataFrame, digits: int) -> str:
     """Methods x networks; a number stands for why a method does not work."""
     wide = table.pivot_table(index="method", columns="network", values=figure, sort=False, dropna=False)
-    wide = wide.reindex(index=list_methods(), columns=list(NETWORKS)).astype(object)
+    measured = {*table["method"], *failures["method"]}
+    wide = wide.reindex(index=[name for name in list_methods() if name in measured], columns=list(NETWORKS)).astype(
+        object
+    )
     for i, row in enumerate(failures.to_dict("records"), start=1):
         for network in row["networks"].split(", "):
             wide.loc[row["method"], network] = f"no ({i})"

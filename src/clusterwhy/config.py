@@ -36,6 +36,7 @@ RENAMED_MODULES = {
 GUIDED = "clusterwhy.attribution.rectified.GuidedBackpropagation"
 DEEP_LIFT = "clusterwhy.attribution.differences.DeepLift"
 RENAMED_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "clusterwhy.attribution.gradients.GradientTimesSign": ("clusterwhy.attribution.signs.GradientTimesSign", {}),
     "clusterwhy.attribution.gradients.GuidedBackpropagation": (GUIDED, {}),
     "clusterwhy.clustering.Hdbscan": ("clusterwhy.clustering.density.Hdbscan", {}),
     "clusterwhy.encoders.supervised.SupervisedFit": ("clusterwhy.classifiers.training.ClassifierTraining", {}),

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 from typing import Any
 
 import captum.attr
@@ -21,12 +22,15 @@ QUICK: dict[str, dict[str, Any]] = {
     "smooth": {"n_samples": 2},
     "smoothgrad": {"samples": 3},
     "vargrad": {"samples": 3},
+    "smoothgrad_x_sign": {"samples": 3},
+    "vargrad_x_sign": {"samples": 3},
     "gradient_shap": {"samples": 3},
     "shapley_sampling": {"samples": 2, "segment": 8},
     "occlusion": {"segment": 8},
 }
 # these draw random numbers batch by batch
 IN_THE_ORDER_OF_BATCHES = {"smoothgrad", "vargrad", "gradient_shap", "shapley_sampling", "smooth"}
+IN_THE_ORDER_OF_BATCHES |= {"smoothgrad_x_sign", "vargrad_x_sign"}
 
 
 class Attending(nn.Module):
@@ -343,6 +347,19 @@ def test_gradient_times_sign_solved_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["gradient", "smoothgrad", "vargrad", "guided_backprop", "deconvnet"])
+@pytest.mark.parametrize("threshold", [0.0, 0.7])
+def test_a_method_with_signs_is_the_method_times_the_sign_of_each_value(
+    name: str, threshold: float, network: nn.Module, windows: np.ndarray, references: np.ndarray
+) -> None:
+    windows[0, 0, :3] = [0.0, threshold, -threshold]
+    signs = np.where(windows - threshold >= 0, 1.0, -1.0)
+    plain = run(name, network, windows, references, seed=5).values
+    more = QUICK.get(name, {})
+    found = run(f"{name}_x_sign", network, windows, references, threshold=threshold, seed=5, **more).values
+    np.testing.assert_array_equal(found, plain * signs)
+
+
 def test_deep_taylor_is_z_plus_behind_squared_weights() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1)).double().eval()
@@ -372,6 +389,8 @@ def test_the_table_of_methods_has_a_row_for_each() -> None:
         name for name, one in ATTRIBUTORS.items() if hasattr(one, "baseline") and name != "difference"
     }
     assert not table.loc["gradient", "adds_up"] and table.loc["integrated_gradients", "adds_up"]
+    assert table.loc["lrp_epsilon", "adds_up"] and not table.loc["lrp_epsilon_sign", "adds_up"]
+    assert not method_of("smooth(composite=epsilon_sign)").adds_up
     for name in table.index:
         assert str(method_of(f"{name}({table.loc[name, 'parameters']})").attributor)  # as they may stand behind it
 
@@ -430,6 +449,8 @@ def test_names_carry_parameters() -> None:
         ("IG", {}, "near: integrated_gradients"),
         ("gradcam", {}, "near: grad_cam"),
         ("lrp_epsilonplus", {}, "near: lrp_epsilon_plus"),
+        ("lrpsign_epsilon_0_5_std_x", {}, "near: lrp_epsilon_sign, lrp_epsilon_plus_sign)"),
+        ("gradient_x_sign_mu_0_5", {}, "near: gradient_x_sign"),
         ("smoothgrad(nois=0.3)", {}, "near: noise"),
         ("smoothgrad", {"samples": 0}, "samples: "),
         ("lrp_epsilon", {"epsilom": 1.0}, "near: epsilon"),
@@ -449,7 +470,7 @@ def test_names_carry_parameters() -> None:
 def test_unknown_names_and_parameters_are_refused_with_the_near_ones(
     name: str, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(MethodError, match=message.replace("(", r"\(")):
+    with pytest.raises(MethodError, match=re.escape(message)):
         method_of(name, **parameters)
 
 

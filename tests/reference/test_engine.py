@@ -129,6 +129,7 @@ OTHERS = {
     "dense z_plus": {"dense": "z_plus", "first_layer": "flat", "convolution": "epsilon"},
     "dense w_square": {"dense": "w_square", "convolution": "gamma", "gamma": 1.0, "epsilon": None},
     "fixed box": {"first_layer": "box", "box": (-2.0, 3.0)},
+    "threshold of signs": {"first_layer": "sign", "threshold": 0.3},
 }
 
 
@@ -142,7 +143,7 @@ def test_the_engine_equals_zennit_and_its_relevance_budget_adds_up(case: tuple[A
     scale = expected.abs().max()
     assert (found - expected).abs().max() <= TOLERANCE.get(composite, 1e-8) * scale
     rest = tape.output.sum(1) - found.sum((1, 2))
-    for category in ("bias", "stabilizer", "sum", "norm", "route", "concatenate"):
+    for category in ("bias", "stabilizer", "sum", "norm", "route", "concatenate", "sign"):
         rest = rest - budget.sum(category)
     largest = max(float(amount.abs().max()) for _, _, amount in budget.entries)
     assert rest.abs().max() <= 1e-10 * max(largest, float(scale), float(tape.output.abs().max()))
@@ -237,6 +238,8 @@ def by_the_equations(rule: Rule, layer: nn.Module, x: Any, relevance: Any) -> An
             parts = torch.where((z > 0)[:, None], above, torch.where((z < 0)[:, None], below, torch.zeros_like(c)))
         elif rule.name == "w_square":
             parts = w**2 / stable((w**2).sum(1) + b**2)[:, None]
+        elif rule.name == "sign":
+            parts = w * torch.where(xi >= rule.low.expand_as(x[:1]).flatten(), 1.0, -1.0).to(w) / stable(z)[:, None]
         elif rule.name == "box":
             ends = [torch.broadcast_to(end, x[:1].shape).flatten() for end in (rule.low, rule.high)]
             c = c - up(w) * ends[0] - down(w) * ends[1]
@@ -258,6 +261,7 @@ def test_each_rule_is_its_equation_and_zennits(rule: Any, layer: str, non_negati
     x = torch.randn(2, 6, 11, dtype=torch.float64) if layer != "dense" else torch.randn(2, 6, dtype=torch.float64)
     x = x.abs() if non_negative else x
     low = torch.full((1, 6, 1)[: x.ndim], -5.0, dtype=torch.float64)
+    low = low * 0 + 0.2 if rule == "sign" else low
     made = Rule(rule, 1e-6, 0.25, 2.0, zero_bias, low, -low)
     if rule == "w_square" and layer == "convolution":
         module.bias = None  # squares of a bias meet the border differently; compared without
@@ -298,6 +302,32 @@ def test_three_units_solved_by_hand() -> None:
     # R_h = 1, R_k = 4; x1: 1 * 2/1 + 4 * 1/2 = 4; x2: 1 * -1/1 + 4 * 1/2 = 1
     np.testing.assert_allclose(found.values.ravel(), [4.0, 1.0], rtol=1e-5)
     np.testing.assert_allclose(found.target, [5.0])
+    # with signs at x = (2, 0.5): h = 3.5, k = 2.5, R_h / h = 1, R_k / k = 2; x1: 1 * 2 + 2 * 1 = 4; x2: -1 + 2 = 1
+    for composite, second in (("epsilon_sign", 1.0), (with_threshold(1.0), -1.0)):
+        found = lrp(network, np.array([[[2.0], [0.5]]]), composite=composite)
+        np.testing.assert_allclose(found.values.ravel(), [4.0, second], rtol=1e-5)
+        assert found.target == 8.5 and "signs in place of values" in found.provenance["notes"][-1]
+
+
+def with_threshold(threshold: float) -> CompositeSettings:
+    return COMPOSITES["epsilon_sign"].model_copy(update={"threshold": threshold})
+
+
+def test_the_threshold_of_signs_is_that_of_the_windows_behind_a_negative_scale(rng: np.random.Generator) -> None:
+    from clusterwhy.propagation.explainer import lrp
+
+    torch.manual_seed(0)
+    rest = nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Conv1d(3, 3, 3), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    rest = nn.Sequential(*rest, nn.Linear(3, 1), nn.Flatten(0)).double().eval()
+    norm = nn.BatchNorm1d(2).double().eval()
+    with torch.no_grad():
+        norm.weight.fill_(-2.0)
+        norm.bias.fill_(3.0)
+    windows = rng.standard_normal((4, 2, 12))
+    scaled = norm(torch.as_tensor(windows)).detach().numpy()
+    found = lrp(nn.Sequential(norm, *rest).eval(), windows, composite=with_threshold(0.4)).values
+    np.testing.assert_allclose(found, lrp(rest, scaled, composite=with_threshold(3.0 - 2.0 * 0.4)).values, rtol=1e-4)
+    assert not np.allclose(found, lrp(rest, scaled, composite=with_threshold(0.4)).values)
 
 
 class SharedAddition(nn.Module):

@@ -10,7 +10,7 @@ FROM_OTHERS = ("references", "own_references", "near_references")
 
 
 def description(attributor: Attributor, composite: CompositeSettings | None) -> dict[str, Any]:
-    """The row of a method in `describe_methods`.
+    """The row of a method in `describe_methods`, but whether it adds up.
 
     Args:
         attributor: what the method does.
@@ -21,7 +21,6 @@ def description(attributor: Attributor, composite: CompositeSettings | None) -> 
         "what": _rules(composite) if composite else _first_line(type(attributor)),
         "parameters": ", ".join(f"{key}={value}" for key, value in own.model_dump(exclude_none=True).items()),
         "references": _references(attributor),
-        "adds_up": attributor.complete,
     }
 
 

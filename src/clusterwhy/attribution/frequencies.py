@@ -57,8 +57,8 @@ def relevance_by_frequency(
 
     Args:
         relevance: (window, channel, time) of the signals' cells, by a method whose relevance is a multiplier times the
-            value: gradient x input, integrated gradients from zero, DeepLIFT, LRP without a `flat`, `box` or `w_square`
-            first layer. It says which frequencies, not only which values, the target depends on.
+            value: gradient x input, integrated gradients from zero, DeepLIFT, LRP without a `flat`, `box`, `w_square`
+            or `sign` first layer. It says which frequencies, not only which values, the target depends on.
         signals: (window, channel, time) what relevance is of: the windows, or their difference to one reference each.
         rate_hz: samples per second.
         frame: samples of a frame of the short-time transform (Hann windows, half overlapping); None transforms the

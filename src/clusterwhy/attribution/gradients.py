@@ -29,19 +29,6 @@ class GradientTimesInput(BatchAttributor):
         return network.gradient(windows) * windows
 
 
-@register_attributor("gradient_x_sign", threshold=0.0)
-class GradientTimesSign(BatchAttributor):
-    """Gradient times 1 where the value is at least `threshold`, else times -1 (SIGN; Gumpfer et al. 2023, equation 4).
-
-    Values near 0 then count as much as others, unlike in gradient x input.
-    """
-
-    threshold: float  # in units of the windows
-
-    def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
-        return network.gradient(windows) * ((windows >= self.threshold).to(windows.dtype) * 2.0 - 1.0)
-
-
 class OfNoisyCopies(BatchAttributor, ABC):
     """A statistic of the gradients of noisy copies of each window."""
 

@@ -31,9 +31,14 @@ def parse_name(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def near(name: str, known: list[str]) -> str:
-    """Names that are alike, that hold the given one (`shap`), or that it is the initials of (`ig`)."""
+    """Names that are alike, that hold the given one (`shap`), or that it is the initials of (`ig`).
+
+    Of SignXAI's `lrpsign_*`, whose parameters are parts of the name, LRP with signs.
+    """
     given = name.lower().replace("-", "_")
     plain = given.replace("_", "")
+    if given.startswith("lrpsign"):
+        return f" (near: {', '.join(one for one in known if one.startswith('lrp_') and one.endswith('_sign'))})"
     found = difflib.get_close_matches(given, known, n=3)
     found += [one for one in known if len(plain) > 2 and plain in one.replace("_", "")]
     found += [one for one in known if plain == "".join(word[0] for word in one.split("_"))]

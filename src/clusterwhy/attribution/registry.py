@@ -52,6 +52,12 @@ class Method:
     composite: CompositeSettings
     canonizer: "CanonizerName" = "auto"
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether relevance is meant to add up to the target; signs in place of values do not."""
+        by_rules = not self.attributor.has_own_rules
+        return self.attributor.complete and not (by_rules and self.composite.first_layer == "sign")
+
     def explain(
         self,
         network: "nn.Module",
@@ -146,7 +152,7 @@ def describe_methods() -> "pd.DataFrame":
     for name in list_methods():
         method = method_of(name)
         rules = method.composite if name.startswith(f"{LRP}_") else None
-        rows.append({"name": name, **description(method.attributor, rules)})
+        rows.append({"name": name, **description(method.attributor, rules), "adds_up": method.adds_up})
     return pd.DataFrame(rows).set_index("name")
 
 

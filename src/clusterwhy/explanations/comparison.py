@@ -113,7 +113,7 @@ class Comparison:
         for name, row in means.iterrows():
             asked = [*AREAS]
             if name in self.relevance:
-                asked += [*SANITY, *(SUMS if method_of(str(name)).attributor.complete else ())]
+                asked += [*SANITY, *(SUMS if method_of(str(name)).adds_up else ())]
             known = [key for key in row.index if key in asked or np.isfinite(row[key])]
             found[str(name)] = {str(key): defined_or(float(row[key]), WHY[str(key)]) for key in known}
         return found
@@ -177,7 +177,7 @@ def _by(
     """Relevance by one method for one class, and its figures."""
     unit, others = against
     own, *of_random = (method.explain(network, windows, unit, others, seed) for network in networks)
-    adds_up = method.attributor.complete
+    adds_up = method.adds_up
     for note in losses_in(own.provenance):
         log.warning("%s, class %d: %s", method.name, unit, note)
     row = {

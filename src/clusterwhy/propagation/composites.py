@@ -22,7 +22,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "flat": (),
     "w_square": (),
     "box": ("box",),
+    "sign": ("threshold",),
 }
+# rules of the first layer only, and what of the input they need
+OF_THE_INPUT = {"box": "the range", "sign": "the sign"}
 # of every rule but epsilon; zennit's default
 STABILIZER = 1e-6
 # `name` of composites in version 0.1 -> rule of convolutions, of the first layer; dense layers had epsilon
@@ -52,8 +55,8 @@ class Rule:
         gamma: weight of positive (negative) parts in `gamma`.
         alpha: weight of positive contributions in `alpha_beta`; negative ones have alpha - 1.
         zero_bias: leave the bias out of denominators, so that it absorbs nothing.
-        low: (1, channel, 1) lower end of the box.
-        high: (1, channel, 1) upper end of the box.
+        low: (1, channel, 1) lower end of the box; the threshold of `sign`.
+        high: (1, channel, 1) upper end of the box; the threshold of `sign`.
         present: (1, ...) where the values that a layer reads come from the input, and not from padding; None
             everywhere.
     """
@@ -115,8 +118,8 @@ def _known(rule: str) -> str:
 
 
 def _known_inside(rule: str) -> str:
-    if rule == "box":
-        raise ValueError("the rule box needs the range of the input, so only `first_layer` can have it")
+    if rule in OF_THE_INPUT:
+        raise ValueError(f"the rule {rule} needs {OF_THE_INPUT[rule]} of the input, so only `first_layer` can have it")
     return _known(rule)
 
 
@@ -149,6 +152,7 @@ class CompositeSettings(Settings):
     alpha: float | None = Field(default=None, ge=1.0)  # beta is alpha - 1
     gamma: float | None = Field(default=None, gt=0.0)
     box: Literal["data"] | tuple[float, float] | None = None
+    threshold: float | None = None  # of `sign`, in units of the windows
 
     @model_validator(mode="before")
     @classmethod
@@ -204,9 +208,11 @@ class CompositeSettings(Settings):
         if self.box is not None and self.box != "data":
             low, high = low * 0 + self.box[0], high * 0 + self.box[1]
 
+        threshold = low * 0 + (self.threshold or 0.0)
+
         def rule(name: str) -> Rule:
             size = STABILIZER if self.epsilon is None or name != "epsilon" else self.epsilon
-            ends = (low, high) if name == "box" else (None, None)
+            ends = {"box": (low, high), "sign": (threshold, threshold)}.get(name, (None, None))
             return Rule(name, size, self.gamma or 0.0, self.alpha or 1.0, self.zero_bias, *ends)
 
         first = None if self.first_layer is None else rule(self.first_layer)
@@ -235,6 +241,8 @@ COMPOSITES = {
     "epsilon_gamma": _composite("gamma", gamma=0.25),
     "epsilon_gamma_box": _composite("gamma", "box", gamma=0.25, box="data"),
     "epsilon_w_square": _composite("epsilon", "w_square"),
+    "epsilon_sign": _composite("epsilon", "sign", threshold=0.0),
+    "epsilon_plus_sign": _composite("z_plus", "sign", threshold=0.0),
     "deep_taylor": _composite("z_plus", "w_square", dense="z_plus", zero_bias=True),
 }
 

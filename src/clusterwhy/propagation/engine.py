@@ -45,8 +45,8 @@ class RelevanceBudget:
 
     Attributes:
         entries: (step, category, (window,) amount); categories `bias`, `stabilizer`, `sum` (dead residual
-            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights), `constant`
-            (what the network adds to, joins with or writes into data).
+            sums), `norm` (means and sums), `route` (padding and slices), `softmax` (of attention weights), `sign`
+            (signs in place of values), `constant` (what the network adds to, joins with or writes into data).
     """
 
     entries: list[tuple[str, str, torch.Tensor]] = field(default_factory=list)
@@ -54,8 +54,7 @@ class RelevanceBudget:
     def add(self, name: str, shared: Shared, n_windows: int) -> None:
         """Note what a step with weights kept."""
         kept = {"bias": shared.bias, "stabilizer": shared.stabilizer()}
-        if shared.softmax is not None:
-            kept["softmax"] = shared.softmax
+        kept |= {name: part for name, part in (("softmax", shared.softmax), ("sign", shared.sign)) if part is not None}
         self.entries.extend((name, category, per_window(amount, n_windows)) for category, amount in kept.items())
 
     def sum(self, category: str) -> torch.Tensor | float:

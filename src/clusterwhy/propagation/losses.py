@@ -17,6 +17,7 @@ CATEGORIES = {
     "stabilizer": "no contributions of the sign that the rule shares, or an output near 0",
     "norm": "a mean near 0",
     "route": "padding",
+    "sign": "signs in place of values, which do not add up to the target",
     "softmax": "a softmax or its logarithm, expanded to first order: explain the logits",
 }
 

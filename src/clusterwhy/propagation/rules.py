@@ -15,6 +15,7 @@ from clusterwhy.errors import CompositeError
 from clusterwhy.propagation.composites import Rule, Rules
 from clusterwhy.propagation.head_layers import RootedLinear
 from clusterwhy.propagation.linear_operation import LinearOperation
+from clusterwhy.propagation.signs import sign_of
 from clusterwhy.propagation.steps import Step
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
@@ -22,12 +23,13 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 
 @dataclass(frozen=True)
 class Shared:
-    """What a layer passes on (`inputs`), and what its bias, the stabiliser and a softmax keep, (window,) each."""
+    """What a layer passes on (`inputs`), and what its bias, the stabiliser, a softmax, signs keep, (window,) each."""
 
     inputs: torch.Tensor | tuple[torch.Tensor | None, ...]  # of several inputs, None to those that take none
     bias: torch.Tensor
     stabilizer: Callable[[], torch.Tensor]  # computed for a relevance budget only
     softmax: torch.Tensor | None = None
+    sign: torch.Tensor | None = None  # of signs in place of values
 
     @property
     def of_inputs(self) -> tuple[torch.Tensor | None, ...]:
@@ -255,6 +257,18 @@ def _box(case: _Case) -> Shared:
     return Shared(inputs, x.new_zeros(len(x)), lambda: total(case.relevance - difference * s))
 
 
+def _sign(case: _Case) -> Shared:
+    # epsilon with the sign of x - threshold in place of x (SIGN; Gumpfer et al. 2023): what the inputs get does not add
+    # up to what arrives
+    if case.rule.low is None:
+        raise CompositeError("the rule sign needs `low`, the threshold")
+    s = divide(case.relevance, case.z, case.rule.stabilizer)
+    inputs = case.layer.transpose(s, "w", case.x).mul_(sign_of(case.x, case.rule.low.to(case.x)))
+    kept = case.layer.dot(case.bias, s)
+    of_values = total(case.z * s) - kept
+    return Shared(inputs, kept, lambda: total(case.relevance - case.z * s), sign=of_values - total(inputs))
+
+
 # of each rule of `composites.RULES`; `zennit_backend.HOOKS` has zennit's hook that must give the same
 IMPLEMENTATIONS = {
     "epsilon": _epsilon,
@@ -264,4 +278,5 @@ IMPLEMENTATIONS = {
     "flat": _flat,
     "w_square": _w_square,
     "box": _box,
+    "sign": _sign,
 }

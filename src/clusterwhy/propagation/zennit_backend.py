@@ -22,6 +22,7 @@ from clusterwhy.propagation.operations import Addition
 from clusterwhy.propagation.per_window import difference
 from clusterwhy.propagation.residual_sums import residual_rule
 from clusterwhy.propagation.rules import rule_of, stabilize
+from clusterwhy.propagation.signs import sign_of
 from clusterwhy.propagation.steps import Canonical, Step
 
 # of outputs with hooks, as a share of their greatest size; merged batch norms round otherwise
@@ -47,6 +48,19 @@ def _hook(kind: type[Hook], rule: Rule, **parameters: Any) -> Hook:
     return kind(zero_params=["bias"] if rule.zero_bias else None, **parameters)
 
 
+def sign(rule: Rule) -> BasicHook:
+    """Epsilon with the sign of x - threshold in place of x (SIGN; Gumpfer et al. 2023)."""
+    hook: BasicHook = _hook(Epsilon, rule, epsilon=rule.stabilizer)
+    hook.reducer = lambda inputs, gradients: sign_of(inputs[0], _threshold(rule).to(inputs[0])) * gradients[0]
+    return hook
+
+
+def _threshold(rule: Rule) -> torch.Tensor:
+    if rule.low is None:
+        raise CompositeError("the rule sign needs `low`, the threshold")
+    return rule.low
+
+
 # of each rule of `composites.RULES`
 HOOKS: dict[str, Callable[[Rule], Hook]] = {
     "epsilon": lambda rule: _hook(Epsilon, rule, epsilon=rule.stabilizer),
@@ -56,6 +70,7 @@ HOOKS: dict[str, Callable[[Rule], Hook]] = {
     "flat": lambda rule: _hook(Flat, rule),
     "w_square": lambda rule: _hook(WSquare, rule),
     "box": lambda rule: _hook(ZBox, rule, low=rule.low, high=rule.high),
+    "sign": sign,
 }
 
 
@@ -135,15 +150,16 @@ def layer_map_composite(rules: Rules, canonizer: CanonizerName) -> Composite:
 
 
 def _types_of_first_layer(rule: Rule) -> Any:
-    # as in zennit's own composites: dense layers do not read the channels that a box is given for
-    return Convolution if rule.name == "box" else Linear
+    # as in zennit's own composites: dense layers do not read the channels that a box or a threshold is given for
+    return Convolution if rule.low is not None else Linear
 
 
 def check_first_layer(network: nn.Module, windows: torch.Tensor, rules: Rules) -> None:
     """Whether zennit, which gives the rule of the first layer to the one registered first, gives it to the right one.
 
     Raises:
-        CompositeError: the network has no such layer, calls another one first, or a box is not of what the layer reads.
+        CompositeError: the network has no such layer, calls another one first, or it does not read the windows that a
+            box or a sign is of.
     """
     rule = rules.first_layer
     if rule is None:
@@ -162,10 +178,10 @@ def check_first_layer(network: nn.Module, windows: torch.Tensor, rules: Rules) -
         fault = "the network has no such layer"
     elif calls[0][0] is not layers[0]:
         fault = "the network calls another one before it"
-    elif rule.name == "box" and not (calls[0][1].shape == windows.shape and torch.equal(calls[0][1], windows)):
-        fault = "it reads other values than the windows that the box is of"
+    elif rule.low is not None and not (calls[0][1].shape == windows.shape and torch.equal(calls[0][1], windows)):
+        fault = f"it reads other values than the windows that the {rule.name} is of"
     if fault is not None:
-        kind = "convolution" if rule.name == "box" else "linear layer"
+        kind = "convolution" if rule.low is not None else "linear layer"
         raise CompositeError(
             f"without our canonizer the rule {rule.name} is for the {kind} that is registered first, but {fault}: "
             "choose `canonizer: auto`, which finds the layers that read the input, or a composite without `first_layer`"

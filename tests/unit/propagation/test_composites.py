@@ -29,6 +29,8 @@ def build(**changes: Any) -> CompositeSettings:
         ({"convolution": "zplus"}, r"composite\.convolution: .*no rule 'zplus'; there are epsilon, z_plus, alpha_beta"),
         ({"first_layer": "boxes"}, r"composite\.first_layer: .*no rule 'boxes'"),
         ({"dense": "box", "box": "data"}, r"composite\.dense: .*only `first_layer` can have it"),
+        ({"dense": "sign", "threshold": 0.0}, "the rule sign needs the sign of the input, so only `first_layer`"),
+        ({"first_layer": "sign"}, "`threshold` is missing: the rule sign of first_layer needs it"),
         ({"first_layer": "box"}, "`box` is missing: the rule box of first_layer needs it"),
         ({"convolution": "gamma"}, "`gamma` is missing: the rule gamma of convolution needs it"),
         ({"convolution": "alpha_beta"}, "`alpha` is missing: the rule alpha_beta of convolution needs it"),
