@@ -9,6 +9,7 @@ from pydantic import Field
 from clusterwhy.data.series import Series, fill_missing
 from clusterwhy.datasets.bundled import Bundled
 from clusterwhy.errors import DataError
+from clusterwhy.readers.beats import beat_labels
 from clusterwhy.types import IntArray
 
 
@@ -140,9 +141,8 @@ class EcgArchive(Archive):
         if np.issubdtype(arrays["signal"].dtype, np.integer):
             signal = signal / self.load("gain")["gain"]
         rate_hz = float(arrays["fs"])
-        names, labels = self._labels(
-            arrays["beat_sample"].astype(np.int64), arrays["beat_symbol"], len(signal), rate_hz
-        )
+        beats, symbols = arrays["beat_sample"].astype(np.int64), arrays["beat_symbol"]
+        names, labels = beat_labels(beats, symbols, len(signal), rate_hz, self.classes, self.path)
         groups = self._blocks(len(signal), rate_hz)
         return Series(
             name=Path(self.path).stem,
@@ -158,21 +158,6 @@ class EcgArchive(Archive):
             groups=groups,
             group_names=() if groups is None else tuple(f"block {i}" for i in range(groups.max() + 1)),
         )
-
-    def _labels(
-        self, beats: IntArray, symbols: np.ndarray, n_samples: int, rate_hz: float
-    ) -> tuple[tuple[str, ...], IntArray]:
-        samples = np.arange(n_samples)
-        nearest = np.searchsorted((beats[1:] + beats[:-1]) / 2, samples)
-        names, codes = np.unique(symbols.astype(str), return_inverse=True)
-        if self.classes is None:
-            return _names(names), codes[nearest].astype(np.int64)
-        owner = {symbol: i for i, members in enumerate(self.classes.values()) for symbol in members}
-        if unknown := [str(name) for name in names if name not in owner]:
-            raise DataError(self.path, [f"beats {', '.join(unknown)} are in no class of `dataset.classes`"])
-        of_beat = np.array([owner[str(symbol)] for symbol in symbols])
-        near = np.abs(samples - beats[nearest]) <= 0.06 * rate_hz
-        return tuple(self.classes), np.where(near, of_beat[nearest], 0).astype(np.int64)
 
     def _blocks(self, n_samples: int, rate_hz: float) -> IntArray | None:
         if self.block_s is None:

@@ -49,6 +49,10 @@ class FileSettings(Policies, Part):
         """
         return several(self.path, self.suffixes) or [Path(expanduser(self.path))]
 
+    def unread(self, files: Sequence[Path]) -> list[str]:
+        """Names of the other files of a folder, which notes tell of."""
+        return left_out(self.path, files)
+
     def read_file(self) -> Series:
         """Read and check the one file at `path`.
 
@@ -73,7 +77,7 @@ class FileSettings(Policies, Part):
         }
         recordings, notes = read_each(readers, self.path)
         series = joined(recordings, name_of_all(self.path), self.path, self.rate_tolerance)
-        notes += [f"{name} is left out: no {' or '.join(self.suffixes)}" for name in left_out(self.path, files)]
+        notes += [f"{name} is left out: no {' or '.join(self.suffixes)}" for name in self.unread(files)]
         train_stop = round(self.train_share * len(series.values))
         return replace(series, train_stop=train_stop, notes=(*series.notes, *notes))
 
