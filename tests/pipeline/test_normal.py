@@ -96,12 +96,12 @@ def test_a_recording_that_a_study_is_applied_to_needs_no_period_of_its_own(
     done = stages.run("pipeline.apply", "dataset=pump", "dataset.normal={from:500,to:600}")
     assert done.returncode == 0, done.said
     assert "`normal` of the recording is not used" in done.said
-    assert "the study was fitted on all windows; anomalies are relative to the whole recording" in done.said
+    assert "the study was fitted on all windows, so anomalies are judged by the recording itself" in done.said
 
 
 def test_the_page_says_what_anomalies_are_relative_to(study: Checkout) -> None:
     page = (study.root / "artifacts/report/report.html").read_text()
-    assert "Fitted on all windows; anomalies are relative to the whole recording." in page
+    assert "Fitted on all windows, so anomalies are judged by the recording itself." in page
 
 
 def test_a_folder_of_runs_is_one_study(study: Checkout, stages: StageServer, fault: Callable[..., None]) -> None:

@@ -114,10 +114,13 @@ class Prepared:
         return f"{what} ({_percent(float(self.index['train'].mean()))} of windows)"
 
     def fitted_says(self, subject: str = "Fitted") -> str:
-        """What was fitted on, and what anomalies are relative to, in one sentence that begins with the subject."""
+        """What was fitted on, and what anomalies are judged by, in one sentence that begins with the subject.
+
+        It holds for scores relative to a cluster, too: what is usual in one is that of its windows that were fitted on.
+        """
         if part := self.fitted_on:
-            return f"{subject} on {part}; anomalies are relative to it."
-        return f"{subject} on all windows; anomalies are relative to the whole recording."
+            return f"{subject} on {part}, so anomalies are judged by it."
+        return f"{subject} on all windows, so anomalies are judged by the recording itself."
 
     @cached_property
     def anomalous_samples(self) -> Any:

@@ -179,11 +179,11 @@ def test_a_prepared_series_says_what_anomalies_are_relative_to(tmp_path: Path) -
     period = saved(tmp_path / "a", csv(tmp_path, hours(), normal={"from": "2024-03-02", "to": "2024-03-08"}))
     share = 100 * period.index["train"].mean()
     assert period.fitted_says() == (
-        f"Fitted on 2024-03-02 to 2024-03-08 ({share:.2g} % of windows); anomalies are relative to it."
+        f"Fitted on 2024-03-02 to 2024-03-08 ({share:.2g} % of windows), so anomalies are judged by it."
     )
     assert np.flatnonzero(period.fitted).tolist() == list(range(24, 192))
     whole = saved(tmp_path / "b", csv(tmp_path, hours()))
-    assert whole.fitted_says() == "Fitted on all windows; anomalies are relative to the whole recording."
+    assert whole.fitted_says() == "Fitted on all windows, so anomalies are judged by the recording itself."
     first = saved(tmp_path / "c", csv(tmp_path, hours(), train_share=0.2))
     assert first.fitted_says("The study was fitted").startswith("The study was fitted on the first 20 % of the samples")
 
