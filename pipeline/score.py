@@ -10,7 +10,7 @@ import pandas as pd
 
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError, Random
-from clusterwhy.anomaly.relative import relative, usual_scores
+from clusterwhy.anomaly.relative import compared_with_all, relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
@@ -92,6 +92,10 @@ def main(run: StageRun) -> None:
         "anomalous_share": float(np.mean(table["anomalous"])),
     }
     log.info("%d anomalous segments above %.4g, %s", len(segments), threshold, run.settings["threshold"].says)
+    if usual:
+        clusters = [int(cluster) for cluster in np.unique(labels) if cluster >= 0]
+        for why, own in compared_with_all(usual, clusters, labels[train]).items():
+            log.info("all training windows are what is usual for cluster %s: %s", ", ".join(map(str, own)), why)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Is a window unusual for its state? Scores over what is usual in the window's cluster."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,22 @@ def usual_scores(usual: Mapping[int, float], labels: IntArray) -> FloatArray | N
     for cluster, score in usual.items():
         found[labels == cluster] = score
     return found
+
+
+def compared_with_all(usual: Iterable[int], clusters: Iterable[int], trained: IntArray) -> dict[str, list[int]]:
+    """Why all training windows are what is usual for some clusters -> these clusters.
+
+    Args:
+        usual: clusters that have a usual score of their own.
+        clusters: all clusters.
+        trained: (training window,) their clusters.
+    """
+    found: dict[str, list[int]] = {"they hold too few of them": [], "they hold none of them": []}
+    few, none = found.values()
+    for cluster in clusters:
+        if cluster not in usual:
+            (few if cluster in trained else none).append(cluster)
+    return {why: own for why, own in found.items() if own}
 
 
 def read_usual(segments: Mapping[str, Any], labels: IntArray) -> FloatArray | None:

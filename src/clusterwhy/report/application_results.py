@@ -13,6 +13,7 @@ from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
 from clusterwhy.report.news import Behind, PageNews
 from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.types import IntArray
 
 APPLIED = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows")
 MOST_BEHIND = 5000  # fitted windows drawn behind the new ones
@@ -53,6 +54,11 @@ class ApplicationResults(StudyResults):
     def normal(self) -> Prepared:
         """The fitted recording, whose normal windows anomalies are compared with."""
         return self.study.data
+
+    @property
+    def trained(self) -> IntArray:
+        """(training window,) clusters of the windows that the study was fitted on."""
+        return self.study.trained
 
     @cached_property
     def annotated(self) -> Annotated:

@@ -13,6 +13,7 @@ import pandas as pd
 from clusterwhy.annotations.annotated import Annotated, Known, Sources, annotate_from
 from clusterwhy.annotations.located import Place
 from clusterwhy.annotations.window_times import ClusterTimes
+from clusterwhy.anomaly.relative import compared_with_all
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.artifacts.undefined import NOT_TWO
 from clusterwhy.data.storage import Prepared
@@ -122,6 +123,11 @@ class StudyResults:
         return read_array(self.folders["cluster"] / "labels.npy")
 
     @property
+    def trained(self) -> IntArray:
+        """(training window,) clusters of the windows that were fitted on."""
+        return self.labels[self.data.index["train"].to_numpy()]
+
+    @property
     def clusters(self) -> list[int]:
         """Numbers of the clusters."""
         return [record["cluster"] for record in self.summary["clusters"]]
@@ -211,9 +217,8 @@ class StudyResults:
             return ""
         found = f"A score is that of the detector {said}: 1 is usual."
         clusters = [record["cluster"] for record in self.summary["clusters"]]
-        if small := [cluster for cluster in clusters if str(cluster) not in usual]:
-            names = self.cluster_names(small)
-            found += f" All training windows are what is usual for {names}: they hold too few of them."
+        for why, own in compared_with_all([int(cluster) for cluster in usual], clusters, self.trained).items():
+            found += f" All training windows are what is usual for {self.cluster_names(own)}: {why}."
         return found
 
     @property

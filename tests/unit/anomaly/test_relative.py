@@ -5,7 +5,15 @@ import pytest
 
 from clusterwhy.anomaly.base import Scores
 from clusterwhy.anomaly.detectors import Glosh, MeanAbsoluteZ, Random
-from clusterwhy.anomaly.relative import ELSEWHERE, Nothing, UsualInCluster, read_usual, relative, usual_scores
+from clusterwhy.anomaly.relative import (
+    ELSEWHERE,
+    Nothing,
+    UsualInCluster,
+    compared_with_all,
+    read_usual,
+    relative,
+    usual_scores,
+)
 from clusterwhy.anomaly.thresholds import HalvingTailThreshold
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
@@ -25,6 +33,14 @@ def test_usual_scores_solved_by_hand() -> None:
     # the median of all 54 training windows is 1; cluster 2 has 2 of them, cluster 4 none
     found = SETTINGS.usual(*a_recording())
     assert found == {ELSEWHERE: 1.0, 0: 1.0, 1: 4.0, 3: 0.1}
+
+
+def test_clusters_that_all_windows_are_usual_for_are_told_with_the_reason() -> None:
+    scores, labels, train = a_recording()
+    usual = SETTINGS.usual(scores, labels, train)
+    found = compared_with_all(usual, range(5), labels[train])
+    assert found == {"they hold too few of them": [2], "they hold none of them": [4]}
+    assert compared_with_all(range(5), range(5), labels[train]) == {}
 
 
 def test_each_window_is_compared_with_its_own_cluster() -> None:
