@@ -17,6 +17,7 @@ from clusterwhy.application.recording import (
     without_normal,
     without_range_of,
 )
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared
@@ -46,7 +47,7 @@ def main(run: StageRun) -> None:
         log.warning("%s: channel %r %s", row.check, row.channel, row.says)
     placed, scores = applied.placed, applied.scores
     seconds = time.monotonic() - began
-    log.info("embedded, placed and scored %d windows in %.1f s", len(data.index), seconds)
+    log.info("embedded, placed and scored %s in %.1f s", counted(len(data.index), "window"), seconds)
     run.tracker.summarise({"application_s": seconds})
     run.metrics = {
         "n_windows": len(data.index),
@@ -66,10 +67,10 @@ def main(run: StageRun) -> None:
     )
     run.metrics |= news.figures
     log.info(
-        "%d channels have drifted from the study (reference: %s), %d candidates for new states",
-        run.metrics["n_drifted_channels"],
+        "drifted from the study (reference: %s): %s; %s for new states",
         news.drift["reference"].iloc[0],
-        run.metrics["n_candidate_states"],
+        counted(run.metrics["n_drifted_channels"], "channel"),
+        counted(run.metrics["n_candidate_states"], "candidate"),
     )
     run.tracker.table("drift", news.drift)
     _explain(run, applied)
@@ -106,7 +107,9 @@ def _read(run: StageRun, study: FittedStudy) -> tuple[Prepared, tuple[str, ...]]
     write_json(run.out / NAME, data_report(series))
     card = study.data.card
     data = save_recording(run.out / "prepare", admitted(series, card, run.settings["application"]), card)
-    log.info("%s: %d samples x %d channels, %d windows", series.name, *data.scaled.shape, len(data.index))
+    n_samples, n_channels = data.scaled.shape
+    size = f"{counted(n_samples, 'sample')} x {counted(n_channels, 'channel')}"
+    log.info("%s: %s, %s", series.name, size, counted(len(data.index), "window"))
     log.info("%s", study.data.fitted_says("the study was fitted"))
     return data, tuple(channel_differences(series.channels, card)[0])
 
@@ -117,7 +120,8 @@ def _explain(run: StageRun, applied: Application) -> None:
     found = write_explanations(applied)
     n_clusters, n_anomalies = found.pop("n_clusters"), found.pop("n_anomalies")
     run.metrics |= {"explained": found}
-    log.info("explained windows of %d clusters and %d anomalies", n_clusters, n_anomalies)
+    anomalies = f"{n_anomalies} anomal{'y' if n_anomalies == 1 else 'ies'}"
+    log.info("explained windows of %s and %s", counted(n_clusters, "cluster"), anomalies)
 
 
 if __name__ == "__main__":

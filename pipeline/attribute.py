@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_table, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
@@ -120,7 +121,8 @@ def main(run: StageRun) -> None:
     _draw_attention(run, explained, trained, signals.dt_s)
     write_concepts(run, explained, pairs, trained, signals)
     write_time_bins(run, next(iter(found.relevance.values())), explained, pairs, signals)
-    log.info("explained %d windows by %d methods", len(explained.table), len(found.relevance))
+    windows, methods = counted(len(explained.table), "window"), counted(len(found.relevance), "method")
+    log.info("explained %s by %s", windows, methods)
 
 
 if __name__ == "__main__":

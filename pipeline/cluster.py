@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.artifacts.undefined import defined_or
 from clusterwhy.clustering.summary import density_validity, silhouette, summarise, timeline
@@ -61,7 +62,7 @@ def main(run: StageRun) -> None:
             fitted.sum(),
             len(fitted),
         )
-    log.info("%d clusters, %.1f %% noise", n_clusters, 100 * noise)
+    log.info("%s, %.1f %% noise", counted(n_clusters, "cluster"), 100 * noise)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from clusterwhy.annotations.annotated import Sources
 from clusterwhy.annotations.located import Interval, Span
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import (
     UNFINISHED,
     read_array,
@@ -99,7 +100,7 @@ def run(artifacts: Path, these: str, those: str, out: Path) -> None:
     for sentence in study.annotated.told:
         log.warning("%s", sentence)
     given, (these, those) = (these, those), (with_names(facts, these), with_names(facts, those))
-    log.info("%d windows of `%s` against %d of `%s`", len(first), these, len(second), those)
+    log.info("%s of `%s` against %d of `%s`", counted(len(first), "window"), these, len(second), those)
     data, config = study.data, study.provenance("explain")["config"]
     workers = build_settings({"workers": _default_workers()})["workers"]
     settings = ExplanationSettings.of(build_settings({name: config[name] for name in ExplanationSettings.names()}))

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, write_array
 from clusterwhy.data.storage import Prepared
 from clusterwhy.encoders.shards import on_shard
@@ -40,7 +41,8 @@ def _embed(run: StageRun, data: Prepared, encoder: Path) -> None:
     for name, folder, trained in asked:
         path = run.out / f"{name}.npy"
         workers.windows(partial(on_shard, work, data.folder, folder, trained), len(data.index), path, BATCH_SIZE, name)
-    log.info("embedded %d windows into %d dimensions", *read_array(run.out / "embeddings.npy").shape)
+    n_windows, n_dimensions = read_array(run.out / "embeddings.npy").shape
+    log.info("embedded %s into %d dimensions", counted(n_windows, "window"), n_dimensions)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clusterwhy.anomaly.thresholds import sample_scores
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, read_json, read_table, write_table
 from clusterwhy.artifacts.undefined import NOT_TWO, REASONS, Undefined, column_mean, defined_or, mean_of
 from clusterwhy.data.storage import Prepared
@@ -138,9 +139,9 @@ def _faithfulness(
     of_each = found.faithfulness.groupby("cluster")["n_windows"].first()
     run.metrics["n_evaluated"] = int(of_each.sum())
     log.info(
-        "evaluated explanations on %d windows of %d clusters, of %d that are explained",
-        of_each.sum(),
-        len(of_each),
+        "evaluated explanations on %s of %s, of %d that are explained",
+        counted(int(of_each.sum()), "window"),
+        counted(len(of_each), "cluster"),
         len(read_table(run.inputs / "explain" / "explained.parquet")),
     )
     figures: dict[str, Any] = {}
@@ -211,7 +212,7 @@ def main(run: StageRun) -> None:
     series = _series(run, data)
     replicates = series.replicates(run.inputs / "train", run.inputs / "embed")
     part = run.settings["evaluation"].clustered(len(data.starts), run.settings["seed"])
-    log.info("comparing clusters on %d of %d windows", part.sum(), len(part))
+    log.info("comparing clusters on %d of %s", part.sum(), counted(len(part), "window"))
     rows: list[dict[str, Any]] = [
         *_cluster_rows(run, data, part, series.explainable),
         *_seed_rows(run, series, replicates, part),

@@ -4,6 +4,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.data.storage import Prepared
 from pipeline._stage import StageRun, stage
@@ -61,7 +62,7 @@ def _clusters(run: StageRun, series: "EmbeddedSeries", replicates: "list[Embedde
             "which channel"
         )
     # durations differ from run to run, so they are logged and not written into an artifact
-    log.info("explained %d windows of clusters in %.1f s", len(found.windows), found.seconds)
+    log.info("explained %s of clusters in %.1f s", counted(len(found.windows), "window"), found.seconds)
     run.tracker.summarise({"attribution_s": found.seconds})
     run.tracker.table("importance", found.importance)
     run.tracker.table("quality", found.quality)
@@ -94,12 +95,14 @@ def _anomalies(run: StageRun, series: "EmbeddedSeries", detection: "Detection") 
     save_anomalies(run.out, found)
     run.metrics |= anomaly_figures(found)
     if len(found.windows):
-        log.info("explained %d anomalous windows in %.1f s: %s", len(found.windows), found.seconds, found.target)
+        n_windows = counted(len(found.windows), "anomalous window")
+        log.info("explained %s in %.1f s: %s", n_windows, found.seconds, found.target)
     elif run.settings["anomalies"].count:
         log.warning("anomalies are not explained: %s", found.why_none)
     n_explained, n_patterns = int(found.patterns["n_alarms"].sum()), len(found.patterns)
     if n_explained:
-        log.info("%d of %d alarms are explained, in %d patterns", n_explained, found.n_alarms, n_patterns)
+        alarms, patterns = counted(found.n_alarms, "alarm"), counted(n_patterns, "pattern")
+        log.info("%d of %s explained, in %s", n_explained, alarms, patterns)
     run.metrics |= {"n_alarms": found.n_alarms, "n_patterns": n_patterns}
     run.tracker.summarise({"anomaly_attribution_s": found.seconds})
     run.tracker.table("anomaly_channels", found.channels)

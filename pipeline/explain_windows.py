@@ -2,6 +2,7 @@
 
 import logging
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.artifacts.undefined import median_of
 from clusterwhy.config import build_settings
@@ -48,7 +49,7 @@ def main(run: StageRun) -> None:
     }
     run.tracker.table("noise", noise)
     which = "" if n_explained == len(labels) else f", {run.settings['coverage'].max_windows} at most (`coverage`)"
-    log.info("explained %d of %d windows one by one%s", n_explained, len(labels), which)
+    log.info("explained %d of %s one by one%s", n_explained, counted(len(labels), "window"), which)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, write_table
 from pipeline._console import one_message
 
@@ -25,7 +26,7 @@ def main() -> None:
     with one_message():
         found = predict(arguments.checkpoint, read_array(arguments.windows))
         write_table(arguments.out, found.table())
-    log.info("%d windows classified: %s", len(found.probabilities), arguments.out)
+    log.info("%s classified: %s", counted(len(found.probabilities), "window"), arguments.out)
 
 
 if __name__ == "__main__":

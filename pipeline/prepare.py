@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import write_json
 from clusterwhy.artifacts.undefined import defined_or
 from clusterwhy.data.periods import WindowOfRecording, period_of, repeats_says
@@ -58,7 +59,9 @@ def _prepare(run: StageRun) -> None:
         "n_constant_channels": len(constant),
         "period": defined_or(None if period is None else period.samples, "nothing repeats in the recording"),
     }
-    log.info("%s: %d samples x %d channels, %d windows", series.name, *series.values.shape, len(index))
+    n_samples, n_channels = series.values.shape
+    size = f"{counted(n_samples, 'sample')} x {counted(n_channels, 'channel')}"
+    log.info("%s: %s, %s", series.name, size, counted(len(index), "window"))
     log.info("%s", data.fitted_says())
     log.info("%s", repeats or "Nothing repeats in the recording: no length of windows follows from it.")
 

@@ -13,6 +13,7 @@ from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError, Random
 from clusterwhy.anomaly.relative import compared_with_all, relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.encoders.shards import on_shard
@@ -91,7 +92,8 @@ def main(run: StageRun) -> None:
         "n_segments": len(segments),
         "anomalous_share": float(np.mean(table["anomalous"])),
     }
-    log.info("%d anomalous segments above %.4g, %s", len(segments), threshold, run.settings["threshold"].says)
+    found = counted(len(segments), "anomalous segment")
+    log.info("%s above %.4g, %s", found, threshold, run.settings["threshold"].says)
     if usual:
         clusters = [int(cluster) for cluster in np.unique(labels) if cluster >= 0]
         for why, own in compared_with_all(usual, clusters, labels[train]).items():

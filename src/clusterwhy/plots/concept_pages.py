@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.plots.concepts import draw_concept_difference, draw_concepts
 from clusterwhy.plots.names import shown
 from clusterwhy.plots.pages import Files
@@ -22,7 +23,7 @@ def concepts_page(stem: Path, table: pd.DataFrame) -> Files:
     for ax, name in zip(axes, names, strict=True):
         own = table[table["group"] == name]
         draw_concepts(ax, own, N_CONCEPTS)
-        ax.set_title(f"{shown(name)} ({own['n_windows'].iloc[0]} windows)", fontsize=8)
+        ax.set_title(f"{shown(name)} ({counted(own['n_windows'].iloc[0], 'window')})", fontsize=8)
         ax.set_ylabel("concept", fontsize=7)
     figure.suptitle(f"layer {shown(table['layer'].iloc[0], 60)}", fontsize=8)
     return save(figure, stem)

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.image import AxesImage
 from scipy.stats import t as student
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.errors import ShapeError
 from clusterwhy.metrics.bootstrap import bootstrap_means, percentile_limits
 from clusterwhy.plots.figures import LINE
@@ -142,7 +143,7 @@ def draw_average(
     low, high = mean_limits(windows, interval, confidence, seed)
     method = "bootstrap" if interval == "bootstrap" else "standard error"
     ax.fill_between(seconds, low, high, color=BAND, alpha=0.55, linewidth=0, label=f"{confidence:.0%} ({method})")
-    ax.plot(seconds, mean, color=LINE, linewidth=1.0, label=f"mean of {len(windows)} windows")
+    ax.plot(seconds, mean, color=LINE, linewidth=1.0, label=f"mean of {counted(len(windows), 'window')}")
     ax.set_xlim(signals.ends(0, windows.shape[1]))
     ax.tick_params(labelsize=6)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.concepts.tables import ReferenceWindow
 from clusterwhy.explanations.contributions import Contributions
 from clusterwhy.plots import contributions, explanations
@@ -87,7 +88,7 @@ def averages_page(
             below.set_yticks([])
             for ax in (above, below) if below is not column[-1] else (above,):
                 ax.tick_params(bottom=False)
-        column[0].set_title(f"{shown(name)} ({len(windows)} windows)", fontsize=8)
+        column[0].set_title(f"{shown(name)} ({counted(len(windows), 'window')})", fontsize=8)
     name_panels(axes[::2], own)
     for ax in axes[-2]:
         ax.set_xlabel("")
@@ -173,7 +174,7 @@ def contributions_page(
     bar.ax.set_yticklabels(["lowest", "highest"], fontsize=6)
     bar.set_label("input, rank among windows", fontsize=7)
     contributions.draw_waterfall(waterfall, found.of([window]), n - 2, target)
-    bars.set_title(f"{len(found.values)} windows", fontsize=8)
+    bars.set_title(counted(len(found.values), "window"), fontsize=8)
     swarm.set_title("each window", fontsize=8)
     waterfall.set_title(textwrap.fill(title, 44), fontsize=8, loc="right")
     return save(figure, stem)
@@ -214,7 +215,11 @@ def _finish(
         bar = figure.colorbar(image, ax=axes, extend=extend, shrink=min(1.0, 2.6 / figure.get_figheight()), aspect=25)
         bar.set_label(label, fontsize=7)
         bar.ax.tick_params(labelsize=6)
-    omitted = f"{n_omitted} channels with less relevance are omitted" if n_omitted else ""
+    omitted = (
+        f"{counted(n_omitted, 'channel')} with less relevance {'is' if n_omitted == 1 else 'are'} omitted"
+        if n_omitted
+        else ""
+    )
     text = "\n".join(line for line in (title, omitted) if line)
     if text:
         figure.suptitle(text, fontsize=8)

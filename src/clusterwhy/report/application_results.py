@@ -8,6 +8,7 @@ from typing import Any, Self
 import pandas as pd
 
 from clusterwhy.annotations.annotated import Annotated, Sources, annotate_elsewhere
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
@@ -94,9 +95,9 @@ class ApplicationResults(StudyResults):
         known, unknown = (table["cluster"] >= 0).mean(), table["unknown"].mean()
         n_segments = len(self.segments)
         return (
-            f"{len(table)} windows of {self.data.card.name}, read, placed and scored by the study {card.name}, without "
-            f"training: {known:.1%} are in its clusters, {unknown:.1%} in no known state; "
-            f"{n_segments} segment{'s are' if n_segments != 1 else ' is'} anomalous by its threshold."
+            f"{counted(len(table), 'window')} of {self.data.card.name}, read, placed and scored by the study "
+            f"{card.name}, without training: {known:.1%} are in its clusters, {unknown:.1%} in no known state; "
+            f"{counted(n_segments, 'segment')} {'is' if n_segments == 1 else 'are'} anomalous by its threshold."
         )
 
     def provenance(self, stage: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.data.storage import Prepared
 from clusterwhy.plots.clock import Clock
@@ -57,8 +58,8 @@ class PageNews:
         drifted = [row["name"] for row in self._drift() if row["drifted"]]
         told = [f"Drifted from the study (reference: {self._reference}): {', '.join(drifted)}."] if drifted else []
         states = [
-            f"Candidate state {one['candidate']}: {one['n_windows']} windows ({one['share']:.0%} of all) like each "
-            "other and unlike every known state."
+            f"Candidate state {one['candidate']}: {counted(one['n_windows'], 'window')} ({one['share']:.0%} of all) "
+            "like each other and unlike every known state."
             for one in self._records
         ]
         return [*checks, *told, *states]

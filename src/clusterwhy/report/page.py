@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import write_table, write_text
 from clusterwhy.plots.names import short
 from clusterwhy.report import pictures
@@ -76,7 +77,7 @@ def _render(variables: dict[str, Any]) -> str:
 
     loader = PackageLoader("clusterwhy.report", "assets")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "shown": short}
+    environment.filters |= {"counted": counted, "figure": figure, "shown": short}
     template = environment.get_template("page.html")
     script = "\n".join(_asset(name) for name in SCRIPTS)
     return template.render(style=_asset("page.css"), plotly=get_plotlyjs(), script=script, **variables)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report import when
@@ -174,8 +175,7 @@ def _stability(jaccard: "pd.Series[float]") -> str:
         return ""
     mean = jaccard.mean()
     overlap = f"Mean Jaccard overlap {mean:.2f} (lowest {jaccard.min():.2f})"
-    plural = "" if len(jaccard) == 1 else "s"
-    return f"{overlap} with {len(jaccard)} clustering{plural} of resampled windows: {stability_verdict(mean)}"
+    return f"{overlap} with {counted(len(jaccard), 'clustering')} of resampled windows: {stability_verdict(mean)}"
 
 
 def _nearest_cluster(study: StudyResults, cluster: int) -> dict[str, Any] | None:

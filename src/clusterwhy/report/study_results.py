@@ -14,6 +14,7 @@ from clusterwhy.annotations.annotated import Annotated, Known, Sources, annotate
 from clusterwhy.annotations.located import Place
 from clusterwhy.annotations.window_times import ClusterTimes
 from clusterwhy.anomaly.relative import compared_with_all
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, read_json, read_table
 from clusterwhy.artifacts.undefined import NOT_TWO
 from clusterwhy.data.storage import Prepared
@@ -364,9 +365,9 @@ class StudyResults:
         noise = f"{np.mean(self.labels < 0):.1%} are noise"
         alone = f" No cluster is explained: {self.why_none}."
         return (
-            f"{len(self.labels)} windows of {self.data.length} samples form {n_clusters} "
-            f"cluster{'s' if n_clusters != 1 else ''}; {noise}; {n_segments} "
-            f"segment{'s are' if n_segments != 1 else ' is'} anomalous.{'' if self.explained_clusters else alone}"
+            f"{counted(len(self.labels), 'window')} of {counted(self.data.length, 'sample')} form "
+            f"{counted(n_clusters, 'cluster')}; {noise}; {counted(n_segments, 'segment')} "
+            f"{'is' if n_segments == 1 else 'are'} anomalous.{'' if self.explained_clusters else alone}"
         )
 
     def provenance(self, stage: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.undefined import REASONS, reasons_of
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.report.words import LEAST_FALL, difference
@@ -54,7 +55,11 @@ def property_sentences(properties: pd.DataFrame, window_s: float, most: int = 3)
     for row in rows.to_dict("records"):
         words, values = difference(row, window_s)
         if words and row["channel"] not in told:
-            left = f"{row['n_left']} of {row['n_windows']} windows would leave" if row["n_left"] else "none would leave"
+            left = (
+                f"{row['n_left']} of {counted(row['n_windows'], 'window')} would leave"
+                if row["n_left"]
+                else "none would leave"
+            )
             much = f"set to theirs, membership falls by {row['fall']:.0%} and {left}"
             told[row["channel"]] = f"{row['channel']} {words}{f': {values}' if values else ''}; {much}"
     return list(told.values())[:most]

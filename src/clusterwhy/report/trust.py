@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.metrics.verdicts import BETTER, EQUAL, WORSE, compared
@@ -82,7 +83,7 @@ def _losses(study: StudyResults) -> Iterator[Answer]:
             yield (
                 f"Is relevance lost on the way to the input? ({name})",
                 f"{shares.median():.0%} of the target (median; at most {shares.max():.0%}), more than "
-                f"{TOLERATED_LOSS:.0%} in {above} of {len(shares)} windows",
+                f"{TOLERATED_LOSS:.0%} in {above} of {counted(len(shares), 'window')}",
                 "; ".join(["Part of the target reaches no channel", *mine]),
             )
 
@@ -160,7 +161,7 @@ def _leading(study: StudyResults) -> Iterator[Answer]:
     ]
     yield (
         question,
-        f"certain in {len(groups) - len(doubtful)} of {len(groups)} clusters, by {encoders} encoders",
+        f"certain in {len(groups) - len(doubtful)} of {counted(len(groups), 'cluster')}, by {encoders} encoders",
         f"Not told apart: {'; '.join(doubtful)}." if doubtful else "Yes, with 95 % confidence.",
     )
 

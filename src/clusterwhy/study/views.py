@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.shares import relevance_shares
@@ -169,7 +170,7 @@ class ClusterSummary:
         note = f"<br>{html.escape(self.note)}" if self.note else ""
         central = ", ".join(map(str, self.medoid_windows[:3]))
         return (
-            f"<p><b>{called}</b>: {self.n_windows} windows ({self.share:.0%}){stability}<br>"
+            f"<p><b>{called}</b>: {counted(self.n_windows, 'window')} ({self.share:.0%}){stability}<br>"
             f"{times}{more}<br>most central windows: {central}{note}</p>{table}"
         )
 

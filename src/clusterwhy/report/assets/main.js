@@ -75,8 +75,6 @@ function addLegend(root, names) {
   if (entries.length) root.append("labels: ", ...entries);
 }
 
-function count(n, what) { return `${n} ${what}${n === 1 ? "" : "s"}`; }
-
 function addThreshold(root, data, state) {
   const slider = root.querySelector("input"), words = root.querySelector("output"), list = document.getElementById("segments");
   let low = data.about.threshold, high = data.about.threshold;
@@ -149,7 +147,7 @@ async function main() {
     colour.value = now.colour;
     element("path").setAttribute("aria-pressed", String(now.path));
     element("contrast").value = now.contrast;
-    element("kept").textContent = now.other.length ? `B: ${now.other.length} windows` : "";
+    element("kept").textContent = now.other.length ? `B: ${count(now.other.length, "window")}` : "";
     for (const id of ["csv", "json", "keep", "clear"]) element(id).disabled = !now.selected.length;
   };
   state.listen(["colour", "path", "contrast", "other", "selected"], reflect);

@@ -27,6 +27,9 @@ function plain(name, limit = 28) {
   return short.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
+// "1 window", "2 windows"
+function count(n, what) { return `${n} ${what}${n === 1 ? "" : "s"}`; }
+
 function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
 function axis(changes = {}) {

@@ -27,7 +27,7 @@ class SelectionView {
         if (!sent.ok) throw new Error(found.error);
         await this.data.add(found.arrays);
         const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs), known = gaps.filter(Number.isFinite).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: relevance of ${gaps.length} selected windows compared with all others. Median gap of relevance ${known.length ? `${number(100 * known[known.length >> 1], 2)} %` : "undefined (all targets are 0)"}; ${((performance.now() - began) / 1000).toFixed(1)} s.${found.losses.map((loss) => ` ${loss}.`).join("")}`;
+        this.answer.textContent = `${this.rules.value}: relevance of ${count(gaps.length, "selected window")} compared with all others. Median gap of relevance ${known.length ? `${number(100 * known[known.length >> 1], 2)} %` : "undefined (all targets are 0)"}; ${((performance.now() - began) / 1000).toFixed(1)} s.${found.losses.map((loss) => ` ${loss}.`).join("")}`;
       } catch (error) {
         this.answer.textContent = `not explained: ${error.message}`;
       }
@@ -66,7 +66,7 @@ class SelectionView {
     const own = this.together(selected), beside = others.length ? this.together(others) : null;
     const less = { none: "", rest: " minus all others", other: " minus selection B" }[contrast];
     const window = this.central(selected), dotted = others.length ? this.central(others) : null;
-    this.title.textContent = `${selected.length} windows selected${this.counts(selected)}`;
+    this.title.textContent = `${count(selected.length, "window")} selected${this.counts(selected)}`;
     this.note.textContent = this.said(own, beside, others, window, dotted);
     this.lanesOf(this.plot, window, dotted, "explained");
     const shares = channels.map((channel) => this.share(own, beside, channel)), dots = data.hasMoments(() => this.draw()) ? { title: "RMS of z", of: (channel) => own.rms(channel) } : null;
@@ -105,8 +105,8 @@ class SelectionView {
 
   said(own, beside, others, window, dotted) {
     const lines = [`Line: window ${window}, the most central one in the projection${own.nExplained ? ", over its own relevance" : ""}.`];
-    lines.push(own.nExplained ? `Bars: mean of the ${own.nExplained} explained windows, each for its own cluster, noise for the nearest one, with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
-    if (beside) lines.push(`Dotted: window ${dotted}, the most central one of ${this.state.values.contrast === "rest" ? "the others" : "the kept selection B"} (${others.length} windows, ${beside.nExplained} explained).`);
+    lines.push(own.nExplained ? `Bars: mean of the ${count(own.nExplained, "explained window")}, each for its own cluster, noise for the nearest one, with 95 % intervals over windows (another training may differ by more).` : "None of them was explained, so there is no relevance.");
+    if (beside) lines.push(`Dotted: window ${dotted}, the most central one of ${this.state.values.contrast === "rest" ? "the others" : "the kept selection B"} (${count(others.length, "window")}, ${beside.nExplained} explained).`);
     if (this.state.values.contrast === "other" && !others.length) lines.push("Selection B is empty.");
     return lines.join(" ");
   }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.study.comparison import frames
 from clusterwhy.study.comparison import matching as kinds
 from clusterwhy.study.comparison.comparing import Comparison
@@ -18,7 +19,7 @@ def comparable(found: Comparison) -> list[str]:
     """What is compared with what, and by which windows."""
     a, b = (side.results.data for side in (found.a, found.b))
     told = [f"A is {a.card.name}: {found.a.results.headline}", f"B is {b.card.name}: {found.b.results.headline}"]
-    cut = f"Both have {_count(len(a.channels), 'channel')} with the same names"
+    cut = f"Both have {counted(len(a.channels), 'channel')} with the same names"
     if (a.card.length, a.card.rate_hz) == (b.card.length, b.card.rate_hz):
         told.append(f"{cut}, and windows of {a.length} samples at {a.card.rate_hz:.6g} Hz.")
     else:
@@ -50,7 +51,8 @@ def clusters(found: Comparison) -> list[str]:
     table = found.clusters
     n_matched = int((table["kind"] == kinds.MATCHED).sum())
     told = [
-        f"{n_matched} of {table['cluster_a'].nunique()} clusters of A and {table['cluster_b'].nunique()} of B match."
+        f"{n_matched} of {counted(table['cluster_a'].nunique(), 'cluster')} of A and "
+        f"{table['cluster_b'].nunique()} of B match."
     ]
     for row in table.to_dict("records"):
         if row["kind"] not in (kinds.MATCHED, kinds.SPLIT_OFF, kinds.MERGES):
@@ -158,7 +160,3 @@ def _number(value: float, sign: str = "") -> str:
 def _names(letter: str, clusters: object) -> str:
     assert isinstance(clusters, Sequence)
     return " and ".join(f"{letter}{one}" for one in clusters)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' if n != 1 else ''}"

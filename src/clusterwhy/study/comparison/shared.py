@@ -9,6 +9,7 @@ import numpy as np
 
 from clusterwhy.application.applying import Application
 from clusterwhy.application.settings import ApplicationSettings
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array
 from clusterwhy.compute.workers import Workers
 from clusterwhy.data.series import Series
@@ -74,7 +75,7 @@ def by_membership(a: Side, b: Side, workers: Workers) -> Shared:
         data = _scaled_as(study.data, b.results.data, Path(folder) / "prepare")
         applied = Application(study, data, Path(folder), workers, limits)
         placed = place(study, applied.embeddings, twins_of(data, study.data), limits)
-    log.info("placed %d windows of B by the encoder of A", len(placed.labels))
+    log.info("placed %s of B by the encoder of A", counted(len(placed.labels), "window"))
     labels, rows = np.asarray(b.results.labels), np.arange(len(placed.labels))
     return Shared(MEMBERSHIP, placed.labels, labels, np.zeros(0, dtype=np.int64), rows)
 
