@@ -72,7 +72,7 @@ def test_all_that_is_wrong_with_an_array_is_one_message(networks: Path) -> None:
     assert "2 rows (2, 5) with values that are missing, infinite or too large" in str(raised.value)
 
 
-def test_all_that_is_wrong_with_a_table_is_one_message(networks: Path) -> None:
+def test_all_that_is_wrong_with_a_table_is_one_message(networks: Path, fault: Callable[..., None]) -> None:
     made = table(
         start=INDEX["start"] + 5 * (INDEX["window"] > 36), kind="a", v1=np.where(FEATURES[:, 1] > 0, 0.0, np.nan)
     )
@@ -82,6 +82,7 @@ def test_all_that_is_wrong_with_a_table_is_one_message(networks: Path) -> None:
     said, n_wrong = str(raised.value), int((FEATURES[:, 1] <= 0).sum())
     assert "column 'start': 3 rows (37, 38, 39) of other windows than artifacts/prepare/windows.parquet" in said
     assert "column 'kind' holds" in said and f"{n_wrong} rows (" in said and len(raised.value.records) == 3
+    fault("Input files", "vectors of other windows, with text and gaps", "embed", "one error that lists all faults")
 
 
 def _zip(path: Path) -> None:
@@ -103,16 +104,17 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_no_array_of_numbers_is_refused(networks: Path, what: str) -> None:
+def test_what_is_no_array_of_numbers_is_refused(networks: Path, what: str, fault: Callable[..., None]) -> None:
     make, told = WRONG[what]
     make(networks / "mine.npy")
     (name,) = [path.name for path in networks.iterdir()]
     with pytest.raises(DataError) as raised:
         stored(f"networks/{name}").given(INDEX)
     assert told in str(raised.value)
+    fault("Input files", f"vectors: {what}", "embed", "refused in one sentence")
 
 
-def test_a_file_that_is_missing_or_has_changed_is_told(networks: Path) -> None:
+def test_a_file_that_is_missing_or_has_changed_is_told(networks: Path, fault: Callable[..., None]) -> None:
     with pytest.raises(DataError, match=r"networks/mine\.npy.*\n.*no such file"):
         Vectors(path="networks/mine.npy").stored(CONFIG)
     np.save(networks / "mine.npy", FEATURES)
@@ -120,17 +122,20 @@ def test_a_file_that_is_missing_or_has_changed_is_told(networks: Path) -> None:
     np.save(networks / "mine.npy", FEATURES + 1)
     with pytest.raises(DataError, match="it has changed since the stage `train`"):
         settings.given(INDEX)
+    fault("Input files", "vectors that are missing", "train", "refused in one sentence")
+    fault("Input files", "vectors that changed after `train`", "embed", "refused: run `train` again")
 
 
 @pytest.mark.parametrize(
     "path", ["vectors.npy", "/tmp/networks/a.npy", "networks/../a.npy", "networks/a.pkl", "data/a.npy", "networks"]
 )
-def test_only_files_that_the_pipeline_watches_are_accepted(path: str) -> None:
+def test_only_files_that_the_pipeline_watches_are_accepted(path: str, fault: Callable[..., None]) -> None:
     with pytest.raises(ValidationError, match="notices changes only there"):
         Vectors(path=path)
+    fault("Input files", "vectors outside networks/", "train", "refused: `dvc repro` would not notice changes")
 
 
-def test_there_is_no_network(networks: Path) -> None:
+def test_there_is_no_network(networks: Path, fault: Callable[..., None]) -> None:
     np.save(networks / "mine.npy", FEATURES)
     stored("networks/mine.npy")
     encoder = load_encoder(Path("train"))
@@ -145,3 +150,4 @@ def test_there_is_no_network(networks: Path) -> None:
     save_encoder(Path("train"), encoder, CONFIG | {"path": "networks/mine.npy"}, 2, 10)
     with pytest.raises(ArtifactError, match="no `sha256` of networks/mine"):
         load_encoder(Path("train"))
+    fault("Damaged and hostile artifacts", "vectors without a checksum", "embed", "refused in one sentence")

@@ -1,6 +1,7 @@
 """WFDB records that the tests write themselves: what is read of them, and what is wrong with them."""
 
 import builtins
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,15 @@ def changed(header: Path, old: str, new: str) -> None:
     header.write_text(text.replace(old, new))
 
 
-def test_a_missing_signal_file_and_missing_annotations_are_told_together(tmp_path: Path) -> None:
+def test_a_missing_signal_file_and_missing_annotations_are_told_together(
+    tmp_path: Path, fault: Callable[..., None]
+) -> None:
     header = write(tmp_path, notes=False)
     header.with_suffix(".dat").unlink()
     found = faults(header, label="beats")
     assert "no file 100.dat beside the header" in found["no-file"]
     assert "no annotations 100.atr" in found["no-annotations"]
+    fault("Input files", "no signal file and no annotations", "wfdb", "one error that lists all faults")
 
 
 @pytest.mark.parametrize(
@@ -152,13 +156,16 @@ def test_a_missing_signal_file_and_missing_annotations_are_told_together(tmp_pat
         ("100 2 250 2000", "100 0 250 2000", "no-channel", "no signals"),
     ],
 )
-def test_what_is_wrong_with_a_header_is_said(tmp_path: Path, old: str, new: str, kind: str, says: str) -> None:
+def test_what_is_wrong_with_a_header_is_said(
+    tmp_path: Path, old: str, new: str, kind: str, says: str, fault: Callable[..., None]
+) -> None:
     header = write(tmp_path)
     changed(header, old, new)
     assert says in faults(header)[kind]
+    fault("Input files", f"header: `{old}` is `{new}`", "wfdb", f"refused: {kind}")
 
 
-def test_damaged_signals_and_annotations_are_found(tmp_path: Path) -> None:
+def test_damaged_signals_and_annotations_are_found(tmp_path: Path, fault: Callable[..., None]) -> None:
     header = write(tmp_path)
     signals = header.with_suffix(".dat")
     content = bytearray(signals.read_bytes())
@@ -174,6 +181,8 @@ def test_damaged_signals_and_annotations_are_found(tmp_path: Path) -> None:
     assert "have no beats" in faults(header, label="beats")["no-beats"]
     wfdb.wrann("100", "atr", np.array([100]), symbol=["N"], write_dir=str(tmp_path))
     assert "have no rhythms" in faults(header, label="rhythms")["no-rhythms"]
+    fault("Input files", "signals with a byte that changed", "wfdb", "refused: wrong-checksum")
+    fault("Input files", "annotations outside the record", "wfdb", "refused: annotations-outside")
 
 
 def test_records_of_several_segments_are_refused_with_what_to_read(tmp_path: Path) -> None:
