@@ -9,8 +9,10 @@ import pandas as pd
 
 from clusterwhy.artifacts.undefined import Undefined
 from clusterwhy.compute.threads import n_threads
+from clusterwhy.data.storage import Prepared
 from clusterwhy.encoders.training import NoTraining
 from clusterwhy.errors import ConfigError
+from clusterwhy.tracking.names import Collection
 from pipeline._stage import StageRun, stage
 
 if TYPE_CHECKING:
@@ -42,11 +44,15 @@ def main(run: StageRun) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError("params.yaml", [f"encoders: expected a whole number of at least 1, got {count!r}"])
     fit, workers = run.settings["train"], run.settings["workers"]
-    if count > 1 and isinstance(fit, NoTraining) and not run.settings["encoder"].differs_by_seed:
+    alike = isinstance(fit, NoTraining) and fit.start is None and not run.settings["encoder"].differs_by_seed
+    if count > 1 and alike:
         raise ConfigError(
             "params.yaml", [f"`encoders: {count}` with `train: none` are all the same: set `encoders: 1`"]
         )
-    trainings = _trainings(run, run.take("prepare"), count)
+    prepared = run.take("prepare")
+    if fit.start is not None:
+        _check_start(run, Path(fit.start), Prepared(prepared), count)
+    trainings = _trainings(run, prepared, count)
     if isinstance(fit, NoTraining) or fit.n_steps * fit.batch_size < LONG:
         workers = workers.in_one_process
     first, *others = trainings.values()
@@ -56,7 +62,7 @@ def main(run: StageRun) -> None:
         if name:
             _log(run, name, history)
         if history.empty:
-            log.info("the encoder is not trained")
+            log.info("%s is not trained", name or "the encoder")
             continue
         last = history.iloc[-1]
         log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
@@ -67,6 +73,14 @@ def main(run: StageRun) -> None:
         "replicates": {f"validation_loss_{i}": loss for i, loss in enumerate(losses[1:], start=1)},
         "n_parameters": trained[0][1],
     }
+
+
+def _check_start(run: StageRun, folder: Path, data: Prepared, count: int) -> None:
+    from clusterwhy.encoders.starting import check_start
+
+    check_start(folder, run.config["encoder"], data, count)
+    # a copy of the folder of a study in the same W&B project has the digest of its encoder, so that lineage joins them
+    run.tracker.artifact(Collection.of("train", folder.name), folder, as_input=True)
 
 
 def _last(history: pd.DataFrame, column: str) -> float | Undefined:

@@ -19,9 +19,13 @@ class EncoderSettings(Settings, ABC):
 
     Attributes:
         differs_by_seed: encoders of several seeds are worth having without training.
+        has_weights: there is a network, which can start as a stored one.
+        of_one_length: a network for windows of another length is another one, although its weights have the same shape.
     """
 
     differs_by_seed: ClassVar[bool] = False
+    has_weights: ClassVar[bool] = True
+    of_one_length: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, n_channels: int, length: int) -> "MaskedEncoder":

@@ -42,6 +42,7 @@ class MiniRocket(EncoderSettings):
     """
 
     differs_by_seed: ClassVar[bool] = True
+    of_one_length: ClassVar[bool] = True  # its dilations
 
     per_kernel: int = Field(ge=1, le=1000)
 

@@ -11,7 +11,8 @@ import torch
 from clusterwhy.artifacts.store import write_table
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.data.storage import Prepared
-from clusterwhy.encoders.storage import save_encoder
+from clusterwhy.encoders.starting import load_start
+from clusterwhy.encoders.storage import encoder_folder, save_encoder
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,17 @@ class Training:
         seed_torch(seed)
         settings = self.settings["encoder"]
         encoder = settings.build(len(data.channels), data.length)
-        settings.load_given(encoder)
         starts = data.starts[data.index["train"].to_numpy()]
         what = (encoder, data.scaled, starts, data.length, seed)
-        settings.fit(*what)
+        noted: dict[str, Any] = {"channels": list(data.channels), "rate_hz": data.card.rate_hz}
+        if start := self.settings["train"].start:
+            noted["start"] = load_start(encoder, encoder_folder(Path(start), self.which))
+        else:
+            settings.load_given(encoder)
+            settings.fit(*what)
         history = self.settings["train"].train(*what, report or (lambda row: None), self.kept)
         self.out.mkdir(exist_ok=True)
-        save_encoder(self.out, encoder, settings.stored(self.encoder), len(data.channels), data.length)
+        save_encoder(self.out, encoder, settings.stored(self.encoder), len(data.channels), data.length, **noted)
         write_table(self.out / "history.csv", history)
         torch.set_num_threads(before)
         return history, sum(parameter.numel() for parameter in encoder.parameters())

@@ -21,11 +21,22 @@ REPLICATE = "replicate_"  # and its number, from 1
 
 
 class EncoderCard(Settings):
-    """Description of a stored encoder: its settings, as in `conf/encoder`, and the shape of its windows."""
+    """Description of a stored encoder.
+
+    Attributes:
+        encoder: its settings, as in `conf/encoder`.
+        n_channels, length: shape of its windows.
+        channels: their names; None in one of an earlier version.
+        rate_hz: samples per second of the windows; None likewise.
+        start: the encoder that it started as (`from`), and the SHA-256 of that one's weights; None: as it was built.
+    """
 
     encoder: dict[str, Any]
     n_channels: int = Field(ge=1, le=MOST_CHANNELS)
     length: int = Field(ge=2, le=MOST_STEPS)
+    channels: list[str] | None = None
+    rate_hz: float | None = Field(default=None, gt=0.0)
+    start: dict[str, str] | None = None
 
 
 def load_weights(network: "nn.Module", weights: Path, card: Path) -> None:
@@ -46,13 +57,24 @@ def load_weights(network: "nn.Module", weights: Path, card: Path) -> None:
         raise ArtifactError(f"{weights}: weights that are not finite: {', '.join(strange[:5])}")
 
 
-def save_encoder(folder: Path, encoder: MaskedEncoder, config: dict[str, Any], n_channels: int, length: int) -> None:
-    """Write `encoder.safetensors` and `encoder.json`."""
+def save_encoder(
+    folder: Path, encoder: MaskedEncoder, config: dict[str, Any], n_channels: int, length: int, **noted: Any
+) -> None:
+    """Write `encoder.safetensors` and `encoder.json`.
+
+    Args:
+        noted: further entries of the `EncoderCard`.
+    """
     from safetensors.torch import save
 
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     write_bytes(folder / "encoder.safetensors", save(weights))
-    write_json(folder / "encoder.json", {"encoder": config, "n_channels": n_channels, "length": length})
+    write_json(folder / "encoder.json", {"encoder": config, "n_channels": n_channels, "length": length} | noted)
+
+
+def encoder_folder(folder: Path, which: int) -> Path:
+    """Of a stage `train`: of the first encoder (0), or of a replicate."""
+    return folder / f"{REPLICATE}{which}" if which else folder
 
 
 def replicate_folders(folder: Path) -> list[Path]:

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from clusterwhy.config import Settings
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.schedule import OneCycle
+from clusterwhy.encoders.starting import TrainingSettings
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class NoTraining(Settings):
-    """The encoder stays as it is: built, or with weights that the user has."""
+class NoTraining(TrainingSettings):
+    """The encoder stays as it is: built, with weights that the user has, or another study's."""
 
     def train(
         self,
@@ -46,7 +46,7 @@ class NoTraining(Settings):
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
-class MaskedPrediction(Settings):
+class MaskedPrediction(TrainingSettings):
     """How an encoder is trained; a step is one batch.
 
     Args:

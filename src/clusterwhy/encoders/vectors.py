@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ class Vectors(EncoderSettings):
             columns `window`, `start` and `stop`, if it has them, must be those of `artifacts/prepare/windows.parquet`.
         sha256: of the file, written by the stage `train`; null: any.
     """
+
+    has_weights: ClassVar[bool] = False
 
     path: str
     sha256: str | None = None
