@@ -4,9 +4,51 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tests.conftest import Checkout, write_own_csv
+
+
+def test_another_stride_keeps_the_encoders(study: Checkout, tmp_path: Path) -> None:
+    copy = study.copy(tmp_path / "project")
+    artifacts, first = copy.root / "artifacts", copy.root / "networks" / "first"
+    shutil.copytree(artifacts / "train", first)
+    before, embedded = (
+        pd.read_parquet(artifacts / "prepare/windows.parquet"),
+        np.load(artifacts / "embed/embeddings.npy"),
+    )
+    scaling = json.loads((artifacts / "prepare/series.json").read_text())
+    copy.choose(train="none", encoders=3)
+    copy.set("train/none", **{"from": "networks/first"})
+    copy.set("window/short", stride=4)
+    refused = copy.run("dvc", "repro", "train", ok=False)
+    assert refused.returncode and "Traceback" not in refused.stderr
+    assert "it has 2 of the 3 encoders that start from it: set `encoders: 2`" in refused.stderr
+    copy.choose(encoders=2)
+    done = copy.run("dvc", "repro", "score")
+    assert "the encoder starts as that of networks/first" in done.stderr + done.stdout
+    for name in ("encoder.safetensors", "replicate_1/encoder.safetensors"):
+        assert (artifacts / "train" / name).read_bytes() == (first / name).read_bytes()
+    card = json.loads((artifacts / "train/replicate_1/encoder.json").read_text())
+    assert card["start"]["from"] == "networks/first/replicate_1"
+    after, finer = pd.read_parquet(artifacts / "prepare/windows.parquet"), np.load(artifacts / "embed/embeddings.npy")
+    assert len(finer) == len(after) > 3 * len(before)
+    now = json.loads((artifacts / "prepare/series.json").read_text())
+    assert [now[name] for name in ("centre", "scale")] == [scaling[name] for name in ("centre", "scale")]
+    both = after.reset_index().merge(before.reset_index(), on="start")
+    assert len(both) == len(before)
+    np.testing.assert_allclose(finer[both["index_x"]], embedded[both["index_y"]], atol=1e-5)
+    # windows between the earlier ones are placed, clustered and scored like them
+    assert len(np.load(artifacts / "cluster/labels.npy")) == len(after)
+    report = json.loads((copy.root / "reports/train.json").read_text())
+    assert report["undefined"]["validation_loss"] == "`train: none` trains nothing"
+    weights = first / "encoder.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    assert "networks" in copy.run("dvc", "status", "train").stdout
+    refused = copy.run("dvc", "repro", "train", ok=False)
+    assert refused.returncode and "Traceback" not in refused.stderr
+    assert "networks/first/encoder.safetensors does not fit" in refused.stderr
 
 
 def test_training_goes_on_from_another_recording_s_encoders(study: Checkout, tmp_path: Path) -> None:
