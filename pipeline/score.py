@@ -60,6 +60,7 @@ def main(run: StageRun) -> None:
         load_encoder=lambda: _load(folder),
         seed=run.settings["seed"],
         map=over_windows,
+        segments=data.card.segments,
     )
     detector, relative_to = run.settings["detector"], run.settings["relative_to"]
     scores, labels = detector.score(inputs), read_array(run.take("cluster") / "labels.npy")

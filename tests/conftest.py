@@ -30,7 +30,7 @@ SKIPPED = {".git", ".venv", ".venv-newest", ".venv-audit", ".tmp", "docs", "benc
 # what only a part that needs it may import: each takes half a second or more, or brings such a package
 HEAVY = {
     *("captum", "fastai", "hdbscan", "matplotlib", "plotly", "sympy", "torch", "torch._dynamo", "torchvision"),
-    *("tsai", "umap", "wandb", "zennit"),
+    *("stumpy", "tsai", "umap", "wandb", "zennit"),
 }
 
 MakeOnce = Callable[[str, Callable[[Path], object]], "Checkout"]

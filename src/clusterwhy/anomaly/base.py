@@ -1,7 +1,7 @@
 """What every detector takes and gives: a score for each window, higher is more anomalous."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +37,7 @@ class DetectorInput:
         load_encoder: loads the trained encoder; called only by detectors that predict values.
         seed: for detectors that draw random numbers.
         map: computes `work(encoder, values, starts)` over shards of all windows; None computes all at once.
+        segments: first sample of each contiguous segment of the values.
     """
 
     values: FloatArray
@@ -48,6 +49,7 @@ class DetectorInput:
     load_encoder: Callable[[], "MaskedEncoder"]
     seed: int
     map: "Callable[[WindowWork], FloatArray] | None" = None
+    segments: Sequence[int] = (0,)
 
     def over_windows(self, work: "WindowWork") -> FloatArray:
         """`work(encoder, values, starts)` for all windows."""

@@ -107,6 +107,7 @@ class Application:
             load_encoder=study.encoder,
             seed=study.settings["seed"],
             map=self._mapped,
+            segments=data.card.segments,
         )
         own = study.settings["detector"].score_new(inputs, study.learned, study.detector_input)
         scores = relative(own, study.usual(self.placed.labels))

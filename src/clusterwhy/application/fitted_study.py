@@ -144,4 +144,5 @@ class FittedStudy:
             projection=self.projection,
             load_encoder=self.encoder,
             seed=self.settings["seed"],
+            segments=self.data.card.segments,
         )

@@ -10,8 +10,8 @@ from clusterwhy.errors import ConfigError
 from clusterwhy.types import FloatArray, IntArray
 
 WITHOUT_PREDICTION = (
-    "choose `detector: nearest_neighbours`, `glosh`, `pca_error`, `relation_and_shape` or `mean_abs_z`, and "
-    "`anomalies: detector`"
+    "choose `detector: nearest_neighbours`, `glosh`, `pca_error`, `relation_and_shape`, `matrix_profile` or "
+    "`mean_abs_z`, and `anomalies: detector`"
 )
 
 
