@@ -31,7 +31,7 @@ from benchmarks.record import Result, benchmark_data, record, shown, with_interv
 from benchmarks.studies import archive, chosen, study
 from benchmarks.thresholds import Case, cases, judged
 from clusterwhy.anomaly.base import DetectorInput
-from clusterwhy.anomaly.relative import UsualInCluster, usual_scores
+from clusterwhy.anomaly.relative import ELSEWHERE, UsualInCluster, usual_scores
 from clusterwhy.anomaly.thresholds import sample_scores
 from clusterwhy.clustering.base import Clusters
 from clusterwhy.encoders.masked import embed
@@ -39,22 +39,35 @@ from clusterwhy.metrics.detection import volume_under_pr
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 SUBJECTS, N_FAULTY, SEED = (1, 2, 3), 96, 0
-DATASETS = ("ASD",)
+DATASETS = ("ASD", "NAB", "SMD")
 CHOSEN_ON = ("watch 1", *SERIES["ASD"])
 SETTINGS, SHORT = chosen(), chosen({"window": "short"})
 DEFAULT: UsualInCluster = SETTINGS["relative_to"]
-PLAIN, OURS = "nothing", f"clusters of a share of {DEFAULT.least_share:g} (default)"
+PLAIN, OURS = "nothing", "clusters by their size, up to what is common (default)"
+
+
+def with_settings(**values: float) -> Callable[[FloatArray, IntArray, BoolArray], dict[int, float]]:
+    """What is usual with other settings."""
+    return DEFAULT.model_copy(update=values).usual
 
 
 def of_share(share: float) -> Callable[[FloatArray, IntArray, BoolArray], dict[int, float]]:
-    """What is usual in clusters that have at least so many of the training windows."""
-    return DEFAULT.model_copy(update={"least_share": share}).usual
+    """The median of clusters that have at least so many of the training windows; of all for the others."""
+
+    def usual(scores: FloatArray, labels: IntArray, train: BoolArray) -> dict[int, float]:
+        found = with_settings(full_share=1e-9, common_share=0.0)(scores, labels, train)
+        return {c: one for c, one in found.items() if c == ELSEWHERE or (labels[train] == c).mean() >= share}
+
+    return usual
 
 
 WAYS: dict[str, Callable[[FloatArray, IntArray, BoolArray], dict[int, float]]] = {
     PLAIN: lambda scores, labels, train: {},
-    "clusters of a share of 0.05": of_share(0.05),
     OURS: DEFAULT.usual,
+    "clusters by their size": with_settings(common_share=0.0),
+    "clusters up to what is common": with_settings(full_share=1e-9),
+    "clusters": of_share(0.0),
+    "clusters of a share of 0.1": of_share(0.1),
     "clusters of a share of 0.15": of_share(0.15),
 }
 
@@ -212,9 +225,11 @@ def section(result: Result) -> str:
     tables = {name: result.table(name) for name in ("states", "series", "alarms")}
     return "\n".join(
         [
-            "A score is divided by the median score of the training windows of its cluster, if the cluster has a share "
-            "of them at least; else by that of all. Faults planted into windows of known states, against all windows "
-            "as they were recorded; how many faulty windows are above the default threshold, and how many others:",
+            "A score is divided by the median score of the training windows of its cluster: of every cluster, or of "
+            "those with a share of them at least, all others by that of all windows. By default a cluster counts by "
+            "its size, and up to what is common (`conf/relative_to/cluster.yaml`). Faults planted into windows of "
+            "known states, against all windows as they were recorded; how many faulty windows are above the default "
+            "threshold, and how many others:",
             "",
             shown(tables["states"]),
             "",
@@ -245,7 +260,9 @@ def figure(result: Result, drawing: Figure) -> None:
         for i, way in enumerate(own.index):
             colour = "#D55E00" if way == OURS else "#0072B2"
             axes.errorbar(value[i], at[i], xerr=reach[:, i : i + 1], fmt="o", color=colour, markersize=4)
-        labels = [way.replace("clusters of a share of", "share of at least") for way in own.index]
+        labels = [
+            way.replace("clusters of a share of", "share of at least").removesuffix(" (default)") for way in own.index
+        ]
         axes.set(title=f"{situation}\n({kind})", xlabel="average precision", xlim=(0, 1), yticks=at, yticklabels=labels)
         axes.grid(axis="x", alpha=0.3)
 

@@ -97,8 +97,8 @@ def main(run: StageRun) -> None:
     log.info("%s above %.4g, %s", found, threshold, run.settings["threshold"].says)
     if usual:
         clusters = [int(cluster) for cluster in np.unique(labels) if cluster >= 0]
-        for why, own in compared_with_all(usual, clusters, labels[train]).items():
-            log.info("all training windows are what is usual for cluster %s: %s", ", ".join(map(str, own)), why)
+        if own := compared_with_all(usual, clusters):
+            log.info("no training window is in cluster %s: all are what is usual", ", ".join(map(str, own)))
 
 
 if __name__ == "__main__":

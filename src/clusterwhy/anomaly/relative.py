@@ -45,14 +45,17 @@ class Nothing(RelativeTo):
 
 
 class UsualInCluster(RelativeTo):
-    """The score over the median score of the training windows of its cluster.
+    """The score over what is usual in the window's cluster.
 
     A state that is hard to predict has higher scores than others, and none of its windows is unusual for that. What is
-    rare is no state: clusters with less than `least_share` of the training windows, and noise, are compared with all
-    training windows. No usual score is below `floor` times that of all: at rest, the least noise would be unusual.
+    rare is less of a state: the median m of the training windows of a cluster counts by the weight w = min(1, share of
+    training windows / `full_share`), beside that M of all: m^w M^(1 - w). What is usual is no higher, and no lower,
+    than what `common_share` of the training windows reach, and at least `floor` times M: at rest, the least noise would
+    be unusual. Noise, and clusters without training windows, are compared with all.
     """
 
-    least_share: float = Field(gt=0.0, le=1.0)
+    full_share: float = Field(gt=0.0, le=1.0)
+    common_share: float = Field(ge=0.0, lt=0.5)
     floor: float = Field(gt=0.0, le=1.0)
 
     def usual(self, scores: FloatArray, labels: IntArray, train: BoolArray) -> dict[int, float]:
@@ -63,9 +66,13 @@ class UsualInCluster(RelativeTo):
         found = {ELSEWHERE: every}
         for cluster in np.unique(own[own >= 0]).tolist():
             inside = own == cluster
-            if inside.mean() >= self.least_share:
-                found[cluster] = max(float(np.median(known[inside])), self.floor * every)
-        return found
+            weight = min(1.0, float(inside.mean()) / self.full_share)
+            inner = max(float(np.median(known[inside])), self.floor * every)
+            found[cluster] = inner**weight * every ** (1.0 - weight)
+        each = np.array([found[max(label, ELSEWHERE)] for label in own.tolist()])
+        low = np.quantile(each, self.common_share, method="higher")
+        high = np.quantile(each, 1.0 - self.common_share, method="lower")
+        return {cluster: float(np.clip(score, low, high)) for cluster, score in found.items()}
 
     @property
     def says(self) -> str:
@@ -87,20 +94,14 @@ def usual_scores(usual: Mapping[int, float], labels: IntArray) -> FloatArray | N
     return found
 
 
-def compared_with_all(usual: Iterable[int], clusters: Iterable[int], trained: IntArray) -> dict[str, list[int]]:
-    """Why all training windows are what is usual for some clusters -> these clusters.
+def compared_with_all(usual: Iterable[int], clusters: Iterable[int]) -> list[int]:
+    """The clusters for which all training windows are what is usual, since they hold none.
 
     Args:
         usual: clusters that have a usual score of their own.
         clusters: all clusters.
-        trained: (training window,) their clusters.
     """
-    found: dict[str, list[int]] = {"they hold too few of them": [], "they hold none of them": []}
-    few, none = found.values()
-    for cluster in clusters:
-        if cluster not in usual:
-            (few if cluster in trained else none).append(cluster)
-    return {why: own for why, own in found.items() if own}
+    return sorted(set(clusters) - set(usual))
 
 
 def read_usual(segments: Mapping[str, Any], labels: IntArray) -> FloatArray | None:

@@ -218,8 +218,8 @@ class StudyResults:
             return ""
         found = f"A score is that of the detector {said}: 1 is usual."
         clusters = [record["cluster"] for record in self.summary["clusters"]]
-        for why, own in compared_with_all([int(cluster) for cluster in usual], clusters, self.trained).items():
-            found += f" All training windows are what is usual for {self.cluster_names(own)}: {why}."
+        if own := compared_with_all([int(cluster) for cluster in usual], clusters):
+            found += f" All training windows are what is usual for {self.cluster_names(own)}: none of them is there."
         return found
 
     @property

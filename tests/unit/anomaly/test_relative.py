@@ -17,7 +17,7 @@ from clusterwhy.anomaly.relative import (
 from clusterwhy.anomaly.thresholds import HalvingTailThreshold
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
-SETTINGS = UsualInCluster(least_share=0.1, floor=0.1)
+SETTINGS = UsualInCluster(full_share=0.2, common_share=0.1, floor=0.1)
 
 
 def a_recording() -> tuple[FloatArray, IntArray, BoolArray]:
@@ -29,18 +29,22 @@ def a_recording() -> tuple[FloatArray, IntArray, BoolArray]:
     return scores, labels, labels != 4
 
 
+RARE, AT_REST = 9.0 ** (2 / 54 / 0.2), 0.1 ** (8 / 54 / 0.2)  # shares of the 54 training windows over `full_share`
+
+
 def test_usual_scores_solved_by_hand() -> None:
-    # the median of all 54 training windows is 1; cluster 2 has 2 of them, cluster 4 none
+    # the median of all training windows is 1; no training window is in cluster 4
     found = SETTINGS.usual(*a_recording())
-    assert found == {ELSEWHERE: 1.0, 0: 1.0, 1: 4.0, 3: 0.1}
+    assert found == pytest.approx({ELSEWHERE: 1.0, 0: 1.0, 1: 4.0, 2: RARE, 3: AT_REST})
+    assert compared_with_all(found, range(5)) == [4]
 
 
-def test_clusters_that_all_windows_are_usual_for_are_told_with_the_reason() -> None:
-    scores, labels, train = a_recording()
-    usual = SETTINGS.usual(scores, labels, train)
-    found = compared_with_all(usual, range(5), labels[train])
-    assert found == {"they hold too few of them": [2], "they hold none of them": [4]}
-    assert compared_with_all(range(5), range(5), labels[train]) == {}
+def test_what_is_usual_is_not_beyond_what_a_tenth_of_the_windows_reach() -> None:
+    """However small a cluster: 20 of 54 windows are in one whose usual score is 4, and 8 in one whose is 0.1."""
+    settings = SETTINGS.model_copy(update={"full_share": 0.01})
+    assert settings.usual(*a_recording()) == {ELSEWHERE: 1.0, 0: 1.0, 1: 4.0, 2: 4.0, 3: 0.1}
+    more = settings.model_copy(update={"common_share": 0.25})
+    assert more.usual(*a_recording()) == {ELSEWHERE: 1.0, 0: 1.0, 1: 4.0, 2: 4.0, 3: 1.0}
 
 
 def test_each_window_is_compared_with_its_own_cluster() -> None:
@@ -49,7 +53,7 @@ def test_each_window_is_compared_with_its_own_cluster() -> None:
     channels = np.stack([scores, 3.0 * scores], axis=1)
     found = relative(Scores(scores, channels, {"kept": scores}), usual)
     first = [0, 20, 40, 42, 50, 54]
-    assert found.windows[first].tolist() == pytest.approx([1.0, 1.0, 9.0, 0.01, 1.0, 7.0])
+    assert found.windows[first].tolist() == pytest.approx([1.0, 1.0, 9.0 / RARE, 0.001 / AT_REST, 1.0, 7.0])
     assert found.channels is not None and np.allclose(found.channels[:, 1], 3.0 * found.windows)
     assert found.fitted["kept"] is scores
 

@@ -17,7 +17,7 @@ from tests.synthetic_results import synthetic_results
         (
             {"-1": 1.0, "1": 1.5},
             "A score is that of the detector over what is usual: 1 is usual. All training windows are what is usual "
-            "for cluster 0, 2: they hold too few of them.",
+            "for cluster 0, 2: none of them is there.",
         ),
     ],
 )
@@ -26,17 +26,3 @@ def test_what_a_score_is_relative_to(usual: dict[str, float], said: str, tmp_pat
     segments = {"threshold": 8.0, "usual": usual, "relative_to": "over what is usual" if usual else "", "segments": []}
     write_json(tmp_path / "score" / "segments.json", segments)
     assert StudyResults.of(tmp_path).score_says == said
-
-
-def test_a_cluster_without_training_windows_is_told_apart_from_one_with_too_few(tmp_path: Path) -> None:
-    synthetic_results(tmp_path)
-    results = StudyResults.of(tmp_path)
-    index = results.data.index.copy()
-    index["train"] = results.labels != 2
-    index.to_parquet(tmp_path / "prepare" / "windows.parquet")
-    segments = {"threshold": 8.0, "usual": {"-1": 1.0, "1": 1.5}, "relative_to": "over what is usual", "segments": []}
-    write_json(tmp_path / "score" / "segments.json", segments)
-    assert StudyResults.of(tmp_path).score_says.endswith(
-        "All training windows are what is usual for cluster 0: they hold too few of them. All training windows are "
-        "what is usual for cluster 2: they hold none of them."
-    )
