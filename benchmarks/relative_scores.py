@@ -39,7 +39,7 @@ from clusterwhy.metrics.detection import volume_under_pr
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 SUBJECTS, N_FAULTY, SEED = (1, 2, 3), 96, 0
-DATASETS = ("ASD", "NAB", "SMD")
+DATASETS = ("ASD",)
 CHOSEN_ON = ("watch 1", *SERIES["ASD"])
 SETTINGS, SHORT = chosen(), chosen({"window": "short"})
 DEFAULT: UsualInCluster = SETTINGS["relative_to"]
@@ -250,7 +250,7 @@ def figure(result: Result, drawing: Figure) -> None:
     """Average precision of every way, one panel per situation; series not chosen on, where there are any."""
     states = result.table("states").assign(situation="states")
     table = pd.concat([states, result.table("series")])
-    shown_ways, situations = list(WAYS)[::-1], list(dict.fromkeys(table["situation"]))
+    shown_ways, situations = list(dict.fromkeys(table["way"]))[::-1], list(dict.fromkeys(table["situation"]))
     for axes, situation in zip(drawing.subplots(1, len(situations), sharey=True), situations, strict=True):
         own = table[table["situation"] == situation]
         kind = "not seen" if (own["part"] == "not seen").any() else "chosen on"
@@ -258,7 +258,7 @@ def figure(result: Result, drawing: Figure) -> None:
         at, value = np.arange(len(own)), own["average precision"].to_numpy()
         reach = np.abs(own[["average precision low", "average precision high"]].to_numpy().T - value)
         for i, way in enumerate(own.index):
-            colour = "#D55E00" if way == OURS else "#0072B2"
+            colour = "#D55E00" if way.endswith("(default)") else "#0072B2"
             axes.errorbar(value[i], at[i], xerr=reach[:, i : i + 1], fmt="o", color=colour, markersize=4)
         labels = [
             way.replace("clusters of a share of", "share of at least").removesuffix(" (default)") for way in own.index

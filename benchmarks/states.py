@@ -263,8 +263,8 @@ def section(result: Result) -> str:
             "",
             shown(by_setting.reset_index()),
             "",
-            "How many of 20 made-up recordings of one state are divided, by the penalty. Noise that keeps .99 of its "
-            "value from sample to sample drifts for several windows, and drifts are taken for states:",
+            f"How many of {ONE_COUNT} made-up recordings of one state are divided, by the penalty. They are noise that "
+            "keeps so much of its value from sample to sample:",
             "",
             shown(by_penalty.reset_index()),
         ]
