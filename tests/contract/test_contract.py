@@ -6,7 +6,7 @@ import pickle
 import re
 import tracemalloc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,21 @@ def test_a_fault_is_named_with_its_rows_and_count(
     fault("Input files", what, where, f"refused: {kind}")
 
 
+def kinds_in(modules: Iterable[Path]) -> set[str]:
+    text = "".join(module.read_text() for module in modules)
+    return set(re.findall(r"(?:fault\(|Fault\(|proposal\.add\()\s*\"([a-z-]+)\"", text))
+
+
 def test_every_kind_of_fault_has_a_case() -> None:
     """A kind without a case would be a check that no test covers."""
     source = ROOT / "src" / "clusterwhy"
-    modules = [*(source / "readers").glob("*.py"), source / "data" / "moments.py", source / "data" / "normal.py"]
-    text = "".join(module.read_text() for module in modules)
-    kinds = set(re.findall(r"(?:fault\(|Fault\(|proposal\.add\()\s*\"([a-z-]+)\"", text))
+    of_wfdb = {*(source / "readers").glob("wfdb_*.py"), source / "readers" / "beats.py"}
+    readers = set((source / "readers").glob("*.py")) - of_wfdb
+    kinds = kinds_in([*readers, source / "data" / "moments.py", source / "data" / "normal.py"])
     assert len(kinds) > 30
     assert kinds - {entry[4] for entry in ALL} == {"no-file", "too-large"}
+    cases = (ROOT / "tests" / "unit" / "readers" / "test_wfdb.py").read_text()
+    assert {kind for kind in kinds_in(of_wfdb) if f'"{kind}"' not in cases} == set()
 
 
 @pytest.mark.parametrize(("what", "where", "outcome", "check"), READS, ids=[f"{e[1]}-{e[0]}" for e in READS])

@@ -19,9 +19,9 @@ from tests.conftest import ROOT, Checkout
 
 VALID = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 OF_WANDB = {"_wandb", "_runtime", "_step", "_timestamp"}
-# what the study has nothing for: labels, marked anomalies, a classifier, clusters in enough places for judges
+# what the study has nothing for: labels, marked anomalies, a classifier
 NOT_IN_A_CSV = {"ami", "ami_untrained", "ami_spectral", "ami_raw", "auroc", "auroc_pca", "average_precision"}
-NOT_IN_A_CSV |= {"balanced_accuracy", "temperature", "judged_accuracy"}
+NOT_IN_A_CSV |= {"balanced_accuracy", "temperature"}
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,12 @@ def test_the_summary_has_the_whole_configuration_with_the_names_of_choices(summa
 
 
 def test_the_summary_has_the_headline_figures_of_all_stages(summary: Recorded, fresh_study: Checkout) -> None:
-    assert set(HEADLINES) - set(summary.summary) == NOT_IN_A_CSV
     reports = {path.stem: json.loads(path.read_text()) for path in (fresh_study.root / "reports").glob("*.json")}
+    # clusters in too few places of the series have no judge; how many there are differs between processors
+    judged = reports["evaluate"]["judged"]["accuracy"]
+    assert summary.summary.get("judged_accuracy") == judged
+    unjudged = {"judged_accuracy"} if judged is None else set()
+    assert set(HEADLINES) - set(summary.summary) == NOT_IN_A_CSV | unjudged
     assert summary.summary["n_clusters"] == reports["cluster"]["n_clusters"]
     assert summary.summary["channel_deletion"] == reports["explain"]["channel_deletion"]["relevance"]
     assert summary.summary["stability"] == reports["evaluate"]["stability"]["jaccard"]

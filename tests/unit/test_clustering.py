@@ -258,13 +258,23 @@ def test_windows_of_one_embedding_are_in_the_cluster_of_most_of_them() -> None:
     """By hand: kind 0 has two votes for cluster 1 and one for 0; kind 1 is in 2 where it is not noise; 2 is noise."""
     embeddings = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0])[:, None]
     labels, strengths = np.array([1, 0, 1, -1, 2, -1, 1]), np.array([0.4, 0.9, 0.8, 0.0, 0.7, 0.0, 1.0])
-    found = with_twins(Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame()), embeddings)
+    found = with_twins(Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame()), embeddings, 2)
     # cluster 0 has no window left: 1 and 2 are 0 and 1 now, both with another window
     assert found.labels.tolist() == [0, 0, 0, 1, 1, -1, 0]
     np.testing.assert_allclose(found.strengths, [0.4, 0.6, 0.8, 0.7, 0.7, 0.0, 1.0])
     assert np.isnan(found.persistence).all() and len(found.persistence) == 2
     apart = Clusters(labels, strengths, np.array([0.1, 0.2, 0.3]), pd.DataFrame())
-    assert with_twins(apart, np.arange(7.0)[:, None]) is apart
+    assert with_twins(apart, np.arange(7.0)[:, None], 2) is apart
+
+
+def test_enough_windows_of_one_embedding_are_a_cluster_where_none_was_found() -> None:
+    """By hand: of kinds 0 and 2 all are noise, and a cluster has three windows at least."""
+    embeddings = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0])[:, None]
+    labels, strengths = np.array([-1, -1, -1, 0, 0, -1, -1]), np.array([0.0, 0.0, 0.0, 0.8, 1.0, 0.0, 0.0])
+    found = with_twins(Clusters(labels, strengths, np.array([0.1]), pd.DataFrame()), embeddings, 3)
+    assert found.labels.tolist() == [1, 1, 1, 0, 0, -1, -1]
+    np.testing.assert_array_equal(found.strengths, [1.0, 1.0, 1.0, 0.8, 1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(found.persistence, [0.1, np.nan])
 
 
 def test_windows_of_one_embedding_are_one_cluster_wherever_they_are_placed(rng: np.random.Generator) -> None:

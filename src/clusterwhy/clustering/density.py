@@ -56,7 +56,8 @@ class Hdbscan(Clusterer):
         """Clusters by density; times have no part in it.
 
         Windows with the same embedding belong to one cluster: UMAP places them beside each other, but apart, where a
-        cluster of them may break up. If all are the same, they are one cluster: where UMAP placed them tells nothing.
+        cluster of them may break up; enough of them for a cluster are one, also where none is found. If all are the
+        same, they are one cluster: where UMAP placed them tells nothing.
 
         Raises:
             DataError: fewer windows than `min_cluster_size`.
@@ -93,7 +94,7 @@ class Hdbscan(Clusterer):
         clustered = points if embeddings is None else embeddings
         if coincide(clustered):
             return Clusters(np.zeros_like(labels), np.ones_like(strengths), np.array([np.nan]), tree)
-        return with_twins(found, clustered)
+        return with_twins(found, clustered, size)
 
     def assign(
         self, new: FloatArray, points: FloatArray, found: Clusters, embeddings: FloatArray
@@ -109,13 +110,23 @@ def _persistence(scores: FloatArray, tree: pd.DataFrame) -> FloatArray:
     return np.asarray(scores, dtype=np.float64) if known else np.full(len(scores), np.nan)
 
 
-def with_twins(clusters: Clusters, embeddings: FloatArray) -> Clusters:
-    """Windows of the same embedding in the cluster of most of them; they are noise only if all of them are.
+def with_twins(clusters: Clusters, embeddings: FloatArray, size: int) -> Clusters:
+    """Windows of the same embedding in the cluster of most of them.
 
-    Their strength is the mean of those that were in it; the persistence of a cluster that changes is NaN.
+    If all of them are noise they stay noise, unless they are `size` or more: nothing is denser, so they are a cluster.
+    Their strength is the mean of those that were in it; the persistence of a cluster that changes or is new is NaN.
     """
     _, kinds = np.unique(embeddings, axis=0, return_inverse=True)
     table = pd.DataFrame({"kind": kinds.ravel(), "label": clusters.labels, "strength": clusters.strengths})
+    of_kind = table.groupby("kind")["label"].agg(["size", "max"])
+    dense = of_kind.index[(of_kind["size"] >= size) & (of_kind["max"] == NOISE)]
+    if len(dense):
+        own = pd.Series(len(clusters.persistence) + np.arange(len(dense)), index=dense)
+        fresh = table["kind"].isin(dense).to_numpy()
+        table.loc[fresh, "label"], table.loc[fresh, "strength"] = table.loc[fresh, "kind"].map(own), 1.0
+        persistence = np.concatenate([clusters.persistence, np.full(len(dense), np.nan)])
+        labels, strengths = table["label"].to_numpy(dtype=np.int64), table["strength"].to_numpy()
+        clusters = Clusters(labels, strengths, persistence, clusters.tree)
     votes = table[table["label"] != NOISE].groupby(["kind", "label"])["strength"].agg(["size", "mean"]).reset_index()
     most = votes.sort_values("size", ascending=False, kind="stable").drop_duplicates("kind").set_index("kind")
     labels = table["kind"].map(most["label"]).fillna(NOISE).to_numpy(dtype=np.int64)

@@ -183,7 +183,7 @@ def test_relevance_of_the_masked_prediction_error_is_conserved(encoder: Any, rng
 
 
 DETECTORS = sorted(path.stem for path in (ROOT / "conf" / "detector").glob("*.yaml"))
-WITHOUT_GRADIENT = ("glosh", "glosh_projection", "random")
+WITHOUT_GRADIENT = ("glosh", "glosh_projection", "matrix_profile", "random")
 
 
 def detected(name: str, encoder: Any) -> tuple[EmbeddedSeries, Detector, Scores]:

@@ -17,7 +17,7 @@ from clusterwhy.propagation.losses import loss_note  # noqa: E402
 
 CHANNELS, TIME = 3, 24
 POSITIVE = COMPOSITES["epsilon"].model_copy(update={"residual": "norm_plus"})
-OF_EPSILON = ["epsilon", "epsilon_without_bias", "epsilon_w_square"]
+OF_EPSILON = ["epsilon", "epsilon_sign", "epsilon_without_bias", "epsilon_w_square"]
 
 
 class PreActivation(nn.Module):

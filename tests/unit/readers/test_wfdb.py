@@ -154,6 +154,7 @@ def test_a_missing_signal_file_and_missing_annotations_are_told_together(
         ("ABP", "II", "duplicate-column", "signal 'II' occurs twice"),
         ("100 2 250 2000", "100 two", "broken-header", "not readable as a WFDB header"),
         ("100 2 250 2000", "100 0 250 2000", "no-channel", "no signals"),
+        ("100 2 250 2000", "100 2 0 2000", "no-rate", "no sampling rate above 0, but 0"),
     ],
 )
 def test_what_is_wrong_with_a_header_is_said(
@@ -176,13 +177,34 @@ def test_damaged_signals_and_annotations_are_found(tmp_path: Path, fault: Callab
     changed(header, "100 2 250 2000", "100 2 250")  # the length is then that of the file
     assert len(read(header).values) == N
     wfdb.wrann("100", "atr", np.array([100, N + 5]), symbol=["N", "N"], write_dir=str(tmp_path))
-    assert "1 of 2 annotations in 100.atr are outside the 2000 samples" in faults(header, label="beats").popitem()[1]
+    assert (
+        "1 of 2 annotations in 100.atr are outside the 2000 samples"
+        in faults(header, label="beats")["annotations-outside"]
+    )
     wfdb.wrann("100", "atr", np.array([100]), symbol=["+"], aux_note=["(N"], write_dir=str(tmp_path))
     assert "have no beats" in faults(header, label="beats")["no-beats"]
     wfdb.wrann("100", "atr", np.array([100]), symbol=["N"], write_dir=str(tmp_path))
     assert "have no rhythms" in faults(header, label="rhythms")["no-rhythms"]
     fault("Input files", "signals with a byte that changed", "wfdb", "refused: wrong-checksum")
     fault("Input files", "annotations outside the record", "wfdb", "refused: annotations-outside")
+
+
+def test_a_compressed_record_needs_its_length_in_the_header(tmp_path: Path, fault: Callable[..., None]) -> None:
+    header = write(tmp_path)
+    changed(header, "100 2 250 2000", "100 2 250")
+    changed(header, "100.dat 16", "100.dat 516")
+    assert "does not tell how many samples" in faults(header)["no-length"]
+    fault("Input files", "a compressed record whose header has no length", "wfdb", "refused: no-length")
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path, fault: Callable[..., None]) -> None:
+    header = write(tmp_path)
+    header.with_suffix(".atr").write_bytes(b"PK\x03\x04\x00")
+    assert "100.atr is not readable as annotations" in faults(header, label="beats")["broken-annotations"]
+    changed(header, "100.dat 16", "100.dat 516")
+    assert "100.dat is not a FLAC file" in faults(header)["broken-signal"]
+    fault("Input files", "a zip archive in place of annotations", "wfdb", "refused: broken-annotations")
+    fault("Input files", "other signals than the header says", "wfdb", "refused: broken-signal")
 
 
 def test_records_of_several_segments_are_refused_with_what_to_read(tmp_path: Path) -> None:
