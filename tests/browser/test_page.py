@@ -179,6 +179,34 @@ def test_recordings_have_a_lane_with_their_names_and_a_row_that_selects_them(vis
 
 
 @needs_browser
+def test_points_and_channels_are_shown_as_the_address_says(visit: Any, tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path / "artifacts", recordings=RECORDINGS)
+    path = written(study, tmp_path / "report")
+    tab = visit(path, "#colour=recording&size=11&opacity=0.4&hiddenChannels=0&window=3&selected=3_9")
+    marker = "document.getElementById('projection').data[0].marker"
+    assert tab.evaluate(f"[{marker}.size, {marker}.opacity]") == [11, 0.4]
+    order = np.argsort(study.labels >= 0, kind="stable")
+    assert tab.evaluate(f"Array.from({marker}.color)") == study.data.groups[order].tolist()
+    assert HOSTILE[0] in tab.locator("#recording_names").inner_text() and not tab.locator("#labels").is_visible()
+    tab.locator("#view summary").focus()
+    tab.keyboard.press("Enter")
+    tab.get_by_label("opacity").focus()
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate(f"{marker}.opacity") == 0.45 and "opacity=0.45" in tab.url
+    tab.get_by_role("button", name="usual points").click()
+    assert tab.evaluate(f"[{marker}.size, {marker}.opacity]") == [6, 1] and "size" not in tab.url
+    lanes = "document.getElementById('series')._fullLayout.yaxis.ticktext.length"
+    shown = []
+    for which in ("none", "all"):
+        tab.get_by_role("button", name=which, exact=True).click()
+        tab.wait_for_timeout(300)
+        shown.append(tab.evaluate(lanes))
+    assert shown == [0, 3] and "hiddenChannels" not in tab.url
+    odd = visit(path, "#size=99&opacity=0")
+    assert odd.evaluate(f"[{marker}.size, {marker}.opacity]") == [6, 1]
+
+
+@needs_browser
 def test_a_brush_after_a_lasso_selects_at_once(visit: Any, made: Path) -> None:
     tab = visit(made)
     box = area(tab, "projection")

@@ -1,5 +1,7 @@
 // Connects the views: controls, keys, exports.
 
+const MOST_IN_LEGEND = 30; // names
+
 function download(name, text, kind) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: kind }));
@@ -32,7 +34,8 @@ function asCsv(data, windows) {
 
 function addOptions(select, data) {
   const add = (value, text, group = select) => { const option = document.createElement("option"); option.value = value; option.textContent = text; group.append(option); };
-  for (const name of ["cluster", "score", "time", ...(data.label ? ["label"] : [])]) add(name, name);
+  const names = { cluster: "cluster", score: "anomaly score", time: "time", ...(data.label ? { label: "label" } : {}), ...(data.group ? { recording: "recording" } : {}) };
+  for (const [name, text] of Object.entries(names)) add(name, text);
   for (const [what, title] of data.about.arrays.mean ? [["mean", "mean of a channel"], ["deviation", "deviation of a channel"]] : []) {
     const group = document.createElement("optgroup");
     group.label = title;
@@ -55,7 +58,7 @@ function addToggles(root, entries, state, name) {
     button.addEventListener("click", () => {
       const hidden = new Set(state.values[name]);
       if (!hidden.delete(value)) hidden.add(value);
-      if (name !== "hiddenChannels" || hidden.size < entries.length) state.set({ [name]: [...hidden] });
+      state.set({ [name]: [...hidden] });
     });
     root.append(button);
   }
@@ -63,16 +66,49 @@ function addToggles(root, entries, state, name) {
   draw();
 }
 
-// legend of the label colours
-function addLegend(root, names) {
-  const entries = names.map((name, code) => {
+// size and opacity of the points of the projection
+function addPoints(root, state) {
+  const usual = root.querySelector("button"), sliders = [...root.querySelectorAll("input")];
+  for (const slider of sliders) {
+    [slider.min, slider.max] = POINTS[slider.name];
+    slider.addEventListener("input", () => state.set({ [slider.name]: Number(slider.value) }));
+  }
+  const draw = () => {
+    const { size, opacity } = state.values, [sizes, opacities] = sliders;
+    sizes.value = size ?? 6;
+    opacities.value = opacity;
+    sizes.parentElement.querySelector("output").textContent = size === null ? "by their number" : `${size} px`;
+    opacities.parentElement.querySelector("output").textContent = `${Math.round(100 * opacity)} %`;
+    usual.disabled = size === null && opacity === 1;
+  };
+  usual.addEventListener("click", () => state.set({ size: null, opacity: 1 }));
+  state.listen(["size", "opacity"], draw);
+  draw();
+}
+
+function addChannelSwitches(data, state) {
+  const [all, none] = ["all_channels", "no_channels"].map((id) => document.getElementById(id));
+  const draw = () => {
+    all.disabled = !state.values.hiddenChannels.length;
+    none.disabled = !state.channels().length;
+  };
+  all.addEventListener("click", () => state.set({ hiddenChannels: [] }));
+  none.addEventListener("click", () => state.set({ hiddenChannels: [...data.about.channels.keys()] }));
+  state.listen(["hiddenChannels"], draw);
+  draw();
+}
+
+// legend of the colours of labels or recordings
+function addLegend(root, what, names) {
+  const entries = names.slice(0, MOST_IN_LEGEND).map((name, code) => {
     const entry = document.createElement("span"), dot = document.createElement("span");
     dot.className = "dot";
     dot.style.background = labelColour(code);
     entry.append(dot, Array.from(name).slice(0, 40).join(""), " ");
     return entry;
   });
-  if (entries.length) root.append("labels: ", ...entries);
+  const more = names.length - entries.length, repeated = names.length > LABEL_COLOURS.length ? `; ${LABEL_COLOURS.length} colours repeat` : "";
+  if (entries.length) root.append(`${what}: `, ...entries, more ? `and ${more} more` : "", repeated);
 }
 
 function addThreshold(root, data, state) {
@@ -165,7 +201,10 @@ async function main() {
   addThreshold(element("threshold"), data, state);
   new Naming(data, views, served).offerSegment(element("remark"), state);
   const scores = new ScoresView(element("scores"), data, state);
-  addLegend(element("labels"), data.about.label_names);
+  addPoints(element("points"), state);
+  addChannelSwitches(data, state);
+  addLegend(element("labels"), "labels", data.about.label_names);
+  addLegend(element("recording_names"), "recordings", data.about.group_names);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== state.text()) location.reload(); });
   reflect();
   // the views replace the overview image; the first two are shown while the arrays of the others are decoded

@@ -93,10 +93,9 @@ function steps(colours) {
   return colours.flatMap((colour, i) => [[i / colours.length, colour], [(i + 1) / colours.length, colour]]);
 }
 
-function labelColour(code) {
-  const hues = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"];
-  return hues[code % hues.length];
-}
+const LABEL_COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"];
+
+function labelColour(code) { return LABEL_COLOURS[code % LABEL_COLOURS.length]; }
 
 // the colour of a label in a strip, where its name is written on it: pale, so that it is not taken for a cluster's
 function labelTint(code) {

@@ -9,6 +9,7 @@ class ProjectionView {
     const windows = Array.from(data.cluster.keys());
     this.order = [...windows.filter((w) => data.cluster[w] < 0), ...windows.filter((w) => data.cluster[w] >= 0)];
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
+    state.listen(["size", "opacity"], () => this.restyle());
     state.listen(["selected"], () => this.light());
     state.listen(["window"], () => this.ring());
     state.listen(["threshold"], () => this.mark());
@@ -17,9 +18,9 @@ class ProjectionView {
   // a colour for each window
   colours() {
     const { data } = this, [what, channel] = this.state.values.colour.split(":");
-    if (what === "label") {
-      const n = data.about.label_names.length, codes = Array.from({ length: n }, (_, i) => i);
-      return { of: (w) => data.label[w], colorscale: steps(codes.map(labelColour)), cmin: -0.5, cmax: n - 0.5, showscale: false };
+    if (what === "label" || what === "recording") {
+      const [codes, { length: n }] = what === "label" ? [data.label, data.about.label_names] : [data.group, data.about.group_names];
+      return { of: (w) => codes[w], colorscale: steps(Array.from({ length: n }, (_, code) => labelColour(code))), cmin: -0.5, cmax: n - 0.5, showscale: false };
     }
     const name = what === "score" || what === "time" ? "" : plain(data.about.channels[channel], 16);
     const title = { score: "score", time: `start (${data.about.clock.unit})`, mean: `mean of ${name} (z)`, deviation: `deviation of ${name} (z)` }[what];
@@ -81,14 +82,13 @@ class ProjectionView {
     this.place = new Map();
     this.drawn.forEach(({ windows }, group) => windows.forEach((window, i) => this.place.set(window, [group, i])));
     this.note.textContent = this.place.size < this.shown.length ? `${this.place.size} of ${this.shown.length} windows are drawn; zoom in to see more. The lasso selects all.` : "";
-    const size = this.place.size < 3000 ? 6 : this.place.size < 15000 ? 4 : 3;
     const showscale = this.drawn.some(({ marker }) => marker.showscale);
     const behind = this.behind();
     this.nBehind = behind.length;
     if (behind.length) this.note.textContent += ` Pale: ${Array.from(data.about.behind).slice(0, 120).join("")}.`;
     const traces = this.drawn.map(({ windows, marker }) => ({
       type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.x[w]), y: Float32Array.from(windows, (w) => data.y[w]),
-      marker: { size, ...marker, line: { width: 0 } },
+      marker: { ...this.points(), ...marker, line: { width: 0 } },
       text: windows.map((w) => this.title(w)), hovertemplate: "%{text}<extra></extra>",
       unselected: { marker: { opacity: 0.06 } },
     }));
@@ -106,6 +106,18 @@ class ProjectionView {
       margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
     draw(this.div, [...behind, ...traces], shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
+  }
+
+  // size and opacity of the points
+  points() {
+    const { size, opacity } = this.state.values, n = this.place.size;
+    return { size: size ?? (n < 3000 ? 6 : n < 15000 ? 4 : 3), opacity };
+  }
+
+  restyle() {
+    if (!this.div.data) return;
+    const { size, opacity } = this.points();
+    Plotly.restyle(this.div, { "marker.size": size, "marker.opacity": opacity }, this.drawn.map((_, group) => group + this.nBehind));
   }
 
   // rings around the anomalous windows; the last trace
@@ -126,7 +138,8 @@ class ProjectionView {
   title(window) {
     const { data } = this;
     const label = data.label ? `<br>label ${plain(data.about.label_names[data.label[window]])}` : "";
-    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${plain(data.clusterName(data.cluster[window]), 60)}, score ${number(data.score[window])}${label}`;
+    const recording = data.group ? `<br>recording ${plain(data.about.group_names[data.group[window]], 60)}` : "";
+    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${plain(data.clusterName(data.cluster[window]), 60)}, score ${number(data.score[window])}${label}${recording}`;
   }
 
   // the window of a point; null for the path and the windows behind

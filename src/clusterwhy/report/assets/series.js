@@ -199,8 +199,12 @@ class SeriesView {
     return found;
   }
 
-  // the legend of labels, only where it says more than the strip
-  legend() { document.getElementById("labels").hidden = !this.data.label || (this.state.values.colour !== "label" && !this.unwritten.length); }
+  // the legends of labels and recordings, only where they say more than the strips
+  legend() {
+    const { colour } = this.state.values;
+    document.getElementById("labels").hidden = !this.data.label || (colour !== "label" && !this.unwritten?.length);
+    document.getElementById("recording_names").hidden = colour !== "recording";
+  }
 
   // whether an expert-labelled anomaly lies between two times
   isMarked(from, to) {

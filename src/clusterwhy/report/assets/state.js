@@ -1,11 +1,15 @@
 // The state of the views, stored in the fragment of the address, so that a view can be shared as a link.
 
+const POINTS = { size: [1, 16], opacity: [0.05, 1] }; // least and most
+
 class State {
   constructor(data) {
     this.data = data;
     this.listeners = [];
     this.values = {
-      colour: "cluster", // cluster | score | time | label | mean:CHANNEL | deviation:CHANNEL
+      colour: "cluster", // cluster | score | time | label | recording | mean:CHANNEL | deviation:CHANNEL
+      size: null, // of points, in pixels; null: smaller the more there are
+      opacity: 1, // of points
       window: null, // the inspected window
       why: "cluster", // cluster | anomaly: what is explained of a window for which both are known
       selected: [], // windows
@@ -42,6 +46,8 @@ class State {
   text() {
     const now = this.values, parts = new URLSearchParams();
     if (now.colour !== "cluster") parts.set("colour", now.colour);
+    if (now.size !== null) parts.set("size", now.size);
+    if (now.opacity !== 1) parts.set("opacity", now.opacity);
     if (now.window !== null) parts.set("window", now.window);
     if (now.why !== "cluster") parts.set("why", now.why);
     for (const name of ["selected", "other", "hiddenClusters", "hiddenChannels"]) {
@@ -62,6 +68,10 @@ class State {
     const isWindow = has(this.data.nWindows), isChannel = has(this.data.nChannels);
     const colour = parts.get("colour");
     if (colour && isColour(colour, this.data)) found.colour = colour;
+    for (const [name, [low, high]] of Object.entries(POINTS)) {
+      const given = Number(parts.get(name));
+      if (parts.has(name) && given >= low && given <= high) found[name] = given;
+    }
     if (parts.has("window") && isWindow(Number(parts.get("window")))) found.window = Number(parts.get("window"));
     if (parts.get("why") === "anomaly") found.why = "anomaly";
     for (const name of ["selected", "other"]) if (parts.has(name)) found[name] = unruns(parts.get(name)).filter(isWindow);
@@ -82,6 +92,7 @@ class State {
 function isColour(name, data) {
   if (["cluster", "score", "time"].includes(name)) return true;
   if (name === "label") return data.label !== null;
+  if (name === "recording") return data.group !== null;
   const [what, channel] = name.split(":");
   return ["mean", "deviation"].includes(what) && what in data.about.arrays && Number(channel) >= 0 && Number(channel) < data.nChannels;
 }
