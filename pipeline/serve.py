@@ -1,4 +1,4 @@
-"""Serve the report page: explain windows that the user selects in it, by any rules, and write names and notes."""
+"""Serve the report page: explain windows that the user selects, try other settings, and write names and notes."""
 
 import argparse
 import logging
@@ -16,6 +16,7 @@ from clusterwhy.errors import ClusterWhyError
 from clusterwhy.report.naming import PageNames
 from clusterwhy.report.server import Explain, PageServer
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.trials import TRIED, Trials
 from pipeline._console import one_message
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,6 +57,13 @@ def page_names(artifacts: Path) -> PageNames:
     return PageNames(StudyResults.of(artifacts, sources), sources)
 
 
+def trials(artifacts: Path) -> Trials:
+    """What tries other settings on a study, and the files in which they become permanent."""
+    options: Any = OmegaConf.load(ROOT / "params.yaml")
+    files = {group: f"conf/{group}/{options[group]}.yaml" for group in TRIED}
+    return Trials(StudyResults.of(artifacts), files)
+
+
 def main() -> None:
     """Print an address and serve until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -70,7 +78,9 @@ def main() -> None:
         explain, rules = explainer(options.artifacts)
         names = page_names(options.artifacts)
         chunks = sorted(path for kind in ("values", "relevance") for path in page.parent.glob(f"{kind}_*.js"))
-        server = PageServer(page.read_text(encoding="utf-8"), explain, rules, options.port, chunks, names)
+        trying = trials(options.artifacts)
+        html = page.read_text(encoding="utf-8")
+        server = PageServer(html, explain, rules, options.port, chunks, names, trying)
     # Ctrl-C ends it also where a shell in the background had it ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
     log.info("open %s (Ctrl-C ends it)", server.address)

@@ -25,6 +25,7 @@ from tests.browser.opening import CHROMIUM, FLAGS, needs_browser
 from tests.browser.test_page import unpacked
 from tests.conftest import ROOT, Checkout
 from tests.synthetic_results import synthetic_results
+from tests.trial_studies import trials_of
 
 VALUES = np.arange(24.0).reshape(2, 3, 4) - 5.0
 
@@ -43,7 +44,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     (chunk.parent / "values_00001.js").write_text("hello")
     found = synthetic_results(chunk.parent / "artifacts")
     names = PageNames(found, Sources.beside(chunk.parent / "artifacts"))
-    made = PageServer("<html><body>hello</body></html>", explain, ("own", "broken"), chunks=[chunk], names=names)
+    html, rules = "<html><body>hello</body></html>", ("own", "broken")
+    made = PageServer(html, explain, rules, chunks=[chunk], names=names, trials=trials_of(found))
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -133,6 +135,75 @@ def test_names_are_written_only_for_the_page_itself(server: PageServer) -> None:
     assert request(server, "POST", path, body, Content_Type="application/json")[0] == 403, "no origin"
     assert request(server, "GET", path)[0] == 404
     assert server.names is not None and not server.names.sources.names.exists()
+
+
+def test_other_settings_are_tried_and_the_page_says_what_can_be(server: PageServer) -> None:
+    offer = names_in(server)["trials"]
+    assert 3 in offer["n_clusters"] and offer["fields"][0]["name"] == "min_cluster_share"
+    status, answer = asked(server, "try", {"n_clusters": 3})
+    assert status == 200 and answer["n_clusters"] == 3 and answer["overrides"].startswith("clusterer.selection=leaf")
+    packed = answer["arrays"]["tried_cluster"]
+    labels = unpacked(packed["text"], packed["dtype"], tuple(packed["shape"]))
+    assert len(labels) == 60 and set(labels.tolist()) <= {-1, 0, 1, 2}
+
+
+def test_the_files_to_edit_are_those_that_params_yaml_names(tmp_path: Path) -> None:
+    from pipeline.serve import trials
+
+    assert trials(tmp_path).files == {
+        "clusterer": "conf/clusterer/hdbscan.yaml",
+        "projection": "conf/projection/umap.yaml",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"clusterer": {"min_cluster_share": 7.0}}, "min_cluster_share: Input should be less than 1"),
+        ({"clusterer": {"_target_": "clusterwhy.projection.Pca"}}, "cannot try _target_"),
+        ({"clusterer": {"selection": ["leaf"]}}, "clusterer"),
+        ({"n_clusters": "3"}, "n_clusters"),
+        ({"n_clusters": 3, "folder": "elsewhere"}, "folder"),
+        (b"{", "JSON"),
+    ],
+)
+def test_an_invalid_trial_gets_the_reason(server: PageServer, content: object, why: str) -> None:
+    status, answer = asked(server, "try", content)
+    assert status == 400 and why in answer["error"]
+
+
+def test_settings_are_tried_only_for_the_page_itself(server: PageServer) -> None:
+    assert asked(server, "try", {"n_clusters": 3}, Origin="http://evil.example")[0] == 403
+    path = f"/{server.token}/try"
+    assert request(server, "POST", path, b"{}", Content_Type="application/json")[0] == 403, "no origin"
+    assert request(server, "POST", "/wrong/try", b"{}")[0] == 403 and request(server, "GET", path)[0] == 404
+
+
+def test_one_trial_runs_at_a_time_and_nothing_else_waits_for_it(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(self: object, asked: object) -> dict[str, Any]:
+        begun.set()
+        assert end.wait(20)
+        return {"n_clusters": 7}
+
+    monkeypatch.setattr("clusterwhy.report.trials.Trials.answer", slow)
+    answers: list[tuple[int, Any]] = []
+    thread = threading.Thread(target=lambda: answers.append(asked(server, "try", {"projection": {"n_neighbors": 9}})))
+    thread.start()
+    try:
+        assert begun.wait(20)
+        status, answer = asked(server, "try", {"n_clusters": 3})
+        assert status == 409 and "not finished" in answer["error"]
+        assert explain_request(server, {"windows": [1, 2], "rules": "own"})[0] == 200
+        assert request(server, "GET", f"/{server.token}/")[0] == 200
+        assert not answers
+    finally:
+        end.set()
+        thread.join()
+    assert answers == [(200, {"n_clusters": 7})] and asked(server, "try", {"n_clusters": 3})[0] == 200
 
 
 def test_the_server_listens_on_loopback_only(server: PageServer) -> None:

@@ -27,6 +27,7 @@ SCRIPTS = (
     "selection.js",
     "scores.js",
     "naming.js",
+    "trials.js",
     "main.js",
 )
 

@@ -1,7 +1,7 @@
-"""Serves the page from Python, so that a selection can be explained on demand, and names and notes can be written.
+"""Serves the page from Python: selections are explained, other settings are tried, and names and notes are written.
 
 The server listens on 127.0.0.1 only, requires a random token in the path, refuses requests with another host or
-origin, and has no paths except those of the page, its chunk files and the two requests.
+origin, and has no paths except those of the page, its chunk files and the requests.
 """
 
 import hmac
@@ -22,6 +22,7 @@ from clusterwhy.errors import ClusterWhyError
 from clusterwhy.explanations.selections import ExplainedSelection
 from clusterwhy.report.naming import NamingRequest, PageNames
 from clusterwhy.report.page_data import pack_relevance, script_json
+from clusterwhy.report.trials import TrialRequest, Trials
 
 log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 4_000_000
@@ -44,8 +45,12 @@ class ExplainRequest(BaseModel):
     rules: str = Field(max_length=100)
 
 
+class BusyError(ClusterWhyError):
+    """Another request of the kind is not finished."""
+
+
 class PageServer(ThreadingHTTPServer):
-    """Serves one page and explains selections, one request at a time.
+    """Serves one page, explains selections, one request at a time, and beside it tries settings, one trial at a time.
 
     Args:
         html: the page.
@@ -54,6 +59,7 @@ class PageServer(ThreadingHTTPServer):
         port: 0 for any free port.
         chunks: chunk files of a long series; no other file is served.
         names: reads and writes names and notes; None for a page without.
+        trials: tries other settings; None for a page without.
     """
 
     daemon_threads = True
@@ -66,12 +72,14 @@ class PageServer(ThreadingHTTPServer):
         port: int = 0,
         chunks: Sequence[Path] = (),
         names: PageNames | None = None,
+        trials: Trials | None = None,
     ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(24)
         self.explain, self.rules, self.busy = explain, rules, threading.Lock()
         self.chunks = {path.name: path for path in chunks}
         self.names, self.static = names, html
+        self.trials, self.trying = trials, threading.Lock()
 
     @property
     def address(self) -> str:
@@ -87,6 +95,8 @@ class PageServer(ThreadingHTTPServer):
                 offer["named"] = self.names.shown()
             except ClusterWhyError as error:
                 offer["fault"] = str(error)
+        if self.trials is not None:
+            offer["trials"] = self.trials.offer
         text = script_json(offer)
         # before the arrays of the page, so that it is there when the first view is drawn
         mark = ABOUT if ABOUT in self.static else "</body>"
@@ -105,6 +115,24 @@ class PageServer(ThreadingHTTPServer):
             raise ValueError("this page has no names")
         with self.busy:
             return self.names.write(asked)
+
+    def attempt(self, body: bytes) -> dict[str, Any]:
+        """Clusters and projection by other settings, encoded as in the page; nothing else waits for it.
+
+        Raises:
+            ValueError: the request is invalid, with the reason.
+            ClusterWhyError: a value is invalid, or the study has too few windows for it.
+            BusyError: another trial is not finished.
+        """
+        asked = _valid(TrialRequest, body)
+        if self.trials is None:
+            raise ValueError("this page has no settings to try")
+        if not self.trying.acquire(blocking=False):
+            raise BusyError("another trial is not finished: try again when it is")
+        try:
+            return self.trials.answer(asked)
+        finally:
+            self.trying.release()
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Relevance of the requested windows, encoded as in the page.
@@ -146,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, chunk.read_bytes(), "text/javascript; charset=utf-8")
 
     def do_POST(self) -> None:
-        requests = {"explain": self.server.answer, "name": self.server.name}
+        requests = {"explain": self.server.answer, "name": self.server.name, "try": self.server.attempt}
         if self._refused(set(requests)):
             return
         size = self.headers.get("Content-Length", "")
@@ -155,6 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             answer = requests[self.path.rpartition("/")[2]](self.rfile.read(int(size)))
+        except BusyError as error:
+            self._fail(HTTPStatus.CONFLICT, str(error))
+            return
         except (ValueError, ClusterWhyError) as error:
             self._fail(HTTPStatus.BAD_REQUEST, str(error))
             return

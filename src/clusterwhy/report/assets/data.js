@@ -130,6 +130,7 @@ class Data {
     this.marked = arrays.marked ? arrays.marked.values : null;
     this.label = arrays.label ? arrays.label.values : null;
     this.group = arrays.group ? arrays.group.values : null; // recordings
+    this.shown = this.ofStudy();
     this.nWindows = about.n_windows;
     this.nChannels = about.channels.length;
     this.length = about.length;
@@ -142,6 +143,18 @@ class Data {
     }
     this.kept = this.whole ? null : new Map(Array.from(arrays.kept.values, (window, row) => [window, row]));
     return this;
+  }
+
+  // clusters and places that are drawn: those of the study, unless others are tried
+  ofStudy() {
+    return { cluster: this.cluster, x: this.x, y: this.y, clusters: this.about.clusters.map((one) => one.cluster), colour: (cluster) => this.colour(cluster), moved: 0 };
+  }
+  get tried() { return this.shown.cluster !== this.cluster; }
+
+  // the tried cluster of a window, to be followed by that of the study
+  triedName(window) {
+    const cluster = this.shown.cluster[window];
+    return this.tried ? `tried: ${cluster < 0 ? "noise" : `cluster ${cluster}`}<br>study: ` : "";
   }
 
   // number of drawing positions of the whole series, and conversions between positions and samples

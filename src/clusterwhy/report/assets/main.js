@@ -199,6 +199,7 @@ async function main() {
   addToggles(element("clusters"), clusters.map((c) => ({ value: c, text: data.clusterName(c), colour: data.colour(c), named: c >= 0 })), state, "hiddenClusters");
   addToggles(element("channels"), data.about.channels.map((_, c) => ({ value: c, text: data.channelName(c) })), state, "hiddenChannels");
   addThreshold(element("threshold"), data, state);
+  if (served?.trials) new Trials(data, state, views.slice(0, 2), served.trials);
   new Naming(data, views, served).offerSegment(element("remark"), state);
   const scores = new ScoresView(element("scores"), data, state);
   addPoints(element("points"), state);

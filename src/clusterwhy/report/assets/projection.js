@@ -5,9 +5,7 @@ const MOST_POINTS = 25000;
 class ProjectionView {
   constructor(div, data, state) {
     Object.assign(this, { div, data, state, note: document.getElementById("drawn") });
-    // noise is drawn first, behind the clusters
-    const windows = Array.from(data.cluster.keys());
-    this.order = [...windows.filter((w) => data.cluster[w] < 0), ...windows.filter((w) => data.cluster[w] >= 0)];
+    this.windows = Array.from(data.cluster.keys());
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
     state.listen(["size", "opacity"], () => this.restyle());
     state.listen(["selected"], () => this.light());
@@ -35,25 +33,27 @@ class ProjectionView {
 
   // one trace per cluster: much faster than a colour for each point
   groups() {
-    const { data } = this, hidden = new Set(this.state.values.hiddenClusters);
+    const { data } = this, hidden = new Set(this.state.values.hiddenClusters), { cluster } = data.shown;
+    // noise is drawn first, behind the clusters
+    this.order = [...this.windows.filter((w) => cluster[w] < 0), ...this.windows.filter((w) => cluster[w] >= 0)];
     this.shown = this.order.filter((window) => !hidden.has(data.cluster[window]));
     const shown = this.thin(this.shown);
     if (this.state.values.colour !== "cluster") {
       const { of, ...colours } = this.colours();
       return [{ windows: shown, marker: { color: Float32Array.from(shown, of), ...colours } }];
     }
-    const own = new Map([-1, ...data.about.clusters.map((one) => one.cluster)].map((cluster) => [cluster, []]));
-    for (const window of shown) own.get(data.cluster[window]).push(window);
-    return [...own].filter(([, windows]) => windows.length).map(([cluster, windows]) => ({ windows, marker: { color: data.colour(cluster) } }));
+    const own = new Map([-1, ...data.shown.clusters].map((one) => [one, []]));
+    for (const window of shown) own.get(cluster[window]).push(window);
+    return [...own].filter(([, windows]) => windows.length).map(([one, windows]) => ({ windows, marker: { color: data.shown.colour(one) } }));
   }
 
   // about MOST_POINTS windows, including all anomalous and all outermost ones
   thin(windows) {
     if (windows.length <= MOST_POINTS) return windows;
-    const { data } = this, [x, y] = this.view(), seen = windows.filter((w) => data.x[w] >= x[0] && data.x[w] <= x[1] && data.y[w] >= y[0] && data.y[w] <= y[1]);
+    const { data } = this, [x, y] = this.view(), seen = windows.filter((w) => data.shown.x[w] >= x[0] && data.shown.x[w] <= x[1] && data.shown.y[w] >= y[0] && data.shown.y[w] <= y[1]);
     const step = Math.ceil(seen.length / MOST_POINTS);
     const kept = new Set();
-    for (const place of [data.x, data.y]) {
+    for (const place of [data.shown.x, data.shown.y]) {
       kept.add(seen.reduce((a, b) => (place[b] < place[a] ? b : a), seen[0]));
       kept.add(seen.reduce((a, b) => (place[b] > place[a] ? b : a), seen[0]));
     }
@@ -87,7 +87,7 @@ class ProjectionView {
     this.nBehind = behind.length;
     if (behind.length) this.note.textContent += ` Pale: ${Array.from(data.about.behind).slice(0, 120).join("")}.`;
     const traces = this.drawn.map(({ windows, marker }) => ({
-      type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.x[w]), y: Float32Array.from(windows, (w) => data.y[w]),
+      type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.shown.x[w]), y: Float32Array.from(windows, (w) => data.shown.y[w]),
       marker: { ...this.points(), ...marker, line: { width: 0 } },
       text: windows.map((w) => this.title(w)), hovertemplate: "%{text}<extra></extra>",
       unselected: { marker: { opacity: 0.06 } },
@@ -95,14 +95,14 @@ class ProjectionView {
     if (this.state.values.path) {
       const inTime = [...this.shown].sort((a, b) => a - b);
       traces.push({
-        type: "scattergl", mode: "lines", x: Float32Array.from(inTime, (w) => data.x[w]), y: Float32Array.from(inTime, (w) => data.y[w]),
+        type: "scattergl", mode: "lines", x: Float32Array.from(inTime, (w) => data.shown.x[w]), y: Float32Array.from(inTime, (w) => data.shown.y[w]),
         line: { width: 0.7, color: css("--soft") }, opacity: 0.5, hoverinfo: "skip",
       });
     }
     traces.push(this.alarms());
     const shape = layout({
       xaxis: axis({ title: "projection 1" }), yaxis: axis({ title: "projection 2", scaleanchor: "x" }),
-      dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: "projection", height: 400,
+      dragmode: this.div.layout ? this.div.layout.dragmode : "lasso", hovermode: "closest", uirevision: `projection ${data.shown.moved}`, height: 400,
       margin: { l: 50, r: showscale ? 70 : 12, t: 8, b: 36 }, shapes: this.rings(), selections: [],
     });
     draw(this.div, [...behind, ...traces], shape, config("projection", { scrollZoom: true })).then((first) => { if (first) this.connect(); this.light(); });
@@ -124,7 +124,7 @@ class ProjectionView {
   alarms() {
     const { data } = this, { threshold } = this.state.values, found = this.shown.filter((w) => data.score[w] > threshold);
     return {
-      type: "scattergl", mode: "markers", name: "alarms", x: Float32Array.from(found, (w) => data.x[w]), y: Float32Array.from(found, (w) => data.y[w]),
+      type: "scattergl", mode: "markers", name: "alarms", x: Float32Array.from(found, (w) => data.shown.x[w]), y: Float32Array.from(found, (w) => data.shown.y[w]),
       marker: { symbol: "circle-open", size: 12, color: css("--alarm"), line: { width: 2 } }, unselected: { marker: { opacity: 1 } }, hoverinfo: "skip",
     };
   }
@@ -139,7 +139,7 @@ class ProjectionView {
     const { data } = this;
     const label = data.label ? `<br>label ${plain(data.about.label_names[data.label[window]])}` : "";
     const recording = data.group ? `<br>recording ${plain(data.about.group_names[data.group[window]], 60)}` : "";
-    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${plain(data.clusterName(data.cluster[window]), 60)}, score ${number(data.score[window])}${label}${recording}`;
+    return `window ${window}, from ${data.formatTime(data.startTime(window))}<br>${data.triedName(window)}${plain(data.clusterName(data.cluster[window]), 60)}, score ${number(data.score[window])}${label}${recording}`;
   }
 
   // the window of a point; null for the path and the windows behind
@@ -174,7 +174,7 @@ class ProjectionView {
     const found = new Set(points.map((point) => this.windowOf(point)).filter((window) => window !== null));
     if (this.place.size < this.shown.length && (lassoPoints || range)) {
       const corners = lassoPoints ? lassoPoints.x.map((x, i) => [x, lassoPoints.y[i]]) : [[0, 0], [1, 0], [1, 1], [0, 1]].map(([i, j]) => [range.x[i], range.y[j]]);
-      for (const window of this.shown) if (inside(this.data.x[window], this.data.y[window], corners)) found.add(window);
+      for (const window of this.shown) if (inside(this.data.shown.x[window], this.data.shown.y[window], corners)) found.add(window);
     }
     return [...found];
   }
@@ -194,7 +194,7 @@ class ProjectionView {
   rings() {
     const { data } = this, { window } = this.state.values;
     const ring = (w, r, width, dash) => ({
-      type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", xanchor: data.x[w], yanchor: data.y[w],
+      type: "circle", xref: "x", yref: "y", xsizemode: "pixel", ysizemode: "pixel", xanchor: data.shown.x[w], yanchor: data.shown.y[w],
       x0: -r, x1: r, y0: -r, y1: r, line: { width, dash, color: css("--text") },
     });
     const shapes = window === null ? [] : [ring(window, 8, 2.5, "solid"), ...(data.near(window) || []).map((w) => ring(w, 5, 1.2, "solid"))];

@@ -32,7 +32,7 @@ class SeriesView {
       dragmode: this.div.layout ? this.div.layout.dragmode : "select", selectdirection: "h", selections: [],
       xaxis: axis({ title: `time since ${data.since()} (${data.about.clock.unit})`, range: shown, anchor: "y3", autorange: false, uirevision: String(shown) }),
       yaxis: { ...lane.axis, domain: [below + (strips + 0.6) * strip, 1] },
-      yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names, range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
+      yaxis2: axis({ domain: [below, below + strips * strip], tickvals: names.map((_, i) => i), ticktext: names.map((name) => (name === "cluster" && data.tried ? "tried" : name)), range: [-0.5, strips - 0.5], fixedrange: true, showgrid: false, zeroline: false }),
       yaxis3: axis({ domain: [0, below - part(8)], title: "score", fixedrange: true, rangemode: "tozero", nticks: 4 }),
       shapes: this.shapes(), annotations: [...this.names(shown), ...this.recordingNames(shown), ...this.intervalNames(shown)], margin: { l: Math.max(62, lane.left), r: 12, t: 8, b: 36 },
     });
@@ -119,9 +119,10 @@ class SeriesView {
       type: "heatmap", x, y: [y], z: [codes.map((code, i) => (known[i] ? code : null))], hoverongaps: false, zmin: least - 0.5, zmax: least + colours.length - 0.5, colorscale: steps(colours), showscale: false,
       xaxis: "x", yaxis: "y2", text: [windows.map(names)], hovertemplate: "%{text}<extra></extra>",
     });
-    const clusters = [-1, ...data.about.clusters.map((one) => one.cluster)];
+    // numbers of tried clusters may be missing in between
+    const clusters = Array.from({ length: Math.max(-1, ...data.shown.clusters) + 2 }, (_, i) => i - 1);
     const rows = this.stripNames(), row = (name) => rows.indexOf(name);
-    const found = [strip(row("cluster"), windows.map((w) => data.cluster[w]), clusters.map((c) => data.colour(c)), -1, (w) => `${plain(data.clusterName(data.cluster[w]), 60)}<br>window ${w}`)];
+    const found = [strip(row("cluster"), windows.map((w) => data.shown.cluster[w]), clusters.map((c) => data.shown.colour(c)), -1, (w) => `${data.triedName(w)}${plain(data.clusterName(data.cluster[w]), 60)}<br>window ${w}`)];
     if (data.group) found.push(strip(row("recording"), windows.map((w) => data.group[w] % 2), [css("--grid"), css("--page")], 0, (w) => `recording ${plain(data.about.group_names[data.group[w]], 60)}`));
     if (data.label) found.push(strip(row("label"), windows.map((w) => data.label[w]), data.about.label_names.map((_, i) => labelTint(i)), 0, (w) => `label ${plain(data.about.label_names[data.label[w]])}`));
     if (data.marked) {
