@@ -1,6 +1,7 @@
 """Serve the report page: explain windows that the user selects, try other settings, and write names and notes."""
 
 import argparse
+import functools
 import logging
 import signal
 from pathlib import Path
@@ -21,7 +22,6 @@ from pipeline._console import one_message
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "as the study"
-MAX_WINDOWS = 32  # windows of a selection that are explained
 
 log = logging.getLogger("clusterwhy")
 
@@ -31,7 +31,7 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     from clusterwhy.attribution.lrp_variants import Lrp
     from clusterwhy.encoders.storage import load_encoder
     from clusterwhy.explanations.embedded_series import EmbeddedSeries
-    from clusterwhy.explanations.selections import ExplainedSelection, explain_selection
+    from clusterwhy.explanations.selections import ExplainedSelection, Selection
     from clusterwhy.explanations.settings import ExplanationSettings
 
     found, sizes = StudyResults.of(artifacts), dict[str, Any]()
@@ -44,9 +44,13 @@ def explainer(artifacts: Path) -> tuple[Explain, tuple[str, ...]]:
     for path in sorted((ROOT / "conf" / "composite").glob("*.yaml")):
         composites[f"LRP, {path.stem}"] = build_settings({"composite": OmegaConf.to_container(OmegaConf.load(path))})
 
-    def explain(windows: list[int], rules: str) -> ExplainedSelection:
+    @functools.lru_cache(maxsize=1)
+    def selection(windows: tuple[int, ...], rules: str) -> Selection:
         chosen = settings if rules == STUDY else settings | composites[rules] | {"attributor": Lrp(batch_size=64)}
-        return explain_selection(series, np.asarray(windows), ExplanationSettings.of(chosen), MAX_WINDOWS)
+        return Selection(series, np.asarray(windows), ExplanationSettings.of(chosen))
+
+    def explain(windows: list[int], part: list[int], rules: str) -> ExplainedSelection:
+        return selection(tuple(windows), rules).explain(np.asarray(part))
 
     return explain, (STUDY, *composites)
 

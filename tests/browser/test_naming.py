@@ -82,7 +82,7 @@ def served(tmp_path: Path) -> Iterator[tuple[PageServer, Sources, StudyResults]]
     sources = Sources.beside(tmp_path / "artifacts")
     study = synthetic_results(tmp_path / "artifacts")
     html = written(study, tmp_path / "report").read_text()
-    server = PageServer(html, lambda windows, rules: None, ("own",), names=PageNames(study, sources))  # type: ignore[arg-type, return-value]
+    server = PageServer(html, lambda windows, part, rules: None, ("own",), names=PageNames(study, sources))  # type: ignore[arg-type, return-value]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server, sources, study

@@ -33,15 +33,17 @@ POLICY = (
 )
 ABOUT = '<script type="application/json" id="about">'
 R = TypeVar("R", bound=BaseModel)
-Explain = Callable[[list[int], str], ExplainedSelection]
+Explain = Callable[[list[int], list[int], str], ExplainedSelection]
+MOST_AT_ONCE = 32  # windows of a selection in one request: the page shows how far it is, and can stop
 
 
 class ExplainRequest(BaseModel):
-    """A request of the page: windows to explain, and by which rules."""
+    """A request of the page: a selection, windows of it to explain, and by which rules."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     windows: list[int] = Field(min_length=1)
+    part: list[int] = Field(min_length=1, max_length=MOST_AT_ONCE)
     rules: str = Field(max_length=100)
 
 
@@ -54,7 +56,7 @@ class PageServer(ThreadingHTTPServer):
 
     Args:
         html: the page.
-        explain: windows and the name of rules -> their relevance.
+        explain: windows of a selection, a part of them and the name of rules -> relevance of the part.
         rules: rules that the page may request, the study's own first.
         port: 0 for any free port.
         chunks: chunk files of a long series; no other file is served.
@@ -89,7 +91,7 @@ class PageServer(ThreadingHTTPServer):
     @property
     def html(self) -> str:
         """The page, with what the server offers and the names as they are in the file now."""
-        offer: dict[str, Any] = {"rules": self.rules}
+        offer: dict[str, Any] = {"rules": self.rules, "most": MOST_AT_ONCE}
         if self.names is not None:
             try:
                 offer["named"] = self.names.shown()
@@ -135,7 +137,7 @@ class PageServer(ThreadingHTTPServer):
             self.trying.release()
 
     def answer(self, body: bytes) -> dict[str, Any]:
-        """Relevance of the requested windows, encoded as in the page.
+        """Relevance of a part of a selection, encoded as in the page.
 
         Raises:
             ValueError: the request is invalid, with the reason.
@@ -144,7 +146,7 @@ class PageServer(ThreadingHTTPServer):
         if asked.rules not in self.rules:
             raise ValueError(f"rules: expected one of {', '.join(self.rules)}")
         with self.busy:
-            found = self.explain(asked.windows, asked.rules)
+            found = self.explain(asked.windows, asked.part, asked.rules)
         relevance = found.relevance
         windows = pd.DataFrame({"window": found.windows, "target": relevance.target, "gap": relevance.gap})
         arrays = pack_relevance("asked", windows, relevance.values)

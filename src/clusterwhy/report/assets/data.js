@@ -16,6 +16,20 @@ async function unpack(name, about, text = null) {
   return { ...about, size, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
 }
 
+// the answer of the server behind a served page; its reason where it refuses
+async function post(path, asked) {
+  const sent = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) }), found = await sent.json();
+  if (!sent.ok) throw new Error(found.error);
+  return found;
+}
+
+// all arrays of such an answer
+async function unpackAll(packed) {
+  const arrays = {};
+  for (const [name, { text, ...about }] of Object.entries(packed)) arrays[name] = await unpack(name, about, text);
+  return arrays;
+}
+
 // one value of a quantised array, by row (first axis) and position within the row
 function real(array, row, at) {
   const level = array.values[row * array.size + at];
@@ -263,21 +277,20 @@ class Data {
     return Array.from(values.subarray(row * shape[1], (row + 1) * shape[1]));
   }
 
-  // stores relevance that the server sent, under `asked`
-  async add(arrays) {
-    for (const [name, { text, ...about }] of Object.entries(arrays)) {
-      this.arrays[name] = await unpack(name, about, text);
-    }
-    this.rows.asked = new Map(Array.from(this.arrays.asked_window.values, (window, row) => [window, row]));
+  // keeps relevance of a part of a selection, under `asked`
+  keep(arrays) {
+    this.rows.asked ||= new Map();
+    arrays.asked_window.values.forEach((window, row) => this.rows.asked.set(window, { arrays, row }));
   }
 
   // relevance of one window as shares of its |relevance|: exact per channel, quantised per cell where cells are known
   relevance(window, kind) {
-    const row = this.rows[kind].get(window);
-    if (row === undefined) return null;
-    const cells = this.arrays[`${kind}_relevance`], channels = this.arrays[`${kind}_channels`];
+    const place = this.rows[kind].get(window);
+    if (place === undefined) return null;
+    const { arrays, row } = kind === "asked" ? place : { arrays: this.arrays, row: place };
+    const cells = arrays[`${kind}_relevance`], channels = arrays[`${kind}_channels`];
     const beside = kind === "explained" && this.cells ? this.cells : null, size = this.nChannels * this.length;
-    const of = (name) => this.arrays[`${kind}_${name}`].values[row];
+    const of = (name) => arrays[`${kind}_${name}`].values[row];
     return {
       known: !beside || beside.has(row),
       cell: beside ? (channel, t) => cells.step[row] * beside.level(row, channel * this.length + t, size) : (channel, t) => real(cells, row, channel * this.length + t),

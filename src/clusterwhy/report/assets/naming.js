@@ -85,9 +85,7 @@ class Naming {
   async send() {
     this.save.disabled = true;
     try {
-      const body = JSON.stringify({ ...this.asked, name: this.name.value, note: this.note.value });
-      const sent = await fetch("name", { method: "POST", headers: { "Content-Type": "application/json" }, body }), found = await sent.json();
-      if (!sent.ok) throw new Error(found.error);
+      const found = await post("name", { ...this.asked, name: this.name.value, note: this.note.value });
       this.data.about.named = found;
       this.dialog.close();
       this.show();

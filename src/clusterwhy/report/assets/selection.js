@@ -1,38 +1,101 @@
 // The selected windows: the most central one, the mean relevance of their channels, and differences to other windows.
 
+const FIRST_PART = 4; // windows, after which it is known how long all take
+const PART_SECONDS = 2; // of one request: how often progress is shown, and how late another explanation may begin
+const LONG = 10; // seconds from which on the page says before how long it takes
 const MAX_COMPARED = 400; // windows of a selection among which the most central one is sought
 
 class SelectionView {
   constructor(root, data, state) {
     Object.assign(this, { data, state });
     for (const name of ["plot", "bars", "title", "note"]) this[name] = root.querySelector(`[data-part="${name}"]`);
-    for (const name of ["asking", "rules", "ask", "answer", "asked_plot", "asked_bars"]) this[name] = root.querySelector(`[data-part="${name}"]`);
-    state.listen(["selected"], () => { delete data.rows.asked; this.answer.textContent = ""; });
+    for (const name of ["asking", "rules", "ask", "stop", "bar", "foretold", "answer", "asked_plot", "asked_bars"]) this[name] = root.querySelector(`[data-part="${name}"]`);
+    state.listen(["selected"], () => { this.cancel(); delete data.rows.asked; this.answer.textContent = ""; });
     state.listen(["selected", "other", "contrast", "hiddenChannels", "theme"], () => this.draw());
-    const served = document.getElementById("served");
-    if (served) this.offer(JSON.parse(served.textContent).rules);
+    this.pace = new Map(); // rules -> seconds per window, once known
+    const served = JSON.parse(document.getElementById("served")?.textContent || "null");
+    if (served) this.offer(served);
   }
 
   // only if the page is served by pipeline.serve
-  offer(rules) {
+  offer({ rules, most }) {
+    this.most = most;
     this.asking.hidden = false;
     this.rules.replaceChildren(...rules.map((name) => new Option(name, name)));
-    this.ask.addEventListener("click", async () => {
-      const windows = this.state.values.selected, began = performance.now();
-      this.ask.disabled = true;
-      this.answer.textContent = "explaining …";
+    this.rules.addEventListener("change", () => this.foretell());
+    this.ask.addEventListener("click", () => this.explain());
+    this.stop.addEventListener("click", () => this.cancel());
+  }
+
+  // all windows of the selection in parts, in a random order, so that those explained when it is cancelled are a fair draw
+  async explain() {
+    const { data, state } = this, windows = state.values.selected, rest = shuffled(windows), rules = this.rules.value, began = performance.now();
+    const run = this.run = {}, ended = new Promise((resolve) => { run.end = resolve; }), losses = new Map(), gaps = [], seconds = () => (performance.now() - began) / 1000;
+    delete data.rows.asked;
+    this.drawAsked();
+    this.showRun(true);
+    let at = 0, size = Math.min(FIRST_PART, this.most), drawn = 0, fault = "";
+    this.progress(0, windows.length, "");
+    while (at < rest.length && this.run === run && !fault) {
       try {
-        const sent = await fetch("explain", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ windows, rules: this.rules.value }) });
-        const found = await sent.json();
-        if (!sent.ok) throw new Error(found.error);
-        await this.data.add(found.arrays);
-        const gaps = Array.from(this.data.arrays.asked_gap.values, Math.abs), known = gaps.filter(Number.isFinite).sort((a, b) => a - b);
-        this.answer.textContent = `${this.rules.value}: relevance of ${count(gaps.length, "selected window")} compared with all others. Median gap of relevance ${known.length ? `${number(100 * known[known.length >> 1], 2)} %` : "undefined (all targets are 0)"}; ${((performance.now() - began) / 1000).toFixed(1)} s.${found.losses.map((loss) => ` ${loss}.`).join("")}`;
+        const part = rest.slice(at, at + size);
+        const found = await Promise.race([this.explainPart(windows, part, rules), ended]);
+        if (this.run !== run) break;
+        data.keep(found.arrays);
+        gaps.push(...found.arrays.asked_gap.values);
+        // parts tell of the same loss in other figures: that of the largest part is shown
+        for (const text of found.losses) {
+          const kind = text.replace(/[\d.]+/g, "");
+          if (!(losses.get(kind)?.of > part.length)) losses.set(kind, { text, of: part.length });
+        }
+        at += part.length;
+        const each = seconds() / at;
+        this.pace.set(rules, each);
+        size = Math.max(1, Math.min(this.most, Math.round(PART_SECONDS / each)));
+        this.progress(at, rest.length, `, about ${duration(each * (rest.length - at))} left`);
+        if (seconds() - drawn > PART_SECONDS) { drawn = seconds(); this.drawAsked(); }
       } catch (error) {
-        this.answer.textContent = `not explained: ${error.message}`;
+        fault = error.message;
       }
-      this.draw();
-    });
+    }
+    if (state.values.selected !== windows) return; // of another selection
+    const known = gaps.map(Math.abs).filter(Number.isFinite).sort((a, b) => a - b), which = at < rest.length ? `${at} of ` : "";
+    const told = `${rules}: relevance of ${which}${count(rest.length, "selected window")}${which ? ", drawn at random," : ""} compared with all others. Median gap of relevance ${known.length ? `${number(100 * known[known.length >> 1], 2)} %` : "undefined (all targets are 0)"}; ${seconds().toFixed(1)} s.${[...losses.values()].map(({ text, of }) => ` ${of < at ? `Of ${count(of, "window")}, ` : ""}${text}.`).join("")}`;
+    this.answer.textContent = [...(fault ? [`not explained: ${fault}.`] : []), ...(at ? [told] : fault ? [] : ["cancelled"])].join(" ");
+    this.run = null;
+    this.showRun(false);
+    this.draw();
+  }
+
+  // the part that is being explained ends on the server; the page does not wait for it
+  cancel() {
+    if (!this.run) return;
+    this.run.end();
+    this.run = null;
+    this.showRun(false);
+  }
+
+  async explainPart(windows, part, rules) {
+    const found = await post("explain", { windows, part, rules });
+    return { ...found, arrays: await unpackAll(found.arrays) };
+  }
+
+  showRun(running) {
+    this.stop.hidden = this.bar.hidden = !running;
+    this.rules.disabled = running;
+    this.ask.disabled = running;
+    this.foretold.hidden = running;
+  }
+
+  progress(at, all, left) {
+    Object.assign(this.bar, { value: at, max: all });
+    this.answer.textContent = `explained ${at} of ${count(all, "window")}${left} …`;
+  }
+
+  // how long a selection would take, where that is known and long
+  foretell() {
+    const each = this.pace.get(this.rules.value), all = (each || 0) * this.state.values.selected.length;
+    this.foretold.textContent = all > LONG ? `takes about ${duration(all)}; it can be cancelled` : "";
   }
 
   drawAsked() {
@@ -55,7 +118,8 @@ class SelectionView {
   draw() {
     const { data } = this, { selected, contrast } = this.state.values, others = this.against();
     this.plot.hidden = this.bars.hidden = !selected.length;
-    this.ask.disabled = selected.length < 2 || selected.length === data.nWindows;
+    this.ask.disabled = Boolean(this.run) || selected.length < 2 || selected.length === data.nWindows;
+    this.foretell();
     this.drawAsked();
     if (!selected.length) {
       this.title.textContent = "No windows selected";
@@ -134,4 +198,21 @@ function mean(values) {
   const n = values.length, middle = values.reduce((a, b) => a + b, 0) / Math.max(1, n);
   const squares = values.reduce((total, value) => total + (value - middle) ** 2, 0);
   return { mean: middle, error: n > 1 ? Math.sqrt(squares / (n - 1) / n) : 0 };
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+// the same order each time (Fisher-Yates with the generator of Park and Miller)
+function shuffled(windows) {
+  const found = [...windows];
+  let draw = 1;
+  for (let i = found.length - 1; i > 0; i--) {
+    draw = (draw * 48271) % 2147483647;
+    const j = draw % (i + 1);
+    [found[i], found[j]] = [found[j], found[i]];
+  }
+  return found;
 }

@@ -71,10 +71,7 @@ class Trials {
     this.run.disabled = true;
     this.fault.hidden = true;
     try {
-      const sent = await fetch("try", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) }), found = await sent.json();
-      if (!sent.ok) throw new Error(found.error);
-      const arrays = {};
-      for (const [name, { text, ...about }] of Object.entries(found.arrays)) arrays[name] = (await unpack(name, about, text)).values;
+      const found = await post("try", asked), arrays = await unpackAll(found.arrays);
       if (!this.dropped) this.show(found, arrays);
     } catch (error) {
       this.fault.textContent = `not tried: ${error.message}`;
@@ -86,8 +83,8 @@ class Trials {
     this.run.disabled = false;
   }
 
-  show(found, { tried_cluster: cluster, tried_x: x, tried_y: y }) {
-    const { data } = this, colours = new Map(found.clusters.map((one) => [one.cluster, one.colour]));
+  show(found, arrays) {
+    const { data } = this, [cluster, x, y] = ["cluster", "x", "y"].map((name) => arrays[`tried_${name}`]?.values), colours = new Map(found.clusters.map((one) => [one.cluster, one.colour]));
     data.shown = { cluster, x: x || data.x, y: y || data.y, clusters: [...colours.keys()].filter((c) => c >= 0), colour: (c) => colours.get(c) || data.about.noise_colour, moved: x ? (this.moved = (this.moved || 0) + 1) : 0 };
     const ami = found.ami === null ? "undefined: both are one cluster" : found.ami.toFixed(2), noise = Math.round(100 * found.noise_share);
     this.says.textContent = `${count(found.n_clusters, "cluster")}, ${noise} % noise. Agreement with the study's clusters (adjusted mutual information; 1: the same, 0: chance): ${ami}.`;
