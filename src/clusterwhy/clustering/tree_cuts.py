@@ -98,7 +98,7 @@ def cut_windows(
     found = Clusters(labels, np.ones(len(points)), np.full(len(cut.branches), np.nan), tree)
     if not fitted.all():
         labels[~fitted], _ = clusterer.assign(points[~fitted], points, found, embeddings)
-    return with_twins(found, embeddings).labels
+    return with_twins(found, embeddings, clusterer.sizes(int(fitted.sum()))[0]).labels
 
 
 def matched(labels: IntArray, study: IntArray, n_study: int) -> IntArray:
