@@ -1,11 +1,15 @@
 // The windows in the projection. Above MOST_POINTS only a subset of those in view is drawn; selections and counts include all.
 
 const MOST_POINTS = 25000;
+// up to so many windows points are SVG: as smooth, and without WebGL the page is there a quarter of a second earlier
+const MOST_VECTORS = 2000;
 
 class ProjectionView {
   constructor(div, data, state) {
     Object.assign(this, { div, data, state, note: document.getElementById("drawn") });
     this.windows = Array.from(data.cluster.keys());
+    const behind = data.arrays.behind_cluster;
+    this.type = this.windows.length + (behind ? behind.values.length : 0) > MOST_VECTORS ? "scattergl" : "scatter";
     state.listen(["colour", "hiddenClusters", "path", "theme"], () => this.draw());
     state.listen(["size", "opacity"], () => this.restyle());
     state.listen(["selected"], () => this.light());
@@ -72,7 +76,7 @@ class ProjectionView {
     const { data } = this, cluster = data.arrays.behind_cluster;
     if (!cluster) return [];
     const { behind_x: { values: x }, behind_y: { values: y } } = data.arrays;
-    return [{ type: "scattergl", mode: "markers", x, y, marker: { size: 4, opacity: 0.18, color: Array.from(cluster.values, (one) => data.colour(one)), line: { width: 0 } }, hoverinfo: "skip" }];
+    return [{ type: this.type, mode: "markers", x, y, marker: { size: 4, opacity: 0.18, color: Array.from(cluster.values, (one) => data.colour(one)), line: { width: 0 } }, hoverinfo: "skip" }];
   }
 
   draw() {
@@ -87,7 +91,7 @@ class ProjectionView {
     this.nBehind = behind.length;
     if (behind.length) this.note.textContent += ` Pale: ${Array.from(data.about.behind).slice(0, 120).join("")}.`;
     const traces = this.drawn.map(({ windows, marker }) => ({
-      type: "scattergl", mode: "markers", x: Float32Array.from(windows, (w) => data.shown.x[w]), y: Float32Array.from(windows, (w) => data.shown.y[w]),
+      type: this.type, mode: "markers", x: Float32Array.from(windows, (w) => data.shown.x[w]), y: Float32Array.from(windows, (w) => data.shown.y[w]),
       marker: { ...this.points(), ...marker, line: { width: 0 } },
       text: windows.map((w) => this.title(w)), hovertemplate: "%{text}<extra></extra>",
       unselected: { marker: { opacity: 0.06 } },
@@ -95,7 +99,7 @@ class ProjectionView {
     if (this.state.values.path) {
       const inTime = [...this.shown].sort((a, b) => a - b);
       traces.push({
-        type: "scattergl", mode: "lines", x: Float32Array.from(inTime, (w) => data.shown.x[w]), y: Float32Array.from(inTime, (w) => data.shown.y[w]),
+        type: this.type, mode: "lines", x: Float32Array.from(inTime, (w) => data.shown.x[w]), y: Float32Array.from(inTime, (w) => data.shown.y[w]),
         line: { width: 0.7, color: css("--soft") }, opacity: 0.5, hoverinfo: "skip",
       });
     }
@@ -124,7 +128,7 @@ class ProjectionView {
   alarms() {
     const { data } = this, { threshold } = this.state.values, found = this.shown.filter((w) => data.score[w] > threshold);
     return {
-      type: "scattergl", mode: "markers", name: "alarms", x: Float32Array.from(found, (w) => data.shown.x[w]), y: Float32Array.from(found, (w) => data.shown.y[w]),
+      type: this.type, mode: "markers", name: "alarms", x: Float32Array.from(found, (w) => data.shown.x[w]), y: Float32Array.from(found, (w) => data.shown.y[w]),
       marker: { symbol: "circle-open", size: 12, color: css("--alarm"), line: { width: 2 } }, unselected: { marker: { opacity: 1 } }, hoverinfo: "skip",
     };
   }
