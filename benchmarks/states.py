@@ -98,6 +98,7 @@ DEFAULT = chosen({"clusterer": "states"})["clusterer"]
 CLUSTERERS = {"density (default)": by_density, "states": in_time()}
 OTHERS = {f"states, penalty {penalty:g}": in_time(penalty=penalty) for penalty in (0.8, 1.0, 1.5, 2.0)}
 OTHERS |= {f"states, {count} components": in_time(components=count) for count in (8, 20, 30)}
+OTHERS |= {f"states, lasting {times:g}": in_time(lasting=times) for times in (1.0, 1.5, 3.0)}
 OTHERS |= {"states, Euclidean distances": with_one_scale}
 
 
@@ -192,6 +193,7 @@ def measured(suite: str, part: str, path: Path) -> pd.DataFrame:
 def published(names: set[str]) -> pd.DataFrame:
     """Figures of other methods for the same series, as their authors recorded them."""
     every = pd.read_csv(benchmark_data() / "states" / "peers.csv")
+    every["series"] = every["suite"] + "_" + every["series"]
     return every[every["series"].isin(names)].assign(method=lambda table: table["method"] + " (published)")
 
 
@@ -257,7 +259,8 @@ def section(result: Result) -> str:
             "",
             shown(by_length.reset_index()),
             "",
-            f"Other settings (default: penalty {DEFAULT.penalty:g}, {DEFAULT.components} components), on series that "
+            f"Other settings (default: penalty {DEFAULT.penalty:g}, lasting {DEFAULT.lasting:g}, {DEFAULT.components} "
+            "components), on series that "
             "were looked at and others. With Euclidean distances a change hides behind whatever varies most within "
             "states:",
             "",

@@ -1,6 +1,7 @@
 """States of a recording: clusters of stretches of time, not of single windows."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from clusterwhy.errors import DataError
 from clusterwhy.types import FloatArray, IntArray
 
 LAG = 1  # window lengths between two windows that share no sample and are mostly of one state
+STEP = 1.15  # from one price to the next, where prices rise
 
 
 class States(Clusterer):
@@ -24,6 +26,9 @@ class States(Clusterer):
     change saves by chance (`saved_by_chance`) times `penalty`. A state lasts as long as a window, and `min_windows`, at
     least. No window is noise.
 
+    States may have states within. If the price may rise `lasting` times without the number of states changing, that
+    number, the first such, is taken in place of the one that `penalty` gives; 1 takes that of `penalty`.
+
     Distances are those of Mahalanobis between the first `components` principal components of standardised features, by
     the covariance of windows of one state: what varies within states, however much, hides no change of the rest. More
     than `blocks` windows are taken together in so many blocks; a change is then found to the window between two of
@@ -31,6 +36,7 @@ class States(Clusterer):
     """
 
     penalty: float = Field(gt=0.0)
+    lasting: float = Field(ge=1.0)
     components: int = Field(ge=1)
     min_windows: int = Field(ge=1)
     blocks: int = Field(ge=100)
@@ -94,11 +100,31 @@ class States(Clusterer):
         blocks, placed = blocks @ units, placed @ units
         price = self.penalty * overlap * saved_by_chance(blocks.shape[1], len(blocks) / overlap)
         least = max(1, math.ceil(self.min_windows / size), round(overlap))
-        changes = [edges[block] for block in change_points(blocks, price, least)]
-        changes = [_refined(placed, changes, i, size) for i in range(len(changes))]
-        stretches = np.zeros(len(placed), dtype=np.int64)
-        stretches[changes] = 1
-        return merged(placed, np.cumsum(stretches), price * size)
+
+        def states(times: float) -> IntArray:
+            changes = [edges[block] for block in change_points(blocks, times * price, least)]
+            changes = [_refined(placed, changes, i, size) for i in range(len(changes))]
+            stretches = np.zeros(len(placed), dtype=np.int64)
+            stretches[changes] = 1
+            return merged(placed, np.cumsum(stretches), times * price * size)
+
+        return lasting_states(states, self.lasting)
+
+
+def lasting_states(states: Callable[[float], IntArray], lasting: float) -> IntArray:
+    """The first partition whose number of states stays while the price rises `lasting` times; else that of the price.
+
+    Args:
+        states: labels (point,) from 0 on, by how many times the price is paid; the more, the fewer states.
+    """
+    finest = first = states(1.0)
+    paid, since = 1.0, 1.0
+    while first.max() and paid < lasting * since:
+        paid *= STEP
+        found = states(paid)
+        if found.max() != first.max():
+            first, since = found, paid
+    return first if first.max() else finest
 
 
 def change_points(points: FloatArray, price: float, least: int) -> list[int]:

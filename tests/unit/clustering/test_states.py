@@ -1,6 +1,8 @@
 """Change points and states by hand and by trying everything; states that come back; what is refused."""
 
 import itertools
+import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -10,14 +12,16 @@ from sklearn.metrics import adjusted_rand_score
 from clusterwhy.clustering.states import (
     States,
     change_points,
+    lasting_states,
     merged,
     saved_by_chance,
     simplified_silhouettes,
     whitening,
 )
 from clusterwhy.errors import DataError
+from clusterwhy.types import IntArray
 
-STATES = States(space="embeddings", penalty=1.2, components=12, min_windows=5, blocks=2000)
+STATES = States(space="embeddings", penalty=1.2, lasting=2.0, components=12, min_windows=5, blocks=2000)
 
 
 def index_of(n_windows: int, length: int = 8, stride: int = 2) -> pd.DataFrame:
@@ -108,6 +112,36 @@ def test_a_machine_that_is_off_most_of_the_time_has_no_more_states_for_it(rng: n
     points[:200] = 5.0  # all the same
     found = STATES.fit(points, points, index_of(300)).labels
     assert set(found[:200]) == {0} and set(found[200:]) == {1}
+
+
+def test_a_number_of_states_that_lasts_is_taken_in_place_of_a_finer_one() -> None:
+    """By hand: the number by how many times the price is paid."""
+
+    def of(*steps: tuple[float, int]) -> Callable[[float], IntArray]:
+        return lambda times: np.arange(next(n for until, n in steps if times < until))
+
+    def number(lasting: float, *steps: tuple[float, int]) -> int:
+        return len(lasting_states(of(*steps, (math.inf, 1)), lasting))
+
+    assert number(2.0, (3.0, 5), (30.0, 2)) == 5  # the finest lasts
+    assert number(2.0, (1.5, 5), (2.0, 4), (9.0, 2)) == 2
+    assert number(1.2, (1.5, 5), (2.0, 4), (9.0, 2)) == 5
+    assert number(2.0, (1.5, 5), (4.0, 4), (30.0, 2)) == 4  # the first that lasts
+    assert number(2.0, (1.5, 5), (2.0, 3), (3.0, 2)) == 5  # none does, but one state for ever
+    assert number(1.0, (1.1, 5), (30.0, 2)) == 5
+    assert number(2.0) == 1
+
+
+def test_states_within_states_are_told_by_a_lower_lasting(rng: np.random.Generator) -> None:
+    """Two states far apart, each with two that are near one another and do not come back."""
+    truth = np.repeat([0, 1, 2, 3], 80)
+    centres = np.zeros((4, 4))
+    centres[:, 0], centres[:, 1] = [0.0, 0.0, 20.0, 20.0], [0.0, 2.0, 0.0, 2.0]
+    points = centres[truth] + rng.normal(size=(len(truth), 4))
+    coarse = STATES.fit(points, points, index_of(len(truth)))
+    fine = STATES.model_copy(update={"lasting": 1.0}).fit(points, points, index_of(len(truth)))
+    assert adjusted_rand_score(truth // 2, coarse.labels) > 0.95 and coarse.labels.max() == 1
+    assert adjusted_rand_score(truth, fine.labels) > 0.9
 
 
 def test_blocks_of_windows_find_the_same_changes(rng: np.random.Generator) -> None:
