@@ -7,9 +7,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import write_json, write_table
 from clusterwhy.data.series import Series, constant_channels, without_channels
-from clusterwhy.data.splits import PARTS, check_split, covered
+from clusterwhy.data.splits import LEFT_OUT, PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
 from clusterwhy.data.windows import window_index
 from clusterwhy.errors import ConfigError
@@ -33,9 +34,13 @@ def _prepare(run: StageRun) -> Prepared:
     series: Series = run.settings["dataset"].read()
     write_json(run.out / NAME, data_report(series))
     window, scaler = run.settings["window"], run.settings["scaler"]
-    index = window_index(series, window)
-    part = run.settings["split"].split(index, series.label_names, series.name, run.settings["seed"])
-    check_split(series.values, index, part, series.group_names, series.name)
+    index, split = window_index(series, window), run.settings["split"]
+    part = split.split(index, series, run.settings["seed"])
+    if n_left_out := int((part == LEFT_OUT).sum()):
+        log.info("%s left out between training and validation", counted(n_left_out, "window"))
+        index, part = index[part != LEFT_OUT].reset_index(drop=True), part[part != LEFT_OUT]
+        index["window"] = np.arange(len(index))
+    check_split(index, part, series, split.within_groups)
     index["split"], index["train"] = part, part == "train"
     fitted = covered(index[index["train"]], len(series.values))
     constant = constant_channels(series.values[fitted])

@@ -5,15 +5,21 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from clusterwhy.classifiers.checkpoint import predict
+from clusterwhy.config import build_settings
+from clusterwhy.data.splits import covered
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
-from tests.conftest import Checkout, MakeOnce, make_checkout
+from pipeline.classify import _prepare
+from tests.conftest import ROOT, Checkout, MakeOnce, make_checkout
 from tests.pipeline.test_review import runs_of
 
 
@@ -147,6 +153,33 @@ def test_the_attribute_stage_refuses_invalid_artifacts(
     path.write_bytes(kept)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
     fault("Damaged and hostile artifacts", "another file instead", f"attribute (classify/{file})", "one error")
+
+
+def test_a_train_and_a_test_file_are_the_parts_of_a_study(tmp_path: Path, rng: np.random.Generator) -> None:
+    (tmp_path / "data").mkdir()
+    for name, n in (("train", 400), ("test", 160)):
+        table = pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"])
+        table.assign(time=np.arange(n) / 10, state=np.repeat(["on", "off"], n // 2)).to_csv(
+            tmp_path / "data" / f"{name}.csv", index=False
+        )
+    made: dict[str, Any] = {
+        group: OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / group / f"{option}.yaml"))
+        for group, option in (("dataset", "csv"), ("scaler", "standard"), ("split", "named"), ("window", "short"))
+    }
+    made["dataset"] |= {"path": str(tmp_path / "data"), "label": "state"}
+    made["window"] |= {"length": 16, "stride": 4}
+    data = _prepare(SimpleNamespace(out=tmp_path, settings=build_settings(made) | {"seed": 0}))  # type: ignore[arg-type]
+    index, names = data.index, np.array(data.card.group_names)
+    assert set(names[index["group"]][index["split"] == "test"]) == {"test"}
+    assert set(names[index["group"]][index["split"] != "test"]) == {"train"}
+    assert set(index["split"]) == {"train", "validation", "test"}, "windows between the parts are left out"
+    assert index["window"].tolist() == list(range(len(index)))
+    fitted = covered(index[index["split"] == "train"], len(data.values))
+    np.testing.assert_allclose(data.card.centre, np.asarray(data.values)[fitted].mean(axis=0))
+    limit = index.loc[index["split"] == "validation", ["start", "stop"]]
+    for start, stop in limit.itertuples(index=False):
+        own = index[index["split"] == "train"]
+        assert not ((own["start"] < stop) & (start < own["stop"])).any()
 
 
 @pytest.mark.parametrize(

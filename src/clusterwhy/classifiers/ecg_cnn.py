@@ -1,4 +1,4 @@
-"""A 1-D CNN as is usual for ECG beats: four blocks of convolution, batch norm, ReLU and pool, then dense layers."""
+"""A 1-D CNN as is usual for ECG beats: blocks of convolution, batch norm, ReLU and pool, then dense layers."""
 
 from collections import OrderedDict
 
@@ -9,9 +9,9 @@ from clusterwhy.classifiers.base import Classifier, ClassifierSettings, convolut
 
 
 class EcgCnn(ClassifierSettings):
-    """Embedding dimension is `n_hidden`; windows need pool ** 4 samples."""
+    """A block for each of `n_filters`: windows need pool ** (number of blocks) samples. `n_hidden` is the embedding."""
 
-    n_filters: list[int] = Field(min_length=4, max_length=4)
+    n_filters: list[int] = Field(min_length=1)
     kernel_size: int = Field(ge=1)
     pool: int = Field(ge=1)
     n_hidden: int = Field(ge=1)
@@ -19,7 +19,7 @@ class EcgCnn(ClassifierSettings):
 
     def build(self, n_channels: int, length: int, n_classes: int) -> Classifier:
         """An untrained classifier for windows (window, channel, time)."""
-        steps = pooled_length(length, [self.pool] * 4, "EcgCnn")
+        steps = pooled_length(length, [self.pool] * len(self.n_filters), "EcgCnn")
         body: list[tuple[str, nn.Module]] = []
         n_inputs = n_channels
         for i, n_filters in enumerate(self.n_filters, start=1):

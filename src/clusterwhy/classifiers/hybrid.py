@@ -11,11 +11,15 @@ from clusterwhy.classifiers.base import Classifier, ClassifierSettings, convolut
 
 
 class Hybrid(ClassifierSettings):
-    """Embedding dimension is 2 * `n_hidden`; windows need 2 ** len(n_filters) samples."""
+    """Convolutions of `n_filters`, an LSTM of `n_layers` layers; windows need 2 ** len(n_filters) samples.
+
+    Embedding dimension is 2 * `n_hidden`.
+    """
 
     n_filters: list[int] = Field(min_length=1)
     kernel_size: int = Field(ge=1)
     n_hidden: int = Field(ge=1)
+    n_layers: int = Field(default=1, ge=1)  # checkpoints of version 0.1 do not have it
     n_heads: int = Field(ge=1)
     dropout: float = Field(ge=0.0, lt=1.0)
 
@@ -34,7 +38,8 @@ class Hybrid(ClassifierSettings):
             layers = [*convolution(n_inputs, n_filters, self.kernel_size), ("pool", nn.MaxPool1d(2))]
             blocks.append((f"block{i}", nn.Sequential(OrderedDict(layers))))
             n_inputs = n_filters
-        body = SequenceBody(nn.Sequential(OrderedDict(blocks)), n_inputs, self.n_hidden, self.n_heads)
+        lstm = nn.LSTM(n_inputs, self.n_hidden, self.n_layers, batch_first=True, bidirectional=True)
+        body = SequenceBody(nn.Sequential(OrderedDict(blocks)), lstm, self.n_heads)
         head = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(2 * self.n_hidden, n_classes))
         return HybridClassifier(body, head)
 
@@ -44,13 +49,14 @@ class SequenceBody(nn.Module):
 
     Args:
         convolutions: (window, channel, time) -> (window, n_inputs, step).
+        lstm: bidirectional, windows first.
     """
 
-    def __init__(self, convolutions: nn.Module, n_inputs: int, n_hidden: int, n_heads: int) -> None:
+    def __init__(self, convolutions: nn.Module, lstm: nn.LSTM, n_heads: int) -> None:
         super().__init__()
         self.convolutions = convolutions
-        self.lstm = nn.LSTM(n_inputs, n_hidden, batch_first=True, bidirectional=True)
-        self.attention = nn.MultiheadAttention(2 * n_hidden, n_heads, batch_first=True)
+        self.lstm = lstm
+        self.attention = nn.MultiheadAttention(2 * lstm.hidden_size, n_heads, batch_first=True)
 
     def sequence(self, windows: torch.Tensor) -> torch.Tensor:
         """(window, step, feature) that attention reads."""

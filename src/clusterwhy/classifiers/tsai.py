@@ -34,7 +34,8 @@ class TsaiClassifier(ClassifierSettings):
             made = found(
                 n_channels, n_classes, **({} if self.name == "FCNPlus" else {"seq_len": length}), **self.arguments
             )
-        except TypeError as error:
-            raise ConfigError("network.arguments", [f"{self.name} does not accept them: {error}"]) from error
+        except (AssertionError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            text = f"{self.name} does not accept them: {str(error) or 'a value or a length is not as expected'}"
+            raise ConfigError("classifier.arguments", [text]) from error
         body = nn.Sequential(made.backbone, nn.AdaptiveAvgPool1d(1), nn.Flatten())
         return Classifier(body, nn.Sequential(nn.Dropout(self.dropout), nn.Linear(made.head_nf, n_classes)))

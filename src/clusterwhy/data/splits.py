@@ -2,20 +2,48 @@
 
 import hashlib
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from clusterwhy.artifacts.counts import counted
 from clusterwhy.config import Settings
+from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, LeakageError
 from clusterwhy.types import BoolArray, FloatArray
 
 PARTS = ("train", "validation", "test")
+LEFT_OUT = "left out"
 
 
-class SplitSettings(Settings):
+class Split(Settings, ABC):
+    """A choice of `conf/split`: which windows a classifier learns from, is chosen by, and is tested on."""
+
+    @property
+    def within_groups(self) -> bool:
+        """Whether training and validation may share groups; the test part never shares one."""
+        return False
+
+    @abstractmethod
+    def split(self, index: pd.DataFrame, series: Series, seed: int) -> np.ndarray:
+        """The part of each window.
+
+        Args:
+            index: of `window_index`, with `label` and `group`.
+
+        Returns:
+            (window,) one of `PARTS`, or `LEFT_OUT`.
+
+        Raises:
+            DataError: windows have no labels or groups, groups are too few or not those that are asked for, or a part
+                lacks a class; lists all faults of a kind.
+        """
+
+
+class SplitSettings(Split):
     """A split by whole groups, with similar class shares in every part.
 
     One fold of scikit-learn's StratifiedGroupKFold; shares are counted in groups, so few groups meet them only roughly.
@@ -24,22 +52,12 @@ class SplitSettings(Settings):
     test_share: float = Field(gt=0.0, le=0.5)
     validation_share: float = Field(gt=0.0, le=0.5)
 
-    def split(self, index: pd.DataFrame, names: tuple[str, ...], source: str, seed: int) -> np.ndarray:
-        """The part of each window.
-
-        Args:
-            index: of `window_index`, with `label` and `group`.
-            names: names of the labels.
-            source: name of the series in messages.
-
-        Returns:
-            (window,) one of `PARTS`.
-
-        Raises:
-            DataError: windows have no labels or groups, there are too few groups, or a part lacks a class.
-        """
-        if faults := self._faults(index, names):
-            raise DataError(source, faults)
+    def split(self, index: pd.DataFrame, series: Series, seed: int) -> np.ndarray:
+        faults = faults_of_windows(index, series)
+        if not faults and (n_groups := index["group"].nunique()) < len(PARTS):
+            faults = [f"{n_groups} groups: train, validation and test need at least one each"]
+        if faults:
+            raise DataError(series.name, faults)
         rng = np.random.default_rng(seed)
         part = np.full(len(index), "train", dtype="<U10")
         rest = np.arange(len(index))
@@ -47,28 +65,32 @@ class SplitSettings(Settings):
             chosen = _fold(index.iloc[rest], share, rng)
             part[rest[chosen]] = name
             rest = np.delete(rest, chosen)
-        faults = [
-            f"no window of class {names[label]!r} in {name}: the class occurs in "
-            f"{index.loc[index['label'] == label, 'group'].nunique()} groups; merge classes or choose another seed"
-            for name in PARTS
-            for label in sorted(set(range(len(names))) - set(index.loc[part == name, "label"]))
-        ]
-        if faults:
-            raise DataError(source, faults)
+        if faults := lacking(index, part, series, "merge classes or choose another seed"):
+            raise DataError(series.name, faults)
         return part
 
-    @staticmethod
-    def _faults(index: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
-        missing = [column for column in ("label", "group") if column not in index]
-        if missing:
-            return [f"windows have no {column}: this dataset does not provide any" for column in missing]
-        faults = [] if len(names) > 1 else [f"expected at least 2 classes, got {', '.join(names) or 'none'}"]
-        n_groups, unlabelled = index["group"].nunique(), int((index["label"] < 0).sum())
-        if n_groups < len(PARTS):
-            faults.append(f"{n_groups} groups: train, validation and test need at least one each")
-        if unlabelled:
-            faults.append(f"{unlabelled} windows have no label: fill the empty cells of the column")
-        return faults
+
+def faults_of_windows(index: pd.DataFrame, series: Series) -> list[str]:
+    """What keeps windows from any split: no labels or groups, one class, windows without a label."""
+    missing = [column for column in ("label", "group") if column not in index]
+    if missing:
+        return [f"windows have no {column}: this dataset does not provide any" for column in missing]
+    names, unlabelled = series.label_names, int((index["label"] < 0).sum())
+    faults = [] if len(names) > 1 else [f"expected at least 2 classes, got {', '.join(names) or 'none'}"]
+    if unlabelled:
+        faults.append(f"{unlabelled} windows have no label: fill the empty cells of the column")
+    return faults
+
+
+def lacking(index: pd.DataFrame, part: np.ndarray, series: Series, mend: str) -> list[str]:
+    """A fault for each class of which a part has no window."""
+    return [
+        f"no window of class {class_name!r} in {name}: the class occurs in "
+        f"{counted(index.loc[index['label'] == label, 'group'].nunique(), 'group')}; {mend}"
+        for name in PARTS
+        for label, class_name in enumerate(series.label_names)
+        if not (index.loc[part == name, "label"] == label).any()
+    ]
 
 
 def _fold(index: pd.DataFrame, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -82,38 +104,37 @@ def _fold(index: pd.DataFrame, share: float, rng: np.random.Generator) -> np.nda
     return np.asarray(folds[rng.integers(n_folds)][1])
 
 
-def check_split(
-    values: FloatArray, index: pd.DataFrame, part: np.ndarray, group_names: tuple[str, ...], source: str
-) -> None:
+def check_split(index: pd.DataFrame, part: np.ndarray, series: Series, within_groups: bool = False) -> None:
     """Refuse a split that leaks.
 
     Args:
-        values: (time, channel).
         index: of `window_index`, with `group`.
         part: (window,) the part of each window; any number of parts.
-        group_names: names of the groups, for the message.
+        within_groups: whether training and validation may share groups.
 
     Raises:
         LeakageError: two parts share a group, samples or identical windows; lists the groups.
     """
     faults: list[str] = []
     leaking: set[int] = set()
+    values, group_names = series.values, series.group_names
     digests = np.array([_digest(values[a:b]) for a, b in zip(index["start"], index["stop"], strict=True)])
     for one, other in itertools.combinations(dict.fromkeys(part.tolist()), 2):
-        for fault, groups in _leaks(index, part == one, part == other, digests, len(values)):
+        may_share = within_groups and "test" not in (one, other)
+        for fault, groups in _leaks(index, (part == one, part == other), digests, len(values), may_share):
             faults.append(f"{fault.format(one=one, other=other)}: {', '.join(group_names[group] for group in groups)}")
             leaking |= set(groups)
     if faults:
-        raise LeakageError(source, faults, [group_names[group] for group in sorted(leaking)])
+        raise LeakageError(series.name, faults, [group_names[group] for group in sorted(leaking)])
 
 
 def _leaks(
-    index: pd.DataFrame, here: BoolArray, there: BoolArray, digests: np.ndarray, n_samples: int
+    index: pd.DataFrame, parts: tuple[BoolArray, BoolArray], digests: np.ndarray, n_samples: int, may_share: bool
 ) -> Iterator[tuple[str, list[int]]]:
     """What two parts share, and the groups concerned."""
-    groups = index["group"].to_numpy()
+    (here, there), groups = parts, index["group"].to_numpy()
     shared = np.intersect1d(groups[here], groups[there])
-    if len(shared):
+    if len(shared) and not may_share:
         yield "groups in both {one} and {other}", shared.tolist()
     in_both = covered(index[here], n_samples) & covered(index[there], n_samples)
     if in_both.any():

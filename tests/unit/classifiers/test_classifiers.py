@@ -141,12 +141,57 @@ def test_windows_may_be_as_short_as_the_strides_allow(settings: Any, shortest: i
         settings.build(CHANNELS, shortest - 1, 2)
 
 
-def test_arguments_that_tsai_does_not_know_are_refused() -> None:
-    config = plain(ROOT / "conf" / "classifier" / "fcn_plus.yaml") | {"arguments": {"filters": 3}}
-    with pytest.raises(ConfigError, match="FCNPlus does not accept them"):
+@pytest.mark.parametrize("n_blocks", [1, 2, 5])
+@pytest.mark.parametrize("name", ["ecg_cnn", "hybrid", "wide_cnn"])
+def test_a_network_has_as_many_blocks_as_filters_are_named(name: str, n_blocks: int) -> None:
+    config = plain(ROOT / "conf" / "classifier" / f"{name}.yaml") | {"n_filters": [4] * n_blocks}
+    if name == "wide_cnn" and n_blocks == 1:
+        with pytest.raises(ConfigError, match=r"network\.n_filters: List should have at least 2 items"):
+            build(config, length=64)
+        return
+    network = build(config, length=64)
+    assert sum(isinstance(module, torch.nn.Conv1d) for module in network.modules()) == n_blocks
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        *(("ecg_cnn", setting, value) for setting, value in [("kernel_size", 4), ("pool", 3), ("n_hidden", 5)]),
+        *(("wide_cnn", setting, value) for setting, value in [("first_kernel", 20), ("kernel_size", 4)]),
+        *(("hybrid", setting, value) for setting, value in [("kernel_size", 4), ("n_hidden", 6), ("n_layers", 3)]),
+        ("fcn_plus", "arguments", {"layers": [8, 8, 8]}),
+        ("inception_time_plus", "arguments", {"nf": 4, "depth": 3}),
+        *(("resnet_plus", "arguments", {"nf": 4}), ("xception_time_plus", "arguments", {"nf": 4})),
+    ],
+)
+def test_a_setting_changes_the_network(name: str, setting: str, value: Any, rng: np.random.Generator) -> None:
+    config = plain(ROOT / "conf" / "classifier" / f"{name}.yaml")
+    usual, changed = (build(one, length=128).eval() for one in (config, config | {setting: value}))
+    windows = torch.from_numpy(rng.normal(size=(2, CHANNELS, 128)).astype(np.float32))
+    assert usual(windows).shape == changed(windows).shape == (2, CLASSES)
+    shapes, others = ([tuple(one.shape) for one in network.parameters()] for network in (usual, changed))
+    assert shapes != others
+
+
+def test_relevance_passes_all_layers_of_an_lstm(rng: np.random.Generator) -> None:
+    settings = Hybrid(n_filters=[4], kernel_size=5, n_hidden=4, n_layers=2, n_heads=2, dropout=0.0)
+    network = settings.build(CHANNELS, LENGTH, 2).eval()
+    assert network.body.lstm.num_layers == 2
+    windows = rng.normal(size=(2, CHANNELS, LENGTH)).astype(np.float32)
+    found = explain(network, windows, "difference", 0, references=rng.normal(size=(3, CHANNELS, LENGTH)))
+    assert np.abs(found.gap).max() < 1e-3
+
+
+@pytest.mark.parametrize("arguments", [{"filters": 3}, {"layers": [8, 8]}])
+def test_arguments_that_tsai_does_not_accept_are_refused(arguments: dict[str, Any]) -> None:
+    config = plain(ROOT / "conf" / "classifier" / "fcn_plus.yaml") | {"arguments": arguments}
+    with pytest.raises(ConfigError, match=r"classifier\.arguments.*\n.*FCNPlus does not accept them: \w+"):
         build(config)
+
+
+def test_only_networks_of_the_list_are_taken_from_tsai() -> None:
     with pytest.raises(ConfigError, match=r"network\.name"):
-        build(config | {"name": "system"})
+        build(plain(ROOT / "conf" / "classifier" / "fcn_plus.yaml") | {"name": "system"})
 
 
 def test_training_finds_what_tells_classes_apart_and_is_repeatable() -> None:

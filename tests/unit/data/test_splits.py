@@ -1,14 +1,16 @@
 """Splits keep groups apart, and what leaks is named; windows carry the group and the label they should."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from clusterwhy.data.named_split import NamedSplit
 from clusterwhy.data.series import Series
-from clusterwhy.data.splits import PARTS, SplitSettings, check_split, covered
+from clusterwhy.data.splits import LEFT_OUT, PARTS, SplitSettings, check_split, covered
 from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.datasets.basic_motions import BasicMotions
 from clusterwhy.datasets.benchmarks import EcgArchive, VibrationArchive
@@ -39,36 +41,41 @@ def recordings(rng: np.random.Generator, n_groups: int = 12) -> Series:
     )
 
 
+def valued(values: np.ndarray) -> Series:
+    n = len(values)
+    return Series("made", values, np.arange(float(n)), 1.0, ("a", "b"), ("", ""), n, group_names=NAMES)
+
+
 @pytest.fixture
 def index(rng: np.random.Generator) -> pd.DataFrame:
     return window_index(recordings(rng), WindowSettings(length=16, stride=8))
 
 
-def test_no_group_is_in_two_parts_and_each_part_has_each_class(index: pd.DataFrame) -> None:
-    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
+def test_no_group_is_in_two_parts_and_each_part_has_each_class(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    part = SPLIT.split(index, recordings(rng), 0)
     assert set(part) == set(PARTS)
     assert (index.groupby("group")["window"].agg(lambda rows: len(set(part[rows]))) == 1).all()
     assert all(set(index.loc[part == name, "label"]) == {0, 1} for name in PARTS)
     assert [index.loc[part == name, "group"].nunique() for name in PARTS] == [7, 2, 3]
 
 
-def test_the_seed_determines_the_test_groups(index: pd.DataFrame) -> None:
-    parts = [SPLIT.split(index, ("rest", "walk"), "made", seed) for seed in (0, 0, 1)]
+def test_the_seed_determines_the_test_groups(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    parts = [SPLIT.split(index, recordings(rng), seed) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(parts[0], parts[1])
     assert (parts[0] != parts[2]).any()
 
 
 def test_a_clean_split_does_not_leak(rng: np.random.Generator, index: pd.DataFrame) -> None:
-    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
-    check_split(recordings(rng).values, index, part, NAMES, "made")
+    part = SPLIT.split(index, recordings(rng), 0)
+    check_split(index, part, recordings(rng))
 
 
 def test_a_group_on_both_sides_is_named(rng: np.random.Generator, index: pd.DataFrame) -> None:
-    part = SPLIT.split(index, ("rest", "walk"), "made", 0)
+    part = SPLIT.split(index, recordings(rng), 0)
     stray = index.index[(part == "test") & (index["start"] % 40 == 0)][0]
     part[stray] = "train"
     with pytest.raises(LeakageError) as caught:
-        check_split(np.random.default_rng(0).normal(size=(960, 2)), index, part, NAMES, "made")
+        check_split(index, part, recordings(rng))
     assert caught.value.groups == (NAMES[index.loc[stray, "group"]],)
     # its neighbour starts eight samples later
     assert len(caught.value.faults) == 2 and "8 samples are shared by windows" in str(caught.value)
@@ -79,7 +86,7 @@ def test_overlapping_windows_of_two_groups_leak(rng: np.random.Generator) -> Non
     with pytest.raises(
         LeakageError, match="8 samples are shared by windows of train and test: person 1, person 2"
     ) as caught:
-        check_split(rng.normal(size=(50, 2)), index, np.array(["train", "train", "test"]), NAMES, "made")
+        check_split(index, np.array(["train", "train", "test"]), valued(rng.normal(size=(50, 2))))
     assert caught.value.groups == ("person 1", "person 2")
 
 
@@ -89,9 +96,9 @@ def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
     index = pd.DataFrame({"start": [0, 20, 40], "stop": [16, 36, 56], "group": [0, 1, 2]})
     part = np.array(["train", "train", "test"])
     with pytest.raises(LeakageError, match="1 windows of test are identical to windows of train: person 2"):
-        check_split(values, index, part, NAMES, "made")
+        check_split(index, part, valued(values))
     values[55, 1] += 1e-9
-    check_split(values, index, part, NAMES, "made")
+    check_split(index, part, valued(values))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +111,76 @@ def test_identical_windows_on_both_sides_leak(rng: np.random.Generator) -> None:
         (lambda t: t[(t["label"] == 0) | (t["group"] == 3)], "no window of class 'walk' in"),
     ],
 )
-def test_windows_that_cannot_be_split_are_refused(index: pd.DataFrame, change, message: str) -> None:
+def test_windows_that_cannot_be_split_are_refused(
+    rng: np.random.Generator, index: pd.DataFrame, change, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
-        SPLIT.split(change(index), ("rest", "walk"), "made", 0)
+        SPLIT.split(change(index), recordings(rng), 0)
+
+
+def test_named_groups_are_the_parts(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    split = NamedSplit(test=("person 1*",), validation=("person 0", "person [23]"), validation_share=None)
+    part = split.split(index, recordings(rng), 0)
+    found = {name: sorted(index.loc[part == name, "group"].unique()) for name in PARTS}
+    assert found == {"train": [4, 5, 6, 7, 8, 9], "validation": [0, 2, 3], "test": [1, 10, 11]}
+    check_split(index, part, recordings(rng), split.within_groups)
+
+
+def test_without_a_named_validation_the_last_windows_of_each_class_and_training_group_are_taken(
+    rng: np.random.Generator,
+) -> None:
+    series = replace(recordings(rng, n_groups=3), segments=(0, 80, 160))
+    index = window_index(series, WindowSettings(length=8, stride=2))
+    split = NamedSplit(test=("person 2",), validation=(), validation_share=0.25)
+    part = split.split(index, series, 0)
+    assert set(index.loc[part == "test", "group"]) == {2} and (part[index["group"] == 2] == "test").all()
+    for _, own in index[index["group"] < 2].assign(part=part[index["group"] < 2]).groupby(["group", "label"]):
+        kinds = own.sort_values("start")["part"].tolist()
+        n_last = round(0.25 * len(own))
+        assert kinds[-n_last:] == ["validation"] * n_last and "validation" not in kinds[:-n_last]
+        assert kinds[-n_last - 3 : -n_last] == [LEFT_OUT] * 3, "three windows before it share samples with it"
+    # in the middle, the first windows of `walk` share samples with the last ones of `rest`
+    stop = index.loc[(part == "validation") & (index["label"] == 0) & (index["group"] == 0), "stop"].max()
+    assert set(part[(index["group"] == 0) & (index["label"] == 1) & (index["start"] < stop)]) == {LEFT_OUT}
+    kept = part != LEFT_OUT
+    check_split(index[kept], part[kept], series, split.within_groups)
+    with pytest.raises(LeakageError, match="groups in both train and validation: person 0, person 1"):
+        check_split(index[kept], part[kept], series)
+
+
+def test_a_test_part_may_not_share_groups_even_where_validation_does(
+    rng: np.random.Generator, index: pd.DataFrame
+) -> None:
+    part = np.where(index["group"] < 6, "train", "test")
+    part[0] = "test"
+    with pytest.raises(LeakageError, match="groups in both test and train: person 0"):
+        check_split(index, part, recordings(rng), within_groups=True)
+
+
+def test_names_that_do_not_fit_the_groups_are_all_listed(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    split = NamedSplit(test=("person", "person 2", "*"), validation=("person 2", "machine*"), validation_share=None)
+    with pytest.raises(DataError) as caught:
+        split.split(index, recordings(rng), 0)
+    first, second, both, left = caught.value.faults
+    assert first.startswith("`split.test`: no group is called 'person'; near it are 'person 0', 'person 1'")
+    assert second.startswith("`split.validation`: no group is called 'machine*'")
+    assert both == "in both `split.test` and `split.validation`: 'person 2'"
+    assert left.startswith("no group is left to train on: validation, test take all of 'person 0', ")
+
+
+def test_a_named_part_without_a_class_is_refused(rng: np.random.Generator, index: pd.DataFrame) -> None:
+    split = NamedSplit(test=("person 1",), validation=("person 2",), validation_share=None)
+    poor = index[~((index["group"] == 1) & (index["label"] == 1) | (index["group"] == 2) & (index["label"] == 0))]
+    with pytest.raises(DataError) as caught:
+        split.split(poor, recordings(rng), 0)
+    texts = [fault.partition(":")[0] for fault in caught.value.faults]
+    assert texts == ["no window of class 'rest' in validation", "no window of class 'walk' in test"]
+
+
+@pytest.mark.parametrize(("validation", "share"), [((), None), (("a",), 0.2)])
+def test_validation_is_chosen_in_one_way(validation: tuple[str, ...], share: float | None) -> None:
+    with pytest.raises(ValueError, match="set either `validation`, names of groups, or `validation_share`"):
+        NamedSplit(test=("b",), validation=validation, validation_share=share)
 
 
 def test_covered_samples_are_those_of_any_window(rng: np.random.Generator) -> None:
