@@ -9,13 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from omegaconf import OmegaConf
 
-from clusterwhy.artifacts.store import read_json
+from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError
 from clusterwhy.tracking.checksums import dvc_md5
+from clusterwhy.tracking.names import Collection
+from clusterwhy.tracking.run import RunLabels, WandbSettings, track
 from pipeline._console import one_message
+from pipeline._labels import BY_HAND, study_name, wandb_settings
 from pipeline._parameters import ROOT
+from pipeline._paths import git_revision, main_root, run_group
 from pipeline._revisions import copy_artifacts
 
 if TYPE_CHECKING:
@@ -59,6 +64,7 @@ def run(a: str, b: str, study: Path | None, out: Path) -> None:
     mpl.use("agg")
     if out.exists():
         raise ArtifactError(f"{out} exists: give `--out` a folder that does not, or leave it out")
+    tracking = wandb_settings()
     with TemporaryDirectory(prefix="clusterwhy-") as copies:
         first, second = both((a, b), study, Path(copies))
         found = first.compare(second, build_settings({"workers": _default_workers()})["workers"])
@@ -67,6 +73,26 @@ def run(a: str, b: str, study: Path | None, out: Path) -> None:
         told += ["", sentences.alarms(found), "", *sentences.metric_lines(found.metrics)]
     sys.stdout.write("\n".join(told) + "\n")
     log.info("open %s", out / "comparison.html")
+    _track(tracking, out, "\n".join(told))
+
+
+def _track(settings: WandbSettings, out: Path, text: str) -> None:
+    """Record the comparison as a W&B run, whose notes are what was printed."""
+    from clusterwhy.study.comparison.writing import TABLES
+
+    choices: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    study, found = study_name("compare", choices), read_json(out / "comparison.json")
+    name = f"{found['a']} beside {found['b']}"[:120]
+    labels = RunLabels("compare", name, run_group(), (study, "compare", BY_HAND), text)
+    asked = {key: found.pop(key) for key in ("a", "b", "matched_by")}
+    with track(settings, main_root(), labels, asked, {"git_revision": git_revision()}) as tracker:
+        tracker.summarise(found)
+        for table in TABLES:
+            tracker.table(table, read_table(out / f"{table}.csv"))
+        for picture in sorted(out.glob("*.png")):
+            tracker.figure(picture.stem, picture)
+        tracker.page("comparison", out / "comparison.html")
+        tracker.artifact(Collection.of("compare", study, by_hand=True), out)
 
 
 def both(names: tuple[str, str], study: Path | None, copies: Path) -> "tuple[Study, Study]":
@@ -117,8 +143,6 @@ def _loaded(folder: Path, study: Path | None) -> "Study":
 
 
 def _default_workers() -> Any:
-    from omegaconf import OmegaConf
-
     return OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "workers" / "default.yaml"), resolve=True)
 
 

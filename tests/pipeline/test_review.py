@@ -259,6 +259,19 @@ def test_a_contrast_is_a_run_with_its_sentences(records_of: Callable[..., list[R
     assert [artifact["name"] for artifact in run.of("artifact")][-1] == "pump-contrast-adhoc"
 
 
+def test_a_comparison_is_a_run_with_its_page(records_of: Callable[..., list[Recorded]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (run,) = records_of("pipeline.compare", "artifacts", "artifacts", "--out", str(out))
+    assert run.run["job_type"] == "compare" and run.run["display_name"] == "artifacts beside artifacts"
+    assert {"pump", "by_hand"} <= set(run.run["tags"]) and "cluster" in run.run["notes"]
+    agreement = json.loads((out / "comparison.json").read_text())
+    assert run.summary["ari"] == agreement["ari"] == 1.0
+    assert run.media("comparison").read_bytes() == (out / "comparison.html").read_bytes()
+    written = pd.read_csv(out / "channels.csv")
+    assert run.table("channels")["channel"].tolist() == written["channel"].tolist()
+    assert [artifact["name"] for artifact in run.of("artifact")][-1] == "pump-comparison-adhoc"
+
+
 def test_an_application_is_a_run_with_its_page_and_the_studys_artifacts_as_inputs(
     study: Checkout, records_of: Callable[..., list[Recorded]]
 ) -> None:

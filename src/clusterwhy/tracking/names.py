@@ -26,6 +26,7 @@ ARTIFACTS = {
     "attribute": ("explanations", "classifier-explanations"),
     "rank": ("ranking", "ranking"),
     "contrast": ("explanations", "contrast"),
+    "compare": ("comparison", "comparison"),
 }
 
 
