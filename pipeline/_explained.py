@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clusterwhy.artifacts.store import write_json, write_table
+from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ConfigError
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 from pipeline._stage import StageRun
@@ -35,6 +37,13 @@ class Explained:
     scaled: FloatArray
     table: pd.DataFrame
 
+    @classmethod
+    def of(cls, rows: pd.DataFrame, data: Prepared) -> "Explained":
+        """The windows of some rows of the predictions."""
+        starts = data.index.set_index("window")["start"].loc[rows["window"]].to_numpy()
+        recorded, scaled = (windows_at(values, starts, data.length) for values in (data.values, data.scaled))
+        return cls(recorded, scaled, rows.reset_index(drop=True))
+
     @property
     def labels(self) -> NDArray[Any]:
         """(window,) predicted class by name."""
@@ -44,12 +53,29 @@ class Explained:
     def codes(self) -> IntArray:
         return self.table["code"].to_numpy()
 
+    def name(self, window: int) -> str:
+        """Its number and its true class, in two lines."""
+        from clusterwhy.plots.names import shown
+
+        row = self.table.iloc[window]
+        return f"window {row['window']}\ntrue {shown(row['label'], 18)}"
+
     def title(self, window: int) -> str:
         """What the network says of a window, and whether that is so."""
         from clusterwhy.plots.contributions import prediction_label
 
         row = self.table.iloc[window]
         return prediction_label(row["predicted"], row["label"], row[f"probability_{row['predicted']}"])
+
+
+def references_of(data: Prepared, codes: IntArray, count: int, seed: int) -> dict[int, FloatArray]:
+    """Class -> (window, channel, time) training windows of other classes."""
+    labels, train = data.index["label"].to_numpy(), data.index["split"].to_numpy() == "train"
+    rng, found = np.random.default_rng(seed), {}
+    for code in np.unique(codes):
+        others = rng.permutation(np.flatnonzero(train & (labels != code)))[:count]
+        found[int(code)] = windows_at(data.scaled, data.starts[others], data.length)
+    return found
 
 
 @dataclass(frozen=True)

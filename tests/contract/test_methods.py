@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from clusterwhy import Relevance, describe_methods, explain, list_methods, method_of
+from clusterwhy import Relevance, describe_methods, explain, list_methods, method_of, plot_relevance
 from clusterwhy.attribution.registry import ATTRIBUTORS
 from clusterwhy.errors import CompositeError, MethodError, ShapeError
 from clusterwhy.explanations.comparison import MethodSettings, compare
@@ -229,9 +229,22 @@ def test_windows_without_any_relevance_are_told() -> None:
     found = explain(network, windows, "grad_cam", 0, layer="1")
     assert not found.values.any()
     assert found.provenance["notes"] == [
-        "relevance of 4 of 4 windows is 0 everywhere: the method says nothing about them"
+        "relevance of 4 of 4 windows is 0 everywhere: at layer 'network.1' no sum of activations weighted by their "
+        "mean gradients is above 0, and Grad-CAM keeps only what is (ReLU)"
     ]
     assert "notes" not in explain(network, windows, "gradient", 0).provenance
+    with torch.no_grad():
+        network[4].weight.fill_(0.0)
+    (note,) = explain(network, windows, "grad_cam", 0, layer="1").provenance["notes"]
+    assert note.endswith("is 0 everywhere: the target has a gradient of 0 at layer 'network.1'")
+    with torch.no_grad():
+        network[4].weight.fill_(1.0)
+        network[0].bias.fill_(-100.0)
+    (note,) = explain(network, windows, "grad_cam", 0, layer="1").provenance["notes"]
+    assert note.endswith("is 0 everywhere: layer 'network.1' gives 0 everywhere")
+    figure = plot_relevance(explain(network, windows, "grad_cam", 0, layer="1"))
+    said = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert " ".join(said.split()) == "0 everywhere: layer 'network.1' gives 0 everywhere"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from clusterwhy.config import build_settings
 from clusterwhy.data.splits import covered
 from clusterwhy.data.storage import Prepared
 from clusterwhy.data.windows import windows_at
+from pipeline._mistakes import mistakes_in
 from pipeline.classify import _prepare
 from tests.conftest import ROOT, Checkout, MakeOnce, make_checkout
 from tests.pipeline.test_review import runs_of
@@ -100,12 +101,29 @@ def test_the_scaler_is_fitted_on_the_training_windows_only(trained: Checkout) ->
     np.testing.assert_allclose(data.card.scale, inside.std(axis=(0, 2)))
 
 
-def test_a_classifier_is_explained_by_concepts_of_each_layer_and_by_bins_of_time(trained: Checkout) -> None:
+@pytest.fixture
+def mistaken(trained: Checkout) -> Iterator[pd.DataFrame]:
+    """Predictions of which two at least are wrong: two test windows get the label of another class."""
+    path = folder(trained) / "predictions.parquet"
+    kept, table = path.read_bytes(), pd.read_parquet(path)
+    right = table.index[(table["split"] == "test") & (table["label"] == table["predicted"])][:2]
+    classes = sorted(set(table["label"]))
+    table.loc[right, "label"] = [classes[classes.index(own) - 1] for own in table.loc[right, "label"]]
+    path.unlink()  # a link into DVC's cache
+    table.to_parquet(path)
+    yield table.set_index("window")
+    path.unlink()
+    path.write_bytes(kept)
+
+
+def test_a_classifier_is_explained_by_concepts_of_each_layer_and_by_bins_of_time(
+    trained: Checkout, mistaken: pd.DataFrame
+) -> None:
     choices = ["methods.names=[lrp_epsilon_plus]", "methods.windows_per_class=4", "methods.bin_s=2.5"]
     stage = ["python", "-m", "pipeline.attribute", "study=ecg", "wandb.mode=disabled"]
     trained.run(*stage, *choices, "hydra.run.dir=outputs/concepts", "methods.contrast=[Running,Walking]")
     out = trained.root / "outputs" / "concepts"
-    predictions = pd.read_parquet(folder(trained) / "predictions.parquet").set_index("window")
+    predictions = mistaken
     layers = json.loads((out / "layers.json").read_text())["explained"]
     assert len(layers) == 4 and all((out / f"layer_{n}.png").is_file() for n in range(4))
     concepts = pd.read_csv(out / "concepts.csv")
@@ -130,6 +148,16 @@ def test_a_classifier_is_explained_by_concepts_of_each_layer_and_by_bins_of_time
         own = relevance[windows["predicted"] == name].sum(axis=1).reshape(-1, 4, 25).sum(axis=2)
         best = int((own / own.sum(axis=1, keepdims=True)).mean(axis=0).argmax())
         assert f"stretch: {2.5 * best:.3g} to {2.5 * best + 2.5:.3g} s" in words[name]
+    wrong = pd.read_csv(out / "mistakes.csv")
+    test = predictions[predictions["split"] == "test"]
+    assert set(wrong["window"]) == set(test.index[test["label"] != test["predicted"]])
+    both = np.load(out / "mistakes.npy")
+    assert both.shape == (wrong["explained"].sum(), 2, 6, 100)
+    channels = pd.read_csv(out / "mistake_channels.csv")
+    assert list(dict.fromkeys(channels["window"])) == wrong.loc[wrong["explained"], "window"].tolist()
+    np.testing.assert_allclose(channels["for_true"], both[:, 1].sum(axis=2).ravel(), rtol=1e-3, atol=1e-4)
+    assert len(list(out.glob("windows_*.png"))) == windows["predicted"].nunique()
+    assert len(list(out.glob("mistakes_*.png"))) == wrong["label"].nunique() > 0
     done = trained.run(*stage, *choices, "methods.contrast=[Running,Flying]", ok=False)
     assert "`methods.contrast`: no window was predicted as Flying; there are Badminton, Running" in done.stderr
 
@@ -153,6 +181,24 @@ def test_the_attribute_stage_refuses_invalid_artifacts(
     path.write_bytes(kept)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
     fault("Damaged and hostile artifacts", "another file instead", f"attribute (classify/{file})", "one error")
+
+
+def test_the_surest_mistakes_of_each_class_are_explained() -> None:
+    test = pd.DataFrame(
+        {
+            "window": [3, 5, 6, 8, 9],
+            "label": ["a", "a", "b", "a", "b"],
+            "predicted": ["b", "b", "a", "a", "c"],
+            "code": [1, 1, 0, 0, 2],
+            "probability_a": [0.4, 0.1, 0.7, 0.9, 0.1],
+            "probability_b": [0.5, 0.9, 0.2, 0.1, 0.1],
+            "probability_c": [0.1, 0.0, 0.1, 0.0, 0.8],
+        }
+    )
+    found = mistakes_in(test, ("a", "b", "c"), 1)
+    assert found["window"].tolist() == [5, 9, 6, 3] and found["explained"].tolist() == [True, True, False, False]
+    assert found["of_predicted"].tolist() == [0.9, 0.8, 0.7, 0.5] and found["of_true"].tolist() == [0.1, 0.1, 0.2, 0.4]
+    assert not mistakes_in(test.iloc[3:4], ("a", "b", "c"), 1)["explained"].any(), "no mistake, no row"
 
 
 def test_a_train_and_a_test_file_are_the_parts_of_a_study(tmp_path: Path, rng: np.random.Generator) -> None:

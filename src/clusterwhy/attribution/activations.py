@@ -25,6 +25,28 @@ class GradCam(BatchAttributor):
     layer: str | None  # its name in the network; null: the last convolution
 
     def relevance(self, network: FrozenNetwork, windows: "torch.Tensor") -> "torch.Tensor":
+
+        _, activation, gradient, time = self._activation(network, windows)
+        if activation.ndim == 4:
+            return _map_of_planes(activation, gradient, windows)
+        return over_window(_weighted(activation, gradient, time).clamp(min=0), windows)
+
+    def why_nothing(self, network: FrozenNetwork, windows: "torch.Tensor") -> list[str]:
+        name, activation, gradient, _ = self._activation(network, windows)
+        axes = tuple(range(1, activation.ndim))
+        without_gradient, silent = ~gradient.any(dim=axes), ~activation.any(dim=axes)
+        reasons = {
+            f"the target has a gradient of 0 at layer {name!r}": without_gradient,
+            f"layer {name!r} gives 0 everywhere": silent & ~without_gradient,
+            f"at layer {name!r} no sum of activations weighted by their mean gradients is above 0, and Grad-CAM keeps "
+            "only what is (ReLU)": ~silent & ~without_gradient,
+        }
+        return [reason for reason, those in reasons.items() if those.any()]
+
+    def _activation(
+        self, network: FrozenNetwork, windows: "torch.Tensor"
+    ) -> "tuple[str, torch.Tensor, torch.Tensor, int]":
+        """Name, output and gradient of the layer, and the axis of time in them."""
         import torch
 
         name, module = self._layer(network, windows)
@@ -39,12 +61,7 @@ class GradCam(BatchAttributor):
                 f"{name!r} gives {tuple(activation.shape)}; give another `layer`"
             )
         (gradient,) = torch.autograd.grad(target.sum(), activation)
-        if activation.ndim == 4:
-            return _map_of_planes(activation, gradient, windows)
-        time = _time_axis(module)
-        weights = gradient.mean(dim=time, keepdim=True)
-        map_over_time = (weights * activation).sum(dim=3 - time).clamp(min=0)
-        return over_window(map_over_time, windows)
+        return name, activation.detach(), gradient, _time_axis(module)
 
     def details(self, network: FrozenNetwork, windows: "torch.Tensor") -> dict[str, Any]:
         import torch
@@ -158,6 +175,11 @@ def _recorded_outputs(modules: "Mapping[str, nn.Module]") -> "Iterator[list[tupl
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _weighted(activation: "torch.Tensor", gradient: "torch.Tensor", time: int) -> "torch.Tensor":
+    """(window, step) sum of activations (window, ...) weighted by their mean gradients over the axis of time."""
+    return (gradient.mean(dim=time, keepdim=True) * activation).sum(dim=3 - time)
 
 
 def _map_of_planes(activation: "torch.Tensor", gradient: "torch.Tensor", windows: "torch.Tensor") -> "torch.Tensor":

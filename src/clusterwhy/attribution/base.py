@@ -153,6 +153,10 @@ class BatchAttributor(Attributor, ABC):
         """Further entries of the provenance, such as the resolution of the relevance in samples."""
         return {}
 
+    def why_nothing(self, network: FrozenNetwork, windows: "torch.Tensor") -> list[str]:
+        """Why some windows have no relevance at all, each reason once; none where it is not known."""
+        return []
+
     def explain(self, task: AttributionTask, windows: FloatArray, seed: int) -> "Relevance":
         """Relevance of windows (window, channel, time).
 
@@ -164,7 +168,7 @@ class BatchAttributor(Attributor, ABC):
 
         from clusterwhy.propagation.inputs import device_of
         from clusterwhy.propagation.plain_network import plain_network
-        from clusterwhy.propagation.relevance import Relevance
+        from clusterwhy.propagation.relevance import NOTHING, Relevance
 
         device = device_of(task.network)
         data = torch.as_tensor(windows)
@@ -184,6 +188,9 @@ class BatchAttributor(Attributor, ABC):
                 values.append(self.relevance(network, batch).detach().cpu().numpy())
             one = FrozenNetwork(module, references, drawn_for[:1], generator)
             details = self.details(one, data[:1].to(device))
+            nothing = torch.from_numpy(~np.concatenate(values).any(axis=(1, 2)))
+            if nothing.any() and (reasons := self.why_nothing(one, data[nothing][: self.batch_size].to(device))):
+                details[NOTHING] = "; ".join(reasons)
         relevance, target = require_finite(np.concatenate(values)), np.concatenate(targets)
         bias_share = np.full_like(target, 0.0 if self.complete else np.nan)
         provenance = {"attributor": type(self).__name__, **self.model_dump(), **details}

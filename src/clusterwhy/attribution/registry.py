@@ -99,17 +99,20 @@ class Method:
         task = AttributionTask(whole, self.composite, self.canonizer, box, others.numpy(force=True))
         own = data if rows is None else data[rows]
         found = self.attributor.explain(task, own, seed)
-        notes = [*found.provenance.get("notes", ()), *_note_of_nothing(found.values)]
+        notes = [*found.provenance.get("notes", ()), *_note_of_nothing(found)]
         provenance = {"method": self.name, **found.provenance, **({"notes": notes} if notes else {})}
         return replace(found, provenance=provenance, windows=own)
 
 
-def _note_of_nothing(relevance: FloatArray) -> list[str]:
-    """A note of windows (window, channel, time) without any relevance: Grad-CAM keeps positive parts only."""
-    nothing = int((~relevance.any(axis=(1, 2))).sum())
+def _note_of_nothing(found: "Relevance") -> list[str]:
+    """A note of windows without any relevance: Grad-CAM keeps positive parts only."""
+    from clusterwhy.propagation.relevance import NOTHING
+
+    nothing = int((~found.values.any(axis=(1, 2))).sum())
     if not nothing:
         return []
-    return [f"relevance of {nothing} of {len(relevance)} windows is 0 everywhere: the method says nothing about them"]
+    reason = found.provenance.get(NOTHING, "the method says nothing about them")
+    return [f"relevance of {nothing} of {len(found.values)} windows is 0 everywhere: {reason}"]
 
 
 def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, Any]) -> "Relevance":
@@ -120,7 +123,11 @@ def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, A
         order: position of each window in the groups, one after the other.
         provenance: instead of entries of the first group's.
     """
+    from clusterwhy.propagation.relevance import NOTHING
+
     notes = list(dict.fromkeys(note for one in each for note in one.provenance.get("notes", ())))
+    reasons = list(dict.fromkeys(one.provenance[NOTHING] for one in each if NOTHING in one.provenance))
+    told = ({"notes": notes} if notes else {}) | ({NOTHING: "; ".join(reasons)} if reasons else {})
     of_constants = [np.broadcast_to(one.constant_share, one.target.shape) for one in each]
     return replace(
         each[0],
@@ -129,7 +136,7 @@ def joined(each: "Sequence[Relevance]", order: IntArray, provenance: dict[str, A
         target=np.concatenate([one.target for one in each])[order],
         bias_share=np.concatenate([one.bias_share for one in each])[order],
         constant_share=np.concatenate(of_constants)[order],
-        provenance=each[0].provenance | provenance | ({"notes": notes} if notes else {}),
+        provenance=each[0].provenance | provenance | told,
     )
 
 

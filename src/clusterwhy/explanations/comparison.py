@@ -20,6 +20,7 @@ from clusterwhy.metrics.insertion_deletion import Cells, insertion_deletion
 from clusterwhy.metrics.rank_correlation import rank_correlation
 from clusterwhy.metrics.z_scores import cell_z_scores
 from clusterwhy.propagation.losses import losses_in
+from clusterwhy.propagation.relevance import NOTHING
 from clusterwhy.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ WHY = {
     **dict.fromkeys(SANITY, "relevance is constant"),
     **dict.fromkeys((*SUMS, "bias_share"), "the target is 0, or what biases absorb is not known"),
 }
+ABOUT_NOTHING = ("n_without_relevance", "note")  # columns of the quality
 RANDOM, Z_SCORE = "random", "z_score"  # rankings that every method is compared with
 
 
@@ -42,7 +44,9 @@ class MethodSettings(Settings):
     `n_stretches` cut a window's time into cells for insertion and deletion. Concepts of `layers` are ranked (null: up
     to six convolutions, spread over the depth of the network) and shown by `n_concept_windows` windows of each class.
     `contrast` names two classes, such as good and bad, whose concepts and bins of time are compared (null: each class
-    with all others); `bin_s` is the length of these bins (null: a tenth of a window).
+    with all others); `bin_s` is the length of these bins (null: a tenth of a window). Of the misclassified windows of
+    each class, the `n_mistakes` that the network is surest of are explained for both classes. Shapley values of up to
+    `n_shapley` windows of each class are drawn as dots.
     """
 
     names: tuple[str, ...] = Field(min_length=1)
@@ -53,6 +57,8 @@ class MethodSettings(Settings):
     layers: tuple[str, ...] | None = Field(default=None, min_length=1)
     contrast: tuple[str, str] | None = None
     bin_s: float | None = Field(default=None, gt=0.0)
+    n_mistakes: int = Field(default=3, ge=0)
+    n_shapley: int = Field(default=100, ge=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -78,10 +84,15 @@ class MethodSettings(Settings):
             raise ValueError("; ".join(faults))
         return names
 
-    def choose(self, labels: IntArray, seed: int) -> IntArray:
-        """Positions of up to `windows_per_class` windows of each class, in a seeded draw, class by class."""
-        rng = np.random.default_rng(seed)
-        chosen = [rng.permutation(np.flatnonzero(labels == c))[: self.windows_per_class] for c in np.unique(labels)]
+    def choose(self, labels: IntArray, seed: int, most: int | None = None) -> IntArray:
+        """Positions of up to `most` windows of each class, in a seeded draw, class by class.
+
+        Args:
+            labels: (window,) class.
+            most: None: `windows_per_class`. More windows begin with those of fewer.
+        """
+        rng, count = np.random.default_rng(seed), self.windows_per_class if most is None else most
+        chosen = [rng.permutation(np.flatnonzero(labels == c))[:count] for c in np.unique(labels)]
         return np.concatenate(chosen)
 
 
@@ -96,7 +107,8 @@ class Comparison:
             of the rest of the gap, which is told in the log where it is large; `deletion` and `insertion`
             (areas, with windows of other classes as the baseline); `randomised`, rank correlation of relevance with
             that of the network with all weights re-initialised, and `randomised_absolute`, the same of |relevance|,
-            both for the first class. Rows of `random` and `z_score` have areas only.
+            both for the first class; `n_without_relevance`, windows whose relevance is 0 everywhere, and `note`, why
+            they are, where known. Rows of `random` and `z_score` have areas only.
         agreement: (method, method) mean rank correlation of relevance.
         failures: methods that cannot explain this network -> why.
     """
@@ -108,7 +120,9 @@ class Comparison:
 
     def figures(self) -> dict[str, dict[str, float | Undefined]]:
         """Method -> measure -> mean over classes; a measure that does not apply to a method is left out."""
-        means = self.quality.drop(columns="class").groupby("method", sort=False).mean()
+        means = (
+            self.quality.drop(columns=["class", *ABOUT_NOTHING], errors="ignore").groupby("method", sort=False).mean()
+        )
         found = {}
         for name, row in means.iterrows():
             asked = [*AREAS]
@@ -161,6 +175,8 @@ def compare(
         found[name] = parts
     areas = _areas(asked, found, cells, seed)
     quality = areas.merge(pd.DataFrame(rows), how="left", on=["method", "class"]) if rows else areas
+    if rows:
+        quality["note"] = quality["note"].fillna("")
     agreement = pd.DataFrame(
         {second: {first: rank_correlation(a, b) for first, a in found.items()} for second, b in found.items()}
     )
@@ -173,17 +189,19 @@ def _by(
     windows: FloatArray,
     against: tuple[int, FloatArray],
     seed: int,
-) -> tuple[FloatArray, dict[str, float]]:
+) -> tuple[FloatArray, dict[str, Any]]:
     """Relevance by one method for one class, and its figures."""
     unit, others = against
     own, *of_random = (method.explain(network, windows, unit, others, seed) for network in networks)
     adds_up = method.adds_up
     for note in losses_in(own.provenance):
         log.warning("%s, class %d: %s", method.name, unit, note)
-    row = {
+    row: dict[str, Any] = {
         "gap": _median(np.abs(own.gap)) if adds_up else float("nan"),
         "bias_share": _median(own.bias_share),
         "lost_share": _median(np.abs(own.lost_share)) if adds_up else float("nan"),
+        "n_without_relevance": int((~own.values.any(axis=(1, 2))).sum()),
+        "note": own.provenance.get(NOTHING, ""),
     }
     for other in of_random:
         row["randomised"] = rank_correlation(own.values, other.values)

@@ -3,8 +3,11 @@
 Relevance is drawn behind the signal: red supports the target, blue opposes it, white is 0.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +28,7 @@ SIGNED = "RdBu_r"
 SUPPORTS, OPPOSES = "#b2182b", "#2166ac"
 BAND = "#8c8c8c"
 SHARE = "relevance (% of the window's |relevance|)"
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 IntervalName = Literal["bootstrap", "standard error"]
 
 
@@ -91,7 +95,12 @@ def draw_relevance(ax: Axes, signals: Signals, values: FloatArray, relevance: Fl
 
 
 def draw_methods(
-    axes: Any, signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], limit: float
+    axes: Any,
+    signals: Signals,
+    window: FloatArray,
+    maps: Mapping[str, FloatArray],
+    limit: float,
+    why: Mapping[str, str] = NO_REASONS,
 ) -> AxesImage:
     """The same window with the relevance of several methods, in the same colours.
 
@@ -101,13 +110,56 @@ def draw_methods(
         window: (channel, time).
         maps: name of a method -> relevance (channel, time), such as `shares`.
         limit: colour limit of all panels.
+        why: method -> why its relevance is 0 everywhere, told in its panels where it is.
     """
-    if axes.shape != (len(window), len(maps)):
-        raise ShapeError(f"expected panels (channel, method) {(len(window), len(maps))}, got {axes.shape}")
-    for column, (method, relevance) in zip(axes.T, maps.items(), strict=True):
-        for ax, values, own in zip(column, window, relevance, strict=True):
-            image = draw_relevance(ax, signals, values, own, limit)
-        column[0].set_title(shown(method), fontsize=8)
+    windows, relevance = np.stack([window] * len(maps)), np.stack(list(maps.values()))
+    return draw_windows(
+        axes, signals, windows, relevance, [shown(name) for name in maps], limit, list(map(why.get, maps))
+    )
+
+
+def draw_windows(
+    axes: Any,
+    signals: Signals,
+    windows: FloatArray,
+    relevance: FloatArray,
+    titles: Sequence[str],
+    limit: float,
+    why: Sequence[str | None] = (),
+) -> AxesImage:
+    """Windows with their relevance side by side, in the same colours.
+
+    Args:
+        axes: (channel, window) panels.
+        signals: names and units.
+        windows: (window, channel, time).
+        relevance: (window, channel, time), such as `shares`.
+        titles: of the windows, with names as by `shown`.
+        limit: colour limit of all panels.
+        why: of each window, why its relevance is 0 everywhere, if it is.
+    """
+    if axes.shape != windows.shape[1::-1] or relevance.shape != windows.shape:
+        raise ShapeError(
+            f"expected windows and relevance (window, channel, time) and panels (channel, window), got "
+            f"{windows.shape}, {relevance.shape} and {axes.shape}"
+        )
+    for column, window, own, title, reason in zip_longest(axes.T, windows, relevance, titles, why):
+        for ax, values, one in zip(column, window, own, strict=True):
+            image = draw_relevance(ax, signals, values, one, limit)
+        if not own.any():
+            text = textwrap.fill("0 everywhere" + (f": {reason}" if reason else ""), 36)
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+            column[0].text(
+                0.5,
+                0.5,
+                text.replace("$", r"\$"),
+                ha="center",
+                va="center",
+                fontsize=5,
+                transform=column[0].transAxes,
+                bbox=box,
+            )
+        column[0].set_title(title, fontsize=8)
     name_panels(axes, signals)
     return image
 

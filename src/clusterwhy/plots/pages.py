@@ -16,18 +16,32 @@ from clusterwhy.concepts.tables import ReferenceWindow
 from clusterwhy.explanations.contributions import Contributions
 from clusterwhy.plots import contributions, explanations
 from clusterwhy.plots.concepts import draw_references
-from clusterwhy.plots.explanations import SHARE, IntervalName, Signals, limit_of, name_panels, name_time, shares
+from clusterwhy.plots.explanations import (
+    NO_REASONS,
+    SHARE,
+    IntervalName,
+    Signals,
+    limit_of,
+    name_panels,
+    name_time,
+    shares,
+)
 from clusterwhy.plots.names import shown
 from clusterwhy.plots.saving import save
 from clusterwhy.types import FloatArray, IntArray
 
 MAX_CHANNELS = 12  # per figure
-METHODS_PER_ROW = 6
+COLUMNS = 6  # methods or windows side by side
 Files = tuple[Path, Path]
 
 
 def methods_page(
-    stem: Path, signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], title: str = ""
+    stem: Path,
+    signals: Signals,
+    window: FloatArray,
+    maps: Mapping[str, FloatArray],
+    title: str = "",
+    why: Mapping[str, str] = NO_REASONS,
 ) -> Files:
     """One window (channel, time) with the relevance of several methods side by side, each as shares of its total.
 
@@ -37,27 +51,63 @@ def methods_page(
         window: (channel, time).
         maps: name of a method -> relevance (channel, time).
         title: such as `prediction_label`.
+        why: name of a method -> why its relevance is 0 everywhere.
     """
-    return save(methods_figure(signals, window, maps, title), stem)
+    return save(methods_figure(signals, window, maps, title, why), stem)
 
 
-def methods_figure(signals: Signals, window: FloatArray, maps: Mapping[str, FloatArray], title: str = "") -> Figure:
+def methods_figure(
+    signals: Signals,
+    window: FloatArray,
+    maps: Mapping[str, FloatArray],
+    title: str = "",
+    why: Mapping[str, str] = NO_REASONS,
+) -> Figure:
     """The figure of `methods_page`."""
-    relevance = shares(np.stack(list(maps.values())))
-    kept = leading_channels(relevance)
-    own = list(zip(maps, relevance[:, kept], strict=True))
-    n_bands = -(-len(own) // METHODS_PER_ROW)
-    columns = -(-len(own) // n_bands)
+    windows, relevance = np.stack([window] * len(maps)), np.stack(list(maps.values()))
+    return _side_by_side(signals, windows, relevance, [shown(name) for name in maps], title, list(map(why.get, maps)))
+
+
+def windows_page(
+    stem: Path, signals: Signals, windows: FloatArray, relevance: FloatArray, titles: Sequence[str], title: str = ""
+) -> Files:
+    """Windows side by side, each with its relevance as shares of its total.
+
+    Args:
+        stem: path without suffix.
+        signals: names and units.
+        windows: (window, channel, time); a window may occur twice, with its relevance for two classes.
+        relevance: (window, channel, time).
+        titles: of the windows, with names as by `shown`.
+        title: above all panels.
+    """
+    return save(_side_by_side(signals, windows, relevance, titles, title), stem)
+
+
+def _side_by_side(
+    signals: Signals,
+    windows: FloatArray,
+    relevance: FloatArray,
+    titles: Sequence[str],
+    title: str,
+    why: Sequence[str | None] = (),
+) -> Figure:
+    """Panels (channel, window), in several bands of rows if there are many windows."""
+    maps = shares(relevance)
+    kept, limit = leading_channels(maps), limit_of(maps)
+    n_bands = -(-len(maps) // COLUMNS)
+    columns = -(-len(maps) // n_bands)
     figure, axes = _grid(len(kept) * n_bands, columns)
     for band, panels in enumerate(np.split(axes, n_bands)):
-        part = dict(own[band * columns : (band + 1) * columns])
-        beside = panels[:, : len(part)]
-        image = explanations.draw_methods(beside, _only(signals, kept), window[kept], part, limit_of(relevance))
+        part = slice(band * columns, (band + 1) * columns)
+        own, shown_here = windows[part][:, kept], maps[part][:, kept]
+        beside = panels[:, : len(own)]
+        image = explanations.draw_windows(beside, _only(signals, kept), own, shown_here, titles[part], limit, why[part])
         for ax in beside[-1]:
             ax.tick_params(labelbottom=True)
-        for ax in panels[:, len(part) :].flat:
+        for ax in panels[:, len(own) :].flat:
             ax.set_axis_off()
-    _finish(figure, axes, image, title, len(window) - len(kept))
+    _finish(figure, axes, image, title, windows.shape[1] - len(kept))
     return figure
 
 
@@ -149,6 +199,29 @@ def attention_page(stem: Path, heads: Mapping[str, FloatArray], seconds: float, 
         ax.set_title(shown(name), fontsize=8)
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
+    _finish(figure, axes, image, title, 0, "attention (each row sums to 1)", "neither")
+    return save(figure, stem)
+
+
+def heads_page(stem: Path, weights: FloatArray, titles: Sequence[str], seconds: float, title: str = "") -> Files:
+    """Attention maps of windows (rows) and heads (columns) with one colour limit.
+
+    Args:
+        stem: path without suffix.
+        weights: (window, head, step, step), rows sum to 1.
+        titles: of the windows, with names as by `shown`.
+        seconds: length of a window.
+        title: above all panels.
+    """
+    figure, axes = _grid(len(weights), weights.shape[1], width=2.2, height=2.2)
+    for row, window, name in zip(axes, weights, titles, strict=True):
+        for ax, own in zip(row, window, strict=True):
+            image = explanations.draw_attention(ax, own, seconds, float(weights.max()))
+            ax.set_ylabel("" if ax is not row[0] else f"{name}\ntime in window (s)", fontsize=7)
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
+    for number, ax in enumerate(axes[0]):
+        ax.set_title(f"head {number}", fontsize=8)
     _finish(figure, axes, image, title, 0, "attention (each row sums to 1)", "neither")
     return save(figure, stem)
 

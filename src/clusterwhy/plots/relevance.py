@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from clusterwhy.errors import ShapeError
 from clusterwhy.plots.explanations import Signals
 from clusterwhy.plots.pages import methods_figure
-from clusterwhy.propagation.relevance import Relevance, channel_names, seconds_per_sample
+from clusterwhy.propagation.relevance import NOTHING, Relevance, channel_names, seconds_per_sample
 from clusterwhy.types import FloatArray
 
 
@@ -52,7 +52,8 @@ def plot_relevance(
     title = f"target {found.target[window]:.4g}"
     if np.isfinite(found.bias_share[window]):  # of methods whose relevance is meant to add up
         title += f", relevance adds up to {found.values[window].sum():.4g}"
-    figure = methods_figure(signals, drawn[window], {method: found.values[window]}, title)
+    why = {method: found.provenance.get(NOTHING, "")}
+    figure = methods_figure(signals, drawn[window], {method: found.values[window]}, title, why)
     if rate_hz is None:
         for ax in figure.axes:
             if ax.get_xlabel():

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NOTHING = "nothing"  # entry of the provenance: why windows have no relevance
+
+
 @dataclass(frozen=True)
 class Relevance:
     """An explanation of windows.

@@ -2,11 +2,38 @@
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
 from clusterwhy.artifacts.undefined import Undefined
-from clusterwhy.explanations.comparison import Comparison
+from clusterwhy.explanations.comparison import Comparison, MethodSettings, compare
 
 NAN = float("nan")
+SETTINGS = {"n_references": 2, "n_stretches": 4, "n_concept_windows": 1}
+
+
+def test_more_windows_begin_with_those_of_fewer(rng: np.random.Generator) -> None:
+    how, labels = MethodSettings(names=("gradient",), windows_per_class=3, **SETTINGS), rng.integers(0, 2, 40)
+    few, many = how.choose(labels, 0), how.choose(labels, 0, 100)
+    for code in (0, 1):
+        own, all_own = few[labels[few] == code], many[labels[many] == code]
+        assert len(own) == 3 and own.tolist() == all_own[:3].tolist()
+        assert sorted(all_own) == np.flatnonzero(labels == code).tolist()
+
+
+def test_quality_tells_which_method_gives_nothing_and_why(rng: np.random.Generator) -> None:
+    network = nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        network[4].weight.fill_(-1.0)
+    windows = rng.standard_normal((4, 2, 16)).astype(np.float32)
+    how = MethodSettings(names=("grad_cam(layer='1')", "gradient"), windows_per_class=4, **SETTINGS)
+    found = compare(network.eval(), windows, np.zeros(4, dtype=int), {0: windows[:2]}, how, 0)
+    rows = found.quality.set_index("method")
+    assert (
+        rows["n_without_relevance"].iloc[:2].tolist() == [4, 0] and rows["note"].iloc[1] == rows["note"].iloc[-1] == ""
+    )
+    assert "and Grad-CAM keeps only what is (ReLU)" in rows["note"].iloc[0]
+    assert not {"note", "n_without_relevance"} & set(found.figures()["gradient"])
 
 
 def test_what_applies_is_a_figure_or_has_a_reason_and_the_rest_is_left_out() -> None:

@@ -129,7 +129,7 @@ def test_methods_are_drawn_in_the_same_colours(windows: Any, relevance: Any) -> 
     assert (
         axes[2, 0].get_ylabel() == "a very long…hat goes on\n(\\$)" and axes[3, 2].get_xlabel() == "time in window (s)"
     )
-    with pytest.raises(ShapeError, match=r"\(4, 3\), got \(3, 3\)"):
+    with pytest.raises(ShapeError, match=r"panels \(channel, window\), got .* and \(3, 3\)"):
         draw_methods(axes[:3], SIGNALS, windows[0], maps, 3.0)
 
 
@@ -460,6 +460,40 @@ def test_many_methods_continue_in_a_second_row(drawn: list[Figure], windows: Any
     np.testing.assert_allclose(coloured, expected)
     assert sum(ax.get_xlabel() == "time in window (s)" for ax in panels) == len(maps)
     assert figure.get_figwidth() < 14
+    check_readable(figure)
+
+
+def test_a_method_without_relevance_says_why_in_its_panel(drawn: list[Figure], windows: Any, relevance: Any) -> None:
+    maps = {"a": relevance[0], "grad_cam": np.zeros_like(relevance[0])}
+    reason = "at layer 'b' no sum of activations is above 0, and Grad-CAM keeps only what is (ReLU)"
+    pages.methods_page(Path("x"), SIGNALS, windows[0], maps, "title", {"a": "never told", "grad_cam": reason})
+    (figure,) = drawn
+    check_readable(figure)
+    told = {ax.get_title(): " ".join(text.get_text().split()) for ax in figure.axes for text in ax.texts}
+    assert told == {"grad_cam": f"0 everywhere: {reason}"}
+
+
+def test_windows_stand_side_by_side_with_their_own_relevance(drawn: list[Figure], windows: Any, relevance: Any) -> None:
+    titles = [f"window {i}\ntrue a" for i in range(8)]
+    pages.windows_page(Path("x"), SIGNALS, windows[:8], relevance[:8], titles, "predicted b")
+    (figure,) = drawn
+    panels = [ax for ax in figure.axes if ax.get_lines()]
+    assert [ax.get_title() for ax in panels if ax.get_title()] == titles
+    lines = np.stack([ax.get_lines()[0].get_ydata() for ax in panels])
+    expected = np.concatenate([windows[part].transpose(1, 0, 2) for part in (slice(0, 4), slice(4, 8))])
+    np.testing.assert_array_equal(lines, expected.reshape(lines.shape))
+    check_readable(figure)
+
+
+def test_heads_of_windows_are_rows_and_columns_of_one_limit(drawn: list[Figure], rng: np.random.Generator) -> None:
+    weights = rng.dirichlet(np.ones(5), (2, 3, 5))
+    pages.heads_page(Path("x"), weights, ["window 4\ntrue a", "window 7\ntrue b"], 2.0, "predicted a")
+    (figure,) = drawn
+    panels = [ax for ax in figure.axes if ax.get_images() and ax.get_images()[0].get_array().shape == (5, 5)]
+    np.testing.assert_array_equal([ax.get_images()[0].get_array() for ax in panels], weights.reshape(6, 5, 5))
+    assert {ax.get_images()[0].get_clim() for ax in panels} == {(0.0, weights.max())}
+    assert [ax.get_title() for ax in panels] == ["head 0", "head 1", "head 2", "", "", ""]
+    assert [bool(ax.get_xlabel()) for ax in panels] == [False] * 3 + [True] * 3
     check_readable(figure)
 
 
