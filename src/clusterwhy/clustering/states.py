@@ -36,7 +36,7 @@ class States(Clusterer):
     """
 
     penalty: float = Field(gt=0.0)
-    lasting: float = Field(ge=1.0)
+    lasting: float = Field(default=1.0, ge=1.0)  # studies that were made before do not have it
     components: int = Field(ge=1)
     min_windows: int = Field(ge=1)
     blocks: int = Field(ge=100)
