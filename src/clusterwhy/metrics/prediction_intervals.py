@@ -8,8 +8,7 @@ Smyth 2004, "Linear models and empirical Bayes methods for assessing differentia
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, polygamma
-from scipy.stats import t as student
+from scipy.special import digamma, polygamma, stdtr, stdtrit  # scipy.stats takes half a second to import
 
 from clusterwhy.errors import ShapeError
 from clusterwhy.types import FloatArray
@@ -52,7 +51,7 @@ class Repeated:
             more: (quantity,) variance that the further repetition has and these do not show, such as that of another
                 draw of windows.
         """
-        half = student.ppf(0.5 + confidence / 2, self.freedom) * np.sqrt(self._of_next() + more)
+        half = stdtrit(self.freedom, 0.5 + confidence / 2) * np.sqrt(self._of_next() + more)
         return np.stack([self.mean - half, self.mean + half])
 
     def chance_above_zero(self, more: FloatArray | float = 0.0) -> FloatArray:
@@ -60,7 +59,7 @@ class Repeated:
         spread = np.sqrt(self._of_next() + more)
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.where(spread > 0, self.mean / spread, np.sign(self.mean) * np.inf)
-        return np.asarray(student.cdf(np.nan_to_num(distance, posinf=np.inf, neginf=-np.inf), self.freedom))
+        return np.asarray(stdtr(self.freedom, np.nan_to_num(distance, posinf=np.inf, neginf=-np.inf)))
 
     def _of_next(self) -> FloatArray:
         """(quantity,) variance of a further repetition around the mean of these."""

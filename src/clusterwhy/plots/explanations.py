@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.image import AxesImage
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from clusterwhy.artifacts.counts import counted
 from clusterwhy.errors import ShapeError
@@ -207,7 +207,7 @@ def mean_limits(windows: FloatArray, interval: IntervalName, confidence: float, 
         return np.stack([mean, mean])
     if interval == "bootstrap":
         return percentile_limits(bootstrap_means(windows, seed), confidence)
-    half = student.ppf(0.5 + confidence / 2, count - 1) * windows.std(axis=0, ddof=1) / np.sqrt(count)
+    half = stdtrit(count - 1, 0.5 + confidence / 2) * windows.std(axis=0, ddof=1) / np.sqrt(count)
     return np.stack([mean - half, mean + half])
 
 
