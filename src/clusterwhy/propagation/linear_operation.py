@@ -12,8 +12,9 @@ LAST = torch.channels_last
 
 
 class LinearOperation:
-    """A linear layer and its transpose, for parts of its weights: w, p = max(w, 0), n = min(w, 0), sq = w ** 2.
+    """A linear layer and its transpose, for parts of its weights.
 
+    These are w, p = max(w, 0), n = min(w, 0), abs = |w|, sq = w ** 2.
     Convolutions run as 2-D ones of height 1 with channels last in memory, which is several times faster
     on CPUs.
     """
@@ -48,6 +49,7 @@ class LinearOperation:
             "w": lambda: self.weight,
             "p": lambda: self.weight.clamp(min=0),
             "n": lambda: self.weight.clamp(max=0),
+            "abs": lambda: self.weight.abs(),
             "sq": lambda: self.weight**2,
             "one": lambda: torch.ones_like(self.weight),
         }

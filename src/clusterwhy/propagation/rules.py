@@ -1,7 +1,9 @@
 """Rules of linear layers, each in closed form: what zennit computes with several backward passes.
 
-The denominators reuse the stored output, z- is z - z+, and the branch of negative inputs is left out
-where an input cannot be negative. Every rule is tested equal to zennit's (tests/reference/test_engine.py).
+Sums of the contributions of one sign come from the stored output z = z+ + z- and the sum of sizes |W| |x| = z+ - z-,
+which takes half the passes of sums by the signs of inputs and weights. Where z+ or z- is so small beside the other
+that few digits would be left, the sums are by signs. Every rule is tested equal to zennit's
+(tests/reference/test_engine.py).
 """
 
 import functools
@@ -19,6 +21,7 @@ from clusterwhy.propagation.signs import sign_of
 from clusterwhy.propagation.steps import Step
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
+LEAST = 2.0**-8  # share of a sum of sizes: a smaller z+ or z- would keep less than 16 of float32's 24 digits
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,21 @@ class _Case:
             return None
         return self.bias.clamp(min=0) if sign > 0 else self.bias.clamp(max=0)
 
+    def sizes(self) -> "_Sizes":
+        """|x|, and the sum of the sizes of all contributions (with that of the bias)."""
+        x = self.x if self.non_negative else self.x.abs()
+        return _Sizes(x, self.layer.forward(x, "abs", None if self.bias is None else self.bias.abs()))
+
+    def weigh_sizes(self, sizes: "_Sizes", first: torch.Tensor, second: torch.Tensor | None = None) -> torch.Tensor:
+        """As `weigh`: (x W^T (first + second) + |x| |W|^T (first - second)) / 2."""
+        both, difference = (first, first) if second is None else (first + second, first - second)
+        found = self.layer.transpose(both, "w", self.x).mul_(self.x)
+        return found.addcmul_(self.layer.transpose(difference, "abs", self.x), sizes.x).mul_(0.5)
+
+    def rows(self, of: torch.Tensor) -> "_Case":
+        """Some of the rows."""
+        return replace(self, x=self.x[of], z=self.z[of], relevance=self.relevance[of])
+
     def positive(self) -> "_Positive":
         """x split by sign, and z+, the sum of positive contributions (with the positive bias)."""
         layer, bias = self.layer, self.bias_part(1)
@@ -144,6 +162,14 @@ class _Case:
 
 
 @dataclass(frozen=True)
+class _Sizes:
+    """`x`: |x|; `z`: the sum of the sizes of all contributions."""
+
+    x: torch.Tensor
+    z: torch.Tensor
+
+
+@dataclass(frozen=True)
 class _Positive:
     """`above`: positive part of x, joined with the negative one where the layer can take both at once."""
 
@@ -186,6 +212,21 @@ def _epsilon(case: _Case) -> Shared:
 
 
 def _z_plus(case: _Case) -> Shared:
+    if case.non_negative:  # one pass by signs, as many as of sizes
+        return _z_plus_by_signs(case)
+    sizes = case.sizes()
+    z_plus = torch.add(case.z, sizes.z).mul_(0.5)
+    few_digits = z_plus < LEAST * sizes.z
+
+    def by_sizes() -> Shared:
+        s = divide(case.relevance, z_plus, case.rule.stabilizer)
+        kept = case.layer.dot(case.bias_part(1), s)
+        return Shared(case.weigh_sizes(sizes, s), kept, lambda: total(case.relevance - z_plus * s))
+
+    return _with_digits(case, few_digits, by_sizes, _z_plus_by_signs)
+
+
+def _z_plus_by_signs(case: _Case) -> Shared:
     parts = case.positive()
     s = divide(case.relevance, parts.z, case.rule.stabilizer)
     kept = case.layer.dot(case.bias_part(1), s)
@@ -193,6 +234,21 @@ def _z_plus(case: _Case) -> Shared:
 
 
 def _alpha_beta(case: _Case) -> Shared:
+    sizes, layer, rule = case.sizes(), case.layer, case.rule
+    z_plus, z_minus = torch.add(case.z, sizes.z).mul_(0.5), torch.sub(case.z, sizes.z).mul_(0.5)
+    few_digits = torch.minimum(z_plus, -z_minus) < LEAST * sizes.z
+
+    def by_sizes() -> Shared:
+        s_plus = divide(case.relevance, z_plus, rule.stabilizer).mul_(rule.alpha)
+        s_minus = divide(case.relevance, z_minus, rule.stabilizer).mul_(1.0 - rule.alpha)
+        kept = layer.dot(case.bias_part(1), s_plus) + layer.dot(case.bias_part(-1), s_minus)
+        inputs = case.weigh_sizes(sizes, s_plus, s_minus)
+        return Shared(inputs, kept, lambda: total(case.relevance - z_plus * s_plus - z_minus * s_minus))
+
+    return _with_digits(case, few_digits, by_sizes, _alpha_beta_by_signs)
+
+
+def _alpha_beta_by_signs(case: _Case) -> Shared:
     layer, rule = case.layer, case.rule
     parts, z_minus = case.both()
     s_plus = divide(case.relevance, parts.z, rule.stabilizer).mul_(rule.alpha)
@@ -202,19 +258,41 @@ def _alpha_beta(case: _Case) -> Shared:
     return Shared(inputs, kept, lambda: total(case.relevance - parts.z * s_plus - z_minus * s_minus))
 
 
+def _with_digits(
+    case: _Case, few_digits: torch.Tensor, by_sizes: Callable[[], Shared], by_signs: Callable[[_Case], Shared]
+) -> Shared:
+    """By sizes, but by signs the rows with an output whose sum of one sign would keep few digits.
+
+    Args:
+        few_digits: of each output; one that no relevance arrives at does not matter.
+    """
+    if not few_digits.any():
+        return by_sizes()
+    rows = few_digits.logical_and(case.relevance != 0.0).reshape(len(few_digits), -1).any(dim=1)
+    if rows.all():
+        return by_signs(case)
+    found = by_sizes()
+    if not rows.any():
+        return found
+    exact = by_signs(case.rows(rows))
+    assert isinstance(found.inputs, torch.Tensor)
+    found.inputs[rows], found.bias[rows] = exact.inputs, exact.bias
+    return replace(found, stabilizer=lambda: found.stabilizer().index_put((rows,), exact.stabilizer()))
+
+
 def _gamma(case: _Case) -> Shared:
-    # generalised as in zennit (Andeol et al. 2021): outputs above 0 favour positive contributions, others negative
-    parts, layer, rule, gamma, z = case.positive(), case.layer, case.rule, case.rule.gamma, case.z
-    z_plus = torch.add(z, parts.z, alpha=gamma)
-    z_minus = torch.mul(z, 1.0 + gamma).sub_(parts.z, alpha=gamma)
-    above = divide(case.relevance, z_plus, rule.stabilizer).mul_(z > 0)
-    below = divide(case.relevance, z_minus, rule.stabilizer).mul_(z < 0)
+    # generalised as in zennit (Andeol et al. 2021): outputs above 0 favour positive contributions, others negative;
+    # where z > 0, z+ is at least half the sizes, so that it keeps its digits, and so does z- where z < 0
+    sizes, layer, rule, gamma, z = case.sizes(), case.layer, case.rule, case.rule.gamma, case.z
+    denominator = torch.add(z, torch.addcmul(z, sizes.z, z.sign()), alpha=0.5 * gamma)
+    s = divide(case.relevance, denominator, rule.stabilizer).mul_(z != 0)
+    signed = s * z.sign()
     kept = case.x.new_zeros(len(case.x))
     if case.bias is not None:
-        kept = layer.dot(case.bias + gamma * case.bias.clamp(min=0), above)
-        kept = kept + layer.dot(case.bias + gamma * case.bias.clamp(max=0), below)
-    inputs = case.weigh(parts, torch.add(below, above, alpha=1 + gamma), torch.add(above, below, alpha=1 + gamma))
-    return Shared(inputs, kept, lambda: total(case.relevance - z_plus * above - z_minus * below))
+        kept = layer.dot((1.0 + 0.5 * gamma) * case.bias, s) + layer.dot(0.5 * gamma * case.bias.abs(), signed)
+    inputs = layer.transpose(s, "w", case.x).mul_(case.x).mul_(1.0 + 0.5 * gamma)
+    inputs.addcmul_(layer.transpose(signed, "abs", case.x), sizes.x, value=0.5 * gamma)
+    return Shared(inputs, kept, lambda: total(case.relevance - denominator * s))
 
 
 def _flat(case: _Case) -> Shared:
