@@ -62,6 +62,8 @@ Pairs = list[tuple[str, str]]
 SHORT = ("alone", "both in one window", "clusters")
 AHEAD, ERROR = "default ahead by", "masked prediction error"
 FEW = (DEFAULT, "difference of masked prediction", ERROR, Z, RANDOM)
+# share of the nearest windows in the embedding that are of a group's own: whether it could be a cluster at all
+N_NEIGHBOURS, APART = 3, {"not told apart": (0.0, 1 / 3), "in part": (1 / 3, 2 / 3), "told apart": (2 / 3, 1.0)}
 ALARM = 0.99  # quantile of the scores of untouched windows above which a window raises an alarm
 
 
@@ -220,11 +222,27 @@ def clusters(tools: Tools, planter: Planter, pairs: Pairs) -> Iterator[dict[str,
             wide = np.stack([one[:N_WIDE] for one in outside])
             said = methods(tools, network.eval(), (group.windows, near, wide), number)
             whole = [np.array([0, made.length])] * N_WINDOWS
+            apart = _apart(tools, points[i], points[1 - i], group.origins)
             for name, one in said.items():
                 size = np.abs(one.cells)
                 true = (size * group.mask()).sum(axis=(1, 2)) / size.sum(axis=(1, 2)).clip(min=1e-30)
-                row = {"task": "clusters", "fault": pair[i], "method": name, "true cells": true.mean()}
+                row = {"task": "clusters", "fault": pair[i], "method": name, "true cells": true.mean(), "apart": apart}
                 yield row | _named(one, list(range(N_WINDOWS)), whole, group)
+
+
+def _apart(tools: Tools, own: FloatArray, others: FloatArray, origins: IntArray) -> float:
+    """Mean share of a group's own among the nearest windows of each of its windows, in the embedding.
+
+    Args:
+        own, others: (window, feature) of the group, and of the other one.
+        origins: (window,) positions of the untouched windows; what overlaps one is not its neighbour.
+    """
+    shares = []
+    for at, (point, origin) in enumerate(zip(own, origins, strict=True)):
+        rest = np.concatenate([np.delete(own, at, axis=0), others, tools.made.embeddings[tools.clear(origin)]])
+        near = np.square(rest - point).sum(axis=1).argsort(kind="stable")[:N_NEIGHBOURS]
+        shares.append((near < len(own) - 1).mean())
+    return float(np.mean(shares))
 
 
 def _outside(tools: Tools, at: int, group: Planted, other: Planted) -> FloatArray:
@@ -253,6 +271,16 @@ def tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     found["raised"] = pd.DataFrame([{"alarms": raised.mean(), "recordings with alarms": int((raised > 0).sum())}])
     found["alarms"] = _methods(alone[alone["alarm"]])
     some = runs[runs["method"].isin(FEW)]
+    edges = [0.0, *(high for _, high in APART.values())]
+    groups = runs[runs["task"] == "clusters"].assign(
+        group=lambda one: pd.cut(one["apart"], edges, labels=list(APART), include_lowest=True)
+    )
+    found["apart"] = (
+        groups.pivot_table("precision", "group", "method", sort=False, observed=True)[list(FEW)]
+        .assign(groups=groups[groups["method"] == DEFAULT]["group"].value_counts())[["groups", *FEW]]
+        .reindex(pd.CategoricalIndex(list(APART), list(APART), name="group"))
+        .reset_index()
+    )
     for name, by in (("faults", ["fault"]), ("series", ["task", "series"])):
         found[name] = some.pivot_table("precision", by, "method", sort=False)[list(FEW)].reset_index()
     return found
@@ -312,7 +340,8 @@ def section(result: Result) -> str:
     return f"""
 The default puts a fault's own channel first in {_shares(every, DEFAULT, "precision")}, and the other fault's in
 {_shares(every, DEFAULT, "confused")}; the plain masked prediction error puts its own first in
-{_shares(every, ERROR, "precision")}, a random order in {_shares(every, RANDOM, "precision")}. The default is
+{_shares(every, ERROR, "precision")}, a random order in {_shares(every, RANDOM, "precision")}. {_of_apart(result)}
+The default is
 
 {chr(10).join(rows)}
 
@@ -325,6 +354,11 @@ the other's. Brackets: 95 % bootstrap intervals, faults drawn within their recor
 counts recordings. `precision by size` ranks by sums of |relevance|. {_alarms(result)}
 
 {(chr(10) * 2).join(parts)}
+
+Clusters, by the share of a window's {N_NEIGHBOURS} nearest windows in the embedding that are of its own group (up to a
+third, up to two thirds, more): a group that the encoder does not tell apart would not have become a cluster.
+
+{shown(result.table("apart"))}
 
 Precision by fault, all three tasks:
 
@@ -341,6 +375,17 @@ def _shares(every: dict[str, pd.DataFrame], method: str, figure: str) -> str:
     found = [float(every[task][figure].astype(float)[method]) for task in TASKS]
     each = [f"{value:.0%} ({word})" for value, word in zip(found, SHORT, strict=True)]
     return f"{each[0]}, {each[1]} and {each[2]}"
+
+
+def _of_apart(result: Result) -> str:
+    """What the default names of groups that could be clusters, in a sentence."""
+    table = result.table("apart").set_index("group")
+    first, _, last = APART
+    named = {group: f"{float(table[DEFAULT][group]):.0%}" for group in (last, first) if group in table.index}
+    return (
+        f"Of groups that the encoder tells apart, and that could be clusters therefore, the default names the channel "
+        f"in {named.get(last, 'none')}; of those that it does not, in {named.get(first, 'none')}."
+    )
 
 
 def _alarms(result: Result) -> str:

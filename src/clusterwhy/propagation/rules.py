@@ -275,8 +275,8 @@ def _with_digits(
     if not rows.any():
         return found
     exact = by_signs(case.rows(rows))
-    assert isinstance(found.inputs, torch.Tensor)
-    found.inputs[rows], found.bias[rows] = exact.inputs, exact.bias
+    # of one input
+    found.of_inputs[0][rows], found.bias[rows] = exact.of_inputs[0], exact.bias  # type: ignore[index, assignment]
     return replace(found, stabilizer=lambda: found.stabilizer().index_put((rows,), exact.stabilizer()))
 
 
