@@ -1,10 +1,10 @@
 """Are the states of a recording found? Clusters by density and states in time order, beside published methods.
 
-60 series whose states are known (MoCap, ActRecTut, UTSA, TSSB; ../shared/data/states/README.md), by features of
-windows that need no training. A sample has the label of the window whose middle is nearest; where that is noise, of
-the nearest one that is not, since the published methods have no noise. Windows are as long as a share of the
-recording, as its period, or as the authors of the series suggest; how long, and what a change costs, was looked at on
-every second series of a suite only. Half an hour of one core:
+94 series whose states are known (`benchmarks.states_series`), by features of windows that need no training. A sample
+has the label of the window whose middle is nearest; where that is noise, of the nearest one that is not, since the
+published methods have no noise. Windows are as long as a share of the recording, as its period, or as the authors of
+the series suggest; how long, and what a change costs, was looked at on every second series of a suite only, and on none
+of SKAB. Half an hour of one core:
 
     python -m benchmarks.states
     python -m benchmarks.states --keep FOLDER    # begun again with the same folder, it goes on from there
@@ -28,7 +28,8 @@ from tqdm import tqdm
 
 from benchmarks.features import minirocket
 from benchmarks.kept import add_keep, kept
-from benchmarks.record import Result, benchmark_data, record, shown, with_interval
+from benchmarks.record import Result, record, shown, with_interval
+from benchmarks.states_series import SUITES, Recorded, published, series
 from benchmarks.studies import chosen
 from clusterwhy.clustering.base import NOISE
 from clusterwhy.compute.seeding import seed_torch
@@ -40,11 +41,12 @@ from clusterwhy.types import FloatArray, IntArray
 
 ONE_COUNT, ONE_SAMPLES, ONE_LENGTH, ONE_CHANNELS = 20, 8000, 128, 3  # recordings of one state
 SEED, MOST_WINDOWS = 0, 1000
-SUITES = ("TSSB", "UTSA", "MoCap", "ActRecTut")
 FIGURES = ["ami", "covering"]
 SETTINGS = chosen()
 PER_RECORDING = chosen({"window": "parts"})["window"].parts
 OURS = "MiniRocket, states"
+TWO_PERIODS = "two periods (the authors' length where nothing repeats)"
+AUTHORS = "authors' (five of theirs where they suggest parts)"
 
 
 def untrained(windows: FloatArray) -> FloatArray:
@@ -102,14 +104,14 @@ OTHERS |= {f"states, lasting {times:g}": in_time(lasting=times) for times in (1.
 OTHERS |= {"states, Euclidean distances": with_one_scale}
 
 
-def lengths(values: FloatArray, suggested: int, suite: str) -> dict[str, int]:
-    """Samples of a window, by how it was found."""
+def lengths(values: FloatArray, suggested: int | None, suite: str) -> dict[str, int]:
+    """Samples of a window, by how it was found; `suggested` by the authors of the series."""
     period = dominant_period(values)
-    found = {
-        f"1/{PER_RECORDING} of the recording": len(values) // PER_RECORDING,
-        "two periods (the authors' length where nothing repeats)": 2 * period.samples if period else suggested,
-        "authors' (five of theirs where they suggest parts)": suggested * (5 if suite in ("TSSB", "UTSA") else 1),
-    }
+    found = {f"1/{PER_RECORDING} of the recording": len(values) // PER_RECORDING}
+    if period or suggested:
+        found[TWO_PERIODS] = 2 * period.samples if period else int(suggested or 0)
+    if suggested:
+        found[AUTHORS] = suggested * (5 if suite in ("TSSB", "UTSA") else 1)
     return {name: int(np.clip(length, SHORTEST, len(values) // 6)) for name, length in found.items()}
 
 
@@ -122,7 +124,7 @@ def of_samples(labels: IntArray, middles: FloatArray, n_samples: int) -> IntArra
     return labels[kept][np.searchsorted(between, np.arange(n_samples))]
 
 
-def rows(values: FloatArray, truth: IntArray, suggested: int, suite: str) -> Iterator[dict[str, Any]]:
+def rows(values: FloatArray, truth: IntArray, suggested: int | None, suite: str) -> Iterator[dict[str, Any]]:
     """One row per length, kind of features and clusterer; other settings with the first length and features."""
     for number, (found_by, length) in enumerate(lengths(values, suggested, suite).items()):
         stride = max(1, length // 8, -(-len(values) // MOST_WINDOWS))
@@ -167,34 +169,18 @@ def one_state() -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def series() -> Iterator[tuple[str, str, Path]]:
-    """Suite, whether it was looked at, and file of each series."""
-    folder = benchmark_data() / "states"
-    for suite in SUITES:
-        for number, path in enumerate(sorted(folder.glob(f"{suite}_*.npz"))):
-            yield suite, "looked at" if number % 2 == 0 else "not looked at", path
-
-
 def runs(keep: Path | None) -> Iterator[tuple[float, pd.DataFrame]]:
     """Seconds and rows of each series."""
-    for suite, part, path in tqdm(list(series()), unit="series", disable=None):
-        yield kept(keep and keep / f"states-{path.stem}.csv", partial(measured, suite, part, path))
+    for one in tqdm(list(series()), unit="series", disable=None):
+        yield kept(keep and keep / f"states-{one.name}.csv", partial(measured, one))
 
 
-def measured(suite: str, part: str, path: Path) -> pd.DataFrame:
+def measured(one: Recorded) -> pd.DataFrame:
     """The rows of one series."""
-    with np.load(path, allow_pickle=False) as held:
-        values, truth, suggested = held["values"].astype(np.float64), held["labels"], int(held["window"])
+    values, truth, suggested = one.load()
     scaled = ((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)).astype(np.float32)
-    found = pd.DataFrame(rows(scaled, truth.astype(np.int64), suggested, suite))
-    return found.assign(suite=suite, part=part, series=path.stem)
-
-
-def published(names: set[str]) -> pd.DataFrame:
-    """Figures of other methods for the same series, as their authors recorded them."""
-    every = pd.read_csv(benchmark_data() / "states" / "peers.csv")
-    every["series"] = every["suite"] + "_" + every["series"]
-    return every[every["series"].isin(names)].assign(method=lambda table: table["method"] + " (published)")
+    found = pd.DataFrame(rows(scaled, truth, suggested, one.suite))
+    return found.assign(suite=one.suite, part=one.part, series=one.name)
 
 
 def tables(every: pd.DataFrame, one: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -277,7 +263,7 @@ def section(result: Result) -> str:
 def figure(result: Result, drawing: Figure) -> None:
     """AMI of every method, one panel per suite, with its interval."""
     table = result.table("methods")
-    suites = [suite for suite in table["suite"].drop_duplicates() if suite in ("TSSB", "UTSA", "MoCap")]
+    suites = [suite for suite in table["suite"].drop_duplicates() if suite in ("TSSB", "UTSA", "MoCap", "SKAB")]
     order = table[table["suite"].isin(suites)].groupby("method")["ami"].mean().sort_values().index
     panels = drawing.subplots(1, len(suites), sharey=True)
     for axes, suite in zip(panels, suites, strict=True):
