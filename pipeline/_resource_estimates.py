@@ -14,7 +14,7 @@ from clusterwhy.errors import ArtifactError, DataError
 
 # bytes of the imported packages, and of what does not depend on the data; measured on Linux (benchmarks/resources.py)
 TABLES, TORCH, FIGURES, CLUSTERING, PLACING = 235e6, 920e6, 425e6, 315e6, 450e6
-LOOPS = 240e6  # numba, and the loops that it has compiled; 60e6 more in a fresh environment
+LOOPS = 140e6  # numba, and the loops that it has compiled; 60e6 more in a fresh environment
 DISTANCES = 64 * 2**20  # of windows at a time
 ADVICE = "use a longer stride (conf/window), fewer `channels` of the dataset, or a larger machine"
 BATCH = 256
@@ -65,8 +65,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
         ),
         "project": (PLACING + 25 * min(windows, 3000) ** 2 + 4 * embeddings, windows * 41 + 1.5e3),
         "cluster": (
-            CLUSTERING + 33e3 * min(windows, 3000) + distances + 3 * embeddings + 300 * windows,
-            17.5 * windows + min(29 * windows, 9e4) + 9e3,
+            CLUSTERING + 27e3 * min(windows, 3000) + distances + 3 * embeddings + 300 * windows,
+            17.5 * windows + 29 * min(windows, 1e4) + 9e3,
         ),
         "score": (
             TORCH + 90e6 + batch + 22 * fitted * window + 14 * min(fitted, window) * window + 80 * windows * channels,
@@ -76,8 +76,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             explaining + LOOPS + 40 * window * anomalies,
             4.2 * window * (clusters * (members + 1) + anomalies) + channels * (1680 * clusters + 90 * anomalies) + 2e4,
         ),
-        # their values, and relevance in levels before and after its parts are put in order
-        "explain_windows": (explaining + 6 * explained, explained + windows * (4 * channels + 90) + 20e3),
+        # their values, relevance in levels before and after its parts are put in order, and what is freed in pieces
+        "explain_windows": (explaining + 45 * explained, explained + windows * (4 * channels + 90) + 20e3),
         # for comparison, raw windows with labels are clustered in double precision
         "evaluate": (explaining + 130e6 + 0.5 * batch + clustered * (24e3 + 12 * window), 5.5e3 * clusters + 8e3),
         "report": (
@@ -87,7 +87,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             + 24 * min(windows * channels, 4e6)
             + 100 * windows
             + 4 * explained,
-            5.6e6 + pictures + 2.7 * values + 2.7 * min(values, 1e6) * (values > 4e6) + shown + 1.3 * explained,
+            5.6e6 + pictures + 2.7 * values + 2.7 * min(values, 1e6) * (values > 4e6) + shown + 2.15 * explained,
         ),
         "classify": (TABLES + TORCH + sizes.get("reading", 0) + 2e9, 13 * cells + 50e6),
         # of the new recording only its file is known; embeddings are those of the study

@@ -1,6 +1,7 @@
 """Explain alarms and the most anomalous windows: which channels, and when, differ from normal windows."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ from clusterwhy.explanations.anomaly_tables import (
 )
 from clusterwhy.explanations.anomaly_targets import N_NORMAL, AnomalySettings, AnomalyTarget, Detection
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.leading import COLUMNS, leading
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.patterns import NO_PATTERN, pattern_table, patterns_of
 from clusterwhy.explanations.target_function import TargetCache, canonical_network
-from clusterwhy.metrics.channel_deletion import deletion_table
+from clusterwhy.metrics.channel_deletion import deletion_table, targets_of_replaced
 from clusterwhy.metrics.z_scores import channel_z_scores
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
@@ -113,9 +115,21 @@ def explain_anomalies(
     some = slice(0, settings.count)  # enough to judge an order of channels by
     judged = {name: ranking[some] for name, ranking in rankings.items()}
     target = TargetCache().function(canonical, windows[some])
+    without: dict[str, FloatArray] = {}
+    if wanted.of_score:
+        score = TargetCache().function(canonical, windows)
+
+        def in_units(batch: FloatArray) -> FloatArray:
+            return score(batch) / np.resize(unit, len(batch))
+
+        draws = np.random.default_rng([seed, len(chosen)])
+        left = scores_without(in_units, windows, normal_windows[:, 0], rankings, N_RANDOM_RANKINGS, draws)
+        # the score of a window that the detector was fitted on may be another function
+        same = np.isclose(in_units(windows), asked.detection.scores[chosen], rtol=1e-3)
+        without = {name: np.where(same, values, np.nan) for name, values in left.items()}
     return AnomalyExplanations(
         relevance=explained.values,
-        windows=window_table(asked, chosen, explained, matched).assign(pattern=labels),
+        windows=window_table(asked, chosen, explained, matched).assign(pattern=labels, **without),
         channels=channel_table(asked.series, chosen, explained.values, rankings),
         quality=deletion_table(
             # a batch holds the windows one or several times
@@ -131,6 +145,35 @@ def explain_anomalies(
         n_alarms=len(peaks),
         seconds=seconds,
     )
+
+
+def scores_without(
+    score: Callable[[FloatArray], FloatArray],
+    windows: FloatArray,
+    normal: FloatArray,
+    rankings: Mapping[str, FloatArray],
+    n_random: int,
+    rng: np.random.Generator,
+) -> dict[str, FloatArray]:
+    """Scores with channels replaced by those of a normal window: the leading ones, and as many others.
+
+    Args:
+        score: (window, channel, time) -> (window,).
+        windows, normal: (window, channel, time), and the normal window of each.
+        rankings: `relevance` (window, channel), signed, and `z_score` (window, channel), NaN where unknown.
+        n_random: random choices of channels whose mean is taken.
+
+    Returns:
+        (window,) each: `without_leading`, `without_z_score` (the same number of channels, the highest z-scores),
+        `without_random`; NaN where no channel leads.
+    """
+    own, z_scores = leading(rankings["relevance"]), rankings["z_score"]
+    count = own.sum(axis=1, keepdims=True)
+    by_z = np.argsort(np.argsort(-np.nan_to_num(z_scores, nan=-np.inf), axis=1, kind="stable"), axis=1) < count
+    drawn = [np.argsort(rng.random(own.shape), axis=1) < count for _ in range(n_random)]
+    found = targets_of_replaced(score, windows, normal, [mask[:, :, None] for mask in (own, by_z, *drawn)])
+    found = np.where(count[:, 0] > 0, found, np.nan)
+    return dict(zip(COLUMNS, (found[0], found[1], found[2:].mean(axis=0)), strict=True))
 
 
 def _units(wanted: AnomalyTarget, detection: Detection) -> FloatArray:

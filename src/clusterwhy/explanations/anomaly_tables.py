@@ -31,7 +31,8 @@ class AnomalyExplanations:
         windows: one row per explained window, the highest score first: `window`, `score`, `anomalous` (above the
             threshold), `target` (difference to its normal windows), `relevance_sum`, `gap`, `normal_windows` (first
             samples), the `pattern` of an alarm (the peak of an anomalous segment; else -1), and why a figure is
-            `undefined`.
+            `undefined`. Where the score itself is explained, also what it is `without_leading` channels,
+            `without_z_score` and `without_random` ones (`anomalies.scores_without`).
         channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
             `detector_share` where the detector has scores per channel; why they are `undefined`.
         quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the target's limit that

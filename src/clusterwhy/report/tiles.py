@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.data.windows import windows_at
+from clusterwhy.explanations.leading import LEAST_SHARE, N_LEADING
 from clusterwhy.explanations.properties import deviation_table
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.explanations.units import Units
@@ -16,12 +17,11 @@ from clusterwhy.report.shown_windows import recorded, similar_window
 from clusterwhy.report.sparklines import sparkline, strip
 from clusterwhy.report.study_results import StudyResults
 from clusterwhy.report.summaries import STABLE, stability_verdict
-from clusterwhy.report.trust import earned
+from clusterwhy.report.trust import earned, ends_alarm
 from clusterwhy.report.words import LEAST_FALL, OTHER_COURSE, difference
 from clusterwhy.types import FloatArray
 
-N_LANES = 3  # leading channels of a tile
-LEAST_SHARE = 0.1  # of the leading channel's relevance, to be shown beside it
+N_LANES = N_LEADING  # leading channels of a tile
 LEAST_SIZE = 0.25  # root mean square, in standard deviations of the training span, of a property that is told
 MOST_ALARMS = 4  # anomalies that have a tile
 
@@ -145,6 +145,7 @@ class Tiles:
             "score": score,
             "threshold": f"just above {threshold}" if score == threshold else f"above {threshold}",
             "lanes": self.anomaly_lanes(row),
+            "badge": ends_alarm(study.anomalies.iloc[row], study.threshold),
             "same": bool(study.anomaly_channels.loc[study.anomaly_channels["window"] == window, "share"].isna().all()),
         }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from clusterwhy.artifacts.counts import counted
+from clusterwhy.explanations.leading import COLUMNS
 from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.metrics.shares import TOLERATED_LOSS
 from clusterwhy.metrics.verdicts import BETTER, EQUAL, WORSE, compared
@@ -49,6 +50,38 @@ def earned(judged: pd.DataFrame) -> tuple[str, str]:
     worst = min(found, key=KINDS.index)
     of = f"{found.count(worst)} of {len(found)} judge{'s' if len(found) > 1 else ''}"
     return worst, f"{'no better than random' if worst == RANDOM else compared(worst, 'z-score')}: {of}"
+
+
+def ends_alarm(anomaly: pd.Series, threshold: float) -> dict[str, str] | None:
+    """Whether an alarm ends when its leading channels are as in a normal window: a kind, words, and all figures.
+
+    It is better if it ends, worse if it goes on and as many channels of the highest z-scores end it, and random if the
+    score does not fall, or as many random channels lower it as far.
+
+    Args:
+        anomaly: a row of `anomalies.parquet`.
+
+    Returns:
+        None where it is not an alarm, or the score was not explained.
+    """
+    scores = [float(anomaly.get(name, np.nan)) for name in COLUMNS]
+    if not (np.isfinite(scores).all() and anomaly["score"] > threshold):
+        return None
+    leading, z_score, chance = scores
+    figures = (
+        f"score {anomaly['score']:.3g}, threshold {threshold:.3g}; with the leading channels as in the normal window "
+        f"that fits best {leading:.3g}, with as many of the highest z-scores {z_score:.3g}, with as many others at "
+        f"random {chance:.3g}"
+    )
+    if leading <= threshold:
+        kind, words = BETTER, f"no alarm without them: {leading:.3g}"
+    elif leading >= anomaly["score"]:
+        kind, words = RANDOM, f"no lower without them: {leading:.3g}"
+    elif leading >= chance:
+        kind, words = RANDOM, f"no lower than without random channels: {leading:.3g}"
+    else:
+        kind, words = WORSE if z_score <= threshold else EQUAL, f"still an alarm without them: {leading:.3g}"
+    return {"kind": kind, "words": words, "figures": figures}
 
 
 def _by_judge(own: pd.DataFrame) -> str:

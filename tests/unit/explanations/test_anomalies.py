@@ -17,7 +17,7 @@ from clusterwhy.anomaly.storage import load_fitted, save_fitted
 from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.config import build_settings
 from clusterwhy.errors import ArtifactError, ShapeError
-from clusterwhy.explanations.anomalies import explain_anomalies, most_anomalous
+from clusterwhy.explanations.anomalies import explain_anomalies, most_anomalous, scores_without
 from clusterwhy.explanations.anomaly_targets import (
     Detection,
     DetectorAnomalies,
@@ -25,6 +25,7 @@ from clusterwhy.explanations.anomaly_targets import (
     MaskedPredictionAnomalies,
 )
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
+from clusterwhy.explanations.leading import leading
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
 from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
 from clusterwhy.propagation.explainer import lrp
@@ -252,6 +253,36 @@ def test_relevance_of_an_anomaly_is_its_score_less_that_of_its_references(
         others /= 1.0 if divided is None else divided[row.window]
         assert target == pytest.approx(row.score - others, rel=1e-4, abs=1e-4)
     np.testing.assert_allclose(windows["relevance_sum"], windows["target"], rtol=1e-3, atol=1e-4)
+    # the score with the leading channels of the first normal window
+    shares = found.channels.pivot(index="window", columns="channel", values="share").loc[chosen].to_numpy()
+    for row, own, share in zip(windows.itertuples(), seen, shares, strict=True):
+        leads = (share > 0) & (share >= 0.1 * share.max())
+        replaced = np.where(
+            leads[:, None],
+            series.values[row.normal_windows[0] :][:LENGTH].T,
+            series.values[row.window * STRIDE :][:LENGTH].T,
+        )
+        with torch.no_grad():
+            left = float(networks.unseen(torch.from_numpy(replaced[None]))) / (
+                divided[row.window] if divided is not None else 1.0
+            )
+        if own and networks.seen is not networks.unseen:
+            assert np.isnan(row.without_leading)
+        else:
+            assert row.without_leading == pytest.approx(left, rel=1e-4, abs=1e-4)
+
+
+def test_channels_lead_that_have_positive_relevance_not_far_below_the_first() -> None:
+    relevance = np.array([[5.0, 4.0, 3.0, 2.0], [5.0, 0.4, 0.6, -9.0], [-1.0, -2.0, -3.0, 0.0]])
+    expected = [[True, True, True, False], [True, False, True, False], [False] * 4]
+    np.testing.assert_array_equal(leading(relevance), expected)
+    # the score is the sum of a window, so that what is left is known
+    windows, normal = np.arange(12.0).reshape(3, 4, 1) + 1.0, np.zeros((3, 4, 1))
+    rankings = {"relevance": relevance, "z_score": np.array([[np.nan, 1.0, 2.0, 3.0]] * 3)}
+    found = scores_without(lambda batch: batch.sum(axis=(1, 2)), windows, normal, rankings, 2, np.random.default_rng(0))
+    np.testing.assert_array_equal(found["without_leading"], [4.0, 14.0, np.nan])
+    np.testing.assert_array_equal(found["without_z_score"], [1.0, 11.0, np.nan])
+    assert np.isfinite(found["without_random"]).tolist() == [True, True, False]
 
 
 def test_scores_in_other_units_have_the_same_explanations(encoder: Any) -> None:
