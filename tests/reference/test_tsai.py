@@ -11,7 +11,7 @@ from tsai.models.InceptionTimePlus import InceptionTimePlus
 
 from clusterwhy.encoders.inception_time import InceptionTime
 from clusterwhy.encoders.masked import MaskedEncoder
-from clusterwhy.encoders.masks import stretch_mask
+from clusterwhy.encoders.masks import future_mask, stretch_mask
 from clusterwhy.explanations.target_heads import EmbeddingSum
 from clusterwhy.propagation.canonical import canonize
 from clusterwhy.propagation.canonizer import CanonizerName
@@ -112,6 +112,18 @@ def test_a_seed_gives_the_masks_that_tsai_gives(
     ):
         seed(1)
         masks += [draw() for _ in range(5)] + [torch.tensor(random.random()), torch.rand(1)]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4])
+def test_a_seed_gives_the_ends_that_tsai_hides(share: float) -> None:
+    found, expected = [], []
+    for masks, draw in (
+        (found, lambda: future_mask((32, 3, 64), share, same_for_channels=False)),
+        (expected, lambda: create_mask(torch.zeros(32, 3, 64), r=share, subsequence_mask=False, future_mask=True)),
+    ):
+        seed(1)
+        masks += [draw() for _ in range(5)] + [torch.rand(1)]
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 

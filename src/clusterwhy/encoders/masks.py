@@ -1,14 +1,14 @@
-"""Masks of masked value prediction: hidden and visible stretches of random length in turn.
+"""Masks of masked value prediction: hidden and visible stretches of random length in turn, or the end of each window.
 
-After Zerveas et al. 2021 (arXiv 2010.02803). The draws are those of tsai's `create_mask`, in number and order, so that
-a seed gives the same masks (tests/reference/test_tsai.py).
+Stretches are those of Zerveas et al. 2021 (arXiv 2010.02803). The draws are those of tsai's `create_mask`, in number
+and order, so that a seed gives the same masks (tests/reference/test_tsai.py).
 """
 
 import random
 from collections.abc import Sequence
 
 import torch
-from torch.distributions import Geometric
+from torch.distributions import Binomial, Geometric
 
 
 def stretch_mask(shape: Sequence[int], share: float, mean_length: float, same_for_channels: bool) -> torch.Tensor:
@@ -41,3 +41,23 @@ def stretch_mask(shape: Sequence[int], share: float, mean_length: float, same_fo
     hidden = torch.tensor([not visible_first, visible_first]).repeat(len(lengths))
     mask = hidden.repeat_interleave(lengths.flatten())[:size].reshape(n_windows, -1, length)
     return mask.repeat(1, n_channels, 1) if same_for_channels else mask
+
+
+def future_mask(shape: Sequence[int], share: float, same_for_channels: bool) -> torch.Tensor:
+    """The end of each window, as of a forecast. At least one sample is hidden, and one is visible.
+
+    Args:
+        shape: windows, channels, samples.
+        share: of each window that is hidden.
+        same_for_channels: hide exactly that share, of all channels. Otherwise each channel of each window ends at a
+            time of its own: a binomial draw of samples, `share` of them on average, from the global generator of torch.
+
+    Returns:
+        (window, channel, time) bool, True where hidden.
+    """
+    n_windows, n_channels, length = shape
+    if same_for_channels:
+        n_hidden = torch.full((n_windows, n_channels), round(share * length))
+    else:
+        n_hidden = Binomial(1, torch.tensor(share)).sample(torch.Size(shape)).sum(dim=2).long()
+    return torch.arange(length) >= length - n_hidden.clamp(1, length - 1)[:, :, None]

@@ -1,4 +1,4 @@
-"""Masked value prediction: hide stretches of each channel and learn to predict them.
+"""Masked value prediction: hide stretches of each channel, or the end of each window, and learn to predict them.
 
 After Zerveas et al. 2021 (arXiv 2010.02803): the loss is the error of hidden values alone.
 """
@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.schedule import OneCycle
@@ -51,8 +51,10 @@ class MaskedPrediction(TrainingSettings):
 
     Args:
         learning_rate: the highest one, see `OneCycle`.
+        mask: what is hidden: stretches anywhere, or the end of each window, as of a forecast.
         mask_share: of values that are hidden.
-        mask_length: mean length of a hidden stretch, samples.
+        mask_length: mean length of a hidden stretch, samples; None for `mask: future`.
+        same_mask_for_channels: hide the same samples of all channels of a window.
         validation_share: of windows that are held out.
         validation_windows: at most so many of those are predicted for a report.
         n_reports: rows of the history in `n_steps`.
@@ -63,13 +65,23 @@ class MaskedPrediction(TrainingSettings):
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0.0)
     weight_decay: float = Field(ge=0.0)
+    mask: Literal["stretches", "future"] = "stretches"  # studies that were made before do not have it
     mask_share: float = Field(gt=0.0, lt=1.0)
-    mask_length: float = Field(ge=1.0)
+    mask_length: float | None = Field(ge=1.0)
     same_mask_for_channels: bool
     validation_share: float = Field(gt=0.0, lt=0.5)
     validation_windows: int = Field(ge=1)
     n_reports: int = Field(ge=1)
     flat_gain: float | None = Field(ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _length_of_stretches(self) -> Self:
+        if (self.mask == "stretches") != (self.mask_length is not None):
+            raise ValueError(
+                "mask_length: `mask: stretches` needs the mean length of a stretch in samples, `mask: future` has no "
+                f"stretches (`mask_length: null`); got `mask: {self.mask}` and `mask_length: {self.mask_length}`"
+            )
+        return self
 
     def train(
         self,
@@ -162,8 +174,10 @@ class MaskedPrediction(TrainingSettings):
         return pd.DataFrame(state.history)
 
     def _mask(self, windows: "torch.Tensor") -> "torch.Tensor":
-        from clusterwhy.encoders.masks import stretch_mask
+        from clusterwhy.encoders.masks import future_mask, stretch_mask
 
+        if self.mask_length is None:
+            return future_mask(windows.shape, self.mask_share, self.same_mask_for_channels)
         return stretch_mask(windows.shape, self.mask_share, self.mask_length, self.same_mask_for_channels)
 
     def _validation_loss(
