@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clusterwhy.artifacts.store import write_table
 from clusterwhy.artifacts.undefined import Undefined
 from clusterwhy.compute.threads import n_threads
 from clusterwhy.data.storage import Prepared
@@ -66,6 +67,7 @@ def main(run: StageRun) -> None:
             continue
         last = history.iloc[-1]
         log.info("%s: validation loss %.4f after %d steps", name or "encoder", last["validation_loss"], last["step"])
+    _write_modules(run)
     losses: list[Any] = [_last(history, "validation_loss") for history, _ in trained]
     run.metrics = {
         "train_loss": _last(trained[0][0], "train_loss"),
@@ -81,6 +83,21 @@ def _check_start(run: StageRun, folder: Path, data: Prepared, count: int) -> Non
     check_start(folder, run.config["encoder"], data, count)
     # a copy of the folder of a study in the same W&B project has the digest of its encoder, so that lineage joins them
     run.tracker.artifact(Collection.of("train", folder.name), folder, as_input=True)
+
+
+def _write_modules(run: StageRun) -> None:
+    """The modules of the first encoder; those of the others are the same."""
+    from clusterwhy.encoders.modules import module_table
+    from clusterwhy.encoders.storage import load_encoder, stored_settings
+    from clusterwhy.encoders.without_network import WHY, lacks_network
+
+    encoder, (_, card) = load_encoder(run.out), stored_settings(run.out)
+    if lacks_network(encoder):
+        log.info("no table of modules: %s", WHY)
+        return
+    table = module_table(encoder, card.n_channels, card.length)
+    write_table(run.out / "modules.csv", table)
+    run.tracker.table("modules", table)
 
 
 def _last(history: pd.DataFrame, column: str) -> float | Undefined:

@@ -29,6 +29,8 @@ def test_encoders_of_fixed_kernels_go_through_every_stage(study: Checkout, tmp_p
     artifacts = copy.root / "artifacts"
     report = json.loads((copy.root / "reports" / "train.json").read_text())
     assert report["validation_loss"] is None and "train: none" in report["undefined"]["validation_loss"]
+    modules = pd.read_csv(artifacts / "train" / "modules.csv")
+    assert modules["n_parameters"].sum() == report["n_parameters"] and "Heaviside" in set(modules["kind"])
     embed = artifacts / "embed"
     found = [np.load(embed / f"{name}.npy") for name in ("embeddings", "replicate_1", "replicate_2")]
     assert found[0].shape == (147, 168) and not any(np.array_equal(found[0], other) for other in found[1:])

@@ -44,7 +44,8 @@ def test_vectors_are_projected_clustered_and_scored(copy: Checkout) -> None:
     assert all(len(set(regime[labels == one]) - {-1}) == 1 for one in range(labels.max() + 1)) and labels.max() >= 2
     scores = pd.read_parquet(artifacts / "score" / "scores.parquet")["score"].to_numpy()
     assert scores[regime < 0].mean() > 2 * scores[regime >= 0].mean()
-    for stage in ("embed", "cluster", "score", "explain", "explain_windows", "evaluate"):
+    assert not (artifacts / "train" / "modules.csv").exists()
+    for stage in ("train", "embed", "cluster", "score", "explain", "explain_windows", "evaluate"):
         check_folder(stage, artifacts / stage, {})
 
 

@@ -58,6 +58,10 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
     "train": {
         "encoder.json": Record(EncoderRecord),
         "history.csv": Table({"step": "i", "train_loss": "f", "validation_loss": "f"}),
+        # names such as 0.1 are read as numbers
+        "modules.csv": Table(
+            {"module": "t", "kind": "s", "output": "t", "n_parameters": "i", "field": "n"}, optional=True
+        ),
     },
     "embed": {
         "window.npy": Array("i", ("window",)),
