@@ -9,6 +9,7 @@ import pandas as pd
 
 from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import write_json, write_table
+from clusterwhy.data.periods import WindowOfRecording, period_of
 from clusterwhy.data.series import Series, constant_channels, without_channels
 from clusterwhy.data.splits import LEFT_OUT, PARTS, check_split, covered
 from clusterwhy.data.storage import Prepared, save_prepared
@@ -34,6 +35,8 @@ def _prepare(run: StageRun) -> Prepared:
     series: Series = run.settings["dataset"].read()
     write_json(run.out / NAME, data_report(series))
     window, scaler = run.settings["window"], run.settings["scaler"]
+    if isinstance(window, WindowOfRecording):
+        window = window.of(series, period_of(series))
     index, split = window_index(series, window), run.settings["split"]
     part = split.split(index, series, run.settings["seed"])
     if n_left_out := int((part == LEFT_OUT).sum()):

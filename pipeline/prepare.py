@@ -11,7 +11,7 @@ from clusterwhy.artifacts.undefined import defined_or
 from clusterwhy.data.periods import WindowOfRecording, period_of, repeats_says
 from clusterwhy.data.series import constant_channels, without_channels
 from clusterwhy.data.storage import save_prepared
-from clusterwhy.data.windows import window_index
+from clusterwhy.data.windows import BeatWindows, window_index
 from clusterwhy.errors import SHOWN
 from clusterwhy.readers.data_report import data_report
 from pipeline._data_report import NAME, faults_reported
@@ -46,7 +46,7 @@ def _prepare(run: StageRun) -> None:
         window = window.of(series, period)
     index = window_index(series, window)
     centre, scale = scaler.fit(series.fitted_values)
-    repeats = repeats_says(period, window.length, series.rate_hz)
+    repeats = repeats_says(period, window.length, series.rate_hz, isinstance(window, BeatWindows))
     data = save_prepared(run.out, series, index, window, centre, scale, names, repeats)
     covered = int((np.diff(np.append(index["start"], np.inf)).clip(max=window.length)).sum())
     run.metrics = {

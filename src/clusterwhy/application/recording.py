@@ -12,8 +12,8 @@ from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.cards import SeriesCard
 from clusterwhy.data.normal import Dataset
 from clusterwhy.data.series import Series
-from clusterwhy.data.storage import Prepared, save_prepared
-from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.data.storage import Prepared, save_prepared, window_of
+from clusterwhy.data.windows import window_index
 from clusterwhy.errors import DataError, Fault
 from clusterwhy.readers.part import Part
 from clusterwhy.readers.policies import Policies
@@ -123,7 +123,7 @@ def save_recording(folder: Path, series: Series, card: SeriesCard) -> Prepared:
     Raises:
         DataError: the recording is shorter than a window.
     """
-    window = WindowSettings(length=card.length, stride=card.stride)
+    window = window_of(card)
     index = window_index(series, window).assign(train=False)
     centre, scale = np.asarray(card.centre), np.asarray(card.scale)
     return save_prepared(folder, replace(series, train_stop=0), index, window, centre, scale, card.constant_channels)

@@ -53,7 +53,9 @@ class SeriesCard(Card):
         units: of each channel, "" where unknown.
         group_names: None for a series without groups.
         notes: what the reader changed or noticed.
-        length, stride: of the windows, in samples.
+        length, stride: of the windows, in samples; of windows around beats, `stride` is the usual distance of two
+            beats, at most the length.
+        before: samples of each window before the beat that it is around; None: windows follow each other by `stride`.
         train_stop: samples before this one are the training span, unless `normal` says which are.
         segments: first sample of each contiguous segment.
         constant_channels: names of the channels that are constant in the training span.
@@ -71,6 +73,7 @@ class SeriesCard(Card):
     notes: list[str]
     length: int = Field(ge=1)
     stride: int
+    before: int | None = Field(default=None, ge=0)
     train_stop: int
     segments: list[int]
     constant_channels: list[str]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from clusterwhy.config import Settings
 from clusterwhy.data.series import Series
-from clusterwhy.data.windows import WindowSettings
+from clusterwhy.data.windows import BeatWindows, WindowSettings
 from clusterwhy.errors import DataError
 from clusterwhy.types import FloatArray
 
@@ -90,7 +90,19 @@ def _autocorrelation(values: FloatArray) -> FloatArray:
 
 
 class WindowOfRecording(Settings, ABC):
-    """A choice of `conf/window` whose length follows from the recording.
+    """A choice of `conf/window` whose windows follow from the recording."""
+
+    @abstractmethod
+    def of(self, series: Series, period: Period | None) -> WindowSettings:
+        """The windows of a recording.
+
+        Raises:
+            DataError: none follow.
+        """
+
+
+class WindowOfLength(WindowOfRecording):
+    """A choice whose length follows from the recording.
 
     Attributes:
         overlap: share of a window that the next one has, too.
@@ -112,7 +124,7 @@ class WindowOfRecording(Settings, ABC):
         """Samples of a window."""
 
 
-class WindowOfParts(WindowOfRecording):
+class WindowOfParts(WindowOfLength):
     """Windows that are a part of the recording, where nothing is known of what repeats.
 
     Attributes:
@@ -128,7 +140,7 @@ class WindowOfParts(WindowOfRecording):
         return min(max(len(series.values) // self.parts, SHORTEST), self.longest)
 
 
-class WindowOfPeriods(WindowOfRecording):
+class WindowOfPeriods(WindowOfLength):
     """Windows that hold some periods of the recording.
 
     Attributes:
@@ -154,12 +166,33 @@ class WindowOfPeriods(WindowOfRecording):
         return length
 
 
-def repeats_says(period: Period | None, length: int, rate_hz: float) -> str:
+class WindowAroundBeats(WindowOfRecording):
+    """One window around each annotated beat, so that beats of one kind are aligned.
+
+    Attributes:
+        before_s: seconds of a window before the beat.
+        after_s: seconds from the beat on.
+    """
+
+    before_s: float = Field(ge=0.0)
+    after_s: float = Field(gt=0.0)
+
+    def of(self, series: Series, period: Period | None) -> BeatWindows:
+        """Windows of so many samples of the recording."""
+        before = round(self.before_s * series.rate_hz)
+        length = max(2, before + max(1, round(self.after_s * series.rate_hz)))
+        apart = np.diff(np.unique(series.beats)) if series.beats is not None else np.zeros(0)
+        stride = min(length, max(1, round(float(np.median(apart))))) if len(apart) else length
+        return BeatWindows(length=length, stride=stride, before=before)
+
+
+def repeats_says(period: Period | None, length: int, rate_hz: float, chosen: bool = False) -> str:
     """How long a window is beside what repeats, in one sentence; "" where nothing repeats.
 
     Args:
         length: samples in one window.
         rate_hz: samples per second.
+        chosen: windows are around something, so that no other length is advised.
     """
     if period is None:
         return ""
@@ -170,7 +203,7 @@ def repeats_says(period: Period | None, length: int, rate_hz: float) -> str:
         f"{what} repeats every {period.samples} samples ({lasts}, correlation {period.correlation:.2f}): a window "
         f"holds {held:.1f} repetitions"
     )
-    return f"{says}." if 1.0 <= held <= 4.0 else f"{says} (two with `window=periods`)."
+    return f"{says}." if chosen or 1.0 <= held <= 4.0 else f"{says} (two with `window=periods`)."
 
 
 def _duration(seconds: float) -> str:

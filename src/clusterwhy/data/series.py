@@ -63,6 +63,7 @@ class Series:
         notes: what the reader changed or noticed, for the data report.
         reading: counts from a user's file; None for other data.
         normal: the known-good period, whose samples fit the scaler, the encoder and the detectors; None: `train_stop`.
+        beats: (beat,) samples of the annotated heart beats, in order; None without such annotations.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Series:
     notes: tuple[str, ...] = field(default=())
     reading: Reading | None = None
     normal: Normal | None = None
+    beats: IntArray | None = None
 
     @property
     def fitted_spans(self) -> tuple[tuple[int, int], ...]:

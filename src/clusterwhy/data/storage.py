@@ -13,7 +13,7 @@ from clusterwhy.artifacts.store import read_array, read_table, write_array, writ
 from clusterwhy.artifacts.validation import read_card
 from clusterwhy.data.scaling import standardised
 from clusterwhy.data.series import Normal, Series, end_to_end, in_spans
-from clusterwhy.data.windows import WindowSettings
+from clusterwhy.data.windows import BeatWindows, WindowSettings
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
 PART = 1 << 16  # samples that are scaled at a time
@@ -170,6 +170,7 @@ def save_prepared(
         notes=list(series.notes),
         length=window.length,
         stride=window.stride,
+        before=window.before if isinstance(window, BeatWindows) else None,
         train_stop=series.train_stop,
         segments=list(series.segments),
         constant_channels=constant_channels,
@@ -180,6 +181,13 @@ def save_prepared(
     )
     write_json(folder / "series.json", card.model_dump(exclude_none=True))
     return Prepared(folder)
+
+
+def window_of(card: SeriesCard) -> WindowSettings:
+    """What the windows of a prepared series were cut by, for other series."""
+    if card.before is None:
+        return WindowSettings(length=card.length, stride=card.stride)
+    return BeatWindows(length=card.length, stride=card.stride, before=card.before)
 
 
 def _period(normal: Normal | None) -> NormalPeriod | None:

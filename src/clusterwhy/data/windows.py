@@ -32,6 +32,71 @@ class WindowSettings(Settings):
             )
         return self
 
+    def starts(self, series: Series) -> IntArray:
+        """(window,) first sample of each window, none of them across two segments.
+
+        Raises:
+            DataError: no segment is as long as one window.
+        """
+        stops = [*series.segments[1:], len(series.values)]
+        starts = np.concatenate(
+            [
+                np.arange(first, stop - self.length + 1, self.stride)
+                for first, stop in zip(series.segments, stops, strict=True)
+            ]
+        )
+        if not len(starts):
+            longest = max(stop - first for first, stop in zip(series.segments, stops, strict=True))
+            raise DataError(
+                series.name,
+                [f"the longest segment has {longest} samples, `window.length` is {self.length}: shorten the windows"],
+            )
+        return starts
+
+    def labels(self, labels: IntArray, ranks: IntArray, starts: IntArray) -> list[int]:
+        """The most frequent label in each window, or the one of the highest rank.
+
+        Args:
+            labels: (time,) of the series.
+            ranks: of each label; empty where they have none.
+        """
+        return [_label(labels[start : start + self.length], ranks) for start in starts]
+
+
+class BeatWindows(WindowSettings):
+    """Windows around the annotated beats of a series, one for each.
+
+    Attributes:
+        stride: usual distance of two beats, at most the length.
+        before: samples of a window before its beat.
+    """
+
+    before: int = Field(ge=0)
+
+    def starts(self, series: Series) -> IntArray:
+        """(window,) first sample of the window of each beat, without those across two segments or beyond the ends.
+
+        Raises:
+            DataError: there are no annotated beats, or none has a whole window.
+        """
+        if series.beats is None:
+            advice = "`dataset=wfdb` with `label: beats` has them; else choose another `window`"
+            raise DataError(series.name, [f"windows around beats need annotated beats, and there are none: {advice}"])
+        starts = np.unique(series.beats) - self.before
+        edges = np.array([*series.segments, len(series.values)])
+        # of no segment are samples beyond the ends
+        whole = np.searchsorted(edges, starts, "right") == np.searchsorted(edges, starts + self.length - 1, "right")
+        if not whole.any():
+            wanted = f"{self.before} samples before and {self.length - self.before} from it on, in one segment"
+            advice = "shorten `window.before_s` and `window.after_s`"
+            raise DataError(series.name, [f"none of {len(starts)} beats has {wanted}: {advice}"])
+        found: IntArray = starts[whole]
+        return found
+
+    def labels(self, labels: IntArray, ranks: IntArray, starts: IntArray) -> list[int]:
+        """The label of each window's beat, whatever else is in the window."""
+        return [int(label) for label in labels[starts + self.before]]
+
 
 def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
     """The window index: one row per window, in time order.
@@ -39,25 +104,13 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
     Returns:
         Columns `window` (stable id), `start`, `stop` (samples, stop exclusive), `train` (whole
         window in one of `fitted_spans`), and where the series has them `label` (the most frequent
-        label inside, or the one of the highest rank), `group` (windows of two groups are left out) and
+        label inside, the one of the highest rank, or the beat's), `group` (windows of two groups are left out) and
         `anomalous` (any anomalous sample inside).
 
     Raises:
-        DataError: no segment is as long as one window, no window lies within one group, or too few lie in the spans.
+        DataError: no window fits, none lies within one group, or too few lie in the spans.
     """
-    stops = [*series.segments[1:], len(series.values)]
-    starts = np.concatenate(
-        [
-            np.arange(first, stop - settings.length + 1, settings.stride)
-            for first, stop in zip(series.segments, stops, strict=True)
-        ]
-    )
-    if not len(starts):
-        longest = max(stop - first for first, stop in zip(series.segments, stops, strict=True))
-        raise DataError(
-            series.name,
-            [f"the longest segment has {longest} samples, `window.length` is {settings.length}: shorten the windows"],
-        )
+    starts = settings.starts(series)
     if series.groups is not None:
         starts = starts[_in_one_group(series.groups, starts, settings.length)]
         if not len(starts):
@@ -71,7 +124,7 @@ def window_index(series: Series, settings: WindowSettings) -> pd.DataFrame:
         raise DataError(series.name, faults)
     if series.labels is not None:
         ranks = np.asarray(series.label_ranks)
-        table["label"] = [_label(series.labels[a:b], ranks) for a, b in zip(starts, stop_samples, strict=True)]
+        table["label"] = settings.labels(series.labels, ranks, starts)
     if series.groups is not None:
         table["group"] = series.groups[starts]
     if series.anomalous is not None:

@@ -10,7 +10,8 @@ def allowed_starts(starts: IntArray, length: int, excluded: IntArray, n_samples:
     """(time,) whether a window may start there: within one recording, and without overlap with excluded windows.
 
     Args:
-        starts: (window,) first sample of each window, one stride apart within a recording.
+        starts: (window,) first sample of each window, one stride apart within a recording. Around beats, where they are
+            not, windows begin there, and between the two that are nearest to each other.
         length: samples in one window.
         excluded: (window,) first samples of windows that must not overlap.
         n_samples: length of the series.

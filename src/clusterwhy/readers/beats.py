@@ -1,11 +1,11 @@
-"""Labels of samples from annotations of heart beats."""
+"""Labels of samples from annotations of heart beats, and the samples that beats are at."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from clusterwhy.errors import DataError, Fault
-from clusterwhy.types import IntArray
+from clusterwhy.types import FloatArray, IntArray
 
 REACH_S = 0.06  # about half a QRS complex
 
@@ -44,3 +44,16 @@ def beat_labels(
     of_beat = np.array([owner[str(symbol)] for symbol in symbols])
     near = np.abs(samples - beats[nearest]) <= REACH_S * rate_hz
     return tuple(classes), np.where(near, of_beat[nearest], 0).astype(np.int64)
+
+
+def beats_at(beats_s: FloatArray, time: FloatArray, rate_hz: float) -> IntArray:
+    """(beat,) nearest sample of each beat, without those in parts that were cut out or not read.
+
+    Args:
+        beats_s: (beat,) seconds, in order.
+        time: (time,) seconds of the samples.
+    """
+    after = np.searchsorted(time, beats_s).clip(1, len(time) - 1)
+    nearest = after - (beats_s - time[after - 1] < time[after] - beats_s)
+    found: IntArray = nearest[np.abs(time[nearest] - beats_s) <= 0.501 / rate_hz].astype(np.int64)
+    return found

@@ -80,6 +80,7 @@ def joined(recordings: Mapping[str, Series], name: str, source: str, tolerance: 
         group_names=tuple(recordings),
         notes=tuple(_notes(recordings)),
         reading=_reading(parts),
+        beats=_beats(parts, firsts),
     )
 
 
@@ -136,6 +137,12 @@ def _in_order(one: Series, channels: tuple[str, ...]) -> Series:
 def _units(parts: list[Series]) -> tuple[str, ...]:
     """Of each channel, from the first recording that has it."""
     return tuple(next(filter(None, units), "") for units in zip(*(one.units for one in parts), strict=True))
+
+
+def _beats(parts: list[Series], firsts: IntArray) -> IntArray | None:
+    """Those of all recordings, in samples of all; None if one has no annotated beats."""
+    found = [one.beats + first for one, first in zip(parts, firsts, strict=True) if one.beats is not None]
+    return np.concatenate(found) if len(found) == len(parts) else None
 
 
 def _labels(parts: list[Series]) -> tuple[IntArray | None, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from clusterwhy.data.series import Series
 from clusterwhy.errors import DataError, Fault
-from clusterwhy.readers.beats import beat_labels
+from clusterwhy.readers.beats import beat_labels, beats_at
 from clusterwhy.readers.clock import even_times
 from clusterwhy.readers.contract import RawTable, admit
 from clusterwhy.readers.file_settings import FileSettings
@@ -95,7 +95,7 @@ class WfdbRecords(FileSettings):
         file, issues = existing_file(self.path), Issues(self.path)
         header = self._read_header(file)
         issues.faults += header_faults(header, file)
-        label = self._labels(file, header, issues) if self.label is not None else None
+        label, beats_s = self._annotations(file, header, issues) if self.label is not None else (None, None)
         issues.raise_any()
         check_size(self.path, header.sig_len * header.n_sig * 8, self.memory_share)
         values = self._values(file, header, issues)
@@ -121,7 +121,10 @@ class WfdbRecords(FileSettings):
             units={name: units[name] for name in wanted} | self.units,
             first_row=rows.start or 0,
         )
-        return admit(raw, self, self.train_share, issues)
+        series = admit(raw, self, self.train_share, issues)
+        if beats_s is None:
+            return series
+        return replace(series, beats=beats_at(beats_s, np.asarray(series.time, dtype=np.float64), series.rate_hz))
 
     def _read_header(self, file: Path) -> Any:
         wfdb = _package(self.path)
@@ -155,40 +158,46 @@ class WfdbRecords(FileSettings):
                 issues.fault("wrong-checksum", text)
         return values
 
-    def _labels(self, file: Path, header: Any, issues: Issues) -> pd.Series | None:
-        """(time,) label of each sample, empty before the first rhythm."""
+    def _annotations(self, file: Path, header: Any, issues: Issues) -> tuple[pd.Series | None, np.ndarray | None]:
+        """(time,) label of each sample, empty before the first rhythm, and (beat,) seconds of the beats, if any."""
         place = file.with_suffix(f".{self.annotator}")
         if not place.is_file():
             text = f"no annotations {place.name}: set `annotator` to the ending of such a file, or `label: null`"
             issues.fault("no-annotations", text)
-            return None
+            return None, None
         if not header.fs or header.sig_len is None:
-            return None
+            return None, None
         try:
             found = _package(self.path).rdann(str(file.with_suffix("")), self.annotator)
         except BROKEN as error:
             text = f"{place.name} is not readable as annotations: {error or type(error).__name__}"
             issues.fault("broken-annotations", text)
-            return None
+            return None, None
         at = np.round(np.asarray(found.sample) * (header.fs / (found.fs or header.fs))).astype(np.int64)
         if outside := int(((at < 0) | (at >= header.sig_len)).sum()):
             text = f"{outside} of {len(at)} annotations in {place.name} are outside the {header.sig_len} samples"
             issues.fault("annotations-outside", text)
-            return None
+            return None, None
+        beat = _are_beats(found)
         of_samples = _beats if self.label == "beats" else _rhythms
-        return of_samples(found, at, header, self, issues)
+        return of_samples(found, at, beat, header, self, issues), at[beat] / header.fs if beat.any() else None
 
 
-def _beats(found: "wfdb.Annotation", at: np.ndarray, header: Any, settings: WfdbRecords, issues: Issues) -> Any:
+def _are_beats(found: "wfdb.Annotation") -> np.ndarray:
+    """(annotation,) True for beats."""
     from wfdb.io.annotation import ann_label_table, is_qrs
 
     known = {row.symbol for row in ann_label_table.itertuples() if is_qrs[row.label_store]}
-    symbols = np.asarray(found.symbol, dtype=str)
-    beat = np.isin(symbols, sorted(known))
+    return np.isin(np.asarray(found.symbol, dtype=str), sorted(known))
+
+
+def _beats(
+    found: "wfdb.Annotation", at: np.ndarray, beat: np.ndarray, header: Any, settings: WfdbRecords, issues: Issues
+) -> Any:
     if not beat.any():
         issues.fault("no-beats", f"the annotations .{settings.annotator} have no beats: set `label: rhythms` or null")
         return None
-    shape = header.sig_len, float(header.fs)
+    shape, symbols = (header.sig_len, float(header.fs)), np.asarray(found.symbol, dtype=str)
     try:
         names, codes = beat_labels(at[beat], symbols[beat], *shape, settings.classes, settings.path)
     except DataError as error:
@@ -197,7 +206,9 @@ def _beats(found: "wfdb.Annotation", at: np.ndarray, header: Any, settings: Wfdb
     return pd.Series(np.array(names, dtype=object)[codes])
 
 
-def _rhythms(found: "wfdb.Annotation", at: np.ndarray, header: Any, settings: WfdbRecords, issues: Issues) -> Any:
+def _rhythms(
+    found: "wfdb.Annotation", at: np.ndarray, beat: np.ndarray, header: Any, settings: WfdbRecords, issues: Issues
+) -> Any:
     # "(AFIB", some with a NUL at the end
     said = [str(note).strip("\0 ") for note in found.aux_note]
     changes = [i for i, note in enumerate(said) if found.symbol[i] == "+" and note.startswith("(")]

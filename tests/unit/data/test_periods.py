@@ -111,3 +111,4 @@ def test_how_long_a_window_is_beside_what_repeats_is_said() -> None:
     assert said.startswith("The longest part of the recording repeats every 24 samples (1 d, ")
     assert " (1.5 min, " in repeats_says(Period(900, 0.9), 900, 10.0)
     assert repeats_says(Period(500, 0.8), 100, 10.0).endswith("0.2 repetitions (two with `window=periods`).")
+    assert repeats_says(Period(500, 0.8), 100, 10.0, chosen=True).endswith("0.2 repetitions.")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from clusterwhy.data.series import Series
 from clusterwhy.data.windows import WindowSettings, window_index
 from clusterwhy.errors import DataError
+from clusterwhy.readers.beats import beats_at
 from clusterwhy.readers.wfdb_records import WfdbRecords
 
 RATE, N = 250, 2000
@@ -95,6 +96,27 @@ def test_a_rhythm_lasts_until_the_next_one_and_nothing_is_said_before_the_first(
     found = read(write(tmp_path), label="rhythms")
     assert found.label_names == ("AFIB", "N") and found.labels is not None
     assert found.labels[[0, 49, 50, 899, 900, -1]].tolist() == [-1, -1, 1, 1, 0, 0]
+
+
+def test_beats_are_at_the_samples_that_are_left(tmp_path: Path) -> None:
+    at, path = np.array([*BEATS]), write(tmp_path)
+    for label in ("beats", "rhythms"):
+        np.testing.assert_array_equal(read(path, label=label).beats, at)
+    assert read(path).beats is None
+    part = read(path, label="beats", **{"from": 2.0, "to": 4.5})
+    assert part.beats is not None and part.beats.tolist() == [700 - 500, 1000 - 500]
+    slower = read(path, label="beats", irregular="resample", resample_hz=125.0)
+    np.testing.assert_array_equal(slower.beats, at // 2)
+    assert beats_at(np.array([0.24, 0.26, 0.3, 0.7]), np.arange(2, 6) / 10, 10.0).tolist() == [0, 1, 1]
+    # what is cut out takes its beats with it
+    values = signal()
+    values[390:410] = np.nan
+    cut = read(write(tmp_path, p_signal=values), label="beats", gaps="split", max_missing_share=0.5)
+    assert cut.beats is not None and cut.beats.tolist() == [100, 680, 980, 1280] and cut.segments == (0, 390)
+    write(tmp_path / "two", "a", p_signal=signal(1500))
+    write(tmp_path / "two", "b")
+    two = read(tmp_path / "two", label="beats")
+    assert two.beats is not None and two.beats.tolist() == [*at, *(at + 1500)]
 
 
 def test_each_record_of_a_folder_is_a_group(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array
 from clusterwhy.compute.workers import Workers
 from clusterwhy.data.series import Series
-from clusterwhy.data.storage import Prepared, save_prepared
-from clusterwhy.data.windows import WindowSettings
+from clusterwhy.data.storage import Prepared, save_prepared, window_of
 from clusterwhy.study.comparison.sides import Side
 from clusterwhy.types import BoolArray, FloatArray, IntArray
 
@@ -96,7 +95,7 @@ def _scaled_as(study: Prepared, data: Prepared, folder: Path) -> Prepared:
         segments=tuple(card.segments),
     )
     index = data.index[["window", "start", "stop"]].assign(train=False)
-    window = WindowSettings(length=card.length, stride=card.stride)
+    window = window_of(card)
     centre, scale = np.asarray(study.card.centre), np.asarray(study.card.scale)
     return save_prepared(folder, series, index, window, centre, scale, study.card.constant_channels)
 
