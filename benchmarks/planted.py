@@ -35,7 +35,8 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
+from clusterwhy.explanations.score_modules import SquaredPredictionError
+from clusterwhy.explanations.score_networks import score_network
 from clusterwhy.explanations.target_heads import (
     ClusterMembership,
     Distance,

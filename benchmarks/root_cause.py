@@ -39,7 +39,7 @@ from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import cell_errors, embed, usual_errors
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.score_networks import SquaredPredictionError
+from clusterwhy.explanations.score_modules import SquaredPredictionError
 from clusterwhy.explanations.target_heads import ClusterMembership, Distance, prototypes
 from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp

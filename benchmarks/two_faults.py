@@ -36,7 +36,8 @@ from clusterwhy.attribution.differences import explain_difference
 from clusterwhy.data.windows import windows_at
 from clusterwhy.encoders.masked import masked_errors, usual_errors
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
+from clusterwhy.explanations.score_modules import SquaredPredictionError
+from clusterwhy.explanations.score_networks import score_network
 from clusterwhy.explanations.target_heads import ClusterMembership, prototypes
 from clusterwhy.metrics.insertion_deletion import Cells
 from clusterwhy.metrics.verdicts import BETTER, EQUAL, WORSE, verdict

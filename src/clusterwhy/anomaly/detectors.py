@@ -107,7 +107,7 @@ class ClippedPredictionError(Detector):
     batch_size: int = Field(ge=1)
 
     def score(self, inputs: DetectorInput) -> Scores:
-        worst = inputs.over_windows(partial(self._worst_stretch, inputs.length))
+        worst = self._worst(inputs)
         mean = worst[inputs.train].mean(axis=0)
         # a channel that is constant in training has an error near 0
         usual = np.maximum(mean, 1e-3 * max(float(mean.max()), 1e-12))
@@ -115,25 +115,39 @@ class ClippedPredictionError(Detector):
         return self._scores(worst, {"usual": usual, "limit": limit})
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
-        return self._scores(inputs.over_windows(partial(self._worst_stretch, inputs.length)), fitted)
+        return self._scores(self._worst(inputs), fitted)
+
+    def _worst(self, inputs: DetectorInput) -> FloatArray:
+        own = {name: getattr(self, name) for name in ("stretch", "n_parts", "block", "batch_size")}
+        return inputs.over_windows(partial(worst_stretches, length=inputs.length, **own))
 
     def _scores(self, worst: FloatArray, fitted: Fitted) -> Scores:
         channels = np.minimum(worst / fitted["usual"], fitted["limit"])
         return Scores(channels.mean(axis=1), channels, fitted)
 
-    def _worst_stretch(self, length: int, encoder: "MaskedEncoder", values: FloatArray, starts: IntArray) -> FloatArray:
-        """(window, channel) greatest mean squared error of neighbouring stretches of `stretch` samples."""
-        from clusterwhy.compute.progress import progress
-        from clusterwhy.encoders.masked import cell_errors
 
-        firsts = np.arange(0, length, self.stretch)
-        sizes = np.diff(np.append(firsts, length))
-        found = []
-        for first in progress(range(0, len(starts), self.batch_size), desc="predict", unit="batch"):
-            windows = windows_at(values, starts[first : first + self.batch_size], length)
-            cells = cell_errors(encoder, windows, self.n_parts, self.block, self.batch_size)
-            found.append((np.add.reduceat(cells.astype(np.float64), firsts, axis=2) / sizes).max(axis=2))
-        return np.concatenate(found)
+def worst_stretches(
+    encoder: "MaskedEncoder",
+    values: FloatArray,
+    starts: IntArray,
+    length: int,
+    stretch: int,
+    n_parts: int,
+    block: int,
+    batch_size: int,
+) -> FloatArray:
+    """(window, channel) greatest mean squared error, in predicting hidden values, of stretches of `stretch` samples."""
+    from clusterwhy.compute.progress import progress
+    from clusterwhy.encoders.masked import cell_errors
+
+    firsts = np.arange(0, length, stretch)
+    sizes = np.diff(np.append(firsts, length))
+    found = []
+    for first in progress(range(0, len(starts), batch_size), desc="predict", unit="batch"):
+        windows = windows_at(values, starts[first : first + batch_size], length)
+        cells = cell_errors(encoder, windows, n_parts, block, batch_size)
+        found.append((np.add.reduceat(cells.astype(np.float64), firsts, axis=2) / sizes).max(axis=2))
+    return np.concatenate(found)
 
 
 class PcaError(Detector):

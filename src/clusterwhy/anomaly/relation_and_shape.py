@@ -35,42 +35,51 @@ class RelationAndShape(Detector):
         if len(starts) > self.sample:
             starts = starts[drawn(len(starts), self.sample, inputs.seed)]
         windows = windows_at(inputs.values, starts, inputs.length)
-        fitted = self._model(windows, samples_inside(inputs.values, starts, inputs.length), inputs.seed)
+        fitted = relation_model(samples_inside(inputs.values, starts, inputs.length))
+        fitted |= {"shapes": self._shapes(windows, inputs.seed)}
         relation = relation_errors(windows, fitted)
         shape = nearest_shape(shape_distances(windows, fitted))
         residual = PcaError(explained_share=self.explained_share, sample=self.sample).score(inputs)
         fitted |= {f"residual_{name}": values for name, values in residual.fitted.items()}
         left = residual_errors(windows, fitted)
-        fitted["usual"] = np.stack([self._usual(errors) for errors in (relation, shape, left)])
+        fitted["usual"] = np.stack([usual_sizes(errors, self.quantile) for errors in (relation, shape, left)])
         return self.score_new(inputs, fitted, inputs)
 
     def score_new(self, inputs: DetectorInput, fitted: Fitted, study: DetectorInput) -> Scores:
         channels = inputs.in_parts(lambda windows: _parts(windows, fitted))
         return Scores(channels.mean(axis=1), channels, fitted)
 
-    def _model(self, windows: FloatArray, samples: FloatArray, seed: int) -> Fitted:
+    def _shapes(self, windows: FloatArray, seed: int) -> FloatArray:
+        """(shape, channel, time)."""
         from sklearn.cluster import KMeans
-        from sklearn.covariance import LedoitWolf
         from sklearn.exceptions import ConvergenceWarning
 
-        covariance = LedoitWolf().fit(samples.astype(np.float64))
-        precision = covariance.precision_
         with warnings.catch_warnings():
             # fewer different windows than shapes
             warnings.simplefilter("ignore", ConvergenceWarning)
             clusters = KMeans(min(self.n_shapes, len(windows)), n_init=1, random_state=seed)
             clusters.fit(windows.reshape(len(windows), -1))
-        return {
-            "mean": covariance.location_,
-            "relation": precision / np.sqrt(np.maximum(np.diag(precision), 1e-12)),
-            "shapes": clusters.cluster_centers_.reshape(-1, *windows.shape[1:]),
-        }
+        shapes: FloatArray = clusters.cluster_centers_.reshape(-1, *windows.shape[1:])
+        return shapes
 
-    def _usual(self, errors: FloatArray) -> FloatArray:
-        """(channel,) of errors (window, channel)."""
-        usual = np.quantile(errors, self.quantile, axis=0)
-        floored: FloatArray = np.maximum(usual, LEAST * usual.max() + 1e-12)
-        return floored
+
+def relation_model(samples: FloatArray) -> Fitted:
+    """`mean` (channel,) and `relation` (channel, channel) of samples (sample, channel), for `relation_errors`."""
+    from sklearn.covariance import LedoitWolf
+
+    covariance = LedoitWolf().fit(samples.astype(np.float64))
+    precision = covariance.precision_
+    return {
+        "mean": covariance.location_,
+        "relation": precision / np.sqrt(np.maximum(np.diag(precision), 1e-12)),
+    }
+
+
+def usual_sizes(errors: FloatArray, quantile: float) -> FloatArray:
+    """(channel,) of errors (window, channel): a quantile, or a small share of the greatest one."""
+    usual = np.quantile(errors, quantile, axis=0)
+    floored: FloatArray = np.maximum(usual, LEAST * usual.max() + 1e-12)
+    return floored
 
 
 def samples_inside(values: FloatArray, starts: np.ndarray, length: int) -> FloatArray:

@@ -133,7 +133,7 @@ class MaskedPredictionAnomalies(AnomalySettings):
 
     def target(self, series: EmbeddedSeries, detection: Detection, normal: IntArray, usual: IntArray) -> AnomalyTarget:
         from clusterwhy.encoders.masked import masked_errors, usual_errors
-        from clusterwhy.explanations.score_networks import SquaredPredictionError
+        from clusterwhy.explanations.score_modules import SquaredPredictionError
 
         length, starts = series.length, series.starts[usual]
         errors = masked_errors(series.encoder, series.values, starts, length, self.n_parts, self.block, self.batch_size)

@@ -27,7 +27,7 @@ from clusterwhy.encoders.dcae import Dcae  # noqa: E402
 from clusterwhy.encoders.masked import embed  # noqa: E402
 from clusterwhy.encoders.training import MaskedPrediction  # noqa: E402
 from clusterwhy.errors import ArtifactError, ConfigError, ShapeError, TrainingError  # noqa: E402
-from clusterwhy.explanations.score_networks import SquaredPredictionError  # noqa: E402
+from clusterwhy.explanations.score_modules import SquaredPredictionError  # noqa: E402
 from clusterwhy.metrics.calibration import (  # noqa: E402
     brier_score,
     expected_calibration_error,

@@ -27,7 +27,8 @@ from clusterwhy.explanations.anomaly_targets import (
 from clusterwhy.explanations.embedded_series import EmbeddedSeries
 from clusterwhy.explanations.leading import leading
 from clusterwhy.explanations.normal_windows import allowed_starts, matching_starts
-from clusterwhy.explanations.score_networks import SquaredPredictionError, score_network
+from clusterwhy.explanations.score_modules import SquaredPredictionError
+from clusterwhy.explanations.score_networks import score_network
 from clusterwhy.propagation.explainer import lrp
 from tests.conftest import ROOT
 from tests.unit.propagation.test_relevance import made_encoder
