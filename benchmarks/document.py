@@ -30,6 +30,7 @@ TITLES = {
     "two_faults": "Does each of two faults get its own name?",
     "patterns": "Are alarms of one fault gathered?",
     "application": "What does a finished study say of new data?",
+    "first_screen": "Does the first screen answer?",
     "classifiers": "Do the classifiers hold on unseen groups?",
     "methods": "What does every method of explanation do on every network?",
     "randomisation": "Does relevance depend on what a network learned?",

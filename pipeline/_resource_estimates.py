@@ -22,6 +22,7 @@ FILTERS = 128  # activations per time step that are alive at once, in channels
 MOST_DRAWN, MOST_PATTERNS = 8, 12  # anomalies with a picture (report/study_results.py, which imports too much)
 HEAD = 1 << 16  # bytes of a text file whose cells are counted
 PREDICTOR, ROCKET = "predictor.1.weight", re.compile(r"parts\.\d+\.0\.bias")
+STEPS, STATISTICS = "steps.weight", 3  # of the encoder of statistics, and its features of each channel
 GZIP = b"\x1f\x8b"
 UNPACKED = 5.0  # times the size of a gzip file
 
@@ -135,6 +136,8 @@ def _n_features(weights: Any) -> int:
     """Of embeddings, from an encoder's file; 0 of a network of the user's, which does not tell."""
     if PREDICTOR in weights.keys():  # noqa: SIM118
         return int(weights.get_slice(PREDICTOR).get_shape()[1])
+    if list(weights.keys()) == [STEPS]:
+        return STATISTICS * int(weights.get_slice(STEPS).get_shape()[0])
     # of MiniRocket, whose features are convolutions
     return sum(weights.get_slice(name).get_shape()[0] for name in weights.keys() if ROCKET.fullmatch(name))  # noqa: SIM118
 

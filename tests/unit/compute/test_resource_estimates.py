@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from clusterwhy.encoders.mini_rocket import MiniRocket
+from clusterwhy.encoders.statistics import ChannelStatistics
 from clusterwhy.encoders.storage import save_encoder
 from clusterwhy.explanations.anomaly_targets import DistanceAnomalies
 from clusterwhy.readers.tables import NumpyFile
@@ -62,6 +63,9 @@ def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) 
     # features of MiniRocket are its convolutions
     save_encoder(tmp_path, MiniRocket(per_kernel=3).build(2, 40), {}, 2, 40)
     assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 252}
+    # of statistics, three of each channel
+    save_encoder(tmp_path, ChannelStatistics(floor=0.01).build(5, 40), {}, 5, 40)
+    assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 15}
 
 
 @pytest.mark.parametrize(("n_segments", "expected"), [(3, 8), (50, 50), (900, 200), (None, 8)])
