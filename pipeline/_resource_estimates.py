@@ -34,8 +34,8 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
         sizes: axis name -> size, of the input artifacts; `found`, the number of clusters; of a file `cell`, its
             numbers, and `reading`, bytes of memory to read it; `encoder`, the number of encoders, and `weight`, of
             weights of one; `member`, explained windows of each cluster; `clustered`, windows that `evaluate` clusters
-            again; `explained`, windows that are explained one by one; `fitted`, windows that principal components are
-            fitted on.
+            again; `explained`, windows that are to be explained one by one, and `explained_window`, that were;
+            `fitted`, windows that principal components are fitted on.
     """
     samples, channels, windows, steps, features = (
         float(sizes.get(axis, 0)) for axis in ("sample", "channel", "window", "step", "feature")
@@ -46,7 +46,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
     )
     cells, values, window = float(sizes.get("cell", 0)), samples * channels, steps * channels
     clustered = min(windows, float(sizes.get("clustered", windows)))
-    explained = min(windows, float(sizes.get("explained", windows))) * window
+    explained = min(windows, float(sizes.get("explained_window", sizes.get("explained", windows)))) * window
     batch = BATCH * steps * (channels + FILTERS) * 16
     embeddings, distances = windows * features * 4, min(DISTANCES, 8 * min(windows, 5000) ** 2)
     held_out = min(1024, 0.1 * windows) * window
@@ -88,7 +88,7 @@ def estimated_needs(stage: str, sizes: Mapping[str, Any]) -> tuple[float, float]
             + 24 * min(windows * channels, 4e6)
             + 100 * windows
             + 4 * explained,
-            5.6e6 + pictures + 2.7 * values + 2.7 * min(values, 1e6) * (values > 4e6) + shown + 2.15 * explained,
+            5.6e6 + pictures + 2.7 * values + 2.7 * min(values, 1e6) * (values > 4e6) + shown + 1.4 * explained,
         ),
         "classify": (TABLES + TORCH + sizes.get("reading", 0) + 2e9, 13 * cells + 50e6),
         # of the new recording only its file is known; embeddings are those of the study

@@ -68,6 +68,12 @@ def test_encoders_are_counted_and_measured_without_loading_them(tmp_path: Path) 
     assert trained_sizes(tmp_path) == {"encoder": 2, "feature": 15}
 
 
+def test_the_page_counts_the_windows_that_were_explained_one_by_one() -> None:
+    # `explained` are those that were explained for their clusters, an axis of the artifacts of `explain`
+    few, many = (estimated_needs("report", SIZES | {"explained": 96, "explained_window": n})[1] for n in (96, 147))
+    assert many - few == pytest.approx(1.4 * (147 - 96) * 64 * 3)
+
+
 @pytest.mark.parametrize(("n_segments", "expected"), [(3, 8), (50, 50), (900, 200), (None, 8)])
 def test_explained_anomalies_are_counted_by_the_alarms(tmp_path: Path, n_segments: int | None, expected: int) -> None:
     how = DistanceAnomalies(count=8, n_normal_windows=3, max_shift=0.3, batch_size=8, k=2)
