@@ -129,7 +129,7 @@ def explain_anomalies(
         without = {name: np.where(same, values, np.nan) for name, values in left.items()}
     return AnomalyExplanations(
         relevance=explained.values,
-        windows=window_table(asked, chosen, explained, matched).assign(pattern=labels, **without),
+        windows=window_table(asked, chosen, explained, matched, without).assign(pattern=labels),
         channels=channel_table(asked.series, chosen, explained.values, rankings),
         quality=deletion_table(
             # a batch holds the windows one or several times
@@ -164,7 +164,7 @@ def scores_without(
         n_random: random choices of channels whose mean is taken.
 
     Returns:
-        (window,) each: `without_leading`, `without_z_score` (the same number of channels, the highest z-scores),
+        (window,) each: `without_leading`, `without_highest_z` (the same number of channels, the highest z-scores),
         `without_random`; NaN where no channel leads.
     """
     own, z_scores = leading(rankings["relevance"]), rankings["z_score"]

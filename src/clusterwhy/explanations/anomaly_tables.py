@@ -1,5 +1,6 @@
 """What explanations of anomalies consist of: relevance, and tables made from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # why a figure is undefined
 NO_TARGET = "the target is 0: the window does not differ from its normal windows"
+NO_LEADING = "no channel leads, or the detector gives windows that it was fitted on another score"
 NO_RELEVANCE = "no relevance: the window does not differ from its normal windows"
 
 
@@ -32,7 +34,7 @@ class AnomalyExplanations:
             threshold), `target` (difference to its normal windows), `relevance_sum`, `gap`, `normal_windows` (first
             samples), the `pattern` of an alarm (the peak of an anomalous segment; else -1), and why a figure is
             `undefined`. Where the score itself is explained, also what it is `without_leading` channels,
-            `without_z_score` and `without_random` ones (`anomalies.scores_without`).
+            `without_highest_z` and `without_random` ones (`anomalies.scores_without`).
         channels: one row per explained window and channel: `share` (signed, of |relevance|), `z_score`, and
             `detector_share` where the detector has scores per channel; why they are `undefined`.
         quality: one row per ranking: `channel_deletion`, `flip_rate` (share of windows above the target's limit that
@@ -64,7 +66,9 @@ class Scored:
     detection: Detection
 
 
-def window_table(asked: Scored, chosen: IntArray, explained: "Relevance", matched: IntArray) -> pd.DataFrame:
+def window_table(
+    asked: Scored, chosen: IntArray, explained: "Relevance", matched: IntArray, without: Mapping[str, FloatArray]
+) -> pd.DataFrame:
     series, detection = asked.series, asked.detection
     table = pd.DataFrame(
         {
@@ -75,9 +79,10 @@ def window_table(asked: Scored, chosen: IntArray, explained: "Relevance", matche
             "relevance_sum": explained.values.sum(axis=(1, 2), dtype=np.float64),
             "gap": explained.gap,
             "normal_windows": [row.tolist() for row in matched],
+            **without,
         }
     )
-    return with_reasons(table, {"gap": NO_TARGET})
+    return with_reasons(table, {"gap": NO_TARGET} | dict.fromkeys(without, NO_LEADING))
 
 
 def channel_table(

@@ -6,7 +6,7 @@ from clusterwhy.types import BoolArray, FloatArray
 
 N_LEADING = 3  # channels, at most
 LEAST_SHARE = 0.1  # of the first channel's relevance, to lead beside it
-COLUMNS = ("without_leading", "without_z_score", "without_random")
+COLUMNS = ("without_leading", "without_highest_z", "without_random")
 
 
 def leading(relevance: FloatArray) -> BoolArray:

@@ -282,7 +282,7 @@ def test_channels_lead_that_have_positive_relevance_not_far_below_the_first() ->
     rankings = {"relevance": relevance, "z_score": np.array([[np.nan, 1.0, 2.0, 3.0]] * 3)}
     found = scores_without(lambda batch: batch.sum(axis=(1, 2)), windows, normal, rankings, 2, np.random.default_rng(0))
     np.testing.assert_array_equal(found["without_leading"], [4.0, 14.0, np.nan])
-    np.testing.assert_array_equal(found["without_z_score"], [1.0, 11.0, np.nan])
+    np.testing.assert_array_equal(found["without_highest_z"], [1.0, 11.0, np.nan])
     assert np.isfinite(found["without_random"]).tolist() == [True, True, False]
 
 

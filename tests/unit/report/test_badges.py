@@ -50,12 +50,12 @@ def test_the_least_favourable_judge_counts(judges: list[tuple[str, float, float]
 def test_an_alarm_that_ends_without_its_leading_channels_is_explained(
     without: tuple[float, float, float], kind: str, words: str
 ) -> None:
-    names = ("without_leading", "without_z_score", "without_random")
+    names = ("without_leading", "without_highest_z", "without_random")
     row = pd.Series({"score": 2.5} | dict(zip(names, without, strict=True)))
     found = ends_alarm(row, 1.0)
     assert found is not None and (found["kind"], found["words"]) == (kind, words)
     assert "score 2.5, threshold 1" in found["figures"]
     # no alarm, nothing to end; a study of before has no figures; a score that depends on what was fitted
     assert ends_alarm(row, 2.5) is None
-    assert ends_alarm(row.drop("without_z_score"), 1.0) is None
+    assert ends_alarm(row.drop("without_highest_z"), 1.0) is None
     assert ends_alarm(row.replace(without[0], float("nan")), 1.0) is None
