@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from clusterwhy.artifacts.store import write_table
+from clusterwhy.explanations.leading import COLUMNS
 from clusterwhy.report.study_results import StudyResults
 from tests.browser.opening import needs_browser, title, written
 from tests.synthetic_results import synthetic_results
@@ -32,7 +33,7 @@ def tile(tab: Any, name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cluster 1 loses against the z-score by one judge, cluster 2 against random orders."""
+    """Cluster 1 loses against the z-score by one judge, cluster 2 against random orders; the alarm ends."""
     root = tmp_path_factory.mktemp("told")
     study = synthetic_results(root / "artifacts")
     judged = study.judged.copy()
@@ -40,6 +41,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     judged.loc[own & first & (judged["cluster"] == 1), ["area", "verdict"]] = [0.6, "worse"]
     judged.loc[(judged["ranking"] == "random") & first & (judged["cluster"] == 2), "area"] = 0.35
     write_table(root / "artifacts" / "evaluate" / "judged.csv", judged)
+    anomalies = study.anomalies.assign(**dict(zip(COLUMNS, (3.0, 8.5, 8.9), strict=True)))
+    write_table(root / "artifacts" / "explain" / "anomalies.parquet", anomalies)
     return written(StudyResults.of(root / "artifacts"), root / "report")
 
 
@@ -66,6 +69,9 @@ def test_each_cluster_and_anomaly_has_a_tile(visit: Any, told: Path) -> None:
     leading = study.anomaly_channels[study.anomaly_channels["window"] == 5].sort_values("share", ascending=False)
     assert alarm.locator("b").all_inner_texts() == ["9", *leading["channel"].head(3)]
     assert alarm.locator(".lane path").count() == 6, "each channel over that of a normal window"
+    assert alarm.locator(".badge.better").inner_text() == "no alarm without them: 3"
+    figures = str(alarm.locator(".badge").get_attribute("title"))
+    assert figures.startswith("score 9, threshold 8;") and all(one in figures for one in ("3,", "8.5,", "8.9"))
     assert tab.locator("details.summaries").count() == 0, "nothing is said twice"
 
 
@@ -100,6 +106,7 @@ def test_seven_clusters_fit_on_one_screen_and_a_phone(
     tab = visit(path)
     tab.set_viewport_size({"width": 1440, "height": 900})
     assert tab.locator(".tile").count() == 9
+    assert tab.locator(".tile.alarm .badge").count() == 0, "no figures, no badge"
     bottom = tab.locator(".tiles").evaluate("tiles => tiles.getBoundingClientRect().bottom + scrollY")
     assert bottom <= 900
     for width in (1440, 1024, 390):
