@@ -10,6 +10,7 @@ import pandas as pd
 
 from clusterwhy.anomaly.base import DetectorInput
 from clusterwhy.anomaly.detectors import MeanAbsoluteZ, PcaError, Random
+from clusterwhy.anomaly.motifs import motif_table
 from clusterwhy.anomaly.relative import compared_with_all, relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.anomaly.thresholds import merge_segments, sample_scores
@@ -74,6 +75,9 @@ def main(run: StageRun) -> None:
     segments = merge_segments(scores.windows, threshold, data.starts, data.length)
     write_table(run.out / "scores.parquet", table)
     save_fitted(run.out, scores.fitted)
+    if scores.nearest is not None:
+        motifs = motif_table(inputs, scores.nearest, data.channels, data.index["window"].to_numpy())
+        write_table(run.out / "motifs.csv", motifs)
     if scores.channels is not None:
         write_array(run.out / "channel_scores.npy", scores.channels)
     per_sample = sample_scores(scores.windows, data.starts, data.length, len(data.scaled))

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from clusterwhy.anomaly.motifs import COLUMNS
+from clusterwhy.artifacts.store import write_table
 from clusterwhy.report.study_results import StudyResults
-from tests.browser.opening import needs_browser, written
+from tests.browser.opening import needs_browser, title, written
 from tests.synthetic_results import synthetic_results
 
 RINGS = "document.getElementById('projection').data.at(-1)"
@@ -109,3 +112,27 @@ def test_labels_are_written_where_they_fit_in_colours_of_their_own(visit: Any, t
     assert not tab.locator("#labels").is_visible(), "all names are written"
     tab.locator("#colour").select_option("label")
     assert tab.locator("#labels").is_visible()
+
+
+@needs_browser
+def test_motifs_and_discords_are_folded_and_lead_to_their_windows(visit: Any, tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path / "artifacts", channels=("<b>odd", "flow", "current"))
+    pairs = [("motif", 2, 32, 101, 0.5), ("discord", 9, 144, 7, 4.0)]
+    rows = [
+        (name, kind, 1, window, start, nearest, distance, "shapes")
+        for name in study.data.channels
+        for kind, window, start, nearest, distance in pairs
+    ]
+    write_table(tmp_path / "artifacts" / "score" / "motifs.csv", pd.DataFrame(rows, columns=COLUMNS))
+    tab = visit(written(StudyResults.of(tmp_path / "artifacts"), tmp_path / "report"))
+    found = tab.locator("#motifs")
+    assert not found.locator("article").first.is_visible()
+    found.locator("summary").click()
+    assert found.locator("h3").all_inner_texts() == ["<b>odd", "flow bar", "current"]
+    assert found.locator("path").count() == 12, "each window over its stretch"
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_timeout(600)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    found.get_by_role("button", name="window 9").first.click()
+    assert title(tab, "window").startswith("Window 9")

@@ -69,6 +69,21 @@ class DetectorInput:
 
 
 @dataclass(frozen=True)
+class Nearest:
+    """The stretch of a series that each channel of a window is most like.
+
+    Attributes:
+        starts: (window, channel) first sample of that stretch.
+        distances: (window, channel).
+        shapes: True where shapes were compared (mean 0 and standard deviation 1), False where scaled values were.
+    """
+
+    starts: IntArray
+    distances: FloatArray
+    shapes: bool
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of all windows.
 
@@ -76,11 +91,13 @@ class Scores:
         windows: (window,) score.
         channels: (window, channel) its contributions, if the detector has them.
         fitted: what the detector has learned from training windows; the score of another window needs no more.
+        nearest: what each channel was most like, if the detector searches for it.
     """
 
     windows: FloatArray
     channels: FloatArray | None = None
     fitted: Fitted = field(default_factory=dict)
+    nearest: Nearest | None = None
 
 
 class Detector(Settings, ABC):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Scores
+from clusterwhy.anomaly.base import Detector, DetectorInput, Fitted, Nearest, Scores
 from clusterwhy.compute.progress import progress
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.errors import ConfigError
@@ -47,6 +47,7 @@ class MatrixProfile(Detector):
         same = inputs.values.shape == study.values.shape and np.array_equal(inputs.values, study.values)
         n_channels = inputs.values.shape[1]
         channels = np.empty((len(inputs.starts), n_channels))
+        firsts = np.empty(channels.shape, dtype=np.int64)
         # numba compiles at the first search, which would spoil the estimate of what is left
         searched.channel(0, self.normalise).distances(study.values[: study.length, 0].astype(np.float64))
         with progress(desc="match", unit="window", total=channels.size) as bar:
@@ -55,15 +56,15 @@ class MatrixProfile(Detector):
                 for i, start in enumerate(inputs.starts):
                     query = inputs.values[start : start + inputs.length, channel].astype(np.float64)
                     distances = series.distances(query)
-                    itself = start if same else searched.found(distances) if inputs.train[i] else None
-                    channels[i, channel] = searched.least(distances, itself, reach)
+                    itself = start if same else searched.nearest(distances)[1] if inputs.train[i] else None
+                    channels[i, channel], firsts[i, channel] = searched.nearest(distances, itself, reach)
                     bar.update()
         if alone := inputs.starts[~np.isfinite(channels).all(axis=1)].tolist():
             fault = f"no stretch of the training span to compare the window at sample {alone[0]} with"
             raise ConfigError(
                 "detector", [f"{fault}, and {len(alone) - 1} others: train on more, or lower `exclusion`"]
             )
-        return Scores(channels.mean(axis=1), channels)
+        return Scores(channels.mean(axis=1), channels, nearest=Nearest(firsts, channels, self.normalise))
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,16 @@ class Searched:
         found[self.samples == BETWEEN] = np.nan
         return SearchedChannel.of(found, self.length, normalise)
 
-    def found(self, distances: FloatArray) -> int:
-        """First sample of the nearest stretch."""
-        return int(self.firsts[distances.argmin()])
+    def nearest(self, distances: FloatArray, itself: int | None = None, reach: int = 1) -> tuple[float, int]:
+        """The least distance, and the first sample of the stretch that is so near.
 
-    def least(self, distances: FloatArray, itself: int | None, reach: int) -> float:
-        """The least distance, without those of stretches that begin less than `reach` samples from a window itself.
-
-        Infinite where there is none.
+        Stretches that begin less than `reach` samples from a window `itself` are left out. The distance is infinite
+        where there is no other.
         """
         if itself is not None:
             distances = np.where(np.abs(self.firsts - itself) < max(reach, 1), np.inf, distances)
-        return float(distances.min())
+        position = distances.argmin()
+        return float(distances[position]), int(self.firsts[position])
 
 
 @dataclass(frozen=True)

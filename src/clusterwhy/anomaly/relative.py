@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,4 +115,4 @@ def relative(scores: Scores, usual: FloatArray | None) -> Scores:
     if usual is None:
         return scores
     channels = None if scores.channels is None else scores.channels / usual[:, None]
-    return Scores(scores.windows / usual, channels, scores.fitted)
+    return replace(scores, windows=scores.windows / usual, channels=channels)

@@ -83,6 +83,19 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "channel_scores.npy": Array("f", ("window", "channel"), optional=True),
         "sample_scores.npy": Array("f", ("sample",), finite=False),
         "segments.json": Record(AnomalousSegments),
+        "motifs.csv": Table(
+            {
+                "channel": "s",
+                "kind": "s",
+                "rank": "i",
+                "window": "i",
+                "start": "i",
+                "nearest": "i",
+                "distance": "n",
+                "compared": "s",
+            },
+            optional=True,
+        ),
     },
     "explain": {
         "explained.parquet": Table(

@@ -14,6 +14,7 @@ from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report import when
 from clusterwhy.report.annotations import called, events_within, shown_annotations, told_events
+from clusterwhy.report.motifs import motifs
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.patterns import patterns
 from clusterwhy.report.pictures import MOST_LANES
@@ -63,6 +64,7 @@ def sections(study: StudyResults, folder: Path, ranking: Ranking | None) -> dict
         "anomaly_target": study.anomaly_target,
         "anomalies": [_anomaly(study, row, folder) for row in study.drawn_anomalies],
         "patterns": patterns(study),
+        "motifs": motifs(study),
         "n_alarms": len(study.segments),
         "threshold_says": study.threshold_says,
         "score_says": study.score_says,

@@ -229,6 +229,12 @@ class StudyResults:
         return found
 
     @cached_property
+    def motifs(self) -> pd.DataFrame | None:
+        """Motifs and discords of each channel (`anomaly.motifs.motif_table`); None where the detector finds none."""
+        path = self.folders["score"] / "motifs.csv"
+        return read_table(path) if path.exists() else None
+
+    @cached_property
     def explained_clusters(self) -> list[int]:
         """The explained clusters."""
         found: list[int] = read_json(self.folders["explain"] / "clusters.json")["clusters"]

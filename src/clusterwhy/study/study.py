@@ -114,6 +114,11 @@ class Study:
         return tables.patterns(self.results)
 
     @cached_property
+    def motifs(self) -> pd.DataFrame:
+        """Motifs and discords of each channel, where the detector is a matrix profile (`tables.motifs`)."""
+        return tables.motifs(self.results)
+
+    @cached_property
     def recordings(self) -> pd.DataFrame:
         """One row per recording or group: times, windows, shares of anomalies, noise and clusters; none without."""
         return tables.recordings(self.results)

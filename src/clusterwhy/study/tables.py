@@ -6,6 +6,7 @@ Times are dates in UTC where the data have dates, else seconds since the first s
 import numpy as np
 import pandas as pd
 
+from clusterwhy.anomaly.motifs import COLUMNS
 from clusterwhy.artifacts.store import read_array
 from clusterwhy.data.storage import Prepared
 from clusterwhy.report.recordings import recordings_table
@@ -168,6 +169,17 @@ def patterns(study: StudyResults) -> pd.DataFrame:
     table = study.patterns.set_index("pattern")
     table = table.assign(first=ends["min"], last=ends["max"])
     return table[["n_alarms", "window", "first", "last", "likeness"]]
+
+
+def motifs(study: StudyResults) -> pd.DataFrame:
+    """Motifs and discords, one row per channel, kind and rank; none where the detector is no matrix profile.
+
+    Columns: the `window`, the times at which it (`start`) and the stretch that it is most like (`nearest`) begin, and
+    their `distance`, of what is `compared` (shapes or values).
+    """
+    table = pd.DataFrame(columns=COLUMNS) if study.motifs is None else study.motifs
+    began = {name: times(study.data, table[name].to_numpy(dtype=np.int64)) for name in ("start", "nearest")}
+    return table.assign(**began).set_index(["channel", "kind", "rank"])
 
 
 def scores(study: StudyResults) -> pd.DataFrame:
