@@ -7,11 +7,18 @@ const KINDS = {
 const MAX_CHUNKS = 32; // kept in memory, 2 MB each
 const NOT_FINITE = { int8: -128, int16: -32768 }; // codes of values that are not finite
 
+// the bytes that base64 stands for; to fetch them from a data: address takes four times as long
+function bytes(text) {
+  const decoded = atob(text), found = new Uint8Array(decoded.length);
+  for (let i = 0; i < found.length; i++) found[i] = decoded.charCodeAt(i);
+  return found;
+}
+
 async function unpack(name, about, text = null) {
   const element = document.getElementById(`array-${name}`);
-  const packed = await fetch(`data:application/octet-stream;base64,${text ?? element.textContent}`);
+  const packed = bytes(text ?? element.textContent);
   if (element) element.remove();
-  const plain = packed.body.pipeThrough(new DecompressionStream("deflate"));
+  const plain = new Response(packed).body.pipeThrough(new DecompressionStream("deflate"));
   const size = about.shape.slice(1).reduce((a, b) => a * b, 1);
   return { ...about, size, values: new KINDS[about.dtype](await new Response(plain).arrayBuffer()) };
 }

@@ -83,7 +83,8 @@ function lanes(data, channels) {
     left: leftOf(names),
     axis: axis({
       tickvals: channels.map((channel) => place.get(channel)), ticktext: names,
-      range: [-0.6, channels.length - 0.4], fixedrange: true, showgrid: false, zeroline: false,
+      // otherwise Plotly measures every label, to hide those that leave the plot
+      range: [-0.6, channels.length - 0.4], ticklabeloverflow: "allow", fixedrange: true, showgrid: false, zeroline: false,
     }),
   };
 }
