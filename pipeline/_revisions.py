@@ -34,7 +34,7 @@ def copy_artifacts(name: str, folder: Path) -> None:
     if not commit:
         raise ArtifactError(f"{name} is neither a folder nor a git revision or DVC experiment (`dvc exp list`)")
     files, missing = DVCFileSystem(url=str(ROOT), rev=commit), []
-    for stage in (*STAGES[:1], "train", *STAGES[1:]):
+    for stage in STAGES:
         try:
             files.get(f"artifacts/{stage}", str(folder / stage), recursive=True)
         except (OSError, DvcException):

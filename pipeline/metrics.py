@@ -15,7 +15,7 @@ from clusterwhy.report.study_results import STAGES
 from pipeline._console import one_message
 from pipeline._parameters import ROOT
 
-ORDER = (*STAGES[:1], "train", *STAGES[1:], "report")
+ORDER = (*STAGES, "report")
 WIDTH = 64  # characters of a metric's name
 Values = dict[str, dict[str, Any]]
 

@@ -21,7 +21,7 @@ log = logging.getLogger("clusterwhy")
 @stage
 def main(run: StageRun) -> None:
     mpl.use("agg")
-    earlier = (run.take("prepare"), run.take("embed"), run.take("project"), run.take("cluster"))
+    earlier = (run.take("prepare"), run.take("train"), run.take("embed"), run.take("project"), run.take("cluster"))
     later = (run.take("score"), run.take("explain"), run.take("explain_windows"), run.take("evaluate"))
     folders = {folder.name: folder for folder in (*earlier, *later)}
     study = StudyResults(folders, sources=Sources.beside(ROOT / "artifacts"))

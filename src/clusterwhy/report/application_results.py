@@ -44,12 +44,13 @@ class ApplicationResults(StudyResults):
     def in_folder(cls, out: Path, artifacts: Path, sources: Sources | None = None) -> Self:
         """The results in the folder of an application, and those of the study."""
         study = StudyResults.of(artifacts, sources)
-        return cls({stage: out / stage for stage in APPLIED}, study, out, sources=sources)
+        own = {stage: out / stage for stage in APPLIED}
+        return cls(own | {"train": study.folders["train"]}, study, out, sources=sources)
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Those of the study."""
-        return STAGES[: len(APPLIED)]
+        return tuple(stage for stage in STAGES if stage in self.folders)
 
     @property
     def normal(self) -> Prepared:

@@ -233,7 +233,8 @@ def _ranking(ranking: Ranking) -> dict[str, Any]:
 
 
 def _stage(study: StudyResults, stage: str) -> dict[str, Any]:
-    """Settings and versions of one stage."""
+    """Settings and versions of one stage, and the modules of the encoder that `train` made."""
     known = study.provenance(stage)
     flat = pd.json_normalize(known["config"], sep=".").iloc[0].to_dict() if known["config"] else {}
-    return {"name": stage, "settings": flat, "inputs": known["inputs_md5"], "versions": known["versions"]}
+    shown = {"name": stage, "settings": flat, "inputs": known["inputs_md5"], "versions": known["versions"]}
+    return shown | {"modules": as_rows(study.modules) if stage == "train" and study.modules is not None else None}

@@ -25,7 +25,7 @@ from clusterwhy.types import FloatArray, IntArray
 
 MOST_DRAWN, MOST_PATTERNS = 8, 12  # anomalies with a picture
 MOST_MEMBERS = 10_000  # of a cluster that a mean of its values is taken over
-STAGES = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
+STAGES = ("prepare", "train", "embed", "project", "cluster", "score", "explain", "explain_windows", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,12 @@ class StudyResults:
         """Anomalous segments (runs of overlapping or adjacent anomalous windows), highest score first."""
         found: list[dict[str, Any]] = self._segments["segments"]
         return found
+
+    @cached_property
+    def modules(self) -> pd.DataFrame | None:
+        """Modules of the encoder (`encoders.modules.module_table`); None where it has no network."""
+        path = self.folders["train"] / "modules.csv"
+        return read_table(path) if path.exists() else None
 
     @cached_property
     def motifs(self) -> pd.DataFrame | None:

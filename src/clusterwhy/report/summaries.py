@@ -22,7 +22,11 @@ def figure(value: float | None, form: str) -> str:
 
 def undefined(*tables: pd.DataFrame) -> str:
     """Why figures of tables are undefined, in one line; "" where all are defined."""
-    found = {f"{column}: {reason}" for table in tables for column, reason in reasons_of(table).items()}
+    columns: dict[str, set[str]] = {}
+    for table in tables:
+        for column, reason in reasons_of(table).items():
+            columns.setdefault(reason, set()).add(column)
+    found = [f"{', '.join(sorted(named))}: {reason}" for reason, named in columns.items()]
     return "; ".join(sorted(found)).replace("_", " ")
 
 

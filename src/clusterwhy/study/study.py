@@ -69,7 +69,7 @@ class Study:
         if (artifacts / "new").is_dir():
             raise ArtifactError(f"{folder} is of an application: load the study, then `study.application({folder!r})`")
         faults = []
-        for stage in (*STAGES[:1], "train", *STAGES[1:]):
+        for stage in STAGES:
             try:
                 check_folder(stage, artifacts / stage, sizes)
             except ArtifactError as error:

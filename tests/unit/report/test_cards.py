@@ -7,19 +7,23 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from clusterwhy.artifacts.store import write_json
+from clusterwhy.artifacts.store import write_json, write_table
+from clusterwhy.artifacts.undefined import with_reasons
 from clusterwhy.metrics.shares import relevance_shares
 from clusterwhy.plots.figures import LINE
 from clusterwhy.plots.lanes import Lanes, draw_bars, draw_lanes
 from clusterwhy.report import pictures
+from clusterwhy.report.page import write_pictures
 from clusterwhy.report.page_sections import sections
 from clusterwhy.report.shown_windows import central_window, cluster_lanes, recorded
 from clusterwhy.report.study_results import StudyResults
+from clusterwhy.report.summaries import undefined
 from tests.synthetic_results import synthetic_results
 
 
@@ -79,11 +83,7 @@ def test_bars_are_sorted_and_ten_at_most(tmp_path: Path, what: str) -> None:
 
 def test_pictures_in_the_page_keep_their_colours(tmp_path: Path) -> None:
     study = synthetic_results(tmp_path / "artifacts")
-    pictures.overview(study, tmp_path / "overview")
-    for cluster in study.explained_clusters:
-        pictures.cluster(study, cluster, tmp_path / f"cluster_{cluster}")
-    for row, window in enumerate(study.anomalies["window"]):
-        pictures.anomaly(study, row, tmp_path / f"anomaly_{window}")
+    write_pictures(study, tmp_path)
     shown = sections(study, tmp_path, None)
     for name, text in (("overview", shown["overview"]), ("cluster_1", shown["clusters"][1]["picture"])):
         packed = base64.b64decode(text)
@@ -93,3 +93,24 @@ def test_pictures_in_the_page_keep_their_colours(tmp_path: Path) -> None:
         )
         assert np.abs(kept - file).max() <= 16
         assert len(packed) < 0.6 * (tmp_path / f"{name}.png").stat().st_size
+
+
+def test_columns_that_are_empty_for_the_same_reason_are_named_together() -> None:
+    empty = pd.DataFrame({"without_random": [np.nan], "without_leading": [np.nan], "gap": [np.nan], "share": [1.0]})
+    reasons = {"without_random": "nothing leads", "without_leading": "nothing leads", "share": "", "gap": "it is 0"}
+    assert undefined(with_reasons(empty, reasons)) == "gap: it is 0; without leading, without random: nothing leads"
+
+
+def test_the_modules_of_the_encoder_are_told_with_its_training(tmp_path: Path) -> None:
+    study = synthetic_results(tmp_path / "artifacts")
+    write_pictures(study, tmp_path)
+    shown = sections(study, tmp_path, None)
+    assert [stage["modules"] for stage in shown["stages"]] == [None] * 9, "an encoder without a network has none"
+    modules = pd.DataFrame({"module": ["conv", "norm"], "kind": ["Conv1d", "BatchNorm1d"], "field": [39, None]})
+    write_table(tmp_path / "artifacts" / "train" / "modules.csv", modules.astype({"field": "Int64"}))
+    shown = sections(StudyResults.of(tmp_path / "artifacts"), tmp_path, None)
+    (train,) = (stage for stage in shown["stages"] if stage["modules"])
+    assert train["name"] == "train" and train["modules"]["rows"] == [
+        ["conv", "Conv1d", "39"],
+        ["norm", "BatchNorm1d", ""],
+    ]

@@ -23,7 +23,6 @@ N, RATE = 60, 10.0
 
 def made(root: Path, seed: int = 0, **choices: object) -> Side:
     synthetic_results(root, **choices)  # type: ignore[arg-type]
-    (root / "train").mkdir()
     write_json(root / "train" / "provenance.json", {"config": {"seed": seed, "train": {"steps": 10 + seed}}})
     history = pd.DataFrame({"step": [1, 2], "train_loss": [1.0, 0.5], "validation_loss": [0.9, 0.6]})
     write_table(root / "train" / "history.csv", history)
