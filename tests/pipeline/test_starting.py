@@ -75,3 +75,12 @@ def test_training_goes_on_from_another_recording_s_encoders(study: Checkout, tmp
     refused = copy.run("dvc", "repro", "train", ok=False)
     assert refused.returncode and "channels only there: speed" in refused.stderr
     assert "channels only here: flow" in refused.stderr and "2 faults" in refused.stderr
+
+
+def test_an_encoder_learns_to_forecast(study: Checkout, tmp_path: Path) -> None:
+    copy = study.copy(tmp_path / "forecast")
+    copy.choose(train="forecast", encoders=1)
+    copy.set("train/forecast", n_steps=60)
+    copy.run("dvc", "repro", "train")
+    history = pd.read_csv(copy.root / "artifacts" / "train" / "history.csv")
+    assert history["validation_loss"].iloc[-1] < 0.8 * history["validation_loss"].iloc[0]
