@@ -179,18 +179,15 @@ def draw_intervals(ax: Axes, intervals: Sequence[tuple[int, int, str]], times: F
 def draw_labels(
     ax: Axes, index: pd.DataFrame, names: list[str], times: FloatArray, segments: Sequence[int] = (0,)
 ) -> None:
-    """The held-out labels over time; none reaches across the start of a segment (samples)."""
+    """The held-out labels over time, names where they fit; none reaches across the start of a segment (samples)."""
     labels = index["label"].to_numpy()
     segment = np.searchsorted(np.asarray(segments), index["start"].to_numpy(), side="right")
     change = np.flatnonzero((np.diff(labels) != 0) | (np.diff(segment) != 0)) + 1
-    for first, last in zip([0, *change], [*change, len(labels)], strict=True):
-        start, stop = times[index["start"].iloc[first]], times[index["stop"].iloc[last - 1] - 1]
-        ax.axvspan(start, stop, color="#dddddd" if labels[first] % 2 else "#f2f2f2", linewidth=0)
-        ax.text((start + stop) / 2, 0.5, shown(names[labels[first]]), ha="center", va="center", fontsize=6)
-    ax.set_yticks([])
-    ax.set_ylabel("label", rotation=0, ha="right", va="center", fontsize=7)
-    ax.tick_params(labelsize=6)
-    ax.set_xlim(times[0], times[-1])
+    runs = [
+        (int(index["start"].iloc[first]), int(index["stop"].iloc[last - 1]), names[labels[first]])
+        for first, last in zip([0, *change], [*change, len(labels)], strict=True)
+    ]
+    draw_intervals(ax, runs, times, "label")
 
 
 def draw_importance(ax: Axes, table: pd.DataFrame, cluster: int) -> None:

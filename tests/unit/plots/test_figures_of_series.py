@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clusterwhy.plots.figures import MOST_POINTS, draw_labels, draw_projection, draw_series, visible_runs
+from clusterwhy.plots.figures import MOST_POINTS, PLACES, draw_labels, draw_projection, draw_series, visible_runs
 
 
 def test_no_line_crosses_a_gap() -> None:
@@ -32,7 +32,18 @@ def test_no_label_reaches_across_a_gap() -> None:
     draw_labels(ax, index, ["run", "stop"], times, (0, 20))
     assert [text.get_text() for text in ax.texts] == ["run", "run", "stop"]
     drawn = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
-    assert all(stop <= 20 or start >= 120 for start, stop in drawn)
+    place = (times[-1] - times[0]) / PLACES
+    assert all(stop <= 20 + place or start >= 120 - place for start, stop in drawn)
+
+
+def test_names_of_labels_are_written_where_they_fit() -> None:
+    starts, kinds = np.arange(0, 4000, 10), np.arange(400) % 2
+    kinds[200:300] = 0
+    index = pd.DataFrame({"start": starts, "stop": starts + 10, "label": kinds})
+    ax = Figure().subplots()
+    draw_labels(ax, index, ["normal", "premature"], np.arange(4000.0))
+    assert [text.get_text() for text in ax.texts] == ["normal"]
+    assert len({patch.get_facecolor() for patch in ax.patches}) == 2
 
 
 def test_of_many_runs_each_place_has_the_colour_of_its_middle(rng: np.random.Generator) -> None:
