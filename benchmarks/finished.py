@@ -14,12 +14,12 @@ from clusterwhy.anomaly.relative import relative, usual_scores
 from clusterwhy.anomaly.storage import save_fitted
 from clusterwhy.application.fitted_study import STAGES, FittedStudy
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
-from clusterwhy.clustering.summary import summarise, timeline
+from clusterwhy.clustering.summary import summarise
 from clusterwhy.compute.seeding import seed_torch
 from clusterwhy.config import build_settings
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import Prepared, save_prepared
-from clusterwhy.data.windows import window_index
+from clusterwhy.data.windows import timeline, window_index
 from clusterwhy.encoders.masked import embed
 from clusterwhy.encoders.storage import load_encoder, save_encoder
 

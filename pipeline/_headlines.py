@@ -20,6 +20,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "silhouette": ("cluster", "silhouette_embeddings"),
     "stability": ("evaluate", "stability", "jaccard"),
     "stability_lowest": ("evaluate", "stability", "lowest"),
+    "n_hidden_groups": ("evaluate", "n_hidden_groups"),
     "ami": ("evaluate", "clusters", "ours", "ami"),
     "ami_untrained": ("evaluate", "clusters", "untrained_encoder", "ami"),
     "ami_spectral": ("evaluate", "clusters", "spectral_features", "ami"),

@@ -8,8 +8,9 @@ import pandas as pd
 from clusterwhy.artifacts.counts import counted
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.artifacts.undefined import defined_or
-from clusterwhy.clustering.summary import density_validity, silhouette, summarise, timeline
+from clusterwhy.clustering.summary import density_validity, silhouette, summarise
 from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import timeline
 from pipeline._stage import StageRun, stage
 
 log = logging.getLogger("clusterwhy")

@@ -76,6 +76,32 @@ def _stability(run: StageRun, data: Prepared, part: BoolArray) -> None:
     run.metrics["stability"] = {"jaccard": mean_of(overlap, reason), "lowest": defined_or(overlap.min(), reason)}
 
 
+def _hidden(run: StageRun, data: Prepared, part: BoolArray) -> None:
+    """Groups inside clusters that statistics of single channels tell apart, of `part` of the windows."""
+    from clusterwhy.explanations.hidden_groups import channel_statistics, hidden_groups
+    from clusterwhy.explanations.units import Units
+
+    index, card = data.index[part], data.card
+    statistics = channel_statistics(data.scaled, data.starts[part], data.length)
+    groups = cluster_again(
+        statistics, index, run.settings["projection"], run.settings["clusterer"], run.settings["seed"]
+    )
+    labels = read_array(run.inputs / "cluster" / "labels.npy")[part]
+    found = hidden_groups(labels, groups, statistics, index["window"].to_numpy(), data.channels)
+    table = Units(card.channels, card.units, card.centre, card.scale, card.rate_hz).told(found.table)
+    write_table(run.out / "hidden_groups.csv", table)
+    write_table(run.out / "hidden_windows.csv", found.windows)
+    run.tracker.table("hidden_groups", table)
+    run.metrics["n_hidden_groups"] = len(table)
+    for cluster, own in table.groupby("cluster"):
+        log.warning(
+            "cluster %s hides %s: level, spread or change of %s; `encoder: statistics` makes them clusters",
+            cluster,
+            counted(len(own), "group"),
+            ", ".join(own["channel"]),
+        )
+
+
 def _detection_rows(run: StageRun, data: Prepared) -> list[dict[str, object]]:
     scores = read_table(run.take("score") / "scores.parquet")
     if data.anomalous_samples is None:
@@ -225,6 +251,7 @@ def main(run: StageRun) -> None:
     write_table(run.out / "results.csv", table)
     run.tracker.table("results", table)
     _stability(run, data, part)
+    _hidden(run, data, part)
     run.metrics["n_clustered"] = int(part.sum())
     run.metrics["faithfulness"] = _faithfulness(run, series, replicates)
     for row in rows:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from clusterwhy.artifacts.store import write_array, write_json, write_table
 from clusterwhy.clustering.base import Clusters
-from clusterwhy.clustering.summary import summarise, timeline
+from clusterwhy.clustering.summary import summarise
 from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
-from clusterwhy.data.windows import WindowSettings, window_index
+from clusterwhy.data.windows import WindowSettings, timeline, window_index
 from clusterwhy.explanations.noise import noise_table
 from clusterwhy.report.study_results import STAGES, StudyResults
 

@@ -33,7 +33,7 @@ def tile(tab: Any, name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cluster 1 loses against the z-score by one judge, cluster 2 against random orders; the alarm ends."""
+    """Cluster 0 hides a group, 1 loses against the z-score by one judge, 2 against random orders; the alarm ends."""
     root = tmp_path_factory.mktemp("told")
     study = synthetic_results(root / "artifacts")
     judged = study.judged.copy()
@@ -43,6 +43,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(root / "artifacts" / "evaluate" / "judged.csv", judged)
     anomalies = study.anomalies.assign(**dict(zip(COLUMNS, (3.0, 8.5, 8.9), strict=True)))
     write_table(root / "artifacts" / "explain" / "anomalies.parquet", anomalies)
+    inside = {"group": 0, "cluster": 0, "n_windows": 4, "n_compared": 20, "window": 3, "channel": "flow"}
+    inside |= {"property": "spread", "own": 5.0, "usual": 2.0, "apart": 6.0, "unit": "bar"}
+    write_table(root / "artifacts" / "evaluate" / "hidden_groups.csv", pd.DataFrame([inside]))
+    windows = pd.DataFrame({"window": [2, 3, 4, 8], "group": 0})
+    write_table(root / "artifacts" / "evaluate" / "hidden_windows.csv", windows)
     return written(StudyResults.of(root / "artifacts"), root / "report")
 
 
@@ -53,6 +58,10 @@ def test_each_cluster_and_anomaly_has_a_tile(visit: Any, told: Path) -> None:
     first = tile(tab, "Cluster 0").inner_text()
     assert "33 %" in first and "20 windows" in first and "0.00 s to" not in first
     assert "pressure" in first and "is higher: 2.0 against 1.0 bar" in first
+    assert "Holds 1 group that" in first and "flow swings wider, 4 windows, 2 times" in first
+    assert "Holds" not in tile(tab, "Cluster 1").inner_text()
+    card = tab.locator("#cluster-0").inner_text()
+    assert "4 windows (20 %), 2 times" in card and "flow swings wider: 5.0 against 2.0 bar" in card
     assert "differs in no single property" in tile(tab, "Cluster 1").inner_text()
     badges = [tile(tab, f"Cluster {i}").locator(".badge").first.inner_text() for i in range(3)]
     assert badges == [

@@ -24,8 +24,9 @@ from clusterwhy.anomaly.thresholds import (
 from clusterwhy.clustering.base import Clusters
 from clusterwhy.clustering.condensed_tree import number_as_fitted
 from clusterwhy.clustering.density import Hdbscan, with_twins
-from clusterwhy.clustering.summary import central_order, density_validity, silhouette, summarise, timeline
+from clusterwhy.clustering.summary import central_order, density_validity, silhouette, summarise
 from clusterwhy.compute.seeding import drawn
+from clusterwhy.data.windows import timeline
 from clusterwhy.errors import DataError
 from clusterwhy.metrics.clusters import (
     best_overlaps,

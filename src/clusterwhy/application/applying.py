@@ -16,9 +16,10 @@ from clusterwhy.application.placing import NONE, Placed, place, twins_of
 from clusterwhy.application.settings import ApplicationSettings
 from clusterwhy.artifacts.store import read_array, write_array, write_json, write_table
 from clusterwhy.clustering.base import Clusters
-from clusterwhy.clustering.summary import summarise, timeline
+from clusterwhy.clustering.summary import summarise
 from clusterwhy.compute.workers import Workers
 from clusterwhy.data.storage import Prepared
+from clusterwhy.data.windows import timeline
 from clusterwhy.encoders.shards import on_shard
 from clusterwhy.types import FloatArray
 

@@ -177,6 +177,24 @@ SCHEMAS: dict[str, dict[str, Schema]] = {
         "faithfulness.csv": Table({"cluster": "i", "measure": "s", "ranking": "s", "value": "n", "n_windows": "i"}),
         "stability.csv": Table({"cluster": "i", "resample": "i", "jaccard": "n", "n_windows": "i"}),
         "relevance_budget.csv": Table({"step": "s", "category": "s", "share": "n"}),
+        # studies that were made before do not have them
+        "hidden_groups.csv": Table(
+            {
+                "group": "i",
+                "cluster": "i",
+                "n_windows": "i",
+                "n_compared": "i",
+                "window": "i",
+                "channel": "s",
+                "property": "s",
+                "own": "n",
+                "usual": "n",
+                "apart": "n",
+                "unit": "t",
+            },
+            optional=True,
+        ),
+        "hidden_windows.csv": Table({"window": "i", "group": "i"}, optional=True),
     },
     "classify": {
         **PREPARED,

@@ -36,7 +36,7 @@ class DeepLift(WithBaseline):
 
         data = torch.as_tensor(windows)
         drawn_for = data if task.drawn_for is None else torch.as_tensor(task.drawn_for)
-        baselines = self.baselines(data, torch.as_tensor(task.references, dtype=data.dtype), drawn_for, seed)
+        baselines = self.baselines(data, torch.tensor(task.references, dtype=data.dtype), drawn_for, seed)
         # (reference, channel, time) for all windows alike, or (window, 1, channel, time)
         references = torch.cat(baselines) if len(baselines[0]) == 1 else torch.stack(baselines, dim=1)
         found = explain_difference(task.network, windows, references, None, self.batch_size)

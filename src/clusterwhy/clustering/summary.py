@@ -65,17 +65,6 @@ def central_order(points: FloatArray, limit: int = 5000) -> IntArray:
     return np.argsort(sums, kind="stable")
 
 
-def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
-    """Runs of consecutive windows with the same label, in samples (stop exclusive)."""
-    change = np.flatnonzero(np.diff(labels)) + 1
-    firsts, lasts = np.append(0, change), np.append(change, len(labels)) - 1
-    starts, stops = index["start"].to_numpy(), index["stop"].to_numpy()
-    return [
-        {"cluster": int(labels[a]), "start": int(starts[a]), "stop": int(stops[b]), "n_windows": int(b - a + 1)}
-        for a, b in zip(firsts, lasts, strict=True)
-    ]
-
-
 def summarise(
     clusters: Clusters, embeddings: FloatArray, index: pd.DataFrame, n_medoids: int = 5
 ) -> list[dict[str, Any]]:

@@ -190,3 +190,14 @@ def windows_at(values: FloatArray, starts: IntArray, length: int) -> FloatArray:
     if values.ndim != 2 or len(values) < length:
         raise ShapeError(f"expected (time >= {length}, channel), got {values.shape}")
     return np.ascontiguousarray(sliding_window_view(values, length, axis=0)[starts])
+
+
+def timeline(labels: IntArray, index: pd.DataFrame) -> list[dict[str, int]]:
+    """Runs of consecutive windows with the same label, in samples (stop exclusive)."""
+    change = np.flatnonzero(np.diff(labels)) + 1
+    firsts, lasts = np.append(0, change), np.append(change, len(labels)) - 1
+    starts, stops = index["start"].to_numpy(), index["stop"].to_numpy()
+    return [
+        {"cluster": int(labels[a]), "start": int(starts[a]), "stop": int(stops[b]), "n_windows": int(b - a + 1)}
+        for a, b in zip(firsts, lasts, strict=True)
+    ]

@@ -28,7 +28,7 @@ class Units:
     rate_hz: float
 
     def told(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table of `property_table` with values in units, and a column `unit`."""
+        """A table of `property_table` or `hidden_groups` with values in units, and a column `unit`."""
         names = list(self.channels)
         texts, columns = [], {column: table[column].to_numpy(dtype=float, copy=True) for column in ("own", "usual")}
         for row, (channel, name) in enumerate(zip(table["channel"], table["property"], strict=True)):
@@ -36,6 +36,7 @@ class Units:
             times, plus = {
                 "level": (self.scale[i], self.centre[i]),
                 "spread": (self.scale[i], 0.0),
+                "change": (self.scale[i], 0.0),
                 "slope": (self.scale[i] * self.rate_hz, 0.0),
                 "frequency": (self.rate_hz, 0.0),
                 TIMING: (1.0 / self.rate_hz, 0.0),

@@ -120,6 +120,11 @@ class ApplicationResults(StudyResults):
         """Nothing: measured for the study."""
         return _nothing("stability")
 
+    @property
+    def looked_inside(self) -> bool:
+        """Not here: in the study."""
+        return False
+
     @cached_property
     def relevance_budget(self) -> pd.DataFrame:
         """Nothing: measured for the study."""

@@ -14,6 +14,7 @@ from clusterwhy.metrics.verdicts import compared
 from clusterwhy.plots.figures import MOST_RUNS
 from clusterwhy.report import when
 from clusterwhy.report.annotations import called, events_within, shown_annotations, told_events
+from clusterwhy.report.hidden import hidden
 from clusterwhy.report.motifs import motifs
 from clusterwhy.report.page_data import hex_colour, strongest
 from clusterwhy.report.patterns import patterns
@@ -110,6 +111,7 @@ def _cluster(study: StudyResults, record: dict[str, Any], folder: Path) -> dict[
         "when": [when.span(study, run["start"], run["stop"] - 1) for run in runs],
         "strongest": strongest(study, cluster, 3),
         "stability": _stability(study.stability[study.stability["cluster"] == cluster]["jaccard"]),
+        "hidden": hidden(study, cluster),
     }
     if cluster not in study.explained_clusters:
         return shown

@@ -365,6 +365,23 @@ class StudyResults:
         """`jaccard` overlap of each `cluster` with its best match in each `resample`."""
         return read_table(self.folders["evaluate"] / "stability.csv")
 
+    @property
+    def looked_inside(self) -> bool:
+        """Whether groups inside clusters were looked for: studies that were made before have none."""
+        return (self.folders["evaluate"] / "hidden_groups.csv").exists()
+
+    @cached_property
+    def hidden_groups(self) -> pd.DataFrame:
+        """Groups inside clusters that single channels tell apart (`explanations.hidden_groups`)."""
+        if not self.looked_inside:
+            return pd.DataFrame(columns=["group", "cluster"])
+        return read_table(self.folders["evaluate"] / "hidden_groups.csv")
+
+    @cached_property
+    def hidden_windows(self) -> pd.DataFrame:
+        """The `window`s of each `group`."""
+        return read_table(self.folders["evaluate"] / "hidden_windows.csv")
+
     @cached_property
     def relevance_budget(self) -> pd.DataFrame:
         """Where relevance is lost between target and input, by layer."""

@@ -12,6 +12,7 @@ from clusterwhy.explanations.replicates import leading_channels
 from clusterwhy.explanations.units import Units
 from clusterwhy.report import when
 from clusterwhy.report.annotations import called
+from clusterwhy.report.hidden import hidden
 from clusterwhy.report.page_data import drawing_ranges, hex_colour
 from clusterwhy.report.shown_windows import recorded, similar_window
 from clusterwhy.report.sparklines import sparkline, strip
@@ -116,6 +117,7 @@ class Tiles:
             if len(again) and again.mean() < STABLE
             else "",
             "alike": alike if len(alike) > 1 else [],
+            "hidden": hidden(study, cluster),
         }
 
     def _cluster_lanes(self, importance: pd.DataFrame, window: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """How far the results can be trusted: questions, what was measured, and what it means."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,6 +30,7 @@ def trust_table(study: StudyResults) -> list[dict[str, str]]:
         *_judged(study),
         *_leading(study),
         *_stability(study),
+        *_hidden(study),
         *_similarity(study),
         *_labels(study),
     ]
@@ -209,6 +211,20 @@ def _stability(study: StudyResults) -> Iterator[Answer]:
             f"({study.stability['n_windows'].max()} of {len(study.labels)} windows each time)",
             f"Uncertain: {uncertain}." if uncertain else "All are stable.",
         )
+
+
+def _hidden(study: StudyResults) -> Iterator[Answer]:
+    if not study.looked_inside:
+        return
+    inside = Counter(study.hidden_groups["cluster"].tolist())
+    told = [f"{study.cluster_name(cluster)}: {counted(count, 'group')}" for cluster, count in inside.items()]
+    yield (
+        "Do clusters hide states that single channels show?",
+        f"{counted(inside.total(), 'cluster')} of level, spread and change of channels inside clusters of the study",
+        f"{'; '.join(told)}: look at their cards, or choose `encoder: statistics`."
+        if told
+        else "No: no such group lies inside a cluster.",
+    )
 
 
 def _similarity(study: StudyResults) -> Iterator[Answer]:

@@ -12,6 +12,7 @@ LEAST_RATIO = 1.05  # of two frequencies that are told apart
 DIRECTIONS = {
     "level": ("is higher", "is lower"),
     "spread": ("swings wider", "swings less"),
+    "change": ("changes more from sample to sample", "changes less from sample to sample"),
     "slope": ("rises more", "rises less"),
     "frequency": ("oscillates {ratio}x faster", "oscillates {ratio}x slower"),
 }

@@ -113,6 +113,11 @@ class Study:
         """One row per pattern of alarms that are alike (`tables.patterns`)."""
         return tables.patterns(self.results)
 
+    @property
+    def hidden_groups(self) -> pd.DataFrame:
+        """One row per group inside a cluster that a single channel tells apart (`explanations.hidden_groups`)."""
+        return self.results.hidden_groups
+
     @cached_property
     def motifs(self) -> pd.DataFrame:
         """Motifs and discords of each channel, where the detector is a matrix profile (`tables.motifs`)."""
