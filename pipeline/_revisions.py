@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from clusterwhy.errors import ArtifactError
-from clusterwhy.report.study_results import STAGES
+from clusterwhy.report.stored_results import STAGES
 from pipeline._parameters import ROOT
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from clusterwhy.errors import ArtifactError
 from clusterwhy.plots.names import short
-from clusterwhy.report.study_results import STAGES
+from clusterwhy.report.stored_results import STAGES
 from pipeline._console import one_message
 from pipeline._parameters import ROOT
 

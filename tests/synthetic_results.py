@@ -12,7 +12,8 @@ from clusterwhy.data.series import Series
 from clusterwhy.data.storage import save_prepared
 from clusterwhy.data.windows import WindowSettings, timeline, window_index
 from clusterwhy.explanations.noise import noise_table
-from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.report.stored_results import STAGES
+from clusterwhy.report.study_results import StudyResults
 
 N_CLUSTERS = 3
 N_EXPLAINED, N_ANOMALIES = 4, 3  # explained windows of each cluster; explained anomalies

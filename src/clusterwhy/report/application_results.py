@@ -13,7 +13,8 @@ from clusterwhy.artifacts.store import read_json, read_table
 from clusterwhy.compute.seeding import drawn
 from clusterwhy.data.storage import Prepared
 from clusterwhy.report.news import Behind, PageNews
-from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.report.stored_results import STAGES
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.types import IntArray
 
 APPLIED = ("prepare", "embed", "project", "cluster", "score", "explain", "explain_windows")

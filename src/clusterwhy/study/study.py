@@ -25,7 +25,8 @@ from clusterwhy.data.windows import windows_at
 from clusterwhy.errors import ArtifactError, DataError
 from clusterwhy.report.annotations import event_table, segment_table
 from clusterwhy.report.application_results import ApplicationResults
-from clusterwhy.report.study_results import STAGES, StudyResults
+from clusterwhy.report.stored_results import STAGES
+from clusterwhy.report.study_results import StudyResults
 from clusterwhy.study import tables, views
 from clusterwhy.study.applied import applied_to
 from clusterwhy.study.comparison.comparing import Comparison, compared
