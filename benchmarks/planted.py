@@ -48,7 +48,7 @@ from clusterwhy.propagation.composites import COMPOSITES
 from clusterwhy.propagation.explainer import lrp
 
 N_PER_FAULT, N_REFERENCES, REACH, SEEDS = 16, 4, 0.3, (0, 1, 2, 3, 4)
-DEFAULT = "difference, masked prediction, fitted references"
+DEFAULT = "difference, detector's score, fitted references"
 PLAIN = ("masked-prediction error", "deviation from fitted references", "z of simple statistics", "random")
 OTHERS = ("integrated", "expected", "occlusion")
 N_SHOWN = 25
