@@ -79,19 +79,27 @@ def judged(study: StudyResults, sheet: AnswerSheet) -> Iterator[dict[str, Any]]:
     share = [(inside == number).mean(axis=0) for number in range(len(sheet.states) + 1)]
     for number, state in enumerate(sheet.states, start=1):
         own = share[number] > FOUND
-        overlaps = {
-            one["cluster"]: (own & (study.labels == one["cluster"])).sum()
-            / max((own | (study.labels == one["cluster"])).sum(), 1)
-            for one in tiles["clusters"]
-        }
-        best = max(overlaps, key=overlaps.__getitem__)
-        tile = next(one for one in tiles["clusters"] if one["cluster"] == best)
-        yield {"kind": "state", "what": state.name, "overlap": overlaps[best]} | _leading(tile, state)
+        shown = [("cluster", study.labels == one["cluster"], one) for one in tiles["clusters"]]
+        shown += [("group in a cluster", *group) for group in _groups(study, tiles["clusters"])]
+        overlaps = [(own & windows).sum() / max((own | windows).sum(), 1) for _, windows, _ in shown]
+        best = int(np.argmax(overlaps))
+        told, _, tile = shown[best]
+        row = {"kind": "state", "what": state.name, "told as": told, "overlap": overlaps[best]}
+        yield row | _leading(tile, state)
     for event in sheet.events:
         near = [one for one in study.segments if _touches(one, event)]
         at = [one for one in tiles["anomalies"] if any(segment["peak_window"] == one["window"] for segment in near)]
         row = {"kind": "event", "what": event.name, "overlap": float(bool(near))}
         yield row | (_leading(at[0], event) if at else {"tile": False})
+
+
+def _groups(study: StudyResults, tiles: list[dict[str, Any]]) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """The windows of each group that a tile tells of, and what it says, as if it were a tile with one channel."""
+    for tile in tiles:
+        numbers = study.hidden_groups.loc[study.hidden_groups["cluster"] == tile["cluster"], "group"]
+        for number, row in zip(numbers, tile["hidden"], strict=True):
+            windows = study.hidden_windows.loc[study.hidden_windows["group"] == number, "window"]
+            yield np.isin(np.arange(len(study.labels)), windows), {"lanes": [row]}
 
 
 def _touches(segment: dict[str, Any], known: Known) -> bool:
@@ -139,8 +147,9 @@ def section(result: Result) -> str:
         known = states[states["overlap"] >= FOUND]
         told = {column: int(known[column].astype(float).sum()) for column in ("right channel", "right words")}
         parts.append(
-            f"- **{name}**: {len(known)} of {len(states)} states have a cluster of their own (an overlap of {FOUND} or "
-            f"more), the first channel of {told['right channel']} of these is a right one, what it does is right in "
+            f"- **{name}**: {len(known)} of {len(states)} states have a cluster of their own, or are a group that the "
+            f"tile of a cluster names ({(known['told as'] != 'cluster').sum()}; an overlap of {FOUND} or more), the "
+            f"first channel of {told['right channel']} of these is a right one, what it does is right in "
             f"{told['right words']}. "
             f"{int(events['overlap'].sum())} of {len(events)} short events raise an alarm, "
             f"{int(events['tile'].astype(float).sum())} of them have a tile, "
@@ -149,7 +158,7 @@ def section(result: Result) -> str:
     return f"""
 {chr(10).join(parts)}
 
-{shown(answers.drop(columns="values").fillna({"channel": "", "words": "", "badge": ""}))}
+{shown(answers.drop(columns="values").fillna({"told as": "", "channel": "", "words": "", "badge": ""}))}
 
 The recordings, each by `dvc repro` with the choices of the default study, windows of {LENGTH} samples and a stride of
 {STRIDE}:
