@@ -172,17 +172,21 @@ Seconds of each stage, and of all with the start of stages:
 
 
 def figure(result: Result, drawing: Figure) -> None:
-    """Overlap of each state, coloured by whether its channel is right."""
+    """Overlap of each state, coloured by how it is told and whether its channel is right."""
     answers = result.table("answers")
     states = answers[answers["kind"] == "state"]
     drawing.set_size_inches(8, 4)
     axes = drawing.subplots()
-    colours = np.where(states["right channel"].astype(bool), "#0072B2", "#D55E00")
+    right, inside = states["right channel"].astype(bool), states["told as"] != "cluster"
+    colours = np.where(right, np.where(inside, "#56B4E9", "#0072B2"), "#D55E00")
     at = np.arange(len(states))[::-1]
     axes.barh(at, states["overlap"], color=colours)
     axes.axvline(FOUND, color="0.5", linewidth=1)
     axes.set(yticks=at, yticklabels=states["study"] + ": " + states["what"], xlim=(0, 1))
-    axes.set_xlabel("overlap of state and cluster (Jaccard); orange: another channel is named first")
+    axes.set_xlabel(
+        "overlap (Jaccard) of a state with its cluster\n"
+        "light blue: with a group inside a cluster; orange: another channel is named first"
+    )
 
 
 def main() -> None:
