@@ -93,12 +93,18 @@ def test_windows_outside_the_cluster_and_unknown_properties_do_not_count() -> No
 
 def test_values_are_told_in_units() -> None:
     table = pd.DataFrame(
-        {"channel": "b", "property": [*PROPERTIES, SHAPE], "own": [1.0, 2.0, 0.5, 0.1, np.nan], "usual": 0.0}
+        {
+            "channel": "b",
+            "property": [*PROPERTIES, SHAPE, "change"],
+            "own": [1.0, 2.0, 0.5, 0.1, np.nan, 0.5],
+            "usual": 0.0,
+        }
     )
     found = Units(("a", "b"), ("", "bar"), (0.0, 10.0), (1.0, 4.0), 50.0).told(table)
     assert found["own"].tolist()[:4] == [14.0, 8.0, 100.0, 5.0]
+    assert found["own"].iloc[-1] == 2.0, "a change is a difference: nothing is added"
     assert found["usual"].tolist()[0] == 10.0
-    assert found["unit"].tolist() == ["bar", "bar", "bar/s", "Hz", ""]
+    assert found["unit"].tolist() == ["bar", "bar", "bar/s", "Hz", "", "bar"]
 
 
 def test_deviations_say_which_property_would_change_a_window_most() -> None:
